@@ -1,0 +1,75 @@
+/**
+ * @file Our side of the comparison, in a process of its own: tokenise, score the reference, train; prints one JSON line with
+ * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS
+ */
+import { readRows } from '../src/data/jsonl.ts';
+import { loadModel } from '../src/model/load.ts';
+import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { renderPairAsTrl } from '../src/text/trl-rendering.ts';
+import { memoryStatistics } from '../src/torch/memory.ts';
+import { setThreads } from '../src/torch/native.ts';
+import { openOptimiser } from '../src/train/optimiser.ts';
+import { microBatches } from '../src/train/packing.ts';
+import { type ComputeDtype, openPolicy } from '../src/train/policy.ts';
+import { scoreTrees } from '../src/train/reference.ts';
+import { type TreeLogProbs, trainingStep } from '../src/train/step.ts';
+import { buildTree, type PairTree } from '../src/train/trees.ts';
+
+const [modelPath = '', dataPath = '', ...numbers] = process.argv.slice(2);
+const [steps = 8, batch = 8] = numbers.slice(0, 2).map(Number);
+const dtype: ComputeDtype = numbers[2] === 'bfloat16' ? 'bfloat16' : 'float32';
+const [threads = 2, microBatchTokens = 2048] = numbers.slice(3).map(Number);
+const MAX_LENGTH = 1024;
+
+setThreads(threads);
+const model = loadModel(modelPath);
+const policy = openPolicy(model, { dtype, purpose: 'train' });
+const optimiser = openOptimiser(policy);
+
+// The peer's clock starts when its model is loaded: so does ours.
+const startedMs = performance.now();
+const tokenizer = loadTokenizer(modelPath);
+const trees: PairTree[] = [];
+for await (const parsed of readRows([dataPath])) {
+  if (parsed.kind === 'problem' || parsed.row.chosen === null || parsed.row.rejected === null) continue;
+  const { prompt, chosen, rejected } = parsed.row;
+  const ids = renderPairAsTrl(tokenizer, { prompt, chosen, rejected }, MAX_LENGTH);
+  if (ids === null) continue;
+  const [promptIds, chosenIds, rejectedIds] = [ids.promptIds, ids.chosenIds, ids.rejectedIds].map((each) =>
+    Int32Array.from(each),
+  );
+  if (promptIds === undefined || chosenIds === undefined || rejectedIds === undefined) continue;
+  trees.push(
+    buildTree({ pairId: String(trees.length).padStart(6, '0'), promptIds, chosenIds, rejectedIds, responseIds: null }),
+  );
+  if (trees.length === steps * batch) break;
+}
+const plan = Array.from({ length: steps }, (_, step) =>
+  microBatches(trees.slice(step * batch, (step + 1) * batch), microBatchTokens),
+);
+const reference = new Map<string, TreeLogProbs>();
+for (const own of plan.flat())
+  for (const [pairId, logProbs] of scoreTrees(policy, own)) reference.set(pairId, logProbs);
+
+const trainingMs = performance.now();
+const losses = plan.map(
+  (batches) =>
+    trainingStep(policy, optimiser, {
+      batches,
+      reference,
+      objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
+      activations: 'keep',
+      adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+      learningRate: 5e-7,
+      maxGradientNorm: null,
+    }).loss,
+);
+const endMs = performance.now();
+process.stdout.write(
+  `${JSON.stringify({
+    losses,
+    pairs_per_s: trees.length / ((endMs - trainingMs) / 1000),
+    pairs_per_s_all: trees.length / ((endMs - startedMs) / 1000),
+    peak_rss_mb: Math.round(memoryStatistics().peakResidentBytes / 2 ** 20),
+  })}\n`,
+);

@@ -1,0 +1,111 @@
+/**
+ * @file DPO training against TRL, in turns: ours, then every configuration of the peer, `--repeats` times. Ratios are
+ * taken within one turn, where both met the same machine; they are printed as minimum, median and maximum.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { cpus, homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+interface Result {
+  losses: number[];
+  pairs_per_s: number;
+  pairs_per_s_all: number;
+  peak_rss_mb: number;
+}
+
+const here = dirname(fileURLToPath(import.meta.url));
+const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'selm');
+const python = join(cache, 'peers', 'bin', 'python');
+const data = join(cache, 'bench-data');
+
+function run(command: string, args: string[], show: 'output' | 'nothing' = 'nothing'): string {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    stdio: ['ignore', 'pipe', show === 'output' ? 'inherit' : 'pipe'],
+  });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${stderr ?? ''}`);
+  return stdout;
+}
+
+function measure(command: string, args: string[]): Result {
+  const line = run(command, args).trim().split('\n').at(-1) ?? '';
+  return JSON.parse(line) as Result;
+}
+
+/** The peer's environment and the made models, in the user's cache folder. */
+function prepare(model: string): { modelPath: string; dataPath: string } {
+  if (!existsSync(python)) {
+    process.stderr.write(`Making the peer's Python environment in ${dirname(dirname(python))} (about 5 GB)\n`);
+    run('python3', ['-m', 'venv', join(cache, 'peers')], 'output');
+    run(python, ['-m', 'pip', 'install', '-q', '-r', join(here, 'peers', 'requirements.txt')], 'output');
+  }
+  mkdirSync(data, { recursive: true });
+  const modelPath = join(data, model);
+  const dataPath = join(data, 'pairs.jsonl');
+  if (!existsSync(modelPath)) run(python, [join(here, 'peers', 'make_model.py'), model, modelPath]);
+  if (!existsSync(dataPath)) run(python, [join(here, 'peers', 'make_model.py'), 'pairs', dataPath, '256']);
+  return { modelPath, dataPath };
+}
+
+function spread(values: number[], digits = 2): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  return [sorted[0], median, sorted.at(-1)].map((value) => (value ?? Number.NaN).toFixed(digits)).join(' / ');
+}
+
+/** Largest relative difference of the losses, step by step. */
+function lossDifference(a: Result, b: Result): number {
+  return Math.max(...a.losses.map((loss, i) => Math.abs(loss - (b.losses[i] ?? Number.NaN)) / Math.abs(loss)));
+}
+
+/** The command. Options: --dtype, --model 15m|110m, --steps, --batch, --threads, --repeats, --tokens (micro-batch). */
+export async function benchDpo(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      dtype: { type: 'string', default: 'both' },
+      model: { type: 'string', default: '15m' },
+      steps: { type: 'string', default: '8' },
+      batch: { type: 'string', default: '8' },
+      threads: { type: 'string', default: '2' },
+      repeats: { type: 'string', default: '3' },
+      tokens: { type: 'string', default: '2048' },
+    },
+  });
+  const { modelPath, dataPath } = prepare(values.model);
+  const peers: [string, string[]][] = [
+    ['TRL tuned', ['--tuned']],
+    ['TRL tuned, precomputed', ['--tuned', '--precompute']],
+    ['TRL as installed', []],
+  ];
+  process.stdout.write(
+    `${cpus().length} x ${cpus()[0]?.model}; ${values.model}, ${values.steps} steps of ${values.batch} pairs; numbers: minimum / median / maximum of ${values.repeats}\n`,
+  );
+  for (const dtype of values.dtype === 'both' ? ['float32', 'bfloat16'] : [values.dtype]) {
+    const common = [modelPath, dataPath, values.steps, values.batch, dtype, values.threads];
+    const ours: Result[] = [];
+    const theirs = new Map<string, Result[]>(peers.map(([name]) => [name, []]));
+    for (let turn = 0; turn < Number(values.repeats); turn++) {
+      ours.push(measure(process.execPath, ['--import', 'tsx', join(here, 'dpo-run.ts'), ...common, values.tokens]));
+      for (const [name, flags] of peers) {
+        theirs.get(name)?.push(measure(python, [join(here, 'peers', 'trl_dpo.py'), ...common, ...flags]));
+      }
+    }
+    const line = (name: string, results: Result[]): string =>
+      `  ${name.padEnd(24)} ${spread(results.map((each) => each.pairs_per_s_all))} pairs/s in all, ${spread(results.map((each) => each.pairs_per_s))} in training, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB`;
+    process.stdout.write(`\n${dtype}\n${line('selm', ours)}\n`);
+    for (const [name, results] of theirs) {
+      const ratios = results.map((each, turn) => (ours[turn]?.pairs_per_s_all ?? Number.NaN) / each.pairs_per_s_all);
+      const memory = results.map((each, turn) => (ours[turn]?.peak_rss_mb ?? Number.NaN) / each.peak_rss_mb);
+      const first = results[0];
+      const difference = first === undefined || ours[0] === undefined ? Number.NaN : lossDifference(ours[0], first);
+      process.stdout.write(
+        `${line(name, results)}\n    selm is ${spread(ratios)} times as fast, with ${spread(memory)} of the memory; losses differ by ${difference.toExponential(1)} at most\n`,
+      );
+    }
+  }
+}

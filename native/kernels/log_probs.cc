@@ -1,0 +1,112 @@
+// Log-probabilities of given tokens from logits, and the gradient written over the logits: so that the caller can work
+// through the vocabulary product in chunks of rows, and [T, vocabulary] never exists whole.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include "kernels.h"
+#include "vector.h"
+
+namespace selm {
+namespace {
+
+template <typename T>
+void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float* normalisers, int64_t rows, int64_t width) {
+  at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++) {
+      const T* in = logits + row * width;
+      const int64_t whole = width / kLanes * kLanes;
+      Float16 best = splat(-INFINITY);
+      for (int64_t i = 0; i < whole; i += kLanes) best = maximum(best, load(in + i));
+      float top = largest(best);
+      for (int64_t i = whole; i < width; i++) top = std::max(top, static_cast<float>(in[i]));
+      Float16 sums = splat(0);
+      for (int64_t i = 0; i < whole; i += kLanes) sums += exponential(load(in + i) - top);
+      double total = 0;
+      for (int lane = 0; lane < kLanes; lane++) total += sums[lane];
+      for (int64_t i = whole; i < width; i++) total += std::exp(static_cast<float>(in[i]) - top);
+      normalisers[row] = static_cast<float>(static_cast<double>(top) + std::log(total));
+      logProbs[row] = static_cast<float>(static_cast<double>(static_cast<float>(in[targets[row]])) - top - std::log(total));
+    }
+  });
+}
+
+// d(sum_t c_t logProb_t) / d logits = c_t (onehot - softmax), in place.
+template <typename T>
+void rowGradients(T* logits, const int64_t* targets, const float* normalisers, const float* coefficients, int64_t rows, int64_t width) {
+  at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++) {
+      T* out = logits + row * width;
+      const float shift = normalisers[row], factor = -coefficients[row];
+      const int64_t whole = width / kLanes * kLanes;
+      const float target = coefficients[row] * (1.0f - std::exp(static_cast<float>(out[targets[row]]) - shift));
+      for (int64_t i = 0; i < whole; i += kLanes) store(out + i, exponential(load(out + i) - shift) * factor);
+      for (int64_t i = whole; i < width; i++) out[i] = static_cast<T>(std::exp(static_cast<float>(out[i]) - shift) * factor);
+      out[targets[row]] = static_cast<T>(target);
+    }
+  });
+}
+
+void checkTargets(const at::Tensor& logits, const at::Tensor& targets, const char* what) {
+  TORCH_CHECK(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0) && targets.scalar_type() == at::kLong, what,
+              ": logits ", logits.sizes(), " need one int64 target a row, got ", targets.sizes(), " ", targets.scalar_type());
+}
+
+void checkRange(const at::Tensor& targets, int64_t width, const char* what) {
+  const int64_t* ids = targets.data_ptr<int64_t>();
+  for (int64_t i = 0; i < targets.size(0); i++) {
+    TORCH_CHECK(ids[i] >= 0 && ids[i] < width, what, ": target ", ids[i], " is outside the vocabulary of ", width);
+  }
+}
+
+bool native(const at::Tensor& logits) {
+  return logits.device().is_cpu() && (logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16);
+}
+
+}  // namespace
+
+std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits_, const at::Tensor& targets_) {
+  checkTargets(logits_, targets_, "target_log_probs");
+  if (!native(logits_)) {
+    const at::Tensor wide = logits_.to(at::kFloat), normalisers = wide.logsumexp(1);
+    return {wide.gather(1, targets_.unsqueeze(1)).squeeze(1) - normalisers, normalisers};
+  }
+  const at::Tensor logits = logits_.contiguous(), targets = targets_.contiguous();
+  checkRange(targets, logits.size(1), "target_log_probs");
+  at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat)), normalisers = at::empty_like(logProbs);
+  if (logits.scalar_type() == at::kFloat) {
+    rowLogProbs(logits.data_ptr<float>(), targets.data_ptr<int64_t>(), logProbs.data_ptr<float>(), normalisers.data_ptr<float>(),
+                logits.size(0), logits.size(1));
+  } else {
+    rowLogProbs(logits.data_ptr<c10::BFloat16>(), targets.data_ptr<int64_t>(), logProbs.data_ptr<float>(),
+                normalisers.data_ptr<float>(), logits.size(0), logits.size(1));
+  }
+  return {logProbs, normalisers};
+}
+
+at::Tensor logProbGradient_(const at::Tensor& logits, const at::Tensor& targets_, const at::Tensor& normalisers,
+                            const at::Tensor& coefficients) {
+  checkTargets(logits, targets_, "log_prob_gradient_");
+  TORCH_CHECK(normalisers.sizes() == targets_.sizes() && coefficients.sizes() == targets_.sizes() &&
+                  normalisers.scalar_type() == at::kFloat && coefficients.scalar_type() == at::kFloat,
+              "log_prob_gradient_: normalisers ", normalisers.sizes(), " and coefficients ", coefficients.sizes(), " must be fp32, one a row");
+  if (!native(logits)) {
+    at::Tensor gradient = -(logits.to(at::kFloat) - normalisers.unsqueeze(1)).exp();
+    gradient.scatter_add_(1, targets_.unsqueeze(1), at::ones({logits.size(0), 1}, gradient.options()));
+    logits.copy_(gradient * coefficients.unsqueeze(1));
+    return logits;
+  }
+  TORCH_CHECK(logits.is_contiguous(), "log_prob_gradient_: logits must be contiguous, they are overwritten");
+  const at::Tensor targets = targets_.contiguous();
+  checkRange(targets, logits.size(1), "log_prob_gradient_");
+  const at::Tensor shifts = normalisers.contiguous(), factors = coefficients.contiguous();
+  if (logits.scalar_type() == at::kFloat) {
+    rowGradients(logits.data_ptr<float>(), targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(),
+                 logits.size(0), logits.size(1));
+  } else {
+    rowGradients(logits.data_ptr<c10::BFloat16>(), targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(),
+                 logits.size(0), logits.size(1));
+  }
+  return logits;
+}
+
+}  // namespace selm

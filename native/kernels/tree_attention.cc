@@ -1,0 +1,400 @@
+// Attention over prompt trees packed in one stream: the prompt is computed once, every continuation attends to it and to
+// itself, and nothing is computed that a mask would throw away. One task is one tree and one key head; inside, the lanes
+// of a vector are sixteen keys, and four queries share every load. Scores of four queries are all that is kept: memory is
+// linear in the length. A tree's numbers do not depend on the other trees of its stream.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "kernels.h"
+#include "vector.h"
+
+namespace selm {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+struct Segment {
+  int64_t start, length, parent;
+};
+// Segments [first, last) on tokens [start, start + length); they share nothing with other trees.
+struct Tree {
+  size_t first, last;
+  int64_t start, length;
+};
+
+std::vector<Segment> readSegments(at::IntArrayRef flat, int64_t tokens) {
+  TORCH_CHECK(flat.size() % 3 == 0, "tree_attention: segments are triples (start, length, parent), got ", flat.size(), " numbers");
+  std::vector<Segment> segments;
+  int64_t next = 0;
+  int64_t root = -1;
+  for (size_t i = 0; i < flat.size(); i += 3) {
+    const Segment s{flat[i], flat[i + 1], flat[i + 2]};
+    const auto index = static_cast<int64_t>(i / 3);
+    TORCH_CHECK(s.start == next && s.length > 0, "tree_attention: segment ", index, " starts at ", s.start, " with ", s.length,
+                " tokens, expected a start of ", next, " and at least one token");
+    if (s.parent < 0) root = index;
+    TORCH_CHECK(s.parent == -1 || (s.parent >= root && s.parent < index && root >= 0), "tree_attention: segment ", index, " has parent ",
+                s.parent, ", which is not an earlier segment of its own tree");
+    segments.push_back(s);
+    next = s.start + s.length;
+  }
+  TORCH_CHECK(next == tokens, "tree_attention: segments cover ", next, " of ", tokens, " tokens");
+  return segments;
+}
+
+std::vector<Tree> treesOf(const std::vector<Segment>& segments) {
+  std::vector<Tree> trees;
+  for (size_t i = 0; i < segments.size(); i++) {
+    if (segments[i].parent < 0) trees.push_back({i, i, segments[i].start, 0});
+    trees.back().last = i + 1;
+    trees.back().length += segments[i].length;
+  }
+  return trees;
+}
+
+constexpr int64_t kQueries = 4;  // queries a block: they share every load of keys and values
+
+int64_t padded(int64_t count) { return (count + 2 * kLanes - 1) / (2 * kLanes) * 2 * kLanes; }
+
+// Keys [begin, begin + count) of a tree, and where their scores lie in a block's buffer (whole pairs of vectors).
+struct Range {
+  int64_t begin, count, at;
+};
+
+// Keys and values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros.
+struct Transposed {
+  int64_t width, room;
+  std::vector<float> data;
+  Transposed(int64_t width_, int64_t tokens) : width(width_), room(padded(tokens) + 2 * kLanes), data(width * room, 0.0f) {}
+  float* row(int64_t d) { return data.data() + d * room; }
+  const float* row(int64_t d) const { return data.data() + d * room; }
+  template <typename T>
+  void fill(const T* x, int64_t tokens, int64_t stride) {
+    for (int64_t t = 0; t < tokens; t++) {
+      for (int64_t d = 0; d < width; d++) data[d * room + t] = static_cast<float>(x[t * stride + d]);
+    }
+  }
+  template <typename T>
+  void spill(T* x, int64_t tokens, int64_t stride) const {
+    for (int64_t t = 0; t < tokens; t++) {
+      for (int64_t d = 0; d < width; d++) x[t * stride + d] = static_cast<T>(data[d * room + t]);
+    }
+  }
+};
+
+// out[q][at + j] = sum_d x[q][d] * rows[d][begin + j]
+void products(const float* x, const Transposed& rows, const Range& range, int64_t room, float* out) {
+  for (int64_t j = 0; j < range.count; j += 2 * kLanes) {
+    Float16 sums[kQueries][2] = {};
+    for (int64_t d = 0; d < rows.width; d++) {
+      const float* row = rows.row(d) + range.begin + j;
+      const Float16 low = load(row), high = load(row + kLanes);
+      for (int q = 0; q < kQueries; q++) {
+        const Float16 value = splat(x[q * rows.width + d]);
+        sums[q][0] += value * low;
+        sums[q][1] += value * high;
+      }
+    }
+    for (int q = 0; q < kQueries; q++) {
+      store(out + q * room + range.at + j, sums[q][0]);
+      store(out + q * room + range.at + j + kLanes, sums[q][1]);
+    }
+  }
+}
+
+// y[q][d] = sum over all ranges of weights[q][at + j] * rows[d][begin + j]
+void combine(const float* weights, const Transposed& rows, const std::vector<Range>& ranges, int64_t room, float* y) {
+  constexpr int64_t kDims = 4;
+  for (int64_t d = 0; d < rows.width; d += kDims) {
+    const int64_t dims = std::min(kDims, rows.width - d);
+    Float16 sums[kQueries][kDims] = {};
+    for (const Range& range : ranges) {
+      for (int64_t j = 0; j < range.count; j += kLanes) {
+        Float16 values[kDims] = {};
+        for (int64_t k = 0; k < dims; k++) values[k] = load(rows.row(d + k) + range.begin + j);
+        for (int q = 0; q < kQueries; q++) {
+          const Float16 weight = load(weights + q * room + range.at + j);
+          for (int k = 0; k < kDims; k++) sums[q][k] += weight * values[k];
+        }
+      }
+    }
+    for (int q = 0; q < kQueries; q++) {
+      for (int64_t k = 0; k < dims; k++) y[q * rows.width + d + k] = sum(sums[q][k]);
+    }
+  }
+}
+
+// rows[d][begin + j] += sum_q weights[q][at + j] * x[q][d]
+void scatter(const float* weights, const float* x, const std::vector<Range>& ranges, int64_t room, Transposed& rows) {
+  for (const Range& range : ranges) {
+    for (int64_t j = 0; j < range.count; j += kLanes) {
+      Float16 w[kQueries];
+      for (int q = 0; q < kQueries; q++) w[q] = load(weights + q * room + range.at + j);
+      for (int64_t d = 0; d < rows.width; d++) {
+        float* row = rows.row(d) + range.begin + j;
+        Float16 total = load(row);
+        for (int q = 0; q < kQueries; q++) total += w[q] * x[q * rows.width + d];
+        store(row, total);
+      }
+    }
+  }
+}
+
+// Four queries of one segment: which keys they see, and their scores' buffer. Missing queries (at a segment's end) are zero.
+struct Block {
+  int64_t first, count;  // tokens of the tree
+  int64_t position;      // of the first query in its segment
+  std::vector<Range> ranges;
+  int64_t room = 0;
+
+  Block(const std::vector<Segment>& segments, const Tree& tree, const Segment& segment, int64_t position_) : position(position_) {
+    first = segment.start - tree.start + position;
+    count = std::min(kQueries, segment.length - position);
+    for (int64_t a = segment.parent; a >= 0; a = segments[a].parent) add(segments[a].start - tree.start, segments[a].length);
+    add(segment.start - tree.start, position + count);  // the last range is the segment's own
+  }
+  void add(int64_t begin, int64_t length) {
+    ranges.push_back({begin, length, room});
+    room += padded(length);
+  }
+  // Calls body(from, to) for the places of query q that hold no key it may see.
+  template <typename Body>
+  void forHidden(int64_t q, Body body) const {
+    for (size_t r = 0; r < ranges.size(); r++) {
+      const Range& range = ranges[r];
+      const int64_t seen = r + 1 == ranges.size() ? std::min(range.count, position + q + 1) : range.count;
+      body(range.at + seen, range.at + padded(range.count));
+    }
+  }
+};
+
+template <typename T>
+void gather(const T* x, int64_t count, int64_t stride, int64_t width, float* rows) {
+  std::fill(rows, rows + kQueries * width, 0.0f);
+  for (int64_t q = 0; q < count; q++) {
+    for (int64_t d = 0; d < width; d++) rows[q * width + d] = static_cast<float>(x[q * stride + d]);
+  }
+}
+
+template <typename Body>
+void forTasks(int64_t tasks, Body body) {
+  std::atomic<int64_t> next{0};
+  std::exception_ptr failure;
+  std::mutex failing;
+  at::parallel_for(0, std::min<int64_t>(tasks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
+    for (int64_t i = next++; i < tasks; i = next++) {
+      try {
+        body(i);
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(failing);
+        failure = std::current_exception();
+      }
+    }
+  });
+  if (failure) std::rethrow_exception(failure);
+}
+
+template <typename T>
+void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, const Tree& tree,
+                 int64_t group, float scale, at::Tensor& out, at::Tensor& logSums) {
+  const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
+  const int64_t stride = headCount * width, keyStride = groups * width;
+  Transposed keys(width, tree.length), values(width, tree.length);
+  keys.fill(k.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+  values.fill(v.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+  std::vector<float> queries(kQueries * width), result(kQueries * width), scores;
+  for (int64_t h = group * times; h < (group + 1) * times; h++) {
+    for (size_t s = tree.first; s < tree.last; s++) {
+      for (int64_t position = 0; position < segments[s].length; position += kQueries) {
+        const Block block(segments, tree, segments[s], position);
+        const int64_t token = tree.start + block.first;
+        gather(q.data_ptr<T>() + token * stride + h * width, block.count, stride, width, queries.data());
+        scores.resize(kQueries * block.room);
+        for (const Range& range : block.ranges) products(queries.data(), keys, range, block.room, scores.data());
+        for (int64_t i = 0; i < kQueries; i++) {
+          float* row = scores.data() + i * block.room;
+          block.forHidden(i, [&](int64_t from, int64_t to) { std::fill(row + from, row + to, -INFINITY); });
+          Float16 best = splat(-INFINITY);
+          for (int64_t j = 0; j < block.room; j += kLanes) best = maximum(best, load(row + j));
+          const float top = largest(best) * scale;
+          Float16 sums = splat(0);
+          for (int64_t j = 0; j < block.room; j += kLanes) {
+            const Float16 e = exponential(load(row + j) * scale - top);
+            store(row + j, e);
+            sums += e;
+          }
+          const float total = sum(sums);
+          const float inverse = 1.0f / total;
+          for (int64_t j = 0; j < block.room; j += kLanes) store(row + j, load(row + j) * inverse);
+          if (i < block.count) logSums.data_ptr<float>()[(token + i) * headCount + h] = top + std::log(total);
+        }
+        combine(scores.data(), values, block.ranges, block.room, result.data());
+        for (int64_t i = 0; i < block.count; i++) {
+          T* to = out.data_ptr<T>() + (token + i) * stride + h * width;
+          for (int64_t d = 0; d < width; d++) to[d] = static_cast<T>(result[i * width + d]);
+        }
+      }
+    }
+  }
+}
+
+// With P the weights and O the output: dV += P dO, dP = dO V, dS = P (dP - sum dO O) scale, dQ = dS K, dK += dS Q.
+template <typename T>
+void backwardTask(const variable_list& saved, const at::Tensor& gradient, const std::vector<Segment>& segments, const Tree& tree,
+                  int64_t group, float scale, at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
+  const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
+  const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
+  const int64_t stride = headCount * width, keyStride = groups * width;
+  Transposed keys(width, tree.length), values(width, tree.length), keyGradients(width, tree.length), valueGradients(width, tree.length);
+  keys.fill(k.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+  values.fill(v.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+  std::vector<float> queries(kQueries * width), outputs(kQueries * width), above(kQueries * width), result(kQueries * width);
+  std::vector<float> weights, derivatives;
+  for (int64_t h = group * times; h < (group + 1) * times; h++) {
+    for (size_t s = tree.first; s < tree.last; s++) {
+      for (int64_t position = 0; position < segments[s].length; position += kQueries) {
+        const Block block(segments, tree, segments[s], position);
+        const int64_t token = tree.start + block.first, at = token * stride + h * width;
+        gather(q.data_ptr<T>() + at, block.count, stride, width, queries.data());
+        gather(out.data_ptr<T>() + at, block.count, stride, width, outputs.data());
+        gather(gradient.data_ptr<T>() + at, block.count, stride, width, above.data());
+        weights.resize(kQueries * block.room);
+        derivatives.resize(kQueries * block.room);
+        for (const Range& range : block.ranges) {
+          products(queries.data(), keys, range, block.room, weights.data());
+          products(above.data(), values, range, block.room, derivatives.data());
+        }
+        for (int64_t i = 0; i < kQueries; i++) {
+          float* weight = weights.data() + i * block.room;
+          float* derivative = derivatives.data() + i * block.room;
+          if (i >= block.count) {
+            std::fill(weight, weight + block.room, 0.0f);
+            std::fill(derivative, derivative + block.room, 0.0f);
+            continue;
+          }
+          float delta = 0;
+          for (int64_t d = 0; d < width; d++) delta += above[i * width + d] * outputs[i * width + d];
+          const float logSum = logSums.data_ptr<float>()[(token + i) * headCount + h];
+          for (int64_t j = 0; j < block.room; j += kLanes) {
+            const Float16 p = exponential(load(weight + j) * scale - logSum);
+            store(weight + j, p);
+            store(derivative + j, p * (load(derivative + j) - delta) * scale);
+          }
+          block.forHidden(i, [&](int64_t from, int64_t to) {
+            std::fill(weight + from, weight + to, 0.0f);
+            std::fill(derivative + from, derivative + to, 0.0f);
+          });
+        }
+        combine(derivatives.data(), keys, block.ranges, block.room, result.data());
+        for (int64_t i = 0; i < block.count; i++) {
+          T* to = dq.data_ptr<T>() + at + i * stride;
+          for (int64_t d = 0; d < width; d++) to[d] = static_cast<T>(result[i * width + d]);
+        }
+        scatter(derivatives.data(), queries.data(), block.ranges, block.room, keyGradients);
+        scatter(weights.data(), above.data(), block.ranges, block.room, valueGradients);
+      }
+    }
+  }
+  keyGradients.spill(dk.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+  valueGradients.spill(dv.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+}
+
+template <typename Body>
+void forElementTypes(const at::Tensor& x, Body body) {
+  if (x.scalar_type() == at::kFloat) {
+    body(static_cast<float*>(nullptr));
+  } else {
+    body(static_cast<c10::BFloat16*>(nullptr));
+  }
+}
+
+struct TreeAttention : Function<TreeAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_,
+                            at::IntArrayRef flat, double scale) {
+    const auto segments = readSegments(flat, q_.size(0));
+    const auto trees = treesOf(segments);
+    const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
+    at::Tensor out = at::empty_like(q);
+    at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+    const int64_t groups = k.size(1);
+    forElementTypes(q, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
+        forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, static_cast<float>(scale), out, logSums);
+      });
+    });
+    context->save_for_backward({q, k, v, out, logSums});
+    context->saved_data["segments"] = flat.vec();
+    context->saved_data["scale"] = scale;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &q = saved[0], &k = saved[1];
+    const auto segments = readSegments(context->saved_data["segments"].toIntVector(), q.size(0));
+    const auto trees = treesOf(segments);
+    const auto scale = static_cast<float>(context->saved_data["scale"].toDouble());
+    const at::Tensor gradient = gradients[0].contiguous();
+    at::Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(k);
+    const int64_t groups = k.size(1);
+    forElementTypes(q, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
+        backwardTask<T>(saved, gradient, segments, trees[i / groups], i % groups, scale, dq, dk, dv);
+      });
+    });
+    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+  }
+};
+
+// [T, H, d] -> [1, H, L, d], a view.
+at::Tensor heads(const at::Tensor& x, int64_t start, int64_t length) { return x.narrow(0, start, length).transpose(0, 1).unsqueeze(0); }
+
+at::Tensor repeated(const at::Tensor& x, int64_t times) {
+  if (times == 1) return x;
+  return x.unsqueeze(2).expand({x.size(0), x.size(1), times, x.size(2)}).reshape({x.size(0), x.size(1) * times, x.size(2)});
+}
+
+// Other devices and types: each segment against its ancestors and itself, with a mask.
+at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, double scale) {
+  const int64_t times = q.size(1) / k.size(1);
+  const at::Tensor keys = repeated(k, times), values = repeated(v, times);
+  std::vector<at::Tensor> outputs;
+  for (const Segment& s : segments) {
+    std::vector<at::Tensor> seenKeys, seenValues;
+    int64_t before = 0;
+    for (int64_t a = s.parent; a >= 0; a = segments[a].parent) {
+      seenKeys.push_back(keys.narrow(0, segments[a].start, segments[a].length));
+      seenValues.push_back(values.narrow(0, segments[a].start, segments[a].length));
+      before += segments[a].length;
+    }
+    seenKeys.push_back(keys.narrow(0, s.start, s.length));
+    seenValues.push_back(values.narrow(0, s.start, s.length));
+    const at::Tensor mask = at::ones({s.length, before + s.length}, q.options().dtype(at::kBool)).tril(before);
+    const at::Tensor o = at::scaled_dot_product_attention(heads(q, s.start, s.length), at::cat(seenKeys).transpose(0, 1).unsqueeze(0),
+                                                          at::cat(seenValues).transpose(0, 1).unsqueeze(0), mask, 0.0, false, scale);
+    outputs.push_back(o.squeeze(0).transpose(0, 1));
+  }
+  return at::cat(outputs);
+}
+
+}  // namespace
+
+at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale) {
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
+                  k.size(1) > 0 && q.size(1) % k.size(1) == 0,
+              "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");
+  const bool native = q.device().is_cpu() && (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16);
+  if (!native) return composed(q, k, v, readSegments(segments, q.size(0)), scale);
+  return TreeAttention::apply(q, k, v, segments, scale);
+}
+
+}  // namespace selm

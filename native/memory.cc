@@ -1,0 +1,106 @@
+// The CPU allocator: counted, and set up once so that large buffers are reused instead of being unmapped and page-faulted
+// again at every step (docs/LOG.md has what that is worth). A test can make the N-th allocation fail.
+#include <ATen/Parallel.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <malloc.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <limits>
+
+#include "bridge.h"
+
+namespace selm {
+namespace {
+
+std::atomic<int64_t> bytesNow{0};
+std::atomic<int64_t> bytesPeak{0};
+std::atomic<int64_t> allocationsUntilFailure{-1};
+
+constexpr size_t kAlignment = 64;
+
+// The size is kept in front of the block, so that freeing needs no table.
+struct CountingAllocator final : c10::Allocator {
+  static void release(void* pointer) {
+    if (pointer == nullptr) return;
+    char* base = static_cast<char*>(pointer) - kAlignment;
+    bytesNow -= *reinterpret_cast<int64_t*>(base);
+    std::free(base);
+  }
+
+  c10::DataPtr allocate(size_t size) override {
+    if (size == 0) return {nullptr, nullptr, &release, c10::Device(c10::DeviceType::CPU)};
+    int64_t left = allocationsUntilFailure.load();
+    const bool injected = left >= 0 && allocationsUntilFailure.fetch_sub(1) == 0;
+    void* base = nullptr;
+    const bool absurd = size > static_cast<size_t>(std::numeric_limits<int64_t>::max()) - kAlignment;
+    if (injected || absurd || posix_memalign(&base, kAlignment, size + kAlignment) != 0) {
+      TORCH_CHECK(false, "can't allocate memory: you tried to allocate ", size, " bytes");
+    }
+    *static_cast<int64_t*>(base) = static_cast<int64_t>(size);
+    const int64_t now = bytesNow += static_cast<int64_t>(size);
+    int64_t peak = bytesPeak.load();
+    while (now > peak && !bytesPeak.compare_exchange_weak(peak, now)) {
+    }
+    void* data = static_cast<char*>(base) + kAlignment;
+    return {data, data, &release, c10::Device(c10::DeviceType::CPU)};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* target, const void* source, std::size_t count) const override { default_copy_data(target, source, count); }
+};
+
+CountingAllocator allocator;
+
+// initialise(threads or 0): once, before the first tensor.
+napi_value initialise(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments arguments(env, info);
+    // No block gets a mapping of its own: glibc refuses thresholds above 32 MiB, so mappings are switched off instead.
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+    mallopt(M_TOP_PAD, 64 << 20);
+    c10::SetCPUAllocator(&allocator, 100);
+    const int threads = static_cast<int>(arguments.number(0));
+    if (threads > 0) at::set_num_threads(threads);
+    return makeNumber(env, at::get_num_threads());
+  });
+}
+
+napi_value statistics(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const int64_t numbers[] = {liveTensors(), bytesNow.load(), bytesPeak.load(), usage.ru_maxrss * 1024, at::get_num_threads()};
+    return makeNumbers(env, numbers);
+  });
+}
+
+napi_value resetPeak(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    bytesPeak = bytesNow.load();
+    return makeNull(env);
+  });
+}
+
+// failAllocation(n): the n-th allocation from now (0 is the next) fails once; a negative number switches it off.
+napi_value failAllocation(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments arguments(env, info);
+    allocationsUntilFailure = static_cast<int64_t>(arguments.number(0));
+    return makeNull(env);
+  });
+}
+
+}  // namespace
+
+void defineMemory(napi_env env, napi_value exports) {
+  define(env, exports, "initialise", initialise);
+  define(env, exports, "statistics", statistics);
+  define(env, exports, "resetPeak", resetPeak);
+  define(env, exports, "failAllocation", failAllocation);
+}
+
+}  // namespace selm

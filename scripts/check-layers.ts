@@ -1,0 +1,136 @@
+/**
+ * @file Checks that imports in src/ point downward (the order is in `LAYERS`), that folders do not import each other in
+ * a circle, and that the native addon is touched by few. Run: `npm run check`; a test runs it too.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Folders (and single files) of src/, from the bottom up. A folder may import its own row and those below. */
+export const LAYERS: readonly (readonly string[])[] = [
+  ['errors', 'random'],
+  ['files', 'torch', 'engine'],
+  ['model', 'text', 'data', 'objective', 'recipe'],
+  ['train', 'sample', 'rank', 'evaluate'],
+  ['loop', 'server'],
+  ['cli', 'index'],
+];
+
+/** What may be imported where the row alone would allow more. */
+const ONLY: Readonly<Record<string, readonly string[]>> = {
+  objective: ['errors'],
+  engine: ['errors', 'files', 'torch'],
+};
+
+/** What may not be imported where the row would allow it. */
+const NEVER: Readonly<Record<string, readonly string[]>> = {
+  rank: ['train'],
+  evaluate: ['train'],
+  server: ['loop', 'train'],
+};
+
+/** The file that loads the addon, and the folders that may import functions of it (its paths and threads are anyone's). */
+const NATIVE_FILE = 'torch/native.ts';
+const NATIVE_NAMES = ['native', 'Native', 'Handle', 'NativeValue'];
+const NATIVE_FOLDERS = ['torch', 'engine'];
+
+/** A file of src/, by its path in src/ with slashes. */
+export interface SourceFile {
+  path: string;
+  text: string;
+}
+
+interface Import {
+  from: string;
+  to: string;
+  names: string[];
+}
+
+/** Every import against the rules, as a sentence; empty when there is none. */
+export function layerProblems(files: readonly SourceFile[]): string[] {
+  const imports = files.flatMap(importsOf);
+  return [...imports.flatMap(importProblems), ...circles(imports)];
+}
+
+/** The program's own files below a src/ folder: no tests, no helpers of tests. */
+export function readSources(root: string): SourceFile[] {
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).map((name) => name.split(sep).join('/'));
+  const sources = names.filter((name) => name.endsWith('.ts') && !/\.(test|testing)\.ts$/.test(name)).sort();
+  return sources.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+}
+
+function importsOf({ path, text }: SourceFile): Import[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+  const statements = code.matchAll(/\b(?:import|export)\s+(?:type\s+)?([^'"();]*?)\s*from\s*['"](\.[^'"]+)['"]/g);
+  const others = code.matchAll(/\bimport\s*\(?\s*()['"](\.[^'"]+)['"]/g);
+  return [...statements, ...others].map(([, names = '', target = '']) => ({
+    from: path,
+    to: normalize(join(dirname(path), target))
+      .split(sep)
+      .join('/'),
+    names: names
+      .replace(/[{}]/g, ',')
+      .split(',')
+      .map(
+        (name) =>
+          name
+            .trim()
+            .replace(/^type\s+/, '')
+            .split(/\s+as\s+/)[0] ?? '',
+      ),
+  }));
+}
+
+/** Folder of src/ that a file belongs to; a file of src/ itself is its own. */
+function folderOf(path: string): string {
+  return path.split('/')[0]?.replace(/\.ts$/, '') ?? '';
+}
+
+function rowOf(folder: string): number {
+  return LAYERS.findIndex((row) => row.includes(folder));
+}
+
+function importProblems({ from, to, names }: Import): string[] {
+  const [folder, target] = [folderOf(from), folderOf(to)];
+  const problem = (reason: string) => [`src/${from} imports src/${to}: ${reason}`];
+  if (to.startsWith('..')) return problem('the program may not depend on files outside src/');
+  for (const each of [folder, target]) if (rowOf(each) < 0) return problem(`"${each}" has no place in LAYERS`);
+  if (to === NATIVE_FILE && !NATIVE_FOLDERS.includes(folder)) {
+    const touched = names.filter((name) => NATIVE_NAMES.includes(name));
+    if (touched.length > 0)
+      return problem(`${touched.join(', ')}: the addon is for ${NATIVE_FOLDERS.join('/ and ')}/ only`);
+  }
+  if (folder === target) return [];
+  if (rowOf(target) > rowOf(folder)) return problem(`${target}/ lies above ${folder}/`);
+  if (ONLY[folder] !== undefined && !ONLY[folder].includes(target))
+    return problem(`${folder}/ may import ${ONLY[folder].join(', ')} only`);
+  if (folder === 'engine' && target === 'torch' && to !== NATIVE_FILE)
+    return problem(`of torch/ it may import native.ts only`);
+  if (NEVER[folder]?.includes(target)) return problem(`${folder}/ never imports ${target}/`);
+  return [];
+}
+
+/** Pairs of folders that import each other, which within a row the rows do not forbid. */
+function circles(imports: readonly Import[]): string[] {
+  const edges = new Map<string, Set<string>>();
+  for (const { from, to } of imports) {
+    const [folder, target] = [folderOf(from), folderOf(to)];
+    if (folder === target) continue;
+    edges.set(folder, (edges.get(folder) ?? new Set()).add(target));
+  }
+  const reaches = (start: string, end: string, seen = new Set<string>()): boolean => {
+    if (seen.has(start)) return false;
+    seen.add(start);
+    return [...(edges.get(start) ?? [])].some((next) => next === end || reaches(next, end, seen));
+  };
+  const inCircle = [...edges.keys()].filter((folder) => reaches(folder, folder)).sort();
+  return inCircle.length === 0 ? [] : [`Folders import each other in a circle: ${inCircle.join(', ')}`];
+}
+
+const invoked = process.argv[1];
+if (invoked !== undefined && fileURLToPath(import.meta.url) === invoked) {
+  const problems = layerProblems(readSources(join(dirname(invoked), '..', 'src')));
+  for (const problem of problems) console.error(problem);
+  console.log(problems.length === 0 ? 'Imports point downward' : `${problems.length} imports against the layers`);
+  process.exitCode = problems.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,64 @@
+/** @file What `selm train` says before and after a run: the recipe in a few lines, and where the results lie. */
+import type { RunOutcome } from '../loop/run.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { selmCommand, shorterPath } from './format.ts';
+
+/** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
+export function describeRecipe(recipe: Recipe): string {
+  const { sampling, training, slices, warmStart, iterations, evaluate } = recipe;
+  const how = sampling.temperature === 0 ? 'greedy' : `temperature ${sampling.temperature}`;
+  const slice = slices.size === null ? `1/${slices.count} of the rows` : `${slices.size} rows`;
+  const reused = slices.reuse === 'cycle' ? ', from the start again when they run out' : '';
+  const facts: [string, string][] = [
+    ['model', shorterPath(recipe.model)],
+    ['data', `${recipe.data.train.map((path) => shorterPath(path)).join(', ')}; each iteration sees ${slice}${reused}`],
+    [
+      'loop',
+      `${warmStart === 'dpo' ? 'a warm start by DPO, then ' : ''}${iterations} iterations; reference is the ${recipe.reference} model`,
+    ],
+    ['sample', `${sampling.samples} a prompt, ${how}, up to ${sampling.maxNewTokens} tokens`],
+    ['rank', `by ${shorterPath(recipe.ranker.module)}; pairs: ${recipe.update}`],
+    [
+      'train',
+      `${objectiveText(recipe)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,
+    ],
+    ['evaluate', evaluate.prompts === null ? 'nothing (evaluate.prompts is not set)' : evaluateText(recipe)],
+    ['output', shorterPath(recipe.output)],
+  ];
+  return [
+    `Run "${recipe.name}", seed ${recipe.seed}`,
+    ...facts.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
+    '',
+  ].join('\n');
+}
+
+/** The report's summary, where the results lie, and what to do next. */
+export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, summary }: RunOutcome): string {
+  const run = shorterPath(path);
+  const model = shorterPath(modelPath);
+  const prompts = recipe.evaluate.prompts ?? recipe.data.train[0] ?? '';
+  return [
+    '',
+    summary,
+    '',
+    `Model    ${model}`,
+    `Report   ${reportPath === null ? 'none: evaluate.prompts is not set' : shorterPath(reportPath)}`,
+    `Run      ${run}`,
+    '',
+    'Next:',
+    `  ${selmCommand(['generate', model, '--prompts', shorterPath(prompts), '--limit', '3'])}`,
+    `  ${selmCommand(['pairs', run, '--iteration', String(recipe.iterations), '--limit', '5'])}`,
+    `  ${selmCommand(['metrics', run])}`,
+  ].join('\n');
+}
+
+function objectiveText({ objective: { preference, exploration } }: Recipe): string {
+  const alpha = exploration.kind === 'none' ? 'no exploration' : `exploration alpha ${String(exploration.alpha)}`;
+  return `${preference.kind} with beta ${preference.beta}, ${alpha}`;
+}
+
+function evaluateText({ evaluate }: Recipe): string {
+  const file = shorterPath(evaluate.prompts ?? '');
+  const twin = evaluate.twin ? '; the same recipe with alpha = 0 runs too, for comparison' : '';
+  return `the base model and each iteration on ${file}${twin}`;
+}

@@ -1,0 +1,42 @@
+/** @file The program `selm`: its commands, in the order in which a newcomer needs them. main.ts runs it. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { doctorCommand } from './doctor.ts';
+import { engineCommand } from './engine.ts';
+import { generateCommand } from './generate.ts';
+import { initCommand } from './init.ts';
+import { metricsCommand } from './metrics.ts';
+import { pairsCommand } from './pairs.ts';
+import { trainCommand } from './train.ts';
+
+/** The whole command line. Wrong use is told (unless `silent`) and throws commander's CommanderError. */
+export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } = {}): Command {
+  const program = new Command('selm')
+    .description('Align language models online: sample, rank, pair, train with an optimism term, repeat (SELM)')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .addCommand(initCommand())
+    .addCommand(trainCommand())
+    .addCommand(generateCommand())
+    .addCommand(metricsCommand())
+    .addCommand(pairsCommand())
+    .addCommand(doctorCommand())
+    .addCommand(engineCommand())
+    .addHelpText('after', '\nStart with:\n  $ selm doctor\n  $ selm train recipes/quickstart.yaml');
+  for (const command of withDescendants(program)) {
+    command.exitOverride().showHelpAfterError('(--help shows the options)');
+    if (usage === 'silent') command.configureOutput({ writeErr: () => {} });
+  }
+  return program;
+}
+
+/** A command and all commands below it. */
+export function withDescendants(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withDescendants)];
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string; // our own file
+  };
+  return version;
+}

@@ -1,0 +1,137 @@
+/**
+ * @file Shows a running loop to a person: on a terminal one bar for the work in progress and one line for each finished
+ * stage; elsewhere plain lines. It only watches: what fails here never stops the run (`tolerant`).
+ */
+import type { LoopEvent, StageName, Watch } from '../loop/events.ts';
+import { formatDuration, formatRate, oneLine } from './format.ts';
+
+/** Where lines go: process.stderr, or a list in a test. `columns` is undefined where there is no terminal. */
+export interface Output {
+  write(text: string): unknown;
+  readonly columns?: number | undefined;
+}
+
+export interface ProgressOptions {
+  /** Name of the recipe's run; the events of another are of its twin. */
+  run: string;
+  iterations: number;
+  /** Milliseconds; only differences count. @default performance.now */
+  clock?: () => number;
+}
+
+type Started = Extract<LoopEvent, { kind: 'stage-started' }>;
+
+/** Least time between two drawings of the bar, and between two lines where there is no terminal. */
+const BAR_MS = 100;
+const LINE_MS = 10_000;
+const BAR_WIDTH = 24;
+
+/** A watcher that draws, and `close`, which takes the bar away; call it before writing anything else. */
+export function openProgress(output: Output, options: ProgressOptions): { watch: Watch; close(): void } {
+  const { run, iterations, clock = () => performance.now() } = options;
+  const isTerminal = output.columns !== undefined;
+  let started: (Started & { startedMs: number }) | null = null;
+  let drawnMs = Number.NEGATIVE_INFINITY;
+  let barShown = false;
+  let twin = '';
+
+  const clear = (): void => {
+    if (barShown) output.write('\r\x1b[2K');
+    barShown = false;
+  };
+  const line = (text: string): void => {
+    clear();
+    output.write(`${text}\n`);
+  };
+  const place = (iteration: number, stage: StageName): string => twin + placeOf(iteration, stage, iterations);
+
+  function draw(done: number, detail: string | undefined): void {
+    if (started === null) return;
+    const now = clock();
+    if (now - drawnMs < (isTerminal ? BAR_MS : LINE_MS)) return;
+    drawnMs = now;
+    const pace = paceText(started, done, (now - started.startedMs) / 1000);
+    const text = [pace, detail].filter((part) => part !== undefined && part !== '').join(', ');
+    const where = place(started.iteration, started.stage);
+    if (!isTerminal) {
+      line(`${where}  ${text}`);
+      return;
+    }
+    // A line that wraps could not be taken back.
+    output.write(`\r\x1b[2K${oneLine(`${where} ${barText(done, started.total)} ${text}`, (output.columns ?? 80) - 1)}`);
+    barShown = true;
+  }
+
+  function watch(event: LoopEvent): void {
+    switch (event.kind) {
+      case 'stage-started': {
+        twin = event.run === run ? '' : 'twin, ';
+        started = { ...event, startedMs: clock() };
+        const already = event.done > 0 ? `, ${event.done} of them done already` : '';
+        if (!isTerminal || event.done > 0)
+          line(`${place(event.iteration, event.stage)}  ${event.total} ${event.unit}${already}`);
+        drawnMs = isTerminal ? Number.NEGATIVE_INFINITY : clock();
+        draw(event.done, undefined);
+        break;
+      }
+      case 'stage-progress':
+        draw(event.done, event.detail);
+        break;
+      case 'stage-finished':
+        started = null;
+        line(`${place(event.iteration, event.stage)}  ${event.summary} (${formatDuration(event.seconds)})`);
+        break;
+      case 'stage-skipped':
+        line(`${place(event.iteration, event.stage)}  finished before`);
+        break;
+      case 'metrics':
+        break; // the bar's detail shows the loss; `selm metrics` shows all
+      case 'note':
+        line(event.text);
+        break;
+      case 'warning':
+        line(`warning: ${event.text}`);
+    }
+  }
+  return { watch, close: clear };
+}
+
+/** `iteration 1/3 sample   `, padded so that lines stand below each other. */
+function placeOf(iteration: number, stage: StageName, iterations: number): string {
+  const before = stage === 'data' ? 'before' : stage === 'evaluate' ? 'base model' : 'warm start';
+  const where = iteration === 0 ? before : `iteration ${iteration}/${iterations}`;
+  return `${where.padEnd(`iteration ${iterations}/${iterations}`.length)} ${stage.padEnd('reference'.length)}`;
+}
+
+/** `12/256 responses, 3.1/s, 1 min 19 s left`; the pace is of this attempt only. */
+function paceText({ total, done: before, unit }: Started, done: number, seconds: number): string {
+  const count = `${done}/${total} ${unit}`;
+  if (done <= before || seconds <= 0) return count;
+  const rate = (done - before) / seconds;
+  return `${count}, ${formatRate(rate)}, ${formatDuration((total - done) / rate)} left`;
+}
+
+function barText(done: number, total: number): string {
+  const full = total > 0 ? Math.round((Math.min(done, total) / total) * BAR_WIDTH) : BAR_WIDTH;
+  return '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full);
+}
+
+/** A watcher that cannot end the run: after its first failure it is left alone, and `report` hears of it once. */
+export function tolerant(watch: Watch, report: (text: string) => void): Watch {
+  let failed = false;
+  return (event) => {
+    if (failed) return;
+    try {
+      watch(event);
+    } catch (error) {
+      failed = true;
+      try {
+        report(
+          `The display failed and is off; the run goes on: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      } catch {
+        // Nobody is left to tell.
+      }
+    }
+  };
+}

@@ -1,0 +1,42 @@
+/** @file Prompts of stored pairs. The ledger keeps where a prompt lies (file and line), not its text: it is read from there. */
+import { existsSync } from 'node:fs';
+import { readRows } from '../data/jsonl.ts';
+import type { StoredPair } from '../loop/ledger.ts';
+import type { Prompt } from '../text/rendering.ts';
+
+/**
+ * The prompts of pairs, by pair id. A pair is left out when its data file is gone or no longer holds its prompt
+ * (by promptId). Each file is read once, and no further than needed.
+ */
+export async function findPrompts(pairs: readonly StoredPair[]): Promise<Map<string, Prompt>> {
+  const found = new Map<string, Prompt>();
+  const files = new Set(pairs.flatMap(({ source }) => (source === null ? [] : [source.file])));
+  for (const file of files) {
+    if (!existsSync(file)) continue;
+    const wanted = pairs.filter(({ source }) => source?.file === file);
+    const byPrompt = new Map(wanted.map(({ promptId }) => [promptId, [] as string[]]));
+    for (const { promptId, pairId } of wanted) byPrompt.get(promptId)?.push(pairId);
+    const last = wanted.reduce((most, { source }) => Math.max(most, source?.line ?? 0), 0);
+    for await (const parsed of readRows([file])) {
+      if (parsed.kind === 'problem') continue;
+      const { row } = parsed;
+      for (const pairId of byPrompt.get(row.promptId) ?? []) found.set(pairId, row.prompt);
+      if (row.source.line >= last) break;
+    }
+  }
+  return found;
+}
+
+/** A prompt for a person: its text, or the turns of a chat below each other. */
+export function promptAsText(prompt: Prompt | null | undefined): string {
+  if (prompt === null || prompt === undefined) return '(not found: the data file moved or changed since)';
+  switch (prompt.kind) {
+    case 'text':
+      return prompt.text;
+    case 'chat': {
+      const [only] = prompt.messages;
+      if (only !== undefined && prompt.messages.length === 1) return only.content;
+      return prompt.messages.map(({ role, content }) => `[${role}] ${content}`).join('\n');
+    }
+  }
+}

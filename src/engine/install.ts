@@ -1,0 +1,110 @@
+/**
+ * @file `selm engine install`: finds LibTorch or fetches it, builds the addon against it, or sees that nothing is to be
+ * done. Run again at any time; a second run returns at once.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { EngineError, RunError } from '../errors.ts';
+import { acquireLock, type Lock } from '../files/lock.ts';
+import type { EngineRecord } from '../torch/native.ts';
+import { buildEngine, enginePlaces, requireBuildTools, staleReason } from './build.ts';
+import { fetchLibtorch } from './fetch.ts';
+import { type Candidate, choices, judge, library, locateLibtorch } from './locate.ts';
+import { type Machine, thisMachine } from './machine.ts';
+import { probeLibrary } from './probing.ts';
+
+/** Options of `installEngine`. */
+export interface InstallOptions {
+  /** A wheel, a folder of wheels, or a folder that is a LibTorch (used where it lies). */
+  from?: string;
+  /** Package index in place of the one that pip is configured with. */
+  indexUrl?: string;
+  /** `always` compiles everything again. @default 'when-changed' */
+  rebuild?: 'when-changed' | 'always';
+  /** Where the engine is built. @default `$SELM_ENGINE` or build/native of this package */
+  output?: string;
+  /** @default this machine */
+  machine?: Machine;
+  /** Takes progress, one line at a time. */
+  log: (line: string) => void;
+}
+
+/** What `installEngine` did. */
+export interface Installed {
+  outcome: 'kept' | 'built';
+  record: EngineRecord;
+}
+
+/** Makes sure that an engine is built from the present sources against a usable LibTorch. Throws EngineError. */
+export async function installEngine(options: InstallOptions): Promise<Installed> {
+  const { machine = thisMachine, log, rebuild = 'when-changed' } = options;
+  const { sources, output, record } = enginePlaces(options.output);
+  const named = machine.env.LIBTORCH ? judge('LIBTORCH', machine.env.LIBTORCH) : null;
+  if (rebuild === 'when-changed' && options.from === undefined && record !== null) {
+    if (staleReason(record, { sources, output, libtorch: named?.directory ?? null }) === null)
+      return { outcome: 'kept', record };
+  }
+  requireBuildTools(machine);
+  mkdirSync(output, { recursive: true });
+  using _lock = lockBuild(output);
+  const directory = await obtainLibtorch(options, { machine, builtAgainst: record?.libtorchDirectory ?? null });
+  // Another process may have built it while this one waited for LibTorch.
+  const current = enginePlaces(output).record;
+  const stale = staleReason(current, { sources, output, libtorch: directory });
+
+  if (rebuild === 'when-changed' && stale === null && current !== null) return { outcome: 'kept', record: current };
+  log(`The engine must be built: ${stale ?? 'asked for'}`);
+  const mode = rebuild === 'always' ? 'scratch' : 'incremental';
+  return { outcome: 'built', record: await buildEngine(directory, { machine, log, mode, output }) };
+}
+
+/** A LibTorch that loads: what was given, else the first in sight, else a fresh copy in the cache. */
+async function obtainLibtorch(
+  options: InstallOptions,
+  { machine, builtAgainst }: { machine: Machine; builtAgainst: string | null },
+): Promise<string> {
+  const { from, indexUrl, log } = options;
+  const fetch = { machine, log, ...(indexUrl === undefined ? {} : { indexUrl }) };
+  if (from !== undefined) {
+    const given = judge('given', from);
+    // A folder without headers and libraries may still hold wheels.
+    return given.version === null ? fetchLibtorch({ ...fetch, from }) : loading(given, machine);
+  }
+  const inSight = choices(locateLibtorch(machine), builtAgainst);
+  for (const candidate of inSight) {
+    if (candidate.source === 'LIBTORCH') return loading(candidate, machine);
+    const probe = probeLibrary(library(candidate.directory), machine);
+    if (probe.kind === 'loads') return candidate.directory;
+    log(`LibTorch in ${candidate.directory} is passed over: it does not load: ${probe.message}`);
+  }
+  return fetchLibtorch(fetch);
+}
+
+/** The folder of a LibTorch that the user named: it is used or refused, never passed over. */
+function loading({ source, directory, version, verdict }: Candidate, machine: Machine): string {
+  const name = source === 'LIBTORCH' ? `$LIBTORCH (${directory})` : directory;
+  const refuse = (reason: string) =>
+    new EngineError(
+      'LIBTORCH_UNUSABLE',
+      `Cannot use LibTorch ${version ?? ''} in ${name}: ${reason}`.replace('  ', ' '),
+    );
+  if (verdict.kind === 'unusable') throw refuse(verdict.reason);
+  const probe = probeLibrary(library(directory), machine);
+  if (probe.kind === 'fails') throw refuse(`it does not load: ${probe.message}`);
+  return directory;
+}
+
+function lockBuild(output: string): Lock {
+  try {
+    return acquireLock(join(output, 'build.lock'));
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    throw new EngineError(
+      'ENGINE_BUSY',
+      `Cannot build the engine in ${output}: another process does: wait for it and run this again`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * @file Child process that loads native code, so that a crash or a missing symbol ends it and not the caller. Run by
+ * probing.ts: `probe.ts library PATH` (a shared library) or `probe.ts addon PATH` (selm.node: a product and a gradient
+ * are computed and compared). Prints one JSON line.
+ */
+import { createRequire } from 'node:module';
+import type { Handle, Native } from '../torch/native.ts';
+
+const FLOAT32 = 6;
+
+function loadLibrary(path: string): string {
+  try {
+    process.dlopen({ exports: {} }, path);
+  } catch (error) {
+    // The library itself came in; it only is no addon, which is right.
+    if (!(error instanceof Error) || !error.message.includes('did not self-register')) throw error;
+  }
+  return '';
+}
+
+/** y = a b for 2x2 matrices, then the gradient of sum(y) by a: rows of sums of b. All numbers are exact in float32. */
+function loadAddon(path: string): string {
+  const native = createRequire(import.meta.url)(path) as Native;
+  native.initialise(1);
+  const matrix = (...values: number[]) => native.fromBytes(new Float32Array(values).buffer, 0, 16, [2, 2], FLOAT32);
+  const read = (tensor: Handle | null) => {
+    if (tensor === null) throw new Error('a tensor has no gradient after the backward pass');
+    const values = new Float32Array(4);
+    native.toBytes(tensor, values.buffer, 0);
+    return values.join(' ');
+  };
+  const a = matrix(1, 2, 3, 4);
+  const b = matrix(5, 6, 7, 8);
+  native.setRequiresGrad(a, true);
+  const product = native.call(native.resolve('aten::mm', ''), a, b);
+  if (typeof product !== 'number') throw new Error(`aten::mm returned ${typeof product}, not a tensor`);
+  native.backward([product], [matrix(1, 1, 1, 1)]);
+  expectEqual('matrix product', read(product), '19 22 43 50');
+  expectEqual('gradient', read(native.gradient(a)), '11 15 11 15');
+  return native.version();
+}
+
+function expectEqual(what: string, found: string, expected: string): void {
+  if (found !== expected) throw new Error(`a ${what} came out as ${found}, not ${expected}`);
+}
+
+const [kind, path = ''] = process.argv.slice(2);
+try {
+  const version = kind === 'library' ? loadLibrary(path) : loadAddon(path);
+  console.log(JSON.stringify({ loaded: true, version }));
+} catch (error) {
+  console.log(JSON.stringify({ loaded: false, message: error instanceof Error ? error.message : String(error) }));
+}

@@ -1,0 +1,108 @@
+/**
+ * @file Everything a report shows, as one typed object that the loop fills from the ledger. Raw numbers go in (rewards,
+ * lengths, counts); means, intervals and verdicts are computed by the report, so that no figure can disagree with them.
+ */
+import type { Interval } from './statistics.ts';
+
+/** Version of this shape, for reports that are kept as JSON. */
+export const REPORT_FORMAT_VERSION = 1;
+
+/** A line of a table of settings: already readable, with its unit. */
+export interface Fact {
+  label: string;
+  value: string;
+}
+
+/** One policy on the evaluation prompts. The arrays run in parallel: one entry a sample, in any order. */
+export interface EvaluationData {
+  promptIds: string[];
+  /** Scores of the ranker, higher is better. */
+  rewards: number[];
+  /** Tokens of each response. */
+  lengths: number[];
+  /** Soundness of each text from 0 (broken) to 1, where the ranker's module exports `guard`. */
+  textHealth: number[] | null;
+  /** Share of responses that ended by themselves (not by the token limit), in [0, 1]. */
+  finishedShare: number | null;
+  /** KL(this policy || base) in nats a response; null for the base itself. */
+  klToBase: Interval | null;
+  /** KL(this policy || the policy of the iteration before). */
+  klToPrevious: Interval | null;
+}
+
+/** What became of an iteration's prompts. */
+export interface PairCounts {
+  iteration: number;
+  pairs: number;
+  /** How often each kind of candidate took the place. */
+  chosenFrom: { response: number; chosen: number; rejected: number };
+  rejectedFrom: { response: number; chosen: number; rejected: number };
+  /** Pairs whose best or worst place was shared. */
+  ties: number;
+  /** Prompts without a pair, by reason. */
+  skipped: { reason: string; count: number }[];
+}
+
+/** One optimiser step. Names are TRL's, in words: margin is rewards/margins, accuracy rewards/accuracies. */
+export interface TrainingPoint {
+  iteration: number;
+  /** 1-based within the iteration. */
+  step: number;
+  loss: number;
+  margin: number;
+  accuracy: number;
+  learningRate: number;
+  /** beta * (log policy - log reference) of the chosen: below 0 while the margin grows, both sides lose probability. */
+  rewardChosen: number | null;
+  gradientNorm: number | null;
+}
+
+/** One way of training, from the base to its last iteration. */
+export interface MethodReport {
+  /** For legends, e.g. 'SELM' or 'alpha = 0 twin'. */
+  name: string;
+  /** One phrase, e.g. 'alpha = 0.01'. */
+  description: string;
+  /** Trained iterations 1..T in order; the base is `ReportData.base`. */
+  iterations: { iteration: number; evaluation: EvaluationData }[];
+  training: TrainingPoint[];
+  pairs: PairCounts[];
+}
+
+/** A prompt with the base's answer and every method's last answer. */
+export interface ExampleReport {
+  promptId: string;
+  prompt: string;
+  answers: { by: string; text: string; reward: number | null; textHealth: number | null }[];
+}
+
+/** Input of `renderReport` and `summariseReport`. */
+export interface ReportData {
+  formatVersion: typeof REPORT_FORMAT_VERSION;
+  name: string;
+  title: string | null;
+  /** When it was made, as text; the report reads no clock. */
+  createdAt: string;
+  /** The command that made the run, to copy. */
+  command: string | null;
+  /** What the reward measures, in a phrase, e.g. 'kindness of the story, 0 to 1'. */
+  rewardName: string;
+  /** Ends of the reward where it is bounded: fixes the axes. */
+  rewardRange: { low: number; high: number } | null;
+  /** The model before training, on the same prompts as every method. */
+  base: EvaluationData;
+  /** In the order of the legends; the first is what the run is about, another one its twin. */
+  methods: MethodReport[];
+  examples: ExampleReport[];
+  settings: Fact[];
+  machine: Fact[];
+  seeds: Fact[];
+  /** Seed of the bootstrap intervals. */
+  statisticsSeed: number;
+  timings: { stage: string; method: string; iteration: number | null; seconds: number }[];
+  peakMemoryBytes: number | null;
+  /** The data audit as printed by the run. */
+  audit: string;
+  /** What a reader must know: deviations from the paper, limits. One sentence each. */
+  notes: string[];
+}

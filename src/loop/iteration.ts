@@ -1,0 +1,57 @@
+/**
+ * @file Algorithm 1 of the paper, one iteration: sample from the policy, rank the response against the chosen and the
+ * rejected one, keep best and worst, train with DPO plus the optimism term; the result is the next policy. Every stage
+ * resumes by itself: run the same command again, and it goes on where it stopped, to the same bytes.
+ */
+import type { PreferenceRow } from '../data/rows.ts';
+import type { ObjectiveOptions } from '../objective/objective.ts';
+import { alphaAt } from '../train/schedule.ts';
+import { pairResponses } from './stages/pair.ts';
+import { rankResponses } from './stages/rank.ts';
+import { sampleResponses } from './stages/sample.ts';
+import { type IterationContext, runStage } from './stages/stage.ts';
+import { trainOnPairs } from './stages/train.ts';
+
+/** What an iteration starts from. Directories of models in Hugging Face layout. */
+export interface IterationInput {
+  /** Slice t of the data. */
+  rows: readonly PreferenceRow[];
+  /** Rows of earlier slices, where their pairs are trained on again (accumulate). */
+  earlierRows?: readonly PreferenceRow[];
+  /** pi_{t-1}: samples the responses, and is where training starts. */
+  policyDirectory: string;
+  /** pi_ref: the previous policy, or always the initial one. */
+  referenceDirectory: string;
+}
+
+/** Runs iteration t; afterwards pi_t lies in the run's iteration-t/model. */
+export async function runIteration(context: IterationContext, input: IterationInput): Promise<void> {
+  const { rows } = input;
+
+  // y ~ pi_{t-1}( . | x) for every prompt x of the slice
+  await runStage(context, 'sample', () => sampleResponses(context, { rows, modelDirectory: input.policyDirectory }));
+
+  // R ranks {y, y_w, y_l}
+  await runStage(context, 'rank', () => rankResponses(context, rows));
+
+  // y_c the best, y_r the worst of them
+  await runStage(context, 'pair', () => pairResponses(context, rows));
+
+  // pi_t = argmin of -log sigma(beta Delta) + alpha beta (log pi(y) - log pi_ref(y)), from pi_{t-1}
+  await trainOnPairs(context, { ...input, objective: objectiveOf(context) });
+}
+
+/** The warm start: plain DPO on the pairs of the data, nothing sampled (the authors' Zephyr recipe). */
+export async function runWarmStart(context: IterationContext, input: IterationInput): Promise<void> {
+  await runStage(context, 'pair', () => pairResponses(context, input.rows));
+  const { preference } = context.recipe.objective;
+  await trainOnPairs(context, { ...input, objective: { preference, exploration: { kind: 'none' } } });
+}
+
+/** The objective with this iteration's alpha. With alpha = 0 there is no term, and y costs nothing. */
+function objectiveOf({ recipe, iteration }: IterationContext): ObjectiveOptions {
+  const { preference, exploration } = recipe.objective;
+  if (exploration.kind === 'none') return { preference, exploration };
+  const alpha = alphaAt(exploration.alpha, iteration);
+  return { preference, exploration: alpha === 0 ? { kind: 'none' } : { kind: 'selm', alpha } };
+}

@@ -1,0 +1,134 @@
+/**
+ * @file The tables of run.db and how a file is told to be ours. Anyone may read them with SQLite; the format version is
+ * in `user_version`, and a version above ours is never opened.
+ */
+import { existsSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { RunError } from '../errors.ts';
+import { errorCode, fileError } from '../files/fs.ts';
+
+/** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
+export const LEDGER_FORMAT_VERSION = 1;
+/** "selm" in ASCII: SQLite's own field for whose file it is. */
+export const LEDGER_APPLICATION_ID = 0x73656c6d;
+
+const TABLES = `
+-- How often a stage was started, and how it stands.
+CREATE TABLE stages (
+  iteration INTEGER NOT NULL, stage TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('running', 'finished')),
+  attempt INTEGER NOT NULL, startedAt TEXT NOT NULL, finishedAt TEXT,
+  PRIMARY KEY (iteration, stage)) STRICT;
+-- Each start of a stage; resumeStep: the step whose state it went on from, NULL when that does not apply.
+CREATE TABLE attempts (
+  iteration INTEGER NOT NULL, stage TEXT NOT NULL, attempt INTEGER NOT NULL, resumeStep INTEGER, startedAt TEXT NOT NULL,
+  PRIMARY KEY (iteration, stage, attempt)) STRICT;
+-- What the policy answered. tokenIds: little-endian int32. samplerSha256: the weights it was sampled from.
+CREATE TABLE responses (
+  iteration INTEGER NOT NULL, promptId TEXT NOT NULL, sampleIndex INTEGER NOT NULL, text TEXT NOT NULL,
+  tokenIds BLOB NOT NULL, finish TEXT NOT NULL CHECK (finish IN ('stop', 'length')), logProb REAL NOT NULL,
+  samplerSha256 TEXT NOT NULL, seed INTEGER NOT NULL,
+  PRIMARY KEY (iteration, promptId, sampleIndex)) STRICT;
+-- What the ranker said about which candidates. "order": indices into candidates, best first. JSON but for ids.
+CREATE TABLE rankings (
+  iteration INTEGER NOT NULL, promptId TEXT NOT NULL, rankerId TEXT NOT NULL, candidates TEXT NOT NULL, scores TEXT,
+  "order" TEXT NOT NULL, ties TEXT NOT NULL, problem TEXT,
+  PRIMARY KEY (iteration, promptId, rankerId)) STRICT;
+-- What was trained on. response: the text of the exploration term. *From: JSON, which candidate a text was.
+CREATE TABLE pairs (
+  pairId TEXT PRIMARY KEY, iteration INTEGER NOT NULL, promptId TEXT NOT NULL, chosen TEXT NOT NULL, rejected TEXT NOT NULL,
+  response TEXT, chosenFrom TEXT NOT NULL, rejectedFrom TEXT NOT NULL, rankerId TEXT, scoreChosen REAL, scoreRejected REAL,
+  source TEXT) STRICT;
+CREATE INDEX pairsOfIteration ON pairs (iteration, promptId);
+-- log pi_ref of a token sequence; the key is a hash of weights and tokens.
+CREATE TABLE reference_log_probs (key TEXT PRIMARY KEY, logProb REAL NOT NULL) STRICT, WITHOUT ROWID;
+-- One number a row; value NULL is not-a-number.
+CREATE TABLE metrics (
+  iteration INTEGER NOT NULL, stage TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, name TEXT NOT NULL,
+  value REAL, PRIMARY KEY (iteration, stage, step, attempt, name)) STRICT, WITHOUT ROWID;
+-- What was counted: rows read, dropped, cut. JSON.
+CREATE TABLE audits (
+  iteration INTEGER NOT NULL, kind TEXT NOT NULL, audit TEXT NOT NULL, PRIMARY KEY (iteration, kind)) STRICT;
+`;
+
+/** Opens run.db, creating its tables in an empty file. Throws RunError for a foreign, newer or damaged file. */
+export function openDatabase(path: string, access: 'write' | 'read'): Database.Database {
+  if (access === 'read' && !existsSync(path)) {
+    throw new RunError('LEDGER_MISSING', `Cannot open ledger "${path}": it does not exist: give the folder of a run`, {
+      details: { path },
+    });
+  }
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path, { readonly: access === 'read' });
+    checkOwner(database, path);
+    if (access === 'write') prepareForWriting(database);
+    const [verdict] = database.pragma('quick_check(1)', { simple: false }) as { quick_check: string }[];
+    if (verdict?.quick_check !== 'ok') throw damaged(path, verdict?.quick_check);
+    return database;
+  } catch (error) {
+    database?.close();
+    throw translate(error, path);
+  }
+}
+
+function checkOwner(database: Database.Database, path: string): void {
+  const version = pragmaNumber(database, 'user_version');
+  const owner = pragmaNumber(database, 'application_id');
+  const empty = pragmaNumber(database, 'schema_version') === 0;
+  if (empty && !database.readonly) return;
+  if (owner !== LEDGER_APPLICATION_ID) {
+    throw new RunError(
+      'LEDGER_FOREIGN',
+      `Cannot open ledger "${path}": it is a database of another program: choose another output`,
+      {
+        details: { path },
+      },
+    );
+  }
+  if (version > LEDGER_FORMAT_VERSION) {
+    throw new RunError(
+      'FORMAT_NEWER',
+      `Cannot open ledger "${path}": it has format version ${version}, this program knows ${LEDGER_FORMAT_VERSION}: update selm`,
+      { details: { path, version } },
+    );
+  }
+}
+
+function prepareForWriting(database: Database.Database): void {
+  database.pragma('journal_mode = WAL');
+  // FULL makes each commit durable: about 0.2 ms each, little beside a sampled response or a training step.
+  database.pragma('synchronous = FULL');
+  if (pragmaNumber(database, 'schema_version') > 0) return;
+  database.transaction(() => {
+    database.exec(TABLES);
+    database.pragma(`application_id = ${LEDGER_APPLICATION_ID}`);
+    database.pragma(`user_version = ${LEDGER_FORMAT_VERSION}`);
+  })();
+}
+
+function pragmaNumber(database: Database.Database, name: string): number {
+  return Number(database.pragma(name, { simple: true }));
+}
+
+/** Errors of SQLite as errors of a run. */
+export function translate(error: unknown, path: string): Error {
+  const code = errorCode(error) ?? '';
+  if (!code.startsWith('SQLITE_')) return error instanceof Error ? error : new Error(String(error));
+  if (code.startsWith('SQLITE_FULL')) {
+    return fileError(Object.assign(new Error(code), { code: 'ENOSPC' }), { action: 'write to ledger', path });
+  }
+  if (code.startsWith('SQLITE_NOTADB') || code.startsWith('SQLITE_CORRUPT')) return damaged(path, error);
+  const text = error instanceof Error ? error.message : code;
+  return new RunError('LEDGER_FAILED', `Cannot use ledger "${path}": ${text}: check its folder's permissions`, {
+    cause: error,
+    details: { path, sqlite: code },
+  });
+}
+
+function damaged(path: string, cause: unknown): RunError {
+  return new RunError(
+    'LEDGER_DAMAGED',
+    `Cannot open ledger "${path}": it is no SQLite database or is damaged: restore it from a copy, or start again under another name`,
+    { cause, details: { path } },
+  );
+}

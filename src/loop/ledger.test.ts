@@ -1,0 +1,396 @@
+import { copyFileSync, existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { temporaryFolder } from '../files/temporary.testing.ts';
+import {
+  type Ledger,
+  type LedgerOptions,
+  openLedger,
+  type PairRecord,
+  type RankingRecord,
+  type ResponseRecord,
+} from './ledger.ts';
+import { translate } from './ledger-schema.ts';
+
+function newLedger(options: LedgerOptions = {}): Ledger {
+  const ledger = openLedger(join(temporaryFolder(), 'run.db'), options);
+  onTestFinished(() => ledger.close());
+  return ledger;
+}
+
+const response: ResponseRecord = {
+  iteration: 1,
+  promptId: 'p',
+  sampleIndex: 0,
+  text: 'Good "answer" \u{1f600}\n',
+  tokenIds: Int32Array.of(0, 1, 32_000, 2 ** 31 - 1, -1),
+  finish: 'stop',
+  logProb: -12.345678901234567,
+  samplerSha256: 'aa',
+  seed: 2 ** 53 - 1,
+};
+const ranking: RankingRecord = {
+  iteration: 1,
+  promptId: 'p',
+  rankerId: 'function:reward.ts',
+  candidates: [
+    { kind: 'response', sampleIndex: 0, text: 'Good' },
+    { kind: 'chosen', sampleIndex: null, text: 'Fine' },
+    { kind: 'rejected', sampleIndex: null, text: 'Bad' },
+  ],
+  scores: [0.1 + 0.2, 2, -1],
+  order: [1, 0, 2],
+  ties: [[0, 1]],
+};
+const pair: PairRecord = {
+  pairId: 'pair-1',
+  iteration: 1,
+  promptId: 'p',
+  chosen: 'Fine',
+  rejected: 'Bad',
+  response: 'Good',
+  chosenFrom: { kind: 'chosen', sampleIndex: null },
+  rejectedFrom: { kind: 'rejected', sampleIndex: null },
+  rankerId: 'function:reward.ts',
+  scoreChosen: 2,
+  scoreRejected: -1,
+  source: { file: 'rows.jsonl', line: 7 },
+};
+
+test('a ledger gives back exactly what was put, also after it was closed and opened again', () => {
+  const ledger = newLedger();
+  ledger.putResponse(response);
+  ledger.putRanking(ranking);
+  ledger.putPair(pair);
+  ledger.putReferenceLogProbs([{ key: 'k', logProb: -0.1 }]);
+  ledger.close();
+  using again = openLedger(ledger.path);
+  expect(again.responses(1)).toEqual([response]);
+  expect(again.rankings(1)).toEqual([ranking]);
+  expect(again.pairs(1)).toEqual([pair]);
+  expect(again.getReferenceLogProb('k')).toBe(-0.1);
+  expect(again.getReferenceLogProb('unknown')).toBeNull();
+  expect([again.responses(2), again.rankings(2), again.pairs(2)]).toEqual([[], [], []]);
+});
+
+test('putting the same thing again changes nothing', () => {
+  const ledger = newLedger();
+  for (let time = 0; time < 3; time++) {
+    ledger.putResponse(response);
+    ledger.putRanking(ranking);
+    ledger.putPair(pair);
+    ledger.putReferenceLogProbs([{ key: 'k', logProb: -1 }]);
+  }
+  expect([ledger.responses(1).length, ledger.rankings(1).length, ledger.pairs(1).length]).toEqual([1, 1, 1]);
+});
+
+test('putting something else under the same key is refused, naming the field, and keeps the old', () => {
+  const ledger = newLedger();
+  ledger.putResponse(response);
+  ledger.putRanking(ranking);
+  ledger.putPair(pair);
+  const conflict = (field: string) =>
+    expect.objectContaining({ name: 'RunError', code: 'LEDGER_CONFLICT', details: expect.objectContaining({ field }) });
+  expect(() => ledger.putResponse({ ...response, text: 'other' })).toThrow(conflict('text'));
+  expect(() => ledger.putResponse({ ...response, tokenIds: Int32Array.of(1) })).toThrow(conflict('tokenIds'));
+  expect(() => ledger.putRanking({ ...ranking, order: [0, 1, 2] })).toThrow(conflict('order'));
+  expect(() => ledger.putPair({ ...pair, response: null })).toThrow(conflict('response'));
+  expect(() => ledger.putPair({ ...pair, iteration: 2 })).toThrow('history is not rewritten');
+  expect(ledger.responses(1)).toEqual([response]);
+});
+
+test('a reference log-probability that is there keeps its value, and what is not a number is refused with its whole batch', () => {
+  const ledger = newLedger();
+  ledger.putReferenceLogProbs([{ key: 'a', logProb: -1 }]);
+  ledger.putReferenceLogProbs([
+    { key: 'a', logProb: -2 },
+    { key: 'b', logProb: Number.NEGATIVE_INFINITY },
+  ]);
+  expect(ledger.getReferenceLogProb('a')).toBe(-1);
+  expect(ledger.getReferenceLogProb('b')).toBe(Number.NEGATIVE_INFINITY);
+  expect(() =>
+    ledger.putReferenceLogProbs([
+      { key: 'c', logProb: -3 },
+      { key: 'd', logProb: Number.NaN },
+    ]),
+  ).toThrow('"d": it is not a number');
+  expect(ledger.getReferenceLogProb('c')).toBeNull();
+});
+
+test('rows come back in an order that does not depend on when they were put', () => {
+  const ledger = newLedger();
+  for (const [promptId, sampleIndex] of [
+    ['b', 1],
+    ['a', 10],
+    ['b', 0],
+    ['a', 2],
+  ] as const) {
+    ledger.putResponse({ ...response, promptId, sampleIndex });
+    ledger.putPair({ ...pair, pairId: `${promptId}-${sampleIndex}`, promptId });
+    ledger.putRanking({ ...ranking, promptId, rankerId: `r${sampleIndex}` });
+  }
+  expect(ledger.responses(1).map(({ promptId, sampleIndex }) => promptId + sampleIndex)).toEqual([
+    'a2',
+    'a10',
+    'b0',
+    'b1',
+  ]);
+  expect(ledger.pairs(1).map(({ pairId }) => pairId)).toEqual(['a-10', 'a-2', 'b-0', 'b-1']);
+  expect(ledger.rankings(1).map(({ rankerId }) => rankerId)).toEqual(['r10', 'r2', 'r0', 'r1']);
+});
+
+test('pairLineage() joins a pair with the responses and verdicts on its prompt in its iteration', () => {
+  const ledger = newLedger();
+  ledger.putResponse({ ...response, sampleIndex: 1 });
+  ledger.putResponse(response);
+  ledger.putResponse({ ...response, promptId: 'other' });
+  ledger.putResponse({ ...response, iteration: 2 });
+  ledger.putRanking(ranking);
+  ledger.putRanking({ ...ranking, iteration: 2 });
+  ledger.putPair(pair);
+  expect(ledger.pairLineage('pair-1')).toEqual({
+    pair,
+    responses: [response, { ...response, sampleIndex: 1 }],
+    rankings: [ranking],
+  });
+  expect(ledger.pairLineage('missing')).toBeNull();
+});
+
+test('a ranking without scores and with a problem, and a pair straight from the data, come back as they are', () => {
+  const ledger = newLedger();
+  ledger.putRanking({ ...ranking, scores: null, order: [], ties: [], problem: 'timed out' });
+  expect(ledger.rankings(1)).toEqual([{ ...ranking, scores: null, order: [], ties: [], problem: 'timed out' }]);
+  const { rankerId: _, scoreChosen: __, scoreRejected: ___, source: ____, ...plain } = pair;
+  ledger.putPair({ ...plain, response: null });
+  expect(ledger.pairs(1)).toEqual([
+    { ...plain, response: null, rankerId: null, scoreChosen: null, scoreRejected: null, source: null },
+  ]);
+});
+
+test('a stage is none, running, finished, and running again when it is begun again', () => {
+  const ledger = newLedger({ clock: () => 0 });
+  expect(ledger.stageStatus(1, 'sample')).toBe('none');
+  expect(ledger.beginStage(1, 'sample')).toBe(1);
+  expect(ledger.stageStatus(1, 'sample')).toBe('running');
+  ledger.finishStage(1, 'sample');
+  ledger.finishStage(1, 'sample');
+  expect(ledger.stageStatus(1, 'sample')).toBe('finished');
+  expect(ledger.stageStatus(2, 'sample')).toBe('none');
+  expect(ledger.beginStage(1, 'sample')).toBe(2);
+  expect(ledger.stageStatus(1, 'sample')).toBe('running');
+  expect(() => ledger.finishStage(1, 'rank')).toThrow(expect.objectContaining({ code: 'STAGE_NOT_BEGUN' }));
+});
+
+/** `step:loss@attempt` of each visible row. */
+function seen(ledger: Ledger, attempts: 'current' | 'all' = 'current'): string[] {
+  return ledger.metrics({ attempts }).map(({ step, values, attempt }) => `${step}:${values.loss}@${attempt}`);
+}
+
+test('metrics() hides what an earlier attempt measured beyond the step that a later one went on from', () => {
+  const ledger = newLedger();
+  const put = (step: number, loss: number) =>
+    ledger.putMetric({ iteration: 1, stage: 'train', step, values: { loss } });
+  ledger.beginStage(1, 'train', { resumeStep: 0 });
+  for (const step of [1, 2, 3, 4]) put(step, step);
+  ledger.beginStage(1, 'train', { resumeStep: 2 });
+  expect(seen(ledger)).toEqual(['1:1@1', '2:2@1']);
+  put(3, 30);
+  expect(seen(ledger)).toEqual(['1:1@1', '2:2@1', '3:30@2']);
+  expect(seen(ledger, 'all')).toEqual(['1:1@1', '2:2@1', '3:3@1', '3:30@2', '4:4@1']);
+  ledger.beginStage(1, 'train', { resumeStep: 1 });
+  expect(seen(ledger)).toEqual(['1:1@1']);
+  // Another stage and another iteration are not touched by any of this.
+  ledger.beginStage(2, 'train', { resumeStep: 0 });
+  expect(seen(ledger)).toEqual(['1:1@1']);
+});
+
+test('metrics() replaces a step that is measured again, in one attempt or in a later one', () => {
+  const ledger = newLedger();
+  const put = (values: Record<string, number>) => ledger.putMetric({ iteration: 1, stage: 'train', step: 5, values });
+  put({ loss: 1, old: 1 });
+  put({ loss: 2 });
+  expect(ledger.metrics()).toEqual([{ iteration: 1, stage: 'train', step: 5, attempt: 1, values: { loss: 2 } }]);
+  ledger.beginStage(1, 'train');
+  ledger.beginStage(1, 'train');
+  put({ loss: 3 });
+  expect(ledger.metrics()).toEqual([{ iteration: 1, stage: 'train', step: 5, attempt: 2, values: { loss: 3 } }]);
+});
+
+test('metrics() keeps numbers that are not finite, and any name', () => {
+  const ledger = newLedger();
+  const values = {
+    nan: Number.NaN,
+    up: Number.POSITIVE_INFINITY,
+    down: Number.NEGATIVE_INFINITY,
+    'rewards/chosen': 0.1,
+    tiny: 5e-324,
+  };
+  ledger.putMetric({ iteration: 1, stage: 'train', step: 1, values });
+  expect(ledger.metrics()[0]?.values).toEqual(values);
+});
+
+test('metrics() are in order of iteration, stage and step', () => {
+  const ledger = newLedger();
+  for (const [iteration, stage, step] of [
+    [2, 'train', 1],
+    [1, 'train', 10],
+    [1, 'train', 9],
+    [1, 'evaluate', 3],
+  ] as const) {
+    ledger.putMetric({ iteration, stage, step, values: { a: 1, b: 2 } });
+  }
+  expect(ledger.metrics().map(({ iteration, stage, step }) => `${iteration} ${stage} ${step}`)).toEqual([
+    '1 evaluate 3',
+    '1 train 9',
+    '1 train 10',
+    '2 train 1',
+  ]);
+});
+
+test('audits() gives back counts by iteration and kind, the latest of each', () => {
+  const ledger = newLedger();
+  ledger.putAudit(1, 'data', { used: 3 });
+  ledger.putAudit(1, 'data', { used: 4 });
+  ledger.putAudit(0, 'data', [1, null]);
+  expect(ledger.audits()).toEqual([
+    { iteration: 0, kind: 'data', audit: [1, null] },
+    { iteration: 1, kind: 'data', audit: { used: 4 } },
+  ]);
+});
+
+const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
+  ['beginStage', (ledger) => ledger.beginStage(9, 'x'), 'writes'],
+  ['finishStage', (ledger) => ledger.finishStage(1, 'begun'), 'writes'],
+  ['stageStatus', (ledger) => ledger.stageStatus(1, 'x'), 'reads'],
+  ['putResponse', (ledger) => ledger.putResponse(response), 'writes'],
+  ['responses', (ledger) => ledger.responses(1), 'reads'],
+  ['putRanking', (ledger) => ledger.putRanking(ranking), 'writes'],
+  ['rankings', (ledger) => ledger.rankings(1), 'reads'],
+  ['putPair', (ledger) => ledger.putPair(pair), 'writes'],
+  ['pairs', (ledger) => ledger.pairs(1), 'reads'],
+  ['pairLineage', (ledger) => ledger.pairLineage('x'), 'reads'],
+  ['getReferenceLogProb', (ledger) => ledger.getReferenceLogProb('x'), 'reads'],
+  ['putReferenceLogProbs', (ledger) => ledger.putReferenceLogProbs([{ key: 'x', logProb: 1 }]), 'writes'],
+  ['putMetric', (ledger) => ledger.putMetric({ iteration: 1, stage: 'x', step: 1, values: {} }), 'writes'],
+  ['metrics', (ledger) => ledger.metrics(), 'reads'],
+  ['putAudit', (ledger) => ledger.putAudit(1, 'x', {}), 'writes'],
+  ['audits', (ledger) => ledger.audits(), 'reads'],
+];
+
+test.each(methods)(
+  '%s() works when open, and is refused when closed and, if it writes, when open for reading',
+  (_, call, kind) => {
+    const ledger = newLedger();
+    ledger.beginStage(1, 'begun');
+    call(ledger);
+    using reader = openLedger(ledger.path, { access: 'read' });
+    if (kind === 'reads') call(reader);
+    else expect(() => call(reader)).toThrow(expect.objectContaining({ name: 'RunError', code: 'LEDGER_READ_ONLY' }));
+    ledger.close();
+    ledger.close();
+    expect(() => call(ledger)).toThrow(expect.objectContaining({ name: 'RunError', code: 'LEDGER_CLOSED' }));
+  },
+);
+
+test('the matrix of states covers every method of the ledger', () => {
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(newLedger())).filter(
+    (name) => !['constructor', 'close'].includes(name),
+  );
+  expect(names.sort()).toEqual(methods.map(([name]) => name).sort());
+});
+
+test('a reader sees what a writer has put while the writer is open', () => {
+  const ledger = newLedger();
+  using reader = openLedger(ledger.path, { access: 'read' });
+  ledger.putResponse(response);
+  expect(reader.responses(1)).toEqual([response]);
+});
+
+test('openLedger() refuses a newer format, a database of others and a file that is none, and changes none of them', () => {
+  const folder = temporaryFolder();
+  const newer = join(folder, 'newer.db');
+  openLedger(newer).close();
+  const database = new Database(newer);
+  database.pragma('user_version = 2');
+  database.close();
+  const foreign = join(folder, 'foreign.db');
+  new Database(foreign).exec('CREATE TABLE a (b)').close();
+  const text = join(folder, 'text.db');
+  writeFileSync(text, 'not a database at all, but long enough to have a header of sixteen bytes');
+  for (const [path, code] of [
+    [newer, 'FORMAT_NEWER'],
+    [foreign, 'LEDGER_FOREIGN'],
+    [text, 'LEDGER_DAMAGED'],
+  ] as const) {
+    const before = readFileSync(path);
+    for (const access of ['write', 'read'] as const) {
+      expect(() => openLedger(path, { access }), path).toThrow(expect.objectContaining({ name: 'RunError', code }));
+    }
+    expect(readFileSync(path).equals(before), path).toBe(true);
+  }
+});
+
+test('openLedger() for reading never creates a file', () => {
+  const path = join(temporaryFolder(), 'run.db');
+  expect(() => openLedger(path, { access: 'read' })).toThrow(expect.objectContaining({ code: 'LEDGER_MISSING' }));
+  expect(existsSync(path)).toBe(false);
+  writeFileSync(path, '');
+  expect(() => openLedger(path, { access: 'read' })).toThrow(expect.objectContaining({ code: 'LEDGER_FOREIGN' }));
+});
+
+test('openLedger() of a file cut in the middle is a RunError, not a crash and not half a ledger', () => {
+  const ledger = newLedger();
+  for (let i = 0; i < 50; i++) ledger.putResponse({ ...response, sampleIndex: i, text: 'x'.repeat(1000) });
+  ledger.close();
+  const size = statSync(ledger.path).size;
+  const torn = join(temporaryFolder(), 'run.db');
+  for (let bytes = 100; bytes < size; bytes += 2999) {
+    copyFileSync(ledger.path, torn);
+    truncateSync(torn, bytes);
+    expect(() => openLedger(torn), `${bytes} bytes`).toThrow(expect.objectContaining({ name: 'RunError' }));
+  }
+});
+
+test('a journal torn anywhere inside the last record opens with that record or without it, and with all before it', () => {
+  const ledger = newLedger();
+  for (let i = 0; i < 5; i++) ledger.putResponse({ ...response, sampleIndex: i });
+  const before = statSync(`${ledger.path}-wal`).size;
+  ledger.putResponse({ ...response, sampleIndex: 5 });
+  const after = statSync(`${ledger.path}-wal`).size;
+  const folder = temporaryFolder();
+  const outcomes = new Set<number>();
+  // Steps of 61 bytes hit headers and pages of every frame; each offset would take a minute.
+  for (let bytes = before; bytes <= after; bytes = bytes === after ? after + 1 : Math.min(after, bytes + 61)) {
+    const copy = join(folder, `${bytes}.db`);
+    copyFileSync(ledger.path, copy);
+    copyFileSync(`${ledger.path}-wal`, `${copy}-wal`);
+    truncateSync(`${copy}-wal`, bytes);
+    using opened = openLedger(copy);
+    outcomes.add(opened.responses(1).length);
+  }
+  expect(outcomes).toEqual(new Set([5, 6]));
+});
+
+test('openLedger() in a folder that does not exist says so', () => {
+  expect(() => openLedger(join(temporaryFolder(), 'missing/run.db'))).toThrow(/directory does not exist/);
+});
+
+test('translate() turns a full disk into DISK_FULL and leaves our own mistakes as they are', () => {
+  const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+  expect(translate(full, '/runs/a/run.db')).toMatchObject({ name: 'FileError', code: 'DISK_FULL' });
+  const mistake = new TypeError('mistake');
+  expect(translate(mistake, 'x')).toBe(mistake);
+  expect(translate('text', 'x')).toEqual(new Error('text'));
+});
+
+test('a value of the wrong kind is refused and nothing is written', () => {
+  const ledger = newLedger();
+  expect(() => ledger.putResponse({ ...response, logProb: Number.NaN })).toThrow(
+    expect.objectContaining({ name: 'RunError' }),
+  );
+  expect(() => ledger.putResponse({ ...response, iteration: 1.5 })).toThrow(
+    expect.objectContaining({ name: 'RunError', code: 'LEDGER_FAILED' }),
+  );
+  expect(ledger.responses(1)).toEqual([]);
+});

@@ -1,0 +1,227 @@
+/** @file Collects a report from the ledgers of a run and of its twin: raw numbers only, statistics are the report's. */
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type {
+  EvaluationData,
+  ExampleReport,
+  Fact,
+  MethodReport,
+  PairCounts,
+  ReportData,
+  TrainingPoint,
+} from '../evaluate/report-data.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type Ledger, openLedger } from './ledger.ts';
+import { readRunConfig } from './run-directory.ts';
+import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
+
+const EXAMPLES = 3;
+
+interface MethodLedger {
+  recipe: Recipe;
+  ledger: Ledger;
+}
+
+/** The report of a finished (or partly finished) run; `twin` is its alpha = 0 twin, if it was run. */
+export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData | null {
+  const recipes = [recipe, ...(twin === null ? [] : [twin])].filter((each) => existsSync(join(each.output, 'run.db')));
+  const opened = recipes.map((each) => ({
+    recipe: each,
+    ledger: openLedger(join(each.output, 'run.db'), { access: 'read' }),
+  }));
+  try {
+    const [main] = opened;
+    const base = main && evaluationsOf(main.ledger).get(0);
+    if (main === undefined || base === undefined) return null;
+    return {
+      formatVersion: 1,
+      name: recipe.name,
+      title: recipe.evaluate.title,
+      createdAt: new Date().toISOString(),
+      command: null,
+      rewardName: `score of ${basename(recipe.ranker.module)}`,
+      rewardRange: null,
+      base: base.data,
+      methods: opened.map((each) => methodOf(each)),
+      examples: examplesOf(base, opened),
+      settings: settingsOf(recipe),
+      machine: machineOf(recipe),
+      seeds: [{ label: 'Seed', value: String(recipe.seed) }],
+      statisticsSeed: recipe.seed,
+      timings: opened.flatMap(timingsOf),
+      peakMemoryBytes: peakOf(opened),
+      audit: auditOf(main.ledger),
+      notes: notesOf(recipe),
+    };
+  } finally {
+    for (const { ledger } of opened) ledger.close();
+  }
+}
+
+function methodName(recipe: Recipe): string {
+  return recipe.objective.exploration.kind === 'selm' ? 'SELM' : 'alpha = 0 twin';
+}
+
+function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {
+  const found = ledger.audits().filter(({ kind }) => kind === EVALUATION);
+  return new Map(found.map(({ iteration, audit }) => [iteration, audit as Evaluation]));
+}
+
+function methodOf({ recipe, ledger }: MethodLedger): MethodReport {
+  const { exploration, preference } = recipe.objective;
+  const alpha = exploration.kind === 'selm' ? `alpha = ${exploration.alpha}` : 'no optimism term';
+  const iterations: { iteration: number; evaluation: EvaluationData }[] = [...evaluationsOf(ledger)]
+    .filter(([iteration]) => iteration > 0)
+    .map(([iteration, { data }]) => ({ iteration, evaluation: data }));
+  return {
+    name: methodName(recipe),
+    description: `${preference.kind}, beta = ${preference.beta}, ${alpha}`,
+    iterations,
+    training: trainingOf(ledger),
+    pairs: pairsOf(recipe, ledger),
+  };
+}
+
+function trainingOf(ledger: Ledger): TrainingPoint[] {
+  return ledger
+    .metrics()
+    .filter(({ stage }) => stage === 'train')
+    .map(({ iteration, step, values }) => ({
+      iteration,
+      step: step + 1,
+      loss: values.loss ?? Number.NaN,
+      margin: values['rewards/margins'] ?? Number.NaN,
+      accuracy: values['rewards/accuracies'] ?? Number.NaN,
+      learningRate: values.lr ?? Number.NaN,
+      rewardChosen: values['rewards/chosen'] ?? null,
+      gradientNorm: values.grad_norm ?? null,
+    }));
+}
+
+function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
+  const audits = new Map(
+    ledger
+      .audits()
+      .filter(({ kind }) => kind === 'pairs')
+      .map(({ iteration, audit }) => [iteration, audit]),
+  );
+  return Array.from({ length: recipe.iterations }, (_, i) => i + 1).flatMap((iteration) => {
+    const pairs = ledger.pairs(iteration);
+    if (pairs.length === 0) return [];
+    const chosenFrom = { response: 0, chosen: 0, rejected: 0 };
+    const rejectedFrom = { response: 0, chosen: 0, rejected: 0 };
+    for (const pair of pairs) {
+      chosenFrom[pair.chosenFrom.kind] += 1;
+      rejectedFrom[pair.rejectedFrom.kind] += 1;
+    }
+    const ties = ledger.rankings(iteration).filter((ranking) => ranking.ties.length > 0).length;
+    const skipped = Object.entries(
+      (audits.get(iteration) as { skipped?: Record<string, number> } | undefined)?.skipped ?? {},
+    );
+    return [
+      {
+        iteration,
+        pairs: pairs.length,
+        chosenFrom,
+        rejectedFrom,
+        ties,
+        skipped: skipped.map(([reason, count]) => ({ reason, count })),
+      },
+    ];
+  });
+}
+
+/** Three prompts, evenly spread, with the base's first answer and each method's last. */
+function examplesOf(base: Evaluation, methods: readonly MethodLedger[]): ExampleReport[] {
+  const prompts = [...new Map(base.answers.map((answer) => [answer.promptId, answer.prompt]))];
+  const picked = Array.from(
+    { length: Math.min(EXAMPLES, prompts.length) },
+    (_, i) => prompts[Math.floor((i * prompts.length) / EXAMPLES)],
+  );
+  const lasts = methods.flatMap(({ recipe, ledger }) => {
+    const last = [...evaluationsOf(ledger)].sort(([a], [b]) => b - a)[0];
+    return last === undefined || last[0] === 0 ? [] : [{ by: methodName(recipe), evaluation: last[1] }];
+  });
+  const answerOf = (evaluation: Evaluation, promptId: string, by: string) => {
+    const index = evaluation.answers.findIndex((answer) => answer.promptId === promptId);
+    return {
+      by,
+      text: evaluation.answers[index]?.text ?? '',
+      reward: evaluation.data.rewards[index] ?? null,
+      textHealth: evaluation.data.textHealth?.[index] ?? null,
+    };
+  };
+  return picked.flatMap((each) => {
+    if (each === undefined) return [];
+    const [promptId, prompt] = each;
+    const answers = [
+      answerOf(base, promptId, 'base'),
+      ...lasts.map(({ by, evaluation }) => answerOf(evaluation, promptId, by)),
+    ];
+    return [{ promptId, prompt, answers }];
+  });
+}
+
+function settingsOf(recipe: Recipe): Fact[] {
+  const { sampling, training, objective, slices } = recipe;
+  const { preference, exploration } = objective;
+  return [
+    { label: 'Model', value: recipe.model },
+    { label: 'Iterations', value: `${recipe.iterations}, ${slices.count} slices, reference ${recipe.reference}` },
+    {
+      label: 'Sampling',
+      value: `${sampling.samples} a prompt, temperature ${sampling.temperature}, at most ${sampling.maxNewTokens} tokens`,
+    },
+    {
+      label: 'Objective',
+      value: `${preference.kind}, beta ${preference.beta}, ${exploration.kind === 'selm' ? `alpha ${exploration.alpha}` : 'no exploration'}`,
+    },
+    {
+      label: 'Training',
+      value: `${training.batchSize} pairs a step, learning rate ${training.learningRate} (${training.cycle}, ${training.schedule}), ${training.dtype}`,
+    },
+    { label: 'Update rule', value: recipe.update },
+  ];
+}
+
+function machineOf(recipe: Recipe): Fact[] {
+  const environment = readRunConfig(recipe.output)?.environment;
+  return Object.entries(environment ?? {}).map(([label, value]) => ({
+    label,
+    value: typeof value === 'string' ? value : JSON.stringify(value),
+  }));
+}
+
+function timingsOf({ recipe, ledger }: MethodLedger): ReportData['timings'] {
+  return ledger
+    .audits()
+    .filter(({ kind }) => kind.startsWith('seconds/'))
+    .map(({ iteration, kind, audit }) => ({
+      stage: kind.slice('seconds/'.length),
+      method: methodName(recipe),
+      iteration,
+      seconds: Number(audit),
+    }));
+}
+
+function peakOf(methods: readonly MethodLedger[]): number | null {
+  const peaks = methods.flatMap(({ ledger }) =>
+    ledger.metrics().flatMap(({ values }) => values.peak_resident_bytes ?? []),
+  );
+  return peaks.length === 0 ? null : Math.max(...peaks);
+}
+
+function auditOf(ledger: Ledger): string {
+  const data = ledger.audits().find(({ kind }) => kind === 'data')?.audit as { text?: string } | undefined;
+  return data?.text ?? '';
+}
+
+function notesOf(recipe: Recipe): string[] {
+  const notes: string[] = [];
+  if (recipe.sampling.temperature > 0) {
+    notes.push(
+      `Responses are sampled at temperature ${recipe.sampling.temperature}; the authors' code decodes greedily.`,
+    );
+  }
+  return notes;
+}

@@ -1,0 +1,243 @@
+/**
+ * @file The run directory: `openRun(recipe, ...)` creates it, or goes on with the run that is there when that is the same
+ * run. config.yaml says what the run is; run.db (ledger.ts) what it did; the lock keeps a second process out.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
+import { RunError } from '../errors.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { errorCode, fileError } from '../files/fs.ts';
+import { acquireLock, type Lock } from '../files/lock.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
+import { type Ledger, openLedger } from './ledger.ts';
+
+/** Version of config.yaml and of the layout of the directory. */
+export const RUN_FORMAT_VERSION = 1;
+
+/** Content of config.yaml. */
+export interface RunConfig {
+  formatVersion: 1;
+  createdAt: string;
+  recipe: Recipe;
+  identity: RunIdentity;
+  environment: RunEnvironment;
+  /** Other environments that the run was continued in. */
+  continuedIn: { at: string; environment: RunEnvironment }[];
+}
+
+/** A value that differs: `training.learningRate`, what the run has, what was asked. */
+export interface Difference {
+  field: string;
+  old: unknown;
+  new: unknown;
+}
+
+/** Options of `openRun`. */
+export interface OpenRunOptions {
+  /** Version of the engine, as it reports it. */
+  libtorchVersion: string;
+  /** Milliseconds since 1970. @default Date.now */
+  clock?: () => number;
+}
+
+/** An open run: its paths, its ledger, its lock. Close it, or let `using` do so. */
+export class Run {
+  readonly path: string;
+  readonly recipe: Recipe;
+  readonly config: RunConfig;
+  /** False when this call created it. */
+  readonly resumed: boolean;
+  /** What changed in the machine or the versions since the run was last open, to be shown. */
+  readonly environmentChanges: readonly Difference[];
+  readonly ledger: Ledger;
+  readonly #lock: Lock;
+
+  /** Use `openRun`. */
+  constructor(parts: { config: RunConfig; resumed: boolean; changes: Difference[]; ledger: Ledger; lock: Lock }) {
+    this.config = parts.config;
+    this.recipe = parts.config.recipe;
+    this.path = this.recipe.output;
+    this.resumed = parts.resumed;
+    this.environmentChanges = parts.changes;
+    this.ledger = parts.ledger;
+    this.#lock = parts.lock;
+  }
+
+  /** Folder of an iteration; a warm start is iteration 0. */
+  iterationPath(iteration: number): string {
+    return join(this.path, `iteration-${iteration}`);
+  }
+
+  /** Where the model of an iteration lies when it is finished, in Hugging Face layout. */
+  modelPath(iteration: number): string {
+    return join(this.iterationPath(iteration), 'model');
+  }
+
+  /** Folder of the training checkpoints of an iteration. */
+  checkpointsPath(iteration: number): string {
+    return join(this.iterationPath(iteration), 'checkpoints');
+  }
+
+  get reportPath(): string {
+    return join(this.path, 'report.html');
+  }
+
+  get failurePath(): string {
+    return join(this.path, 'failure.json');
+  }
+
+  /** Closes the ledger and gives the lock back; a second call does nothing. */
+  close(): void {
+    this.ledger.close();
+    this.#lock.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Creates the run directory of a recipe, or goes on with the run that is there. A run of another recipe, model or data is
+ * refused and left untouched. Throws RunError (RUN_DIFFERS, RUN_LOCKED, RUN_FOREIGN, FORMAT_NEWER ...) or FileError.
+ */
+export function openRun(recipe: Recipe, { libtorchVersion, clock = Date.now }: OpenRunOptions): Run {
+  const path = recipe.output;
+  const identity = runIdentity(recipe);
+  const environment = runEnvironment(libtorchVersion);
+  // Compared before anything is written, and again under the lock: another process may create the run in between.
+  refuseDifferent(readRunConfig(path), { recipe, identity });
+  refuseForeign(path);
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw fileError(error, { action: 'create run directory', path });
+  }
+  const lock = acquireLock(join(path, 'run.lock'));
+  try {
+    const existing = readRunConfig(path);
+    refuseDifferent(existing, { recipe, identity });
+    const now = new Date(clock()).toISOString();
+    const config = existing ?? { formatVersion: 1, createdAt: now, recipe, identity, environment, continuedIn: [] };
+    const last = config.continuedIn.at(-1)?.environment ?? config.environment;
+    const changes = differences(last, environment);
+    if (changes.length > 0) config.continuedIn.push({ at: now, environment });
+    const ledger = openLedger(join(path, 'run.db'), { clock });
+    // Last, so that a directory with a config always has its ledger.
+    if (existing === null || changes.length > 0) writeConfig(path, config);
+    return new Run({ config, resumed: existing !== null, changes, ledger, lock });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Content of a run directory's config.yaml, or null when there is none. Throws RunError when it cannot be understood. */
+export function readRunConfig(path: string): RunConfig | null {
+  const file = join(path, 'config.yaml');
+  let value: unknown;
+  try {
+    value = parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    if (errorCode(error)?.startsWith('E')) throw fileError(error, { action: 'read', path: file });
+    throw damaged(file, error);
+  }
+  const { formatVersion, recipe, identity, environment, continuedIn } = record(value);
+  if (typeof formatVersion === 'number' && formatVersion > RUN_FORMAT_VERSION) {
+    throw new RunError(
+      'FORMAT_NEWER',
+      `Cannot open run "${path}": it has format version ${formatVersion}, this program knows ${RUN_FORMAT_VERSION}: update selm`,
+      { details: { path, formatVersion } },
+    );
+  }
+  const whole = [recipe, identity, environment].every((part) => Object.keys(record(part)).length > 0);
+  if (formatVersion !== RUN_FORMAT_VERSION || !whole || !Array.isArray(continuedIn)) throw damaged(file);
+  // Written by `writeConfig` under this format version; the fields that matter are compared one by one.
+  return value as RunConfig;
+}
+
+/** Fields in which two values differ, by their path; lists are compared as wholes. */
+export function differences(before: unknown, after: unknown, prefix = ''): Difference[] {
+  if (!isRecord(before) || !isRecord(after)) {
+    return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ field: prefix, old: before, new: after }];
+  }
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return keys.flatMap((key) => differences(before[key], after[key], prefix === '' ? key : `${prefix}.${key}`));
+}
+
+function refuseDifferent(existing: RunConfig | null, asked: { recipe: Recipe; identity: RunIdentity }): void {
+  if (existing === null) return;
+  const path = asked.recipe.output;
+  const changed = differences(existing.recipe, asked.recipe);
+  const inputs = differences(existing.identity, asked.identity);
+  if (changed.length + inputs.length === 0) return;
+  const lines = [
+    ...changed.map(({ field, old, new: value }) => `  ${field}: ${show(old)} -> ${show(value)}`),
+    ...inputs.map(({ field }) => `  ${describeInput(field, asked.recipe)}: the content changed`),
+  ];
+  throw new RunError(
+    'RUN_DIFFERS',
+    `Cannot go on with run "${path}": it was started with other settings:\n${[...new Set(lines)].join('\n')}\n` +
+      'Use another name or output for a new run, set the old values back, or delete the directory',
+    { details: { path, differences: [...changed, ...inputs] } },
+  );
+}
+
+function describeInput(field: string, recipe: Recipe): string {
+  if (field === 'model') return `model ${recipe.model}`;
+  if (field === 'data') return `data.train ${recipe.data.train.join(', ')}`;
+  return field.startsWith('ranker')
+    ? `ranker.module ${recipe.ranker.module}`
+    : `evaluate.prompts ${recipe.evaluate.prompts}`;
+}
+
+/** A folder with something in it and no config is not ours; what a stopped creation leaves (lock, ledger) is. */
+function refuseForeign(path: string): void {
+  if (existsSync(join(path, 'config.yaml'))) return;
+  let names: string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw fileError(error, { action: 'open run directory', path });
+  }
+  const foreign = names.find((name) => !/^(run\.(lock|db)|\.config\.yaml\.tmp)/.test(name));
+  if (foreign === undefined) return;
+  throw new RunError(
+    'RUN_FOREIGN',
+    `Cannot create run "${path}": the folder has "${foreign}" and no config.yaml, so it is no run: choose another name or output`,
+    { details: { path, found: foreign } },
+  );
+}
+
+function writeConfig(path: string, config: RunConfig): void {
+  const head =
+    '# Written by selm when the run was created: what it is, resolved. To change a setting, start a new run.\n';
+  writeFileAtomic(join(path, 'config.yaml'), head + stringify(config, { lineWidth: 0, aliasDuplicateObjects: false }));
+}
+
+function show(value: unknown): string {
+  return value === undefined ? '(none)' : JSON.stringify(value);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
+function damaged(file: string, cause?: unknown): RunError {
+  return new RunError(
+    'RUN_DAMAGED',
+    `Cannot read "${file}": it is not the configuration of a run: restore it, or start a new run`,
+    {
+      cause,
+      details: { file },
+    },
+  );
+}

@@ -1,0 +1,126 @@
+/**
+ * @file A whole run: the data and their audit, a warm start where asked for, T iterations of Algorithm 1, a measurement
+ * after each, and the report. Called again on the same recipe it goes on where it stopped.
+ */
+import { join } from 'node:path';
+import { renderReport, summariseReport } from '../evaluate/report.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { loadModel } from '../model/load.ts';
+import { loadFunctionRanker } from '../rank/function.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { loadTokenizer } from '../text/tokenizer.ts';
+import { engineVersion, setThreads } from '../torch/native.ts';
+import { loadHeldOut, loadTrainingData } from './data.ts';
+import type { Watch } from './events.ts';
+import { runIteration, runWarmStart } from './iteration.ts';
+import { collectReport } from './report-data.ts';
+import { openRun, type Run } from './run-directory.ts';
+import { evaluateModel } from './stages/evaluate.ts';
+import type { IterationContext } from './stages/stage.ts';
+
+export interface RunOptions {
+  watch?: Watch | undefined;
+  /** Aborting it stops the run at the next safe point; what is finished is kept. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface RunOutcome {
+  /** Run directory. */
+  path: string;
+  /** Model of the last iteration, in Hugging Face layout. */
+  modelPath: string;
+  /** Null when nothing was measured (no held-out prompts in the recipe). */
+  reportPath: string | null;
+  /** The report as a few lines of text. */
+  summary: string | null;
+}
+
+/** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
+export async function runRecipe(recipe: Recipe, options: RunOptions = {}): Promise<RunOutcome> {
+  const watch = options.watch ?? (() => {});
+  if (recipe.threads !== null) setThreads(recipe.threads);
+  const modelPath = await runMethod(recipe, { ...options, watch });
+  const twin = recipe.evaluate.twin ? twinOf(recipe) : null;
+  if (twin !== null) {
+    watch({ kind: 'note', text: `The same again with alpha = 0 (iterative DPO), in ${twin.output}` });
+    await runMethod(twin, { ...options, watch });
+  }
+  const outcome = { path: recipe.output, modelPath };
+  const report = collectReport(recipe, twin);
+  if (report === null) return { ...outcome, reportPath: null, summary: null };
+  const reportPath = join(recipe.output, 'report.html');
+  writeFileAtomic(reportPath, renderReport(report));
+  return { ...outcome, reportPath, summary: summariseReport(report) };
+}
+
+/** The recipe without its optimism term, in a folder of its own inside the run. */
+export function twinOf(recipe: Recipe): Recipe {
+  return {
+    ...recipe,
+    name: `${recipe.name}-twin`.slice(0, 64),
+    output: join(recipe.output, 'twin'),
+    objective: { ...recipe.objective, exploration: { kind: 'none' } },
+    evaluate: { ...recipe.evaluate, twin: false },
+  };
+}
+
+async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch: Watch }): Promise<string> {
+  // Everything that can be wrong with the input is found here, before a run directory exists.
+  const tokenizer = loadTokenizer(recipe.model);
+  loadModel(recipe.model).dispose();
+  const data = await loadTrainingData(recipe, { tokenizer, watch });
+  const heldOut = await loadHeldOut(recipe);
+  const ranker = await loadFunctionRanker(recipe.ranker.module, recipe.ranker);
+  try {
+    using run = openRun(recipe, { libtorchVersion: engineVersion() });
+    const { ledger } = run;
+    tellResumed(run, watch);
+    ledger.putAudit(0, 'data', { text: data.audit });
+    const contextOf = (iteration: number): IterationContext => ({
+      recipe,
+      run,
+      ledger,
+      tokenizer,
+      ranker,
+      watch,
+      signal,
+      iteration,
+    });
+
+    let policyDirectory = recipe.model;
+    await evaluateModel(contextOf(0), {
+      heldOut,
+      modelDirectory: policyDirectory,
+      previousDirectory: null,
+      name: 'base',
+      ranker,
+    });
+    if (recipe.warmStart === 'dpo') {
+      const rows = data.slice(0);
+      await runWarmStart(contextOf(0), { rows, policyDirectory, referenceDirectory: policyDirectory });
+      policyDirectory = run.modelPath(0);
+    }
+    const initialDirectory = policyDirectory;
+    for (let t = 1; t <= recipe.iterations; t++) {
+      const context = contextOf(t);
+      const rows = data.slice(t);
+      const previousDirectory = policyDirectory;
+      const referenceDirectory = recipe.reference === 'previous' ? policyDirectory : initialDirectory;
+      await runIteration(context, { rows, earlierRows: data.earlier(t), policyDirectory, referenceDirectory });
+      policyDirectory = run.modelPath(t);
+      const name = `iteration ${t}`;
+      await evaluateModel(context, { heldOut, modelDirectory: policyDirectory, previousDirectory, name, ranker });
+    }
+    return policyDirectory;
+  } finally {
+    await ranker.close();
+  }
+}
+
+function tellResumed(run: Run, watch: Watch): void {
+  if (run.resumed) watch({ kind: 'note', text: `Going on with the run in ${run.path}` });
+  for (const { field, old, new: now } of run.environmentChanges) {
+    const [before, after] = [JSON.stringify(old), JSON.stringify(now)];
+    watch({ kind: 'warning', text: `${field} was ${before} when this run was last open, now it is ${after}` });
+  }
+}

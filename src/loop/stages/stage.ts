@@ -1,0 +1,51 @@
+/** @file What all stages share: the run they belong to, and the frame that makes each of them resumable. */
+import type { Ranker } from '../../rank/ranker.ts';
+import type { Recipe } from '../../recipe/schema.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { StageName, Watch } from '../events.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Run } from '../run-directory.ts';
+
+/** One iteration's surroundings. `iteration` counts from 1; a warm start is iteration 0. */
+export interface IterationContext {
+  recipe: Recipe;
+  run: Run;
+  ledger: Ledger;
+  tokenizer: Tokenizer;
+  ranker: Ranker;
+  watch: Watch;
+  signal: AbortSignal | undefined;
+  iteration: number;
+}
+
+/**
+ * Runs a stage once: an iteration that finished it goes on behind it. The stage itself resumes by item, from what the
+ * ledger holds. It returns a sentence about what it did.
+ */
+export async function runStage(
+  context: IterationContext,
+  stage: StageName,
+  body: () => Promise<string>,
+): Promise<void> {
+  const { ledger, iteration, watch } = context;
+  if (ledger.stageStatus(iteration, stage) === 'finished') {
+    watch({ kind: 'stage-skipped', iteration, stage });
+    return;
+  }
+  ledger.beginStage(iteration, stage);
+  const startedMs = performance.now();
+  const summary = await body();
+  finishStage(context, stage, { startedMs, summary });
+}
+
+/** Marks a stage finished, and keeps how long this attempt at it took. */
+export function finishStage(
+  { ledger, iteration, watch }: IterationContext,
+  stage: StageName,
+  { startedMs, summary }: { startedMs: number; summary: string },
+): void {
+  const seconds = (performance.now() - startedMs) / 1000;
+  ledger.putAudit(iteration, `seconds/${stage}`, seconds);
+  ledger.finishStage(iteration, stage);
+  watch({ kind: 'stage-finished', iteration, stage, seconds, summary });
+}

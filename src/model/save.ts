@@ -1,0 +1,52 @@
+/** @file Writes a model directory in Hugging Face layout: what `transformers` loads is what was trained. */
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write.ts';
+import type { Dtype } from '../torch/dtype.ts';
+import { to_dtype } from '../torch/ops.ts';
+import { scope, type Tensor, toBytes } from '../torch/tensor.ts';
+
+/** Types that weights are saved in. */
+export type SavedDtype = Extract<Dtype, 'float32' | 'bfloat16' | 'float16'>;
+
+const NAMES: Record<SavedDtype, 'F32' | 'BF16' | 'F16'> = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' };
+
+/** Files beside the weights that make a directory usable; copied from the base model when it has them. */
+const COMPANIONS = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'generation_config.json',
+];
+
+/** Weights as entries for writeSafetensors, converted when their turn comes. */
+export function tensorEntries(weights: ReadonlyMap<string, Tensor>, dtype: SavedDtype): TensorToWrite[] {
+  return [...weights].map(([name, tensor]) => ({
+    name,
+    dtype: NAMES[dtype],
+    shape: tensor.shape,
+    bytes: () => scope(`save ${name}`, () => toBytes(to_dtype(tensor, dtype))),
+  }));
+}
+
+/**
+ * Fills `directory` (which exists) with config.json, model.safetensors and the base's tokenizer files. The caller makes
+ * it durable and gives it its name (files/atomic.ts).
+ */
+export function writeModelFiles(
+  directory: string,
+  model: { base: string; raw: Record<string, unknown>; weights: ReadonlyMap<string, Tensor>; dtype: SavedDtype },
+): void {
+  const config: Record<string, unknown> = { ...model.raw };
+  // Checkpoints spell the type `dtype` or, before transformers 4.56, `torch_dtype`.
+  if ('torch_dtype' in config) config.torch_dtype = model.dtype;
+  if ('dtype' in config || !('torch_dtype' in config)) config.dtype = model.dtype;
+  writeFileSync(join(directory, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  writeSafetensors(join(directory, 'model.safetensors'), tensorEntries(model.weights, model.dtype), [['format', 'pt']]);
+  for (const name of COMPANIONS) {
+    if (existsSync(join(model.base, name))) copyFileSync(join(model.base, name), join(directory, name));
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * @file Exploration terms: what a training loss adds to the preference loss so that the policy looks beyond what it
+ * already says. Float64, no tensors. To add one: a member of `Exploration`, a case in `explorationTerm`, golden values
+ * in the test, its row in docs/objectives.md.
+ */
+import { RecipeError } from '../errors.ts';
+
+/** Which exploration term, with its own settings. `alpha` (0 or more) is the paper's optimism coefficient. */
+export type Exploration = { readonly kind: 'none' } | { readonly kind: 'selm'; readonly alpha: number };
+
+/** An exploration term at one prompt: value, and derivative by the policy's log-probability of the response. */
+export interface ExplorationTerm {
+  readonly loss: number;
+  readonly gradient: number;
+}
+
+const NOTHING: ExplorationTerm = { loss: 0, gradient: 0 };
+
+/**
+ * The exploration term of one prompt.
+ *
+ * - none: 0.
+ * - selm: alpha beta (log pi_theta(y|x) - log pi_ref(y|x)), y sampled from pi_ref. The paper's Eq. 3.2 as a loss to
+ *   be minimised (https://arxiv.org/abs/2405.19332); subtracting log pi_ref leaves the gradient alone and starts the
+ *   term at 0. It pushes log pi_theta(y) down, with the same force everywhere: it has no lower bound, so alpha is
+ *   small (1e-4 to 5e-3 in the paper).
+ *
+ * @param logRatio log pi_theta(y|x) - log pi_ref(y|x) in nats, summed over tokens whatever the preference loss; null
+ *   where a prompt has no sampled response: then nothing is added
+ * @param options.beta the preference loss's beta
+ * @throws RecipeError OBJECTIVE_ALPHA_INVALID
+ */
+export function explorationTerm(
+  logRatio: number | null,
+  options: { readonly exploration: Exploration; readonly beta: number },
+): ExplorationTerm {
+  const { exploration, beta } = options;
+  switch (exploration.kind) {
+    case 'none':
+      return NOTHING;
+    case 'selm': {
+      const { alpha } = exploration;
+      checkAlpha(alpha);
+      // alpha = 0 is iterative DPO bit for bit: no -0, and no rounding of a product that should not exist.
+      if (logRatio === null || alpha === 0) return NOTHING;
+      const gradient = alpha * beta;
+      return { loss: gradient * logRatio, gradient };
+    }
+    default:
+      return exploration satisfies never;
+  }
+}
+
+function checkAlpha(alpha: number): void {
+  if (Number.isFinite(alpha) && alpha >= 0) return;
+  throw new RecipeError(
+    'OBJECTIVE_ALPHA_INVALID',
+    `Cannot explore with alpha ${alpha}: alpha is 0 (no exploration) or a small positive number: the paper uses 0.001 or 0.0001`,
+    { details: { alpha } },
+  );
+}

@@ -1,0 +1,58 @@
+/**
+ * @file The other side of function-host.ts: runs in a worker thread, holds the user's module, answers calls. Everything
+ * that a user's function can do to a thread (throw, hang, leave, fill the memory) ends here and not in the training run.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { tsImport } from 'tsx/esm/api';
+
+/** What the host sends. */
+export type HostMessage = { kind: 'call'; id: number; name: string; arguments: unknown[] } | { kind: 'ping' };
+
+/** What the worker answers. `started` is posted before the user's code runs, so the host knows who blocks. */
+export type WorkerMessage =
+  | { kind: 'ready'; functions: string[] }
+  | { kind: 'load-failed'; reason: string }
+  | { kind: 'started'; id: number }
+  | { kind: 'done'; id: number; value: unknown }
+  | { kind: 'threw'; id: number; reason: string }
+  | { kind: 'pong' };
+
+/** What the host gives to a new worker. */
+export interface WorkerSettings {
+  moduleUrl: string;
+}
+
+const settings = workerData as WorkerSettings;
+
+function post(message: WorkerMessage): void {
+  parentPort?.postMessage(message);
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error) return `${error.name}: ${error.message}`;
+  return `threw ${String(error)}`;
+}
+
+async function answer(functions: Map<string, (...values: unknown[]) => unknown>, message: HostMessage): Promise<void> {
+  if (message.kind === 'ping') return post({ kind: 'pong' });
+  post({ kind: 'started', id: message.id });
+  try {
+    const value = await functions.get(message.name)?.(...message.arguments);
+    post({ kind: 'done', id: message.id, value }); // throws where the value cannot be copied: reported as thrown
+  } catch (error) {
+    post({ kind: 'threw', id: message.id, reason: reasonOf(error) });
+  }
+}
+
+try {
+  const loaded = (await tsImport(settings.moduleUrl, import.meta.url)) as Record<string, unknown>;
+  const functions = new Map<string, (...values: unknown[]) => unknown>();
+  for (const [name, value] of Object.entries(loaded)) {
+    // The module's own function; what it returns is checked by the host before anything uses it.
+    if (typeof value === 'function') functions.set(name, value as (...values: unknown[]) => unknown);
+  }
+  parentPort?.on('message', (message: HostMessage) => void answer(functions, message));
+  post({ kind: 'ready', functions: [...functions.keys()] });
+} catch (error) {
+  post({ kind: 'load-failed', reason: reasonOf(error) });
+}

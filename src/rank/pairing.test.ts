@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest';
+import { buildPair } from './pairing.ts';
+import { type Candidate, type RankItem, rankingFromScores } from './ranker.ts';
+
+const y = (text: string, sampleIndex = 0): Candidate => ({ kind: 'response', sampleIndex, text });
+const y_w: Candidate = { kind: 'chosen', sampleIndex: null, text: 'w' };
+const y_l: Candidate = { kind: 'rejected', sampleIndex: null, text: 'l' };
+
+function item(...candidates: Candidate[]): RankItem {
+  return { promptId: 'p', prompt: { kind: 'text', text: 'Once' }, candidates };
+}
+
+/** [text of chosen, text of rejected], or the reason. */
+function pairOf(candidates: Candidate[], scores: number[], rule: 'best-and-worst' | 'replace' = 'best-and-worst') {
+  const pairing = buildPair(item(...candidates), rankingFromScores('p', scores), rule);
+  return pairing.kind === 'pair' ? [pairing.chosen.text, pairing.rejected.text] : pairing.reason;
+}
+
+describe('rankingFromScores()', () => {
+  test('orders by score, best first, and keeps candidate order in ties', () => {
+    expect(rankingFromScores('p', [0.1, 0.9, 0.1, 0.9, 0.5])).toEqual({
+      promptId: 'p',
+      scores: [0.1, 0.9, 0.1, 0.9, 0.5],
+      order: [1, 3, 4, 0, 2],
+      ties: [
+        [0, 2],
+        [1, 3],
+      ],
+    });
+  });
+
+  test('ties zero and minus zero', () => {
+    expect(rankingFromScores('p', [0, -0]).ties).toEqual([[0, 1]]);
+  });
+});
+
+describe('buildPair() with best-and-worst', () => {
+  // All six orders of three candidates: the best is chosen, the worst rejected, the middle left out.
+  test.each([
+    [
+      [3, 2, 1],
+      ['y', 'l'],
+    ],
+    [
+      [3, 1, 2],
+      ['y', 'w'],
+    ],
+    [
+      [2, 3, 1],
+      ['w', 'l'],
+    ],
+    [
+      [1, 3, 2],
+      ['w', 'y'],
+    ],
+    [
+      [2, 1, 3],
+      ['l', 'w'],
+    ],
+    [
+      [1, 2, 3],
+      ['l', 'y'],
+    ],
+  ])('scores %j of [y, y_w, y_l] give %j', (scores, expected) => {
+    expect(pairOf([y('y'), y_w, y_l], scores)).toEqual(expected);
+  });
+
+  test('gives the first candidate the best place in a tie, as numpy argmin does', () => {
+    expect(pairOf([y('y'), y_w, y_l], [2, 2, 1])).toEqual(['y', 'l']);
+    expect(pairOf([y('y'), y_w, y_l], [1, 2, 2])).toEqual(['w', 'y']);
+  });
+
+  test('gives the first candidate the worst place in a tie, as numpy argmax does', () => {
+    expect(pairOf([y('y'), y_w, y_l], [1, 2, 1])).toEqual(['w', 'y']);
+    expect(pairOf([y('y'), y_w, y_l], [2, 1, 1])).toEqual(['y', 'w']);
+  });
+
+  test('says which place was shared', () => {
+    const shared = buildPair(item(y('y'), y_w, y_l), rankingFromScores('p', [1, 2, 1]), 'best-and-worst');
+    expect(shared).toMatchObject({ kind: 'pair', tieForBest: false, tieForWorst: true });
+  });
+
+  test('skips a prompt whose candidates all tie', () => {
+    expect(pairOf([y('y'), y_w, y_l], [1, 1, 1])).toBe('all candidates tie');
+  });
+
+  test('never pairs equal texts, even where a ranker scored them apart', () => {
+    expect(pairOf([y('same'), { ...y_w, text: 'same' }], [2, 1])).toBe('equal texts');
+    expect(pairOf([y('same'), y('other', 1), { ...y_w, text: 'same' }], [3, 2, 1])).toBe('equal texts');
+  });
+
+  test('tells equal samples from a ranker that cannot decide', () => {
+    expect(pairOf([y('same', 0), y('same', 1)], [1, 1])).toBe('equal texts');
+    expect(pairOf([y('a', 0), y('b', 1)], [1, 1])).toBe('all candidates tie');
+  });
+
+  test('takes the best and the worst of n samples, chosen and rejected', () => {
+    expect(pairOf([y('a', 0), y('b', 1), y('c', 2), y_w, y_l], [3, 9, 1, 5, 4])).toEqual(['b', 'c']);
+  });
+
+  test('takes the best and the worst of the samples when the prompt stands alone', () => {
+    expect(pairOf([y('a', 0), y('b', 1), y('c', 2)], [0.2, 0.1, 0.7])).toEqual(['c', 'b']);
+  });
+
+  test('keeps the scores of both sides, and null for a ranker that only orders', () => {
+    const scored = buildPair(item(y('y'), y_w), rankingFromScores('p', [0.25, 0.75]), 'best-and-worst');
+    expect(scored).toMatchObject({ scoreChosen: 0.75, scoreRejected: 0.25 });
+    const ordered = buildPair(item(y('y'), y_w), { promptId: 'p', scores: null, order: [1, 0], ties: [] }, 'replace');
+    expect(ordered).toMatchObject({ scoreChosen: null, scoreRejected: null, chosen: { text: 'w' } });
+  });
+
+  test('skips a prompt with a ranker problem or with one candidate', () => {
+    const problem = { promptId: 'p', scores: null, order: [], ties: [], problem: 'reward() threw' };
+    expect(buildPair(item(y('y'), y_w), problem, 'best-and-worst')).toEqual({
+      kind: 'skipped',
+      promptId: 'p',
+      reason: 'ranker problem',
+    });
+    expect(pairOf([y('y')], [1])).toBe('fewer than two candidates');
+  });
+});
+
+describe('buildPair() with replace', () => {
+  test('compares the response with the chosen and leaves the rejected out', () => {
+    expect(pairOf([y('y'), y_w, y_l], [3, 2, 1], 'replace')).toEqual(['y', 'w']);
+    expect(pairOf([y('y'), y_w, y_l], [1, 2, 3], 'replace')).toEqual(['w', 'y']);
+  });
+
+  test('skips a tie of the two, whatever the rejected scored', () => {
+    expect(pairOf([y('y'), y_w, y_l], [2, 2, 1], 'replace')).toBe('all candidates tie');
+  });
+
+  test('takes the best and the worst of the samples when the prompt stands alone', () => {
+    expect(pairOf([y('a', 0), y('b', 1)], [1, 2], 'replace')).toEqual(['b', 'a']);
+  });
+});
+
+describe('the response of the optimism term', () => {
+  test.each([
+    ['best', [3, 2, 1]],
+    ['between', [2, 3, 1]],
+    ['worst', [1, 2, 3]],
+  ])('is the sample when it ranks %s', (_, scores) => {
+    const pairing = buildPair(item(y('y'), y_w, y_l), rankingFromScores('p', scores), 'best-and-worst');
+    expect(pairing).toMatchObject({ response: { text: 'y' } });
+  });
+
+  test('is the first of n samples, not the best', () => {
+    const pairing = buildPair(item(y('a', 0), y('b', 1)), rankingFromScores('p', [1, 2]), 'best-and-worst');
+    expect(pairing).toMatchObject({ response: { text: 'a', sampleIndex: 0 }, chosen: { text: 'b' } });
+  });
+
+  test('is null where nothing was sampled', () => {
+    const pairing = buildPair(item(y_w, y_l), rankingFromScores('p', [2, 1]), 'best-and-worst');
+    expect(pairing).toMatchObject({ response: null, chosen: { text: 'w' } });
+  });
+});

@@ -1,0 +1,54 @@
+/**
+ * @file The seam between the loop and any source of preference: items in, rankings out, in the same order. The loop
+ * never asks how a ranking was found. Scores are kept raw; ties and failures are told, never resolved in silence.
+ */
+import type { Prompt } from '../text/rendering.ts';
+
+/** A text that competes for a prompt: one of the policy's samples, or a response of the data. */
+export interface Candidate {
+  kind: 'response' | 'chosen' | 'rejected';
+  /** 0-based index of the sample; null for the texts of the data. */
+  sampleIndex: number | null;
+  text: string;
+}
+
+/** One prompt with its candidates, in the order [samples..., chosen, rejected] that decides ties. */
+export interface RankItem {
+  promptId: string;
+  prompt: Prompt;
+  candidates: Candidate[];
+}
+
+/** The verdict on one item. */
+export interface Ranking {
+  promptId: string;
+  /** One raw score a candidate, higher is better; null where the ranker only orders. */
+  scores: number[] | null;
+  /** Indices of the candidates, best first; candidates of one tie stand in their own order. Empty with a problem. */
+  order: number[];
+  /** Groups of two or more candidates that rank equal, each ascending. */
+  ties: number[][];
+  /** Why there is no verdict (`onError: 'drop'`): the prompt is counted and reported, and gives no pair. */
+  problem?: string;
+}
+
+/** A source of preference. */
+export interface Ranker {
+  /** Name, version and settings: goes into the ledger beside every verdict. */
+  readonly id: string;
+  /** Ranks items as they come; results are in the order of the items. */
+  rank(items: AsyncIterable<RankItem>): AsyncIterable<Ranking>;
+}
+
+/**
+ * The ranking that scores imply: best first, equal scores in candidate order, every group of equal scores a tie.
+ *
+ * @param scores finite numbers, one a candidate
+ */
+export function rankingFromScores(promptId: string, scores: readonly number[]): Ranking {
+  const order = scores.map((_, index) => index).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+  const groups = new Map<number, number[]>();
+  // A Map finds -0 under 0: they tie, as they compare.
+  for (const [index, score] of scores.entries()) groups.set(score, [...(groups.get(score) ?? []), index]);
+  return { promptId, scores: [...scores], order, ties: [...groups.values()].filter((group) => group.length > 1) };
+}

@@ -1,0 +1,68 @@
+/** @file Settings that are fine alone and impossible together. Pure; each problem names its field and its reason. */
+import type { ParsedRecipe } from './schema.ts';
+
+/** One thing wrong with a recipe. */
+export interface RecipeProblem {
+  /** `['training', 'cycle']`. */
+  path: PropertyKey[];
+  /** What is wrong, what is allowed, and how to mend it, after the name of the field. */
+  problem: string;
+}
+
+/** Everything that cannot be meant, across fields. */
+export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
+  const problems: RecipeProblem[] = [];
+  const report = (path: string, problem: string) => problems.push({ path: path.split('.'), problem });
+  const { iterations, text, training, objective, sampling, evaluate, slices, warmStart } = recipe;
+
+  if (Array.isArray(training.cycle)) {
+    if (training.cycle.length !== iterations) {
+      report(
+        'training.cycle',
+        `lists ${training.cycle.length} learning rates for ${iterations} iterations: give one each iteration`,
+      );
+    } else if (warmStart === 'none' && training.cycle[0] !== training.learningRate) {
+      report(
+        'training.cycle',
+        `begins with ${training.cycle[0]} but training.learningRate is ${training.learningRate}: make them equal (without a warm start the list is what counts)`,
+      );
+    }
+  }
+  const alpha = objective.exploration.kind === 'selm' ? objective.exploration.alpha : null;
+  if (Array.isArray(alpha) && alpha.length !== iterations) {
+    report(
+      'objective.exploration.alpha',
+      `lists ${alpha.length} values for ${iterations} iterations: give one each iteration`,
+    );
+  }
+  if (text.maxPromptLength >= text.maxLength) {
+    report(
+      'text.maxPromptLength',
+      `is ${text.maxPromptLength}, which leaves no room for a response: allowed is below text.maxLength (${text.maxLength})`,
+    );
+  }
+  for (const [section, { samples, temperature }] of [
+    ['sampling', sampling],
+    ['evaluate', evaluate],
+  ] as const) {
+    if (temperature === 0 && samples > 1) {
+      report(
+        `${section}.samples`,
+        `is ${samples} at temperature 0, which gives the same response ${samples} times: set ${section}.temperature above 0 or ${section}.samples to 1`,
+      );
+    }
+  }
+  const needed = iterations + (warmStart === 'dpo' ? 1 : 0);
+  if (slices.count !== null && slices.count < needed && slices.reuse === 'never') {
+    const start = warmStart === 'dpo' ? ' and the warm start' : '';
+    report(
+      'slices.count',
+      `is ${slices.count}, too few for ${iterations} iterations${start}: set it to ${needed} or more, or slices.reuse to cycle`,
+    );
+  }
+  const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
+  if (evaluate.twin && !explores) {
+    report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');
+  }
+  return problems;
+}

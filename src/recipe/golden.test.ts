@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { recipeKeys } from './schema.ts';
+
+// The frozen surface: adding, renaming or removing a setting is a decision, and this list is where it shows.
+const KEYS = `
+name output seed model device threads
+data data.train data.limit data.onBadRow
+text text.rendering text.maxLength text.maxPromptLength
+iterations
+slices slices.count slices.size slices.reuse
+warmStart reference update accumulate
+sampling sampling.samples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
+ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
+objective
+objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
+objective.exploration objective.exploration.kind objective.exploration.alpha
+training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
+training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
+training.microBatchTokens training.activations training.checkpointEverySteps
+evaluate evaluate.prompts evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
+evaluate.twin
+`;
+
+test('recipeKeys() is the frozen list', () => {
+  expect(recipeKeys()).toEqual(KEYS.trim().split(/\s+/));
+});

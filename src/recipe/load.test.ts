@@ -1,0 +1,394 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { SelmError } from '../errors.ts';
+import { temporaryFolder } from '../files/temporary.testing.ts';
+import { loadRecipe, parseRecipe } from './load.ts';
+import { type Recipe, recipeJsonSchema } from './schema.ts';
+
+const minimal = `name: first
+seed: 42
+model: ../model
+data:
+  train: rows.jsonl
+ranker:
+  kind: function
+  module: reward.ts
+objective:
+  preference: { kind: dpo }
+  exploration: { kind: selm, alpha: 1e-3 }
+training:
+  learningRate: 5e-7
+`;
+
+/** Writes a recipe into a folder `recipes` of its own and reads it. */
+function load(text: string, overrides: string[] = []): Recipe {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'recipes'));
+  writeFileSync(join(folder, 'recipes/recipe.yaml'), text);
+  return loadRecipe('recipes/recipe.yaml', { overrides, workingDirectory: folder });
+}
+
+/** Message of the error that `body` throws, without the path of the recipe. */
+function messageOf(body: () => unknown): string {
+  try {
+    body();
+  } catch (error) {
+    if (error instanceof SelmError) return `${error.code} ${error.message}`.replaceAll(/recipe "[^"]*"/g, 'recipe');
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+test('loadRecipe() resolves a minimal recipe with the defaults of the paper', () => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'recipes'));
+  writeFileSync(join(folder, 'recipes/recipe.yaml'), minimal);
+  expect(loadRecipe('recipes/recipe.yaml', { workingDirectory: folder })).toEqual({
+    name: 'first',
+    output: join(folder, 'runs/first'),
+    seed: 42,
+    model: join(folder, 'model'),
+    device: 'cpu',
+    threads: null,
+    data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, onBadRow: 'stop' },
+    text: { rendering: 'clean', maxLength: 1024, maxPromptLength: 512 },
+    iterations: 3,
+    slices: { count: 3, size: null, reuse: 'never' },
+    warmStart: 'none',
+    reference: 'previous',
+    update: 'best-and-worst',
+    accumulate: false,
+    sampling: { samples: 1, temperature: 0, topP: 1, topK: 0, maxNewTokens: 1024, batchSize: 64, stop: [] },
+    ranker: {
+      kind: 'function',
+      module: join(folder, 'recipes/reward.ts'),
+      timeoutMs: 60_000,
+      concurrency: 8,
+      onError: 'stop',
+    },
+    objective: {
+      preference: { kind: 'dpo', beta: 0.01, labelSmoothing: 0 },
+      exploration: { kind: 'selm', alpha: 0.001 },
+    },
+    training: {
+      batchSize: 128,
+      epochs: 1,
+      learningRate: 5e-7,
+      cycle: 'constant',
+      schedule: 'cosine',
+      warmupRatio: 0.1,
+      weightDecay: 0,
+      adamBeta1: 0.9,
+      adamBeta2: 0.999,
+      adamEpsilon: 1e-8,
+      maxGradNorm: 1,
+      dtype: 'float32',
+      microBatchTokens: 8192,
+      activations: 'auto',
+      checkpointEverySteps: 50,
+    },
+    evaluate: {
+      prompts: null,
+      limit: null,
+      samples: 1,
+      temperature: 0.7,
+      maxNewTokens: 1024,
+      title: 'first',
+      twin: false,
+    },
+  });
+});
+
+test('loadRecipe() resolves what depends on other settings', () => {
+  const recipe = load(
+    `${minimal}output: elsewhere\nwarmStart: dpo\niterations: 2\nsampling: { maxNewTokens: 64 }\nevaluate: { prompts: held-out.jsonl, title: Ours }\n`,
+  );
+  expect(recipe.slices.count).toBe(3);
+  expect(recipe.evaluate).toMatchObject({ maxNewTokens: 64, title: 'Ours' });
+  expect(recipe.evaluate.prompts).toMatch(/\/recipes\/held-out\.jsonl$/);
+  expect(recipe.output).toMatch(/elsewhere$/);
+  expect(recipe.output).not.toContain('recipes');
+});
+
+test('loadRecipe() reads every way YAML writes small numbers', () => {
+  for (const text of ['1e-5', '1.0e-5', '1E-5', '.00001', '0.00001', '1e-05']) {
+    expect(load(minimal.replace('5e-7', text)).training.learningRate).toBe(1e-5);
+  }
+});
+
+test('loadRecipe() reads lists of files and of numbers', () => {
+  const recipe = load(
+    minimal.replace('rows.jsonl', '[a.jsonl, /data/b.jsonl]').replace('alpha: 1e-3', 'alpha: [1e-3, 1e-4, 0]') +
+      '  cycle: [5e-7, 3e-7, 1e-7]\n',
+  );
+  expect(recipe.data.train[0]).toMatch(/\/recipes\/a\.jsonl$/);
+  expect(recipe.data.train[1]).toBe('/data/b.jsonl');
+  expect(recipe.objective.exploration).toEqual({ kind: 'selm', alpha: [1e-3, 1e-4, 0] });
+  expect(recipe.training.cycle).toEqual([5e-7, 3e-7, 1e-7]);
+});
+
+const edit = (from: string, to: string) => minimal.replace(from, to);
+
+test.each([
+  [
+    'a key in snake case',
+    edit('learningRate:', 'learning_rate:'),
+    'line 13: training.learning_rate is unknown: did you mean "learningRate"',
+  ],
+  ['a misspelt key', `${minimal}iteratoins: 2\n`, 'line 14: iteratoins is unknown: did you mean "iterations"'],
+  [
+    'a key of another section',
+    `${minimal}beta: 0.1\n`,
+    'line 14: beta is unknown here: did you mean "objective.preference.beta"',
+  ],
+  [
+    'a key like nothing known',
+    `${minimal}  wombat: 1\n`,
+    'line 14: training.wombat is unknown: allowed are batchSize, epochs',
+  ],
+  [
+    'label smoothing beside another loss',
+    edit('kind: dpo', 'kind: ipo, labelSmoothing: 0.1'),
+    'line 10: objective.preference.labelSmoothing is only for kind dpo, this is "ipo": remove it',
+  ],
+  [
+    'alpha without exploration',
+    edit('kind: selm', 'kind: none'),
+    'line 11: objective.exploration.alpha is only for kind selm: remove it',
+  ],
+  [
+    'a number that is a text',
+    edit('5e-7', 'fast'),
+    'line 13: training.learningRate is "fast": allowed is a number above 0',
+  ],
+  ['a quoted number', edit('5e-7', '"5e-7"'), 'line 13: training.learningRate is "5e-7": allowed is a number above 0'],
+  ['a rate of zero', edit('5e-7', '0'), 'line 13: training.learningRate is 0: allowed is a number above 0'],
+  ['an infinite rate', edit('5e-7', '.inf'), 'line 13: training.learningRate is Infinity: allowed is a number above 0'],
+  [
+    'a rate that is no number',
+    edit('5e-7', '.nan'),
+    'line 13: training.learningRate is NaN: allowed is a number above 0',
+  ],
+  ['a fraction of a seed', edit('42', '4.2'), 'line 2: seed is 4.2: allowed is a whole number from 0'],
+  ['a negative seed', edit('42', '-1'), 'line 2: seed is -1: allowed is a whole number from 0'],
+  ['no seed', edit('seed: 42\n', ''), 'seed is missing: set it to a whole number from 0'],
+  [
+    'no module',
+    edit('  module: reward.ts\n', ''),
+    'line 6: ranker.module is missing: set it to a path to a .ts or .js module',
+  ],
+  [
+    'an empty section',
+    edit('\n  learningRate: 5e-7', ''),
+    'line 12: training is null: allowed is a section with batchSize, epochs, learningRate ...',
+  ],
+  [
+    'a missing section',
+    edit('training:\n  learningRate: 5e-7\n', ''),
+    'training is missing: set it to a section with batchSize, epochs, learningRate ...',
+  ],
+  [
+    'an unknown loss',
+    edit('dpo', 'kto'),
+    'line 10: objective.preference.kind is "kto": allowed is one of dpo, ipo, hinge',
+  ],
+  [
+    'smoothing of one half',
+    edit('kind: dpo', 'kind: dpo, labelSmoothing: 0.5'),
+    'objective.preference.labelSmoothing is 0.5: allowed is a number from 0 and below 0.5',
+  ],
+  [
+    'a wrong item of a list',
+    edit('rows.jsonl', '[rows.jsonl, 3]'),
+    'line 5: data.train is ["rows.jsonl",3]: allowed is a path or a list of paths',
+  ],
+  ['an empty list of files', edit('rows.jsonl', '[]'), 'line 5: data.train is []: allowed is a list of paths'],
+  [
+    'a map where a list may be',
+    edit('rows.jsonl', '{ a: 1 }'),
+    'line 5: data.train is a section: allowed is a path or a list of paths',
+  ],
+  [
+    'a list of rates that is not one each iteration',
+    `${minimal}  cycle: [5e-7]\n`,
+    'line 14: training.cycle lists 1 learning rates for 3 iterations: give one each iteration',
+  ],
+  [
+    'a list of rates beside another rate',
+    `${minimal}  cycle: [1e-7, 1e-7, 1e-7]\n`,
+    'line 14: training.cycle begins with 1e-7 but training.learningRate is 5e-7: make them equal',
+  ],
+  [
+    'a list of alphas that is not one each iteration',
+    edit('1e-3', '[1e-3]'),
+    'line 11: objective.exploration.alpha lists 1 values for 3 iterations',
+  ],
+  [
+    'greedy samples that would be equal',
+    `${minimal}sampling: { samples: 4 }\n`,
+    'line 14: sampling.samples is 4 at temperature 0, which gives the same response 4 times',
+  ],
+  [
+    'greedy samples in the evaluation',
+    `${minimal}evaluate: { samples: 2, temperature: 0 }\n`,
+    'evaluate.samples is 2 at temperature 0',
+  ],
+  [
+    'prompts as long as everything',
+    `${minimal}text: { maxLength: 512 }\n`,
+    'text.maxPromptLength is 512, which leaves no room for a response: allowed is below text.maxLength (512)',
+  ],
+  [
+    'fewer slices than iterations',
+    `${minimal}slices: { count: 2 }\n`,
+    'slices.count is 2, too few for 3 iterations: set it to 3 or more, or slices.reuse to cycle',
+  ],
+  [
+    'fewer slices than iterations and warm start',
+    `${minimal}slices: { count: 3 }\nwarmStart: dpo\n`,
+    'too few for 3 iterations and the warm start: set it to 4 or more',
+  ],
+  [
+    'a twin of a run without exploration',
+    `${edit('alpha: 1e-3', 'alpha: 0')}evaluate: { twin: true }\n`,
+    'evaluate.twin is true but exploration is off',
+  ],
+  [
+    'a twin of a run with no exploration at all',
+    `${edit('selm, alpha: 1e-3', 'none')}evaluate: { twin: true }\n`,
+    'evaluate.twin is true but exploration is off',
+  ],
+  [
+    'a twin of a run whose alphas are zero',
+    `${edit('1e-3', '[0, 0, 0]')}evaluate: { twin: true }\n`,
+    'evaluate.twin is true but exploration is off',
+  ],
+  ['a name that is a path', edit('first', '../first'), 'line 1: name is "../first": allowed is up to 64 of a-z'],
+  ['a long value', edit('first', 'x'.repeat(200)), `line 1: name is "${'x'.repeat(79)}...: allowed is`],
+  ['a list instead of a map', '- a\n', 'the recipe is ["a"]: allowed is a map of settings'],
+])('loadRecipe() refuses %s', (_, text, expected) => {
+  const message = messageOf(() => load(text));
+  expect(message).toContain('RECIPE_INVALID Cannot use recipe: ');
+  expect(message).toContain(expected);
+});
+
+test('loadRecipe() lists every problem at once, each with its line', () => {
+  const message = messageOf(() => load(`${minimal.replace('42', 'x')}  epoch: 2\n`));
+  expect(message).toBe(
+    'RECIPE_INVALID Cannot use recipe: it has 2 problems:\n' +
+      '  line 2: seed is "x": allowed is a whole number from 0\n' +
+      '  line 14: training.epoch is unknown: did you mean "epochs"',
+  );
+});
+
+test('loadRecipe() accepts what only looks impossible', () => {
+  load(`${minimal}slices: { count: 1, reuse: cycle }\n`);
+  load(`${minimal}  cycle: [1e-7, 1e-7, 1e-7]\nwarmStart: dpo\n`);
+  load(`${minimal}sampling: { samples: 4, temperature: 0.7 }\nevaluate: { twin: true }\n`);
+  load(`${edit('1e-3', '[0, 1e-3, 0]')}evaluate: { twin: true }\n`);
+  load(edit('dpo', 'hinge'));
+});
+
+test.each([
+  ['broken syntax', 'a: [1\n', 'line 2:'],
+  ['a key twice', 'name: a\nseed: 1\nname: b\n', 'line 3: Map keys must be unique'],
+  ['an unknown tag', 'name: !!js/function x\n', 'line 1: Unresolved tag'],
+  ['two documents', 'name: a\n---\nname: b\n', 'multiple documents'],
+  ['nothing', '', 'it is empty: start with'],
+  ['comments only', '# todo\n', 'it is empty'],
+  [
+    'an alias bomb',
+    `a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [${'*a,'.repeat(10)}]\nc: &c [${'*b,'.repeat(10)}]\nd: [${'*c,'.repeat(10)}]\n`,
+    'Excessive alias count',
+  ],
+])('loadRecipe() refuses YAML with %s', (_, text, expected) => {
+  const message = messageOf(() => load(text));
+  expect(message).toContain('RECIPE_SYNTAX Cannot read recipe: ');
+  expect(message).toContain(expected);
+});
+
+test('loadRecipe() refuses a file that is no recipe by its size, and names one that is missing', () => {
+  expect(messageOf(() => load(`#${'x'.repeat(1_000_000)}`))).toContain('RECIPE_TOO_LARGE');
+  expect(() => loadRecipe('/missing/recipe.yaml')).toThrow(expect.objectContaining({ code: 'FILE_NOT_FOUND' }));
+});
+
+test('loadRecipe() puts overrides above the file, as YAML values, and makes sections that are not there', () => {
+  const recipe = load(minimal, [
+    'training.learningRate=1e-6',
+    'sampling.temperature=0.7',
+    'sampling.stop=["END", "a=b"]',
+    'data.limit=null',
+    'name=second',
+    'objective.exploration.alpha=[1, 2, 3]',
+  ]);
+  expect(recipe).toMatchObject({
+    name: 'second',
+    training: { learningRate: 1e-6 },
+    sampling: { temperature: 0.7, stop: ['END', 'a=b'] },
+    data: { limit: null },
+    objective: { exploration: { alpha: [1, 2, 3] } },
+  });
+});
+
+test('loadRecipe() resolves paths of overrides where the command was started, those of the file beside the file', () => {
+  const recipe = load(minimal, ['model=mine']);
+  expect(recipe.model).toMatch(/^(?!.*recipes).*\/mine$/);
+  expect(recipe.ranker.module).toMatch(/recipes\/reward\.ts$/);
+});
+
+test.each([
+  [
+    'training.learningRate=fast',
+    'RECIPE_INVALID Cannot use recipe: --set training.learningRate=fast: training.learningRate is "fast"',
+  ],
+  [
+    'training.learning_rate=1',
+    '--set training.learning_rate=1: training.learning_rate is unknown: did you mean "learningRate"',
+  ],
+  ['objective.preference={kind: x}', '--set objective.preference={kind: x}: objective.preference.kind is "x"'],
+  ['seed.deep.down=1', '--set seed.deep.down=1: seed is a section: allowed is a whole number'],
+  ['training', 'OVERRIDE_SYNTAX Cannot use --set "training": allowed is key.path=value'],
+  ['=3', 'OVERRIDE_SYNTAX'],
+  ['a..b=3', 'OVERRIDE_SYNTAX'],
+  ['__proto__.polluted=1', 'OVERRIDE_SYNTAX'],
+  ['seed=[1', 'OVERRIDE_SYNTAX Cannot use --set "seed=[1": the value is not YAML: quote it'],
+])('loadRecipe() refuses --set %s', (override, expected) => {
+  expect(messageOf(() => load(minimal, [override]))).toContain(expected);
+});
+
+test('loadRecipe() refuses overrides on a file that is no map, without touching anything', () => {
+  expect(messageOf(() => load('just a text\n', ['seed=1']))).toContain(
+    'the recipe is "just a text": allowed is a map of settings',
+  );
+  expect(messageOf(() => load(minimal, ['constructor.prototype.polluted=1']))).toContain('constructor is unknown');
+  expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+});
+
+test('parseRecipe() takes a value from code, with paths relative to a folder of choice', () => {
+  const value = {
+    name: 'x',
+    seed: 0,
+    model: 'm',
+    data: { train: ['d'] },
+    ranker: { kind: 'function', module: 'r.ts' },
+    objective: { preference: { kind: 'dpo' }, exploration: { kind: 'none' } },
+    training: { learningRate: 1 },
+  };
+  expect(parseRecipe(value, { directory: '/d', workingDirectory: '/w' })).toMatchObject({
+    model: '/d/m',
+    data: { train: ['/d/d'] },
+    output: '/w/runs/x',
+  });
+  expect(parseRecipe(value, { workingDirectory: '/w' }).model).toBe('/w/m');
+  expect(() => parseRecipe({ ...value, seed: undefined })).toThrow('Cannot use this recipe: seed is missing');
+  expect(() => parseRecipe(undefined)).toThrow('the recipe is missing: set it to a map of settings');
+});
+
+test('recipeJsonSchema() describes settings and closes every section to unknown keys', () => {
+  const schema = recipeJsonSchema();
+  expect(schema).toMatchObject({ type: 'object', additionalProperties: false });
+  expect(schema.required).toEqual(['name', 'seed', 'model', 'data', 'ranker', 'objective', 'training']);
+  const text = JSON.stringify(schema);
+  expect(text.match(/"type":"object"/g)?.length).toBe(text.match(/"additionalProperties":false/g)?.length);
+});

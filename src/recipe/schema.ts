@@ -1,0 +1,267 @@
+/**
+ * @file The recipe: every setting of a run, its type, its default and the reason for it. Keys are camelCase, the same in
+ * YAML and here. What has no default must be set. Checks across fields are in checks.ts, reading files in load.ts.
+ */
+import { z } from 'zod';
+
+/**
+ * Each field's error text is what is allowed there; the loader puts the field, the line and the value before it.
+ */
+function number(allowed: string, inside: (value: number) => boolean) {
+  return z.number({ error: allowed }).refine(inside, { error: allowed });
+}
+function integer(least: number) {
+  const error = least === 0 ? 'a whole number from 0' : `a whole number from ${least}`;
+  return z.int({ error }).gte(least, { error });
+}
+function oneOf<const Options extends readonly [string, ...string[]]>(options: Options) {
+  return z.enum(options, { error: `one of ${options.join(', ')}` });
+}
+function path(what: string) {
+  return z.string({ error: what }).min(1, { error: what });
+}
+
+function listOf<Item extends z.ZodType>(item: Item, error: string) {
+  return z.array(item, { error }).min(1, { error });
+}
+
+const positive = () => number('a number above 0', (value) => value > 0);
+const fromZero = () => number('a number from 0', (value) => value >= 0);
+const yesOrNo = () => z.boolean({ error: 'true or false' });
+const probability = () => number('a number above 0 and up to 1', (value) => value > 0 && value <= 1);
+const decay = () => number('a number from 0 and below 1', (value) => value >= 0 && value < 1);
+const title = () => z.string({ error: 'a text or null' });
+
+const data = z
+  .strictObject({
+    train: z
+      .union([path('a path'), listOf(path('a path'), 'a list of paths')], { error: 'a path or a list of paths' })
+      .describe('Preference rows or prompts, JSONL: one file or several, read in this order'),
+    limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
+    onBadRow: oneOf(['stop', 'drop'])
+      .default('stop')
+      .describe('stop: the first unusable row ends the run. drop: count it in the audit'),
+  })
+  .describe('Where prompts and preference pairs come from');
+
+const text = z
+  .strictObject({
+    rendering: oneOf(['clean'])
+      .default('clean')
+      .describe('How prompts and responses become tokens: one BOS, masked header, one EOS'),
+    maxLength: integer(2).default(1024).describe('Tokens of prompt and response together, as in the paper'),
+    maxPromptLength: integer(1)
+      .default(512)
+      .describe('Tokens kept of a prompt that is too long (its end), as in the paper'),
+  })
+  .prefault({})
+  .describe('Chat templates and lengths');
+
+const slices = z
+  .strictObject({
+    count: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Parts the rows are cut into; null: one each iteration, and one for the warm start'),
+    size: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Rows in a slice; null: all rows divided by count, rounded down'),
+    reuse: oneOf(['never', 'cycle'])
+      .default('never')
+      .describe('cycle: start again at the first slice when they run out'),
+  })
+  .prefault({})
+  .describe('Which rows each iteration sees');
+
+const sampling = z
+  .strictObject({
+    samples: integer(1).default(1).describe('Responses sampled for each prompt'),
+    temperature: fromZero().default(0).describe('0 is greedy, what the authors ran'),
+    topP: probability().default(1),
+    topK: integer(0).default(0).describe('0 is off'),
+    maxNewTokens: integer(1).default(1024),
+    batchSize: integer(1).default(64).describe('Responses generated at once: memory and speed, never the result'),
+    stop: z.array(path('a text'), { error: 'a list of texts' }).default([]).describe('Texts that end a response'),
+  })
+  .prefault({})
+  .describe('How the policy answers the prompts of its slice');
+
+const ranker = z
+  .strictObject({
+    kind: z.literal('function', { error: 'function' }),
+    module: path('a path to a .ts or .js module').describe('Module that exports `reward` or `rank`'),
+    timeoutMs: integer(1).default(60_000).describe('Milliseconds one call may take'),
+    concurrency: integer(1).default(8).describe('Calls under way at once'),
+    onError: oneOf(['stop', 'drop'])
+      .default('stop')
+      .describe('stop: a failed call ends the run. drop: its prompt makes no pair'),
+  })
+  .describe('What prefers one response to another');
+
+const beta = () => positive().default(0.01).describe('Strength of the pull towards the reference, as in the paper');
+const preference = z
+  .discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({
+        kind: z.literal('dpo'),
+        beta: beta(),
+        labelSmoothing: number('a number from 0 and below 0.5', (value) => value >= 0 && value < 0.5)
+          .default(0)
+          .describe('Share of labels taken to be wrong'),
+      }),
+      z.strictObject({ kind: z.literal('ipo'), beta: beta() }),
+      z.strictObject({ kind: z.literal('hinge'), beta: beta() }),
+    ],
+    { error: 'one of dpo, ipo, hinge' },
+  )
+  .describe('Loss on a pair');
+
+const exploration = z
+  .discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({
+        kind: z.literal('selm'),
+        alpha: z
+          .union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {
+            error: 'a number from 0, or a list of them, one each iteration',
+          })
+          .describe('Weight of the optimism term; 0 is iterative DPO'),
+      }),
+      z.strictObject({ kind: z.literal('none') }),
+    ],
+    { error: 'one of selm, none' },
+  )
+  .describe('What makes the model look for better answers');
+
+const objective = z.strictObject({ preference, exploration }).describe('What training minimises');
+
+const training = z
+  .strictObject({
+    batchSize: integer(1).default(128).describe('Pairs a step'),
+    epochs: integer(1).default(1).describe('Passes over the pairs of an iteration'),
+    learningRate: positive().describe('Highest learning rate of an iteration (also of the warm start)'),
+    cycle: z
+      .union(
+        [
+          oneOf(['constant', 'linear', 'decayed-last']),
+          listOf(positive(), 'a list of learning rates, one each iteration'),
+        ],
+        {
+          error: 'one of constant, linear, decayed-last, or a list of learning rates, one each iteration',
+        },
+      )
+      .default('constant')
+      .describe('How the learning rate changes across iterations'),
+    schedule: oneOf(['cosine', 'linear', 'constant'])
+      .default('cosine')
+      .describe('How it changes within an iteration, after warm-up'),
+    warmupRatio: decay().default(0.1).describe('Share of the steps of an iteration in which it rises from 0'),
+    weightDecay: fromZero().default(0),
+    adamBeta1: decay().default(0.9),
+    adamBeta2: decay().default(0.999),
+    adamEpsilon: positive().default(1e-8),
+    maxGradNorm: positive()
+      .nullable()
+      .default(1)
+      .describe('Longer gradients are scaled down to this norm; null leaves them'),
+    dtype: oneOf(['float32', 'bfloat16'])
+      .default('float32')
+      .describe('Type of the computation; master weights are always float32'),
+    microBatchTokens: integer(1).default(8192).describe('Tokens in memory at once: memory and speed, never the result'),
+    activations: oneOf(['auto', 'keep', 'recompute'])
+      .default('auto')
+      .describe('Keep activations for the backward pass or compute them again'),
+    checkpointEverySteps: integer(1).default(50),
+  })
+  .describe('How the policy is trained on its pairs');
+
+const evaluate = z
+  .strictObject({
+    prompts: path('a path or null').nullable().default(null).describe('Held-out prompts; null evaluates nothing'),
+    limit: integer(1).nullable().default(null),
+    samples: integer(1).default(1),
+    temperature: fromZero().default(0.7),
+    maxNewTokens: integer(1).nullable().default(null).describe("null: sampling's"),
+    title: title().nullable().default(null).describe('Heading of the report; null: the name of the run'),
+    twin: yesOrNo().default(false).describe('Also run the same recipe with alpha = 0 and report both'),
+  })
+  .prefault({})
+  .describe('What is measured after each iteration');
+
+/** The whole recipe as it is written. */
+export const recipeSchema = z
+  .strictObject({
+    name: z
+      .string({ error: 'a name' })
+      .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, { error: 'up to 64 of a-z, 0-9, - and _, the first a letter or digit' })
+      .describe('Name of the run'),
+    output: path('a path')
+      .nullable()
+      .default(null)
+      .describe('Run directory, from where the command is started; null: runs/<name>'),
+    seed: integer(0).describe('Every random number of the run follows from it'),
+    model: path('a path to a model folder').describe('Model to start from: a folder in Hugging Face layout'),
+    device: oneOf(['cpu']).default('cpu'),
+    threads: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Threads of the engine; null: all cores. Results are the same only for the same number'),
+    data,
+    text,
+    iterations: integer(1).default(3).describe('Times to sample, rank and train; the warm start is not counted'),
+    slices,
+    warmStart: oneOf(['none', 'dpo'])
+      .default('none')
+      .describe('dpo: first train on the original pairs of the first slice, without sampling'),
+    reference: oneOf(['previous', 'initial']).default('previous').describe('Which model each iteration is held to'),
+    update: oneOf(['best-and-worst', 'replace'])
+      .default('best-and-worst')
+      .describe('Pair from best and worst of all candidates, or the response in place of the rejected one'),
+    accumulate: yesOrNo().default(false).describe('Train on the pairs of earlier iterations too'),
+    sampling,
+    ranker,
+    objective,
+    training,
+    evaluate,
+  })
+  .describe('Recipe of a selm run');
+
+/** A recipe as it is written: fields with a default may be left out. */
+export type RecipeInput = z.input<typeof recipeSchema>;
+/** A recipe with its defaults, before paths and dependent defaults are resolved. */
+export type ParsedRecipe = z.output<typeof recipeSchema>;
+
+/** A recipe with nothing left open: paths are absolute, dependent defaults are filled in. */
+export type Recipe = Omit<ParsedRecipe, 'output' | 'data' | 'slices' | 'evaluate'> & {
+  output: string;
+  data: Omit<ParsedRecipe['data'], 'train'> & { train: string[] };
+  slices: Omit<ParsedRecipe['slices'], 'count'> & { count: number };
+  evaluate: Omit<ParsedRecipe['evaluate'], 'maxNewTokens' | 'title'> & { maxNewTokens: number; title: string };
+};
+
+/** JSON Schema (2020-12) of the recipe as it is written, for editors. */
+export function recipeJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(recipeSchema, { io: 'input' });
+}
+
+/** Every key of the recipe with its path, in order: `training.learningRate`. Frozen by a test. */
+export function recipeKeys(): string[] {
+  return [...new Set(keysBelow(recipeJsonSchema(), ''))];
+}
+
+function keysBelow(schema: unknown, prefix: string): string[] {
+  const { properties, anyOf, oneOf: variants } = asRecord(schema);
+  const branches = [anyOf, variants].flatMap((list) => (Array.isArray(list) ? list : []));
+  const own = Object.entries(asRecord(properties)).flatMap(([key, value]) => [
+    prefix + key,
+    ...keysBelow(value, `${prefix}${key}.`),
+  ]);
+  return [...own, ...branches.flatMap((branch) => keysBelow(branch, prefix))];
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}

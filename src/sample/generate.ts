@@ -1,0 +1,264 @@
+/**
+ * @file Continuous batching: prompts are prefilled once for all their samples, a sequence that ends makes room for the
+ * next at once, and every response is given out when it is finished. Randomness is counter-based, keyed by the request
+ * and the token's index: a response is the same whatever else is in the batch, on a restart, and when n grows.
+ */
+import { InterruptedError, ModelError } from '../errors.ts';
+import { type RandomKey, uniformAt } from '../random.ts';
+import { index_select, sampleTokens } from '../torch/ops.ts';
+import { int64, keep, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
+import { type Caches, decode, openCaches, prefill, type Sampler } from './sampler.ts';
+
+/** How tokens are chosen. Temperature 0 is greedy; topK 0 and topP 1 switch those filters off. */
+export interface SamplingSettings {
+  temperature: number;
+  topP: number;
+  topK: number;
+  maxNewTokens: number;
+}
+
+/** One prompt and the samples wanted of it. */
+export interface GenerationRequest {
+  promptId: string;
+  promptIds: readonly number[];
+  samples: readonly { sampleIndex: number; key: RandomKey }[];
+}
+
+export interface GeneratedResponse {
+  promptId: string;
+  sampleIndex: number;
+  /** Without the end token. */
+  tokenIds: number[];
+  /** The end token that the model chose; null for a response that was cut. */
+  endId: number | null;
+  /** `stop`: the model ended it, or a stop text was written; `length`: it was cut at maxNewTokens or at the model's last position. */
+  finish: 'stop' | 'length';
+  /** Summed log-probability, in nats at temperature 1, of the tokens and of the end token if there is one. */
+  logProb: number;
+}
+
+export interface GenerateOptions extends SamplingSettings {
+  /** Ids that end a response. */
+  stopIds: readonly number[];
+  /** Says after each token that a response is complete though the model goes on (a stop text was written). */
+  isComplete?: ((tokenIds: readonly number[]) => boolean) | undefined;
+  /** Sequences in the batch. More is faster until memory is full; responses are the same. */
+  batchSize: number;
+  signal?: AbortSignal | undefined;
+  /** Called after every pass with the tokens that it made. */
+  onTokens?: ((count: number) => void) | undefined;
+}
+
+/** Prompt tokens prefilled in one pass; bounds the memory of a pass, not what is computed. */
+const PREFILL_TOKENS = 4096;
+
+/** A prompt in the batch: its cache slot, the logits after it, and the samples that still wait. */
+interface ActivePrompt {
+  request: GenerationRequest;
+  slot: number;
+  logits: Tensor | null;
+  waiting: GenerationRequest['samples'][number][];
+  running: number;
+}
+
+interface Sequence {
+  prompt: ActivePrompt;
+  sampleIndex: number;
+  key: RandomKey;
+  slot: number;
+  limit: number;
+  tokenIds: number[];
+  logProb: number;
+}
+
+/** Generates all samples of all requests; responses come in the order in which they finish. */
+export async function* generate(
+  sampler: Sampler,
+  requests: readonly GenerationRequest[],
+  options: GenerateOptions,
+): AsyncGenerator<GeneratedResponse> {
+  const work = requests.filter((request) => request.samples.length > 0);
+  if (work.length === 0) return;
+  const promptLength = work.reduce((most, request) => Math.max(most, request.promptIds.length), 0);
+  checkLengths(sampler, work, promptLength);
+  const slots = Math.min(
+    options.batchSize,
+    work.reduce((sum, request) => sum + request.samples.length, 0),
+  );
+  const responseLength = Math.min(options.maxNewTokens, sampler.config.maxPositions);
+  const caches = openCaches(sampler.config, { slots, promptLength, responseLength });
+  const batch = new Batch(sampler, caches, { slots, queue: work, options });
+  try {
+    while (batch.busy) {
+      if (options.signal?.aborted)
+        throw new InterruptedError('INTERRUPTED', 'Sampling was interrupted: finished responses are kept');
+      yield* batch.pass();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    batch.dispose();
+    caches.dispose();
+  }
+}
+
+function checkLengths(sampler: Sampler, work: readonly GenerationRequest[], promptLength: number): void {
+  const { maxPositions } = sampler.config;
+  if (promptLength < maxPositions) return;
+  const longest = work.find((request) => request.promptIds.length === promptLength);
+  throw new ModelError(
+    'PROMPT_TOO_LONG',
+    `Cannot sample prompt ${longest?.promptId}: it has ${promptLength} tokens, and the model's ${maxPositions} positions leave no room for a response: lower text.maxPromptLength`,
+    { details: { promptId: longest?.promptId, tokens: promptLength, maxPositions } },
+  );
+}
+
+/** The batch between passes. A class because it is the state that a pass changes. */
+class Batch {
+  readonly #sampler: Sampler;
+  readonly #caches: Caches;
+  readonly #options: GenerateOptions;
+  readonly #stop: Set<number>;
+  readonly #queue: GenerationRequest[];
+  readonly #freePrompts: number[];
+  readonly #freeSlots: number[];
+  #prompts: ActivePrompt[] = [];
+  #sequences: Sequence[] = [];
+
+  constructor(
+    sampler: Sampler,
+    caches: Caches,
+    setup: { slots: number; queue: readonly GenerationRequest[]; options: GenerateOptions },
+  ) {
+    this.#sampler = sampler;
+    this.#caches = caches;
+    this.#options = setup.options;
+    this.#stop = new Set(setup.options.stopIds);
+    this.#queue = [...setup.queue].reverse();
+    const numbers = Array.from({ length: setup.slots }, (_, i) => setup.slots - 1 - i);
+    this.#freePrompts = [...numbers];
+    this.#freeSlots = [...numbers];
+  }
+
+  get busy(): boolean {
+    return this.#queue.length > 0 || this.#prompts.length > 0;
+  }
+
+  dispose(): void {
+    for (const prompt of this.#prompts) prompt.logits?.dispose();
+  }
+
+  /** Admits what fits, then runs one token of every running sequence. Gives out what ended. */
+  pass(): GeneratedResponse[] {
+    const finished = [...this.#admit()];
+    if (this.#sequences.length > 0) {
+      const rows = this.#sequences.map(({ prompt, slot, tokenIds }) => ({
+        prompt: { slot: prompt.slot, length: prompt.request.promptIds.length },
+        slot,
+        position: tokenIds.length - 1,
+        token: tokenIds.at(-1) ?? 0,
+      }));
+      const running = this.#sequences;
+      finished.push(...scope('sample', () => this.#draw(running, decode(this.#sampler, this.#caches, rows))));
+    }
+    this.#retire();
+    return finished;
+  }
+
+  /** Starts waiting samples while there are slots: prompts already prefilled first, then new ones. */
+  #admit(): GeneratedResponse[] {
+    this.#prefillNew();
+    const started: Sequence[] = [];
+    const rows: ActivePrompt[] = [];
+    for (const prompt of this.#prompts) {
+      while (prompt.waiting.length > 0 && this.#freeSlots.length > 0) {
+        const sample = prompt.waiting.shift();
+        const slot = this.#freeSlots.pop();
+        if (sample === undefined || slot === undefined) break;
+        const room = this.#sampler.config.maxPositions - prompt.request.promptIds.length;
+        const limit = Math.min(this.#options.maxNewTokens, room);
+        started.push({ prompt, ...sample, slot, limit, tokenIds: [], logProb: 0 });
+        rows.push(prompt);
+        prompt.running += 1;
+      }
+    }
+    if (started.length === 0) return [];
+    this.#sequences.push(...started);
+    return rows.flatMap((prompt, i) => {
+      // All samples of a prompt draw their first token from the same logits, one row at a time.
+      const sequence = started[i];
+      if (prompt.logits === null || sequence === undefined)
+        throw new Error('A sample started before its prompt was prefilled');
+      const { logits } = prompt;
+      return scope('first token', () => this.#draw([sequence], logits));
+    });
+  }
+
+  #prefillNew(): void {
+    let waiting = this.#prompts.reduce((sum, prompt) => sum + prompt.waiting.length, 0);
+    const fresh: ActivePrompt[] = [];
+    let tokens = 0;
+    while (waiting < this.#freeSlots.length && this.#freePrompts.length > 0 && tokens < PREFILL_TOKENS) {
+      const request = this.#queue.pop();
+      const slot = this.#freePrompts.pop();
+      if (slot === undefined) break;
+      if (request === undefined) {
+        this.#freePrompts.push(slot);
+        break;
+      }
+      fresh.push({ request, slot, logits: null, waiting: [...request.samples], running: 0 });
+      waiting += request.samples.length;
+      tokens += request.promptIds.length;
+    }
+    if (fresh.length === 0) return;
+    scope('prefill', () => {
+      const logits = prefill(
+        this.#sampler,
+        this.#caches,
+        fresh.map(({ request, slot }) => ({ ids: request.promptIds, slot })),
+      );
+      fresh.forEach((prompt, i) => {
+        prompt.logits = keep(index_select(logits, 0, int64([i])));
+      });
+    });
+    this.#prompts.push(...fresh);
+  }
+
+  /** Draws the next token of each sequence from its row of logits; gives out the sequences that end with it. */
+  #draw(sequences: readonly Sequence[], logits: Tensor): GeneratedResponse[] {
+    const { temperature, topK, topP } = this.#options;
+    const uniforms = sequences.map(({ key, tokenIds }) => uniformAt(key, tokenIds.length));
+    const [ids, logProbs] = sampleTokens(logits, temperature, topK, topP, uniforms);
+    const tokens = toIntegers(ids);
+    const values = toFloat64Array(logProbs);
+    this.#options.onTokens?.(sequences.length);
+    const ended: GeneratedResponse[] = [];
+    sequences.forEach((sequence, i) => {
+      const token = tokens[i] ?? 0;
+      sequence.logProb += values[i] ?? Number.NaN;
+      const stopped = this.#stop.has(token);
+      if (!stopped) sequence.tokenIds.push(token);
+      const complete = stopped || this.#options.isComplete?.(sequence.tokenIds) === true;
+      if (complete || sequence.tokenIds.length >= sequence.limit)
+        ended.push(this.#end(sequence, { endId: stopped ? token : null, finish: complete ? 'stop' : 'length' }));
+    });
+    return ended;
+  }
+
+  #end(sequence: Sequence, how: Pick<GeneratedResponse, 'endId' | 'finish'>): GeneratedResponse {
+    sequence.prompt.running -= 1;
+    this.#freeSlots.push(sequence.slot);
+    this.#sequences = this.#sequences.filter((each) => each !== sequence);
+    const { prompt, sampleIndex, tokenIds, logProb } = sequence;
+    return { promptId: prompt.request.promptId, sampleIndex, tokenIds, logProb, ...how };
+  }
+
+  /** Frees the slots of prompts whose samples are all done. */
+  #retire(): void {
+    this.#prompts = this.#prompts.filter((prompt) => {
+      if (prompt.running > 0 || prompt.waiting.length > 0) return true;
+      prompt.logits?.dispose();
+      this.#freePrompts.push(prompt.slot);
+      return false;
+    });
+  }
+}

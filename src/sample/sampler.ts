@@ -1,0 +1,212 @@
+/**
+ * @file A model made ready for sampling: weights laid out for products by rows, key/value caches, and the two passes,
+ * prefill and decode. Everything is computed in fp32 (bf16 weights are widened as they are read) and every row by
+ * itself, so that a response does not depend on who shares its batch.
+ */
+
+import type { ModelConfig } from '../model/config.ts';
+import { attentionScale, type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
+import type { Model } from '../model/load.ts';
+import { rotaryTable } from '../model/rope.ts';
+import { biasName, EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
+import { noGrad } from '../torch/autograd.ts';
+import {
+  decodeAttention,
+  index_copy_,
+  index_select,
+  packRows,
+  rowLinear,
+  to_dtype,
+  view,
+  zeros,
+} from '../torch/ops.ts';
+import { disposeAll, int64, keep, scope, type Tensor } from '../torch/tensor.ts';
+
+/** A model's weights as sampling reads them. */
+export interface Sampler {
+  config: ModelConfig;
+  /** Matrices, packed by native `pack_rows`. */
+  packed: ReadonlyMap<string, Tensor>;
+  /** Norms and biases, fp32. */
+  vectors: ReadonlyMap<string, Tensor>;
+  /** [V, D], in the type on disk. */
+  embedding: Tensor;
+  dispose(): void;
+}
+
+/** Copies a model's weights into a sampler. The model may be disposed afterwards. */
+export function openSampler(model: Pick<Model, 'config' | 'weights'>): Sampler {
+  const { config } = model;
+  const built = keep(
+    scope('open a sampler', () =>
+      noGrad(() => {
+        const packed = new Map<string, Tensor>();
+        const vectors = new Map<string, Tensor>();
+        let embedding: Tensor | null = null;
+        for (const [name, shape] of expectedWeights(config)) {
+          const weight = model.weights.get(name);
+          if (weight === undefined) throw new Error(`No weight ${name}`);
+          if (shape.length === 1) vectors.set(name, to_dtype(weight, 'float32', { copy: true }));
+          else if (name !== EMBEDDING || config.tiedHead) packed.set(name, packRows(weight));
+          if (name === EMBEDDING) embedding = to_dtype(weight, weight.dtype, { copy: true });
+        }
+        if (embedding === null) throw new Error('No embedding');
+        return { packed, vectors, embedding: embedding as Tensor };
+      }),
+    ),
+  );
+  return { config, ...built, dispose: () => disposeAll([built.packed, built.vectors, built.embedding]) };
+}
+
+/** Where a run of tokens goes: slot and first position of a cache. */
+export interface CachePlace {
+  slot: number;
+  length: number;
+}
+
+/** Keys and values of prompts (shared by their samples) and of responses, one pair of tensors a layer, [slots, length, K, d]. */
+export interface Caches {
+  promptLength: number;
+  responseLength: number;
+  promptKeys: Tensor[];
+  promptValues: Tensor[];
+  keys: Tensor[];
+  values: Tensor[];
+  cos_PR: Tensor;
+  sin_PR: Tensor;
+  dispose(): void;
+}
+
+export function openCaches(
+  config: ModelConfig,
+  sizes: { slots: number; promptLength: number; responseLength: number },
+): Caches {
+  const build = (length: number): Tensor[] =>
+    Array.from({ length: config.layers }, () =>
+      zeros([sizes.slots, length, config.keyValueHeads, config.headSize], { dtype: 'float32' }),
+    );
+  const tensors = keep({
+    promptKeys: build(sizes.promptLength),
+    promptValues: build(sizes.promptLength),
+    keys: build(sizes.responseLength),
+    values: build(sizes.responseLength),
+    ...rotaryTable(config, sizes.promptLength + sizes.responseLength),
+  });
+  const { promptLength, responseLength } = sizes;
+  return { promptLength, responseLength, ...tensors, dispose: () => disposeAll(tensors) };
+}
+
+function required<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`No ${what}`);
+  return value;
+}
+
+type Attend = BlockContext['attend'];
+
+function runBlocks(
+  sampler: Sampler,
+  caches: Caches,
+  input: { ids: readonly number[]; positions: readonly number[]; attend: Attend },
+): Tensor {
+  const { config, packed, vectors } = sampler;
+  const positions_T = int64(input.positions);
+  const shapes = expectedWeights(config);
+  const context: BlockContext = {
+    config,
+    vector: (name) => required(vectors.get(name), name),
+    linear: (x, name) =>
+      rowLinear(x, required(packed.get(name), name), required(shapes.get(name)?.[0], name), {
+        bias: vectors.get(biasName(name)),
+      }),
+    attend: input.attend,
+    cos_TR: index_select(caches.cos_PR, 0, positions_T),
+    sin_TR: index_select(caches.sin_PR, 0, positions_T),
+  };
+  let x_TD = to_dtype(index_select(sampler.embedding, 0, int64(input.ids)), 'float32');
+  for (let layer = 0; layer < config.layers; layer++) {
+    const input_TD = x_TD;
+    x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
+  }
+  return finalNorm(x_TD, context);
+}
+
+function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
+  return rowLinear(
+    hidden_TD,
+    required(sampler.packed.get(headName(sampler.config)), 'head'),
+    sampler.config.vocabularySize,
+  );
+}
+
+/** Copies keys or values [T, K, d] to rows of a cache seen as [slots * length, K, d]. */
+function remember(cache: Tensor, rows: Tensor, values_TKd: Tensor): void {
+  const [slots = 0, length = 0, heads = 0, size = 0] = cache.shape;
+  index_copy_(view(cache, [slots * length, heads, size]), 0, rows, values_TKd);
+}
+
+/** Runs whole prompts, fills their cache slots, and returns the logits after each prompt, [prompts, V]. */
+export function prefill(
+  sampler: Sampler,
+  caches: Caches,
+  prompts: readonly { ids: readonly number[]; slot: number }[],
+): Tensor {
+  return noGrad(() =>
+    scope('prefill', () => {
+      const rows: number[] = [];
+      const positions: number[] = [];
+      const last: number[] = [];
+      for (const { ids, slot } of prompts) {
+        ids.forEach((_, position) => {
+          positions.push(position);
+          rows.push(slot * caches.promptLength + position);
+        });
+        last.push(rows.length - 1);
+      }
+      // A prompt's token sees the cache up to itself: the kernel of decoding, so that no other prompt changes a bit.
+      const layout = prompts.flatMap(({ ids, slot }) =>
+        Array.from(ids).flatMap((_, position) => [slot, position + 1, 0, 0]),
+      );
+      const rows_T = int64(rows);
+      const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
+        const keys = required(caches.promptKeys[layer], 'cache');
+        const values = required(caches.promptValues[layer], 'cache');
+        remember(keys, rows_T, k_TKd);
+        remember(values, rows_T, v_TKd);
+        return decodeAttention(q_THd, keys, values, keys, values, layout, attentionScale(sampler.config));
+      };
+      const hidden_TD = runBlocks(sampler, caches, { ids: prompts.flatMap(({ ids }) => ids), positions, attend });
+      return logitsOf(sampler, index_select(hidden_TD, 0, int64(last)));
+    }),
+  );
+}
+
+/** One sequence of a decoding batch: its prompt's place, its own slot, and the token at `position` of its response. */
+export interface DecodeRow {
+  prompt: CachePlace;
+  slot: number;
+  /** Index of `token` in the response; it becomes part of the cache. */
+  position: number;
+  token: number;
+}
+
+/** Runs one token of every row and returns the logits after it, [rows, V]. */
+export function decode(sampler: Sampler, caches: Caches, rows: readonly DecodeRow[]): Tensor {
+  return noGrad(() =>
+    scope('decode', () => {
+      const rows_B = int64(rows.map(({ slot, position }) => slot * caches.responseLength + position));
+      const layout = rows.flatMap(({ prompt, slot, position }) => [prompt.slot, prompt.length, slot, position + 1]);
+      const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
+        const keys = required(caches.keys[layer], 'cache');
+        const values = required(caches.values[layer], 'cache');
+        remember(keys, rows_B, k_TKd);
+        remember(values, rows_B, v_TKd);
+        const promptKeys = required(caches.promptKeys[layer], 'cache');
+        const promptValues = required(caches.promptValues[layer], 'cache');
+        return decodeAttention(q_THd, promptKeys, promptValues, keys, values, layout, attentionScale(sampler.config));
+      };
+      const positions = rows.map(({ prompt, position }) => prompt.length + position);
+      const hidden_TD = runBlocks(sampler, caches, { ids: rows.map(({ token }) => token), positions, attend });
+      return logitsOf(sampler, hidden_TD);
+    }),
+  );
+}

@@ -1,0 +1,114 @@
+/**
+ * @file Renders a model's chat template (Jinja, with trim_blocks and lstrip_blocks as in transformers) within budgets.
+ * Templates come with downloaded models, so they are untrusted: they are interpreted in a thread of their own, and a
+ * template over a budget ends with TextError, never with the process. See docs/decisions/0002-chat-templates.md.
+ */
+import { TextError } from '../errors.ts';
+import { type SyncWorker, syncWorker } from './sync-worker.ts';
+
+/** One turn of a conversation. */
+export interface Message {
+  role: string;
+  content: string;
+}
+
+/** What a template may use; the fixed ones are the sandbox's that transformers renders in, where it has one. */
+export const templateBudgets = {
+  /** Characters of the template itself; the longest of the well-known ones are about 20 KB. */
+  sourceCharacters: 256 * 1024,
+  /** Characters of one text or of the whole output. */
+  outputCharacters: 1024 * 1024,
+  /** Items of a range or list: Jinja2's MAX_RANGE. */
+  items: 100_000,
+  /** Depth of brackets, blocks and macro calls. */
+  nesting: 300,
+  /** Processor time of one rendering; an ordinary one takes below 1 ms. */
+  cpuMs: 120,
+} as const;
+
+/** What a template sees beside the messages. */
+export interface TemplateVariables {
+  /** Whether to open the assistant's turn at the end. */
+  addGenerationPrompt: boolean;
+  /** Null: undefined in the template, as in transformers. */
+  bosToken: string | null;
+  eosToken: string | null;
+  /** JSON values of tool definitions. @default none */
+  tools?: readonly Record<string, unknown>[];
+}
+
+let worker: SyncWorker | null = null;
+
+/**
+ * The text of a conversation. `strftime_now` is left undefined on purpose: a prompt must not depend on the day.
+ * Throws TextError: TEMPLATE_BUDGET (too large, too deep, too slow), TEMPLATE_REFUSED (the template called
+ * raise_exception, for example for a role that it does not know), TEMPLATE_INVALID (syntax, unknown filter ...).
+ */
+export function renderTemplate(template: string, messages: readonly Message[], variables: TemplateVariables): string {
+  if (template.length > templateBudgets.sourceCharacters) {
+    throw budgetError(`it has ${template.length} characters: at most ${templateBudgets.sourceCharacters} are allowed`);
+  }
+  const inputCharacters = messages.reduce((sum, message) => sum + message.content.length, 0);
+  if (inputCharacters > templateBudgets.outputCharacters) {
+    throw budgetError(
+      `the messages have ${inputCharacters} characters: at most ${templateBudgets.outputCharacters} are allowed`,
+    );
+  }
+  worker ??= startWorker();
+  const answer = worker.call(
+    {
+      template,
+      variables: {
+        messages: messages.map(({ role, content }) => ({ role, content })),
+        add_generation_prompt: variables.addGenerationPrompt,
+        tools: variables.tools ?? null,
+        documents: null,
+        ...(variables.bosToken === null ? {} : { bos_token: variables.bosToken }),
+        ...(variables.eosToken === null ? {} : { eos_token: variables.eosToken }),
+      },
+    },
+    { cpuLimitMs: templateBudgets.cpuMs },
+  );
+  switch (answer.kind) {
+    case 'value':
+      if (typeof answer.value !== 'string') throw new TypeError('The template worker must answer with a text');
+      return answer.value;
+    case 'overrun':
+      throw budgetError(`it used more than ${templateBudgets.cpuMs} ms of processor time, or its memory`);
+    case 'error':
+      if (answer.name === 'LimitError') throw budgetError(`it made ${answer.message}`);
+      throw answer.name === 'RaisedError'
+        ? new TextError(
+            'TEMPLATE_REFUSED',
+            `Cannot render the conversation (roles ${messages.map(({ role }) => role).join(', ') || 'none'}): the chat template of the model refuses it: ${answer.message}`,
+          )
+        : new TextError(
+            'TEMPLATE_INVALID',
+            `Cannot render the chat template of the model: ${answer.name}: ${answer.message}: correct chat_template.jinja or the chat_template of tokenizer_config.json`,
+          );
+  }
+}
+
+function startWorker(): SyncWorker {
+  return syncWorker(new URL('./template-worker.mjs', import.meta.url), {
+    workerData: {
+      limits: {
+        output: templateBudgets.outputCharacters,
+        range: templateBudgets.items,
+        nesting: templateBudgets.nesting,
+        valueSize: 4 * templateBudgets.outputCharacters,
+        valueDepth: 64,
+        indent: 64,
+      },
+    },
+    // The stack holds `nesting` levels of the interpreter with room to spare; deeper recursion is a RangeError.
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+  });
+}
+
+function budgetError(reason: string): TextError {
+  return new TextError(
+    'TEMPLATE_BUDGET',
+    `Cannot render the chat template of the model within its budget: ${reason}: use a chat template that you trust and know`,
+  );
+}

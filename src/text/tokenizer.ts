@@ -1,0 +1,109 @@
+/**
+ * @file A model's tokenizer, from a Hugging Face directory. `encode` never adds special tokens: rendering.ts decides
+ * where the start and end tokens go. The library answers by promises only, so it lives in a thread (sync-worker.ts);
+ * a call costs about 0.1 ms, so encode many texts at once with `encodeBatch`.
+ */
+import { join } from 'node:path';
+import { TextError } from '../errors.ts';
+import { syncWorker } from './sync-worker.ts';
+import { readTokenizerSettings } from './tokenizer-files.ts';
+
+/** A loaded tokenizer. */
+export interface Tokenizer {
+  readonly directory: string;
+  /** Ids of a text. A special token written out in the text is read as that token; none is added. */
+  encode(text: string): number[];
+  encodeBatch(texts: readonly string[]): number[][];
+  /** As transformers' `tokenizer(text)`: with the special tokens that tokenizer.json's post-processor adds. */
+  encodeBatchWithSpecialTokens(texts: readonly string[]): number[][];
+  /** The text of ids, special tokens left out. */
+  decode(ids: readonly number[]): string;
+  decodeBatch(rows: readonly (readonly number[])[]): string[];
+  /** Id of the start token; null where the model has none. */
+  readonly bosId: number | null;
+  /** False: tokenizer_config.json says `add_bos_token: false`, so only a chat template puts it in. */
+  readonly addBosToken: boolean;
+  /** Id of the end token of a response where the chat template names no other. */
+  readonly eosId: number;
+  /** Every id at which generation ends: of the tokenizer, generation_config.json and config.json, `eosId` first. */
+  readonly stopIds: readonly number[];
+  readonly vocabularySize: number;
+  readonly chatTemplate: string | null;
+  readonly bosToken: string | null;
+  readonly eosToken: string | null;
+  /** Texts that the tokenizer reads as control tokens: special, start and end tokens. */
+  readonly specialTokens: readonly string[];
+  /** Digest of all files that decide ids. */
+  readonly sha256: string;
+}
+
+/**
+ * Loads the tokenizer of a model directory: tokenizer.json (must be there), tokenizer_config.json,
+ * special_tokens_map.json, generation_config.json, config.json, chat_template.jinja (each if there).
+ * Throws TextError: TOKENIZER_FILES for unreadable files, TOKENIZER_END for a model without an end token.
+ */
+export function loadTokenizer(directory: string): Tokenizer {
+  const settings = readTokenizerSettings(directory);
+  const worker = syncWorker(new URL('./tokenizer-worker.mjs', import.meta.url), {
+    workerData: { file: join(directory, 'tokenizer.json') },
+  });
+
+  function call(message: Record<string, unknown>): unknown {
+    const answer = worker.call(message);
+    if (answer.kind === 'value') return answer.value;
+    throw new TextError(
+      'TOKENIZER_FAILED',
+      answer.kind === 'overrun'
+        ? `Cannot use the tokenizer of ${directory}: its thread ended`
+        : `Cannot use the tokenizer of ${directory} (${String(message.kind)}): ${answer.message}`,
+    );
+  }
+
+  // The answers come from our own thread, whose types the messages decide.
+  const { vocabularySize } = call({ kind: 'load' }) as { vocabularySize: number };
+  const { bosToken, eosToken } = settings;
+  const named = (token: string | null, field: string): number | null => {
+    if (token === null) return null;
+    const [id] = call({ kind: 'ids', tokens: [token] }) as (number | null)[];
+    if (id !== null && id !== undefined) return id;
+    throw new TextError(
+      'TOKENIZER_FILES',
+      `Cannot load the tokenizer of ${directory}: "${field}" of tokenizer_config.json is "${token}", which tokenizer.json does not hold: correct one of the two`,
+    );
+  };
+  const bosId = named(bosToken, 'bos_token');
+  const namedEosId = named(eosToken, 'eos_token');
+  const stopIds = [...new Set([...(namedEosId === null ? [] : [namedEosId]), ...settings.eosIds])];
+  const eosId = stopIds[0];
+  if (eosId === undefined) {
+    throw new TextError(
+      'TOKENIZER_END',
+      `Cannot load the tokenizer of ${directory}: no end token: set "eos_token" in tokenizer_config.json or "eos_token_id" in generation_config.json`,
+    );
+  }
+  const encodeBatch = (texts: readonly string[], addSpecialTokens: 'as-is' | 'added'): number[][] =>
+    texts.length === 0
+      ? []
+      : (call({ kind: 'encode', texts, addSpecialTokens: addSpecialTokens === 'added' }) as number[][]);
+  const decodeBatch = (rows: readonly (readonly number[])[]): string[] =>
+    rows.length === 0 ? [] : (call({ kind: 'decode', rows, skipSpecialTokens: true }) as string[]);
+  const controls = [...settings.specialTokens, bosToken ?? '', eosToken ?? ''].filter((token) => token !== '');
+  return {
+    directory,
+    encode: (text) => encodeBatch([text], 'as-is')[0] ?? [],
+    encodeBatch: (texts) => encodeBatch(texts, 'as-is'),
+    encodeBatchWithSpecialTokens: (texts) => encodeBatch(texts, 'added'),
+    decode: (ids) => decodeBatch([ids])[0] ?? '',
+    decodeBatch,
+    bosId,
+    addBosToken: settings.addBosToken,
+    eosId,
+    stopIds,
+    vocabularySize,
+    chatTemplate: settings.chatTemplate,
+    bosToken,
+    eosToken,
+    specialTokens: [...new Set(controls)].sort((a, b) => b.length - a.length),
+    sha256: settings.sha256,
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * @file The native addon: its typed contract, where it lies, and its loading. Nothing else in the package touches it but
+ * the files of this folder. `selm engine install` builds it (src/cli/engine.ts).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { EngineError } from '../errors.ts';
+
+/** A tensor in the native handle table; 0 is never one. */
+export type Handle = number;
+/** What operators take and give: handles, numbers, flags, texts, lists of these; undefined means the schema's default. */
+export type NativeValue = number | boolean | string | null | undefined | NativeValue[];
+
+/** Functions of selm.node; see native/*.cc for what each does. */
+export interface Native {
+  resolve(name: string, overload: string): number;
+  schema(operator: number): string;
+  call(operator: number, ...values: NativeValue[]): NativeValue;
+  version(): string;
+  setGradEnabled(enabled: boolean): boolean;
+  setRequiresGrad(tensor: Handle, requires: boolean): null;
+  requiresGrad(tensor: Handle): boolean;
+  gradient(tensor: Handle): Handle | null;
+  setGradient(tensor: Handle, gradient: Handle | null): null;
+  backward(outputs: Handle[], gradients: Handle[]): null;
+  gradients(outputs: Handle[], inputs: Handle[], gradients: Handle[]): (Handle | null)[];
+  fromBytes(
+    buffer: ArrayBufferLike,
+    byteOffset: number,
+    byteLength: number,
+    shape: readonly number[],
+    dtype: number,
+  ): Handle;
+  toBytes(tensor: Handle, buffer: ArrayBufferLike, byteOffset: number): null;
+  describe(tensor: Handle): [number, string, ...number[]];
+  free(tensor: Handle): boolean;
+  initialise(threads: number): number;
+  statistics(): [number, number, number, number, number];
+  resetPeak(): null;
+  failAllocation(countdown: number): null;
+}
+
+/** What `selm engine install` writes beside the addon. */
+export interface EngineRecord {
+  formatVersion: 1;
+  /** Version of LibTorch that the addon was built against. */
+  libtorchVersion: string;
+  /** Folder with LibTorch's include/ and lib/. */
+  libtorchDirectory: string;
+  /** sha256 of the native sources that were built. */
+  sourcesSha256: string;
+}
+
+/** Root of this package (the folder with package.json). */
+export const packageRoot: string = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+/** Folder of the built addon and its record. */
+export const engineDirectory: string = process.env.SELM_ENGINE ?? join(packageRoot, 'build', 'native');
+
+const FIX = 'run `selm engine install`, then `selm doctor`';
+
+function parseRecord(text: string): EngineRecord | null {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null) return null;
+  const record = value as Record<string, unknown>;
+  const complete =
+    record.formatVersion === 1 &&
+    typeof record.libtorchVersion === 'string' &&
+    typeof record.libtorchDirectory === 'string' &&
+    typeof record.sourcesSha256 === 'string';
+  return complete ? (value as EngineRecord) : null;
+}
+
+/** The record of the built engine, or null when none is built (or what is there is not a record). */
+export function readEngineRecord(directory: string = engineDirectory): EngineRecord | null {
+  const path = join(directory, 'engine.json');
+  if (!existsSync(path)) return null;
+  try {
+    return parseRecord(readFileSync(path, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** `2.15` of `2.15.0+cu130`. */
+export function minorVersion(version: string): string {
+  return version.split('.').slice(0, 2).join('.');
+}
+
+/** The version that a LibTorch folder states of itself (torch/version.py or build-version), or null. */
+export function libtorchVersionOf(directory: string): string | null {
+  const python = join(directory, 'version.py');
+  if (existsSync(python)) return /__version__\s*=\s*'([^']+)'/.exec(readFileSync(python, 'utf8'))?.[1] ?? null;
+  const archive = join(directory, 'build-version');
+  return existsSync(archive) ? readFileSync(archive, 'utf8').trim() : null;
+}
+
+function load(directory: string): Native {
+  const path = join(directory, 'selm.node');
+  const record = readEngineRecord(directory);
+  if (record === null || !existsSync(path)) {
+    throw new EngineError('ENGINE_MISSING', `Cannot load the engine: nothing is built in ${directory}: ${FIX}`);
+  }
+  const present = libtorchVersionOf(record.libtorchDirectory);
+  if (present === null) {
+    throw new EngineError(
+      'LIBTORCH_MISSING',
+      `Cannot load the engine: no LibTorch in ${record.libtorchDirectory}: ${FIX}`,
+    );
+  }
+  if (minorVersion(present) !== minorVersion(record.libtorchVersion)) {
+    throw new EngineError(
+      'LIBTORCH_VERSION',
+      `Cannot load the engine: it was built against LibTorch ${record.libtorchVersion}, but ${record.libtorchDirectory} now holds ${present}: ${FIX}`,
+    );
+  }
+  try {
+    return createRequire(import.meta.url)(path) as Native;
+  } catch (cause) {
+    throw new EngineError(
+      'ENGINE_LOAD',
+      `Cannot load the engine ${path}: ${cause instanceof Error ? cause.message : cause}: ${FIX}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+let loaded: Native | null = null;
+let threads = 0;
+
+/** The addon, loaded and set up at the first use; EngineError when there is none, or it fits another LibTorch. */
+export function native(): Native {
+  if (loaded === null) {
+    // Threads that wait spin for a moment, then sleep: beside other work, spinning ones would take the cores that the
+    // others need to finish (docs/LOG.md). LibTorch's OpenMP reads this once, when it is loaded.
+    process.env.GOMP_SPINCOUNT ??= '20000';
+    loaded = load(engineDirectory);
+    threads = loaded.initialise(Number(process.env.SELM_THREADS ?? 0));
+  }
+  return loaded;
+}
+
+/** Version of LibTorch that the engine was built against. */
+export function engineVersion(): string {
+  return native().version();
+}
+
+/** Sets the number of compute threads (before heavy work starts); returns how many are used. */
+export function setThreads(count: number): number {
+  threads = native().initialise(count);
+  return threads;
+}

@@ -1,0 +1,238 @@
+/**
+ * @file Tensors and scopes. A tensor is a handle to native memory, which the garbage collector does not see: so every
+ * tensor belongs to the scope that was open when it was made, and is freed when that scope ends, unless it is returned.
+ */
+import { OutOfMemoryError, TensorError, TensorFreedError } from '../errors.ts';
+import { type Dtype, dtypeBytes, dtypeCode, dtypeName } from './dtype.ts';
+import { type Handle, native } from './native.ts';
+
+class Scope {
+  readonly name: string;
+  readonly tensors: Tensor[] = [];
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+const open: Scope[] = [];
+
+/** A tensor. Freed by its scope, by `dispose()`, or by `using`; used after that, it throws TensorFreedError. */
+export class Tensor {
+  #handle: Handle;
+  #freedBy = '';
+  #shape: readonly number[] | null = null;
+  #dtype: Dtype | null = null;
+  #device = '';
+
+  /** Only for this folder: takes ownership of a native handle and gives it to the open scope. */
+  constructor(handle: Handle) {
+    this.#handle = handle;
+    open.at(-1)?.tensors.push(this);
+  }
+
+  /** The native handle; TensorFreedError after the tensor was freed. */
+  get handle(): Handle {
+    if (this.#handle === 0) {
+      throw new TensorFreedError(
+        'TENSOR_FREED',
+        `Cannot use a tensor ${this.#seen()}: it was freed by ${this.#freedBy}`,
+      );
+    }
+    return this.#handle;
+  }
+
+  get isFreed(): boolean {
+    return this.#handle === 0;
+  }
+
+  get shape(): readonly number[] {
+    this.#describe();
+    return this.#shape ?? [];
+  }
+
+  get dtype(): Dtype {
+    this.#describe();
+    return this.#dtype ?? 'float32';
+  }
+
+  /** `cpu`, `cuda:0` ... */
+  get device(): string {
+    this.#describe();
+    return this.#device;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return this.shape.reduce((product, length) => product * length, 1);
+  }
+
+  /** Frees the native memory now. Freeing twice does nothing. */
+  dispose(by = 'dispose()'): void {
+    if (this.#handle === 0) return;
+    native().free(this.#handle);
+    this.#handle = 0;
+    this.#freedBy = by;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose('the end of its `using` block');
+  }
+
+  #describe(): void {
+    if (this.#shape !== null) return;
+    const [code, device, ...shape] = native().describe(this.handle);
+    this.#dtype = dtypeName(code);
+    this.#device = device;
+    this.#shape = shape;
+  }
+
+  #seen(): string {
+    return this.#shape === null ? '' : `of shape [${this.#shape}]`;
+  }
+}
+
+/** Frees every tensor made in `body` but those it returns (in arrays, Maps and plain objects too). */
+export function scope<T>(name: string, body: () => T): T {
+  const own = new Scope(name);
+  open.push(own);
+  let kept = new Set<Tensor>();
+  try {
+    const result = body();
+    if (result instanceof Promise) {
+      throw new TensorError(
+        'SCOPE_ASYNC',
+        `Cannot end scope "${name}": its body returned a promise, and a scope must not stay open across await: keep what must live`,
+      );
+    }
+    kept = tensorsIn(result);
+    return result;
+  } finally {
+    const at = open.lastIndexOf(own);
+    open.splice(at, open.length - at);
+    const outer = open.at(-1);
+    for (const tensor of own.tensors) {
+      if (!kept.has(tensor)) tensor.dispose(`scope "${name}"`);
+      else outer?.tensors.push(tensor);
+    }
+  }
+}
+
+/** Takes a tensor (or all tensors of a structure) out of the open scopes: whoever calls this must free it. */
+export function keep<T>(value: T): T {
+  const kept = tensorsIn(value);
+  for (const each of open) {
+    for (let i = each.tensors.length - 1; i >= 0; i--) {
+      const tensor = each.tensors[i];
+      if (tensor !== undefined && kept.has(tensor)) each.tensors.splice(i, 1);
+    }
+  }
+  return value;
+}
+
+/** Frees every tensor of a structure. */
+export function disposeAll(value: unknown): void {
+  for (const tensor of tensorsIn(value)) tensor.dispose();
+}
+
+function tensorsIn(value: unknown, found = new Set<Tensor>(), depth = 0): Set<Tensor> {
+  if (value instanceof Tensor) found.add(value);
+  else if (depth > 8 || value === null || typeof value !== 'object' || ArrayBuffer.isView(value)) return found;
+  else if (Array.isArray(value)) for (const element of value) tensorsIn(element, found, depth + 1);
+  else if (value instanceof Map || value instanceof Set)
+    for (const element of value.values()) tensorsIn(element, found, depth + 1);
+  else if (Object.getPrototypeOf(value) === Object.prototype) {
+    for (const element of Object.values(value)) tensorsIn(element, found, depth + 1);
+  }
+  return found;
+}
+
+/** Typed arrays that a tensor can be made of. */
+export type NumericArray =
+  | Float32Array
+  | Float64Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Int16Array
+  | Int8Array;
+
+/** A CPU tensor holding a copy of the array's bytes; the array's byte length must be that of the shape and type. */
+export function tensorFrom(array: NumericArray, shape: readonly number[], dtype: Dtype): Tensor {
+  return guard(
+    'create a tensor',
+    [],
+    () => new Tensor(native().fromBytes(array.buffer, array.byteOffset, array.byteLength, shape, dtypeCode(dtype))),
+  );
+}
+
+/** An fp32 tensor of plain numbers. */
+export function float32(values: readonly number[], shape: readonly number[] = [values.length]): Tensor {
+  return tensorFrom(Float32Array.from(values), shape, 'float32');
+}
+
+/** An int64 tensor of plain integers. */
+export function int64(values: ArrayLike<number>, shape: readonly number[] = [values.length]): Tensor {
+  return tensorFrom(BigInt64Array.from(Array.from(values), BigInt), shape, 'int64');
+}
+
+/** The tensor's bytes in row-major order. */
+export function toBytes(tensor: Tensor): Uint8Array {
+  const bytes = new Uint8Array(tensor.size * dtypeBytes(tensor.dtype));
+  guard('read a tensor', [tensor], () => native().toBytes(tensor.handle, bytes.buffer, 0));
+  return bytes;
+}
+
+/** The elements of a float32 tensor. */
+export function toFloat32Array(tensor: Tensor): Float32Array {
+  return new Float32Array(expectType(tensor, 'float32').buffer);
+}
+
+/** The elements of a float64 tensor. */
+export function toFloat64Array(tensor: Tensor): Float64Array {
+  return new Float64Array(expectType(tensor, 'float64').buffer);
+}
+
+/** The elements of an int64 tensor as numbers (exact below 2^53). */
+export function toIntegers(tensor: Tensor): number[] {
+  return Array.from(new BigInt64Array(expectType(tensor, 'int64').buffer), Number);
+}
+
+function expectType(tensor: Tensor, dtype: Dtype): Uint8Array {
+  if (tensor.dtype !== dtype) {
+    throw new TensorError('DTYPE_MISMATCH', `Cannot read a ${tensor.dtype} tensor as ${dtype}: convert it first`);
+  }
+  return toBytes(tensor);
+}
+
+function describeOperand(tensor: Tensor): string {
+  return tensor.isFreed ? 'a freed tensor' : `${tensor.dtype}[${tensor.shape}]`;
+}
+
+/** Runs a native call; its exceptions become TensorError, TensorFreedError or OutOfMemoryError with the operands' shapes. */
+export function guard<T>(doing: string, operands: readonly Tensor[], body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('code' in cause)) throw cause;
+    if (cause.code === 'SELM_TENSOR_FREED') {
+      throw new TensorFreedError('TENSOR_FREED', `Cannot ${doing}: a tensor was freed`, { cause });
+    }
+    if (cause.code === 'SELM_OUT_OF_MEMORY') {
+      const requestedBytes = Number(/allocate (\d+) bytes/i.exec(cause.message)?.[1] ?? Number.NaN);
+      const [, nowBytes, peakBytes] = native().statistics();
+      throw new OutOfMemoryError(
+        'OUT_OF_MEMORY',
+        `Cannot ${doing}: no memory for ${requestedBytes} bytes more, ${nowBytes} bytes are in use: lower training.microBatchTokens or sampling.batchSize`,
+        { cause, details: { requestedBytes, nowBytes, peakBytes } },
+      );
+    }
+    if (cause.code === 'SELM_OPERATOR' || cause.code === 'SELM_NATIVE_ARGUMENT') {
+      const shapes = operands.map(describeOperand).join(', ');
+      throw new TensorError('OPERATOR_FAILED', `Cannot ${doing} on (${shapes}): ${cause.message.split('\n')[0]}`, {
+        cause,
+      });
+    }
+    throw cause;
+  }
+}

@@ -1,0 +1,28 @@
+/** @file Whether a block's activations are kept from forward to backward or computed again: by what fits in memory. */
+import { freemem } from 'node:os';
+import type { ModelConfig } from '../model/config.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Activations } from './stream.ts';
+
+/** Share of the free memory that kept activations may take; the rest is for weights, moments, gradients and logits. */
+const SHARE = 0.3;
+
+/** Bytes that a stream of tokens keeps: per block the inputs of its products, its rotated heads, and its gates. */
+export function activationBytes(config: ModelConfig, options: { tokens: number; bytesPerElement: number }): number {
+  const heads = config.heads * config.headSize;
+  // block input, two norms, middle; queries, repeated keys and values, attention's output; gate, up, their product.
+  const elements = 4 * config.hiddenSize + 4 * heads + 3 * config.intermediateSize;
+  return options.tokens * config.layers * elements * options.bytesPerElement;
+}
+
+/** `auto` keeps activations when a whole micro-batch of them fits; both ways give the same bits. */
+export function chooseActivations(
+  recipe: Pick<Recipe, 'training'>,
+  config: ModelConfig,
+  freeBytes: number = freemem(),
+): Activations {
+  const { activations, microBatchTokens, dtype } = recipe.training;
+  if (activations !== 'auto') return activations;
+  const bytes = activationBytes(config, { tokens: microBatchTokens, bytesPerElement: dtype === 'float32' ? 4 : 2 });
+  return bytes <= freeBytes * SHARE ? 'keep' : 'recompute';
+}

@@ -1,0 +1,107 @@
+/** @file AdamW on the policy's masters (LibTorch's fused kernel), gradient norm and clipping. */
+import { noGrad } from '../torch/autograd.ts';
+import {
+  _foreach_mul__Scalar,
+  _foreach_norm_Scalar,
+  _fused_adamw_,
+  stack,
+  to_dtype,
+  zeros_like,
+} from '../torch/ops.ts';
+import { disposeAll, float32, keep, scope, type Tensor, toFloat64Array } from '../torch/tensor.ts';
+import { type Policy, weightOf } from './policy.ts';
+
+export interface AdamWSettings {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** Decoupled weight decay of matrices. */
+  weightDecay: number;
+}
+
+/** First and second moments by weight name, and how many updates were made. */
+export interface OptimiserState {
+  firstMoments: ReadonlyMap<string, Tensor>;
+  secondMoments: ReadonlyMap<string, Tensor>;
+  updates: number;
+  dispose(): void;
+}
+
+/** A fresh state: moments zero. */
+export function openOptimiser(policy: Policy): OptimiserState {
+  const zeros = (): Map<string, Tensor> =>
+    new Map([...policy.masters].map(([name, master]) => [name, noGrad(() => zeros_like(master))]));
+  const firstMoments = keep(zeros());
+  const secondMoments = keep(zeros());
+  return { firstMoments, secondMoments, updates: 0, dispose: () => disposeAll([firstMoments, secondMoments]) };
+}
+
+/** Euclidean norm of all gradients together, summed in float64. */
+export function gradientNorm(policy: Policy): number {
+  return scope('gradient norm', () =>
+    noGrad(() => {
+      const norms = _foreach_norm_Scalar([...(policy.gradients ?? new Map()).values()]);
+      const values = toFloat64Array(to_dtype(stack(norms), 'float64'));
+      return Math.sqrt(values.reduce((sum, norm) => sum + norm * norm, 0));
+    }),
+  );
+}
+
+/**
+ * Scales gradients so that their norm is at most `maxNorm`, as torch.nn.utils.clip_grad_norm_ does (with its 1e-6).
+ * Returns the factor.
+ */
+export function clipGradients(policy: Policy, limits: { norm: number; maxNorm: number }): number {
+  const factor = Math.min(1, limits.maxNorm / (limits.norm + 1e-6));
+  if (factor < 1 && policy.gradients !== null) {
+    const gradients = [...policy.gradients.values()];
+    scope('clip gradients', () => noGrad(() => _foreach_mul__Scalar(gradients, factor)));
+  }
+  return factor;
+}
+
+/**
+ * One AdamW update of every master. Weight decay is for matrices: norms and biases are left out of it, as transformers'
+ * Trainer (and so TRL) does.
+ */
+export function updateWeights(
+  policy: Policy,
+  state: OptimiserState,
+  options: AdamWSettings & { learningRate: number },
+): void {
+  const { gradients } = policy;
+  if (gradients === null) throw new Error('A policy that only scores has no gradients');
+  state.updates += 1;
+  const { learningRate, beta1, beta2, epsilon } = options;
+  const update = (names: readonly string[], weightDecay: number): void => {
+    if (names.length === 0) return;
+    const pick = (weights: ReadonlyMap<string, Tensor>): Tensor[] => names.map((name) => weightOf(weights, name));
+    const steps = names.map(() => float32([state.updates], []));
+    const moments = [pick(state.firstMoments), pick(state.secondMoments)] as const;
+    _fused_adamw_(
+      pick(policy.masters),
+      pick(gradients),
+      ...moments,
+      [],
+      steps,
+      learningRate,
+      beta1,
+      beta2,
+      weightDecay,
+      epsilon,
+      false,
+      false,
+    );
+  };
+  scope('AdamW', () =>
+    noGrad(() => {
+      const names = [...policy.masters.keys()];
+      const isMatrix = (name: string): boolean => weightOf(policy.masters, name).shape.length > 1;
+      update(names.filter(isMatrix), options.weightDecay);
+      update(
+        names.filter((name) => !isMatrix(name)),
+        0,
+      );
+    }),
+  );
+}

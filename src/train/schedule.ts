@@ -1,0 +1,139 @@
+/**
+ * @file Learning rates and exploration coefficients: which number at which step of which iteration. Pure functions of
+ * counts; a resumed run asks again and gets the same answer.
+ */
+import { RecipeError } from '../errors.ts';
+
+/** Shape within an iteration, after the warm-up. */
+export type LearningRateSchedule = 'cosine' | 'linear' | 'constant';
+
+/** Peak across iterations: a rule, or the peak of each iteration. */
+export type LearningRateCycle = 'constant' | 'linear' | 'decayed-last' | readonly number[];
+
+export interface LearningRateOptions {
+  /** Optimiser steps of this iteration. */
+  readonly totalSteps: number;
+  readonly warmupSteps: number;
+  /** Peak, reached at step `warmupSteps`. */
+  readonly learningRate: number;
+  readonly kind: LearningRateSchedule;
+}
+
+/** The lowest peak as a part of the first: the authors go from 5e-7 to 1e-7 with either rule (paper, appendix C). */
+const LAST_PEAK = 0.2;
+
+/**
+ * Learning rate of a step, counted from 0, as Hugging Face's schedulers have it (get_cosine_schedule_with_warmup and
+ * its linear and constant siblings), which the authors' runs used: it rises from 0 at step 0 to the peak at
+ * `warmupSteps` = w, then
+ *
+ * - cosine: peak (1 + cos(pi (t - w) / (T - w))) / 2
+ * - linear: peak (T - t) / (T - w)
+ * - constant: peak
+ *
+ * With a warm-up, step 0 has rate 0 and changes no weight; a run of one step does nothing at all.
+ *
+ * @throws RecipeError SCHEDULE_STEP_INVALID
+ */
+export function learningRateAt(step: number, options: LearningRateOptions): number {
+  const { totalSteps, warmupSteps, learningRate, kind } = options;
+  if (!(Number.isInteger(step) && step >= 0 && step <= totalSteps)) {
+    throw new RecipeError(
+      'SCHEDULE_STEP_INVALID',
+      `Cannot find the learning rate of step ${step}: steps go from 0 to ${totalSteps}`,
+      { details: { step, totalSteps } },
+    );
+  }
+  if (step < warmupSteps) return (learningRate * step) / warmupSteps;
+  const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
+  switch (kind) {
+    case 'cosine':
+      return learningRate * 0.5 * (1 + Math.cos(Math.PI * progress));
+    case 'linear':
+      return learningRate * (1 - progress);
+    case 'constant':
+      return learningRate;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/**
+ * Warm-up steps: ceil(ratio x total), the rule and the rounding of transformers' TrainingArguments (the product is
+ * rounded to float64 first, there as here).
+ */
+export function warmupSteps(totalSteps: number, ratio: number): number {
+  return Math.ceil(totalSteps * ratio);
+}
+
+/**
+ * Peak learning rate of an iteration, counted from 1; 0 is the warm start by plain DPO, which takes `learningRate`.
+ * The rules are the three of the paper's appendix C:
+ *
+ * - constant: `learningRate` every time
+ * - linear: falls evenly from `learningRate` to a fifth of it at the last iteration (Llama-3: 5e-7, 3e-7, 1e-7)
+ * - decayed-last: `learningRate`, and a fifth of it at the last iteration (Zephyr: 5e-7, then 1e-7)
+ * - a list: the peak of each iteration, one a position
+ *
+ * A run of a single iteration takes `learningRate` under every rule.
+ *
+ * @throws RecipeError LEARNING_RATE_CYCLE_LENGTH, ITERATION_INVALID
+ */
+export function iterationLearningRate(
+  cycle: LearningRateCycle,
+  iteration: number,
+  iterations: number,
+  learningRate: number,
+): number {
+  if (!(Number.isInteger(iteration) && iteration >= 0 && iteration <= iterations)) {
+    throw invalidIteration(iteration, `this run has iterations 1 to ${iterations}, and 0 for the warm start`);
+  }
+  if (typeof cycle !== 'string') {
+    if (cycle.length !== iterations) {
+      throw new RecipeError(
+        'LEARNING_RATE_CYCLE_LENGTH',
+        `Cannot take the learning rate of each iteration from a list of ${cycle.length}: the run has ${iterations} iterations: give one rate for each`,
+        { details: { cycle: [...cycle], iterations } },
+      );
+    }
+    return iteration === 0 ? learningRate : (cycle[iteration - 1] ?? learningRate);
+  }
+  if (iteration === 0 || iterations === 1) return learningRate;
+  switch (cycle) {
+    case 'constant':
+      return learningRate;
+    case 'linear':
+      return learningRate * (1 - ((1 - LAST_PEAK) * (iteration - 1)) / (iterations - 1));
+    case 'decayed-last':
+      return iteration === iterations ? learningRate * LAST_PEAK : learningRate;
+    default:
+      return cycle satisfies never;
+  }
+}
+
+/**
+ * Exploration coefficient of an iteration, counted from 1: one number for all, or a list with one a position.
+ *
+ * @throws RecipeError ITERATION_INVALID, ALPHA_LIST_TOO_SHORT
+ */
+export function alphaAt(alpha: number | readonly number[], iteration: number): number {
+  if (!(Number.isInteger(iteration) && iteration >= 1)) {
+    throw invalidIteration(iteration, 'iterations with exploration count from 1');
+  }
+  if (typeof alpha === 'number') return alpha;
+  const value = alpha[iteration - 1];
+  if (value === undefined) {
+    throw new RecipeError(
+      'ALPHA_LIST_TOO_SHORT',
+      `Cannot find alpha of iteration ${iteration}: the list has ${alpha.length}: give one alpha for each iteration, or one number for all`,
+      { details: { alpha: [...alpha], iteration } },
+    );
+  }
+  return value;
+}
+
+function invalidIteration(iteration: number, allowed: string): RecipeError {
+  return new RecipeError('ITERATION_INVALID', `Cannot use iteration ${iteration}: ${allowed}`, {
+    details: { iteration },
+  });
+}

@@ -1,0 +1,160 @@
+/**
+ * @file One training step: the gradient of the mean loss over its pairs, and the update. The loss itself is arithmetic
+ * on a few numbers (src/objective/); here its derivatives seed the backward pass.
+ */
+import { TrainingError } from '../errors.ts';
+import {
+  type ObjectiveOptions,
+  type PairObjective,
+  pairObjective,
+  type SequenceLogProbs,
+} from '../objective/objective.ts';
+import { headForwardBackward } from './head.ts';
+import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
+import type { PackedTrees, ScoredRange } from './packing.ts';
+import { clearGradients, type Policy, refreshCompute } from './policy.ts';
+import { type Activations, forwardBackward } from './stream.ts';
+import type { PairTree } from './trees.ts';
+
+/** Summed log-probabilities of a tree's continuations, in their order. */
+export type TreeLogProbs = readonly number[];
+
+/** What a step found out about one pair. */
+export interface PairResult {
+  pairId: string;
+  policy: SequenceLogProbs;
+  reference: SequenceLogProbs;
+  objective: PairObjective;
+}
+
+export interface StepResult {
+  pairs: PairResult[];
+  /** Mean loss over the step's pairs, before the update. */
+  loss: number;
+  gradientNorm: number;
+  /** Tokens that went through the model. */
+  tokens: number;
+}
+
+/** Log-probabilities of the pair's sequences, from those of its tree's continuations. */
+export function sequenceLogProbs(tree: PairTree, logProbs: TreeLogProbs): SequenceLogProbs {
+  const at = (index: number): number => logProbs[index] ?? Number.NaN;
+  return {
+    chosen: at(tree.chosen),
+    rejected: at(tree.rejected),
+    response: tree.response === null ? null : at(tree.response),
+  };
+}
+
+function lengthsOf(tree: PairTree): { chosen: number; rejected: number; response: number | null } {
+  const at = (index: number): number => tree.continuations[index]?.length ?? 0;
+  return {
+    chosen: at(tree.chosen),
+    rejected: at(tree.rejected),
+    response: tree.response === null ? null : at(tree.response),
+  };
+}
+
+function evaluatePair(
+  tree: PairTree,
+  logProbs: { policy: TreeLogProbs; reference: TreeLogProbs },
+  options: ObjectiveOptions,
+): PairResult {
+  const policy = sequenceLogProbs(tree, logProbs.policy);
+  const reference = sequenceLogProbs(tree, logProbs.reference);
+  try {
+    return {
+      pairId: tree.pairId,
+      policy,
+      reference,
+      objective: pairObjective({ policy, reference, lengths: lengthsOf(tree) }, options),
+    };
+  } catch (cause) {
+    if (!(cause instanceof TrainingError)) throw cause;
+    throw new TrainingError(cause.code, `${cause.message} (pair ${tree.pairId}); no weight was changed`, {
+      cause,
+      details: { ...cause.details, pairIds: [tree.pairId] },
+    });
+  }
+}
+
+/** Derivative of the loss by every continuation of a tree: sequences that are one continuation add up. */
+function treeDerivatives(tree: PairTree, { gradient }: PairObjective, weight: number): number[] {
+  const derivatives = tree.continuations.map(() => 0);
+  const add = (index: number | null, value: number): void => {
+    if (index !== null) derivatives[index] = (derivatives[index] ?? 0) + value * weight;
+  };
+  add(tree.chosen, gradient.chosen);
+  add(tree.rejected, gradient.rejected);
+  add(tree.response, gradient.response);
+  return derivatives;
+}
+
+export interface StepInput {
+  /** Micro-batches of the step's trees. */
+  batches: readonly PackedTrees[];
+  /** The reference's log-probabilities by pair. */
+  reference: ReadonlyMap<string, TreeLogProbs>;
+  objective: ObjectiveOptions;
+  activations: Activations;
+}
+
+/** Adds the gradient of the mean loss to the policy's gradients (which it clears first). Changes no weight. */
+export function accumulateGradients(policy: Policy, input: StepInput): Omit<StepResult, 'gradientNorm'> {
+  const count = input.batches.reduce((sum, batch) => sum + batch.trees.length, 0);
+  const pairs: PairResult[] = [];
+  clearGradients(policy);
+  for (const batch of input.batches) {
+    const derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]): number[] => {
+      const result: number[] = [];
+      for (let i = 0; i < ranges.length; ) {
+        const tree = batch.trees[ranges[i]?.tree ?? -1];
+        if (tree === undefined) throw new Error('A scored range without a tree');
+        const own = logProbs.slice(i, i + tree.continuations.length);
+        const reference = input.reference.get(tree.pairId) ?? [];
+        const pair = evaluatePair(tree, { policy: own, reference }, input.objective);
+        pairs.push(pair);
+        result.push(...treeDerivatives(tree, pair.objective, 1 / count));
+        i += tree.continuations.length;
+      }
+      return result;
+    };
+    forwardBackward(policy, batch, {
+      activations: input.activations,
+      head: (hidden_SD) => ({
+        gradient_SD: headForwardBackward(policy, batch, { hidden_SD, derivatives }),
+        result: undefined,
+      }),
+    });
+  }
+  return {
+    pairs,
+    loss: pairs.reduce((sum, pair) => sum + pair.objective.loss, 0) / count,
+    tokens: input.batches.reduce((sum, batch) => sum + batch.ids_T.length, 0),
+  };
+}
+
+/**
+ * One optimiser step. A loss or gradient that is not finite stops it before the update: TrainingError names the pairs,
+ * and the weights are what they were.
+ */
+export function trainingStep(
+  policy: Policy,
+  optimiser: OptimiserState,
+  options: StepInput & { adamW: AdamWSettings; learningRate: number; maxGradientNorm: number | null },
+): StepResult {
+  const found = accumulateGradients(policy, options);
+  const norm = gradientNorm(policy);
+  if (!Number.isFinite(found.loss) || !Number.isFinite(norm)) {
+    const pairIds = found.pairs.map((pair) => pair.pairId);
+    throw new TrainingError(
+      'GRADIENT_NOT_FINITE',
+      `Cannot update the weights: the loss is ${found.loss} and the gradient norm ${norm} in a step of pairs ${pairIds.join(', ')}: no weight was changed; lower the learning rate or drop these pairs`,
+      { details: { pairIds, loss: String(found.loss), gradientNorm: String(norm) } },
+    );
+  }
+  if (options.maxGradientNorm !== null) clipGradients(policy, { norm, maxNorm: options.maxGradientNorm });
+  updateWeights(policy, optimiser, { ...options.adamW, learningRate: options.learningRate });
+  refreshCompute(policy);
+  return { ...found, gradientNorm: norm };
+}

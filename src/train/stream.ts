@@ -1,0 +1,110 @@
+/**
+ * @file A packed stream on its way through the policy: hidden states forward, and gradients backward block by block. A
+ * block's graph lives only while its own gradient is computed (or, where memory allows, from its forward pass on).
+ */
+import { attentionScale, type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
+import { rotaryTable } from '../model/rope.ts';
+import { biasName, EMBEDDING } from '../model/weights.ts';
+import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
+import { detach, index_add_, index_select, mixedLinear, to_dtype, treeAttention } from '../torch/ops.ts';
+import { int64, scope, type Tensor } from '../torch/tensor.ts';
+import type { PackedTrees } from './packing.ts';
+import { type Policy, weightOf } from './policy.ts';
+
+/** Keep a block's activations from forward to backward, or compute them again. */
+export type Activations = 'keep' | 'recompute';
+
+function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
+  const { config, masters, compute } = policy;
+  const length = batch.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
+  const { cos_PR, sin_PR } = rotaryTable(config, length);
+  const positions_T = int64(batch.positions_T);
+  return {
+    config,
+    vector: (name) => weightOf(masters, name),
+    linear: (x, name) =>
+      mixedLinear(x, weightOf(masters, name), weightOf(compute, name), { bias: masters.get(biasName(name)) }),
+    attend: ({ q_THd, k_TKd, v_TKd }) => treeAttention(q_THd, k_TKd, v_TKd, batch.segments, attentionScale(config)),
+    cos_TR: index_select(cos_PR, 0, positions_T),
+    sin_TR: index_select(sin_PR, 0, positions_T),
+  };
+}
+
+function embed(policy: Policy, ids_T: Tensor): Tensor {
+  return to_dtype(index_select(weightOf(policy.masters, EMBEDDING), 0, ids_T), policy.dtype);
+}
+
+/** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
+export function scoredHidden(policy: Policy, batch: PackedTrees): Tensor {
+  return noGrad(() =>
+    scope('forward', () => {
+      const context = contextOf(policy, batch);
+      let x_TD = embed(policy, int64(batch.ids_T));
+      for (let layer = 0; layer < policy.config.layers; layer++) {
+        const input_TD = x_TD;
+        x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
+        input_TD.dispose('the next block');
+      }
+      return finalNorm(index_select(x_TD, 0, int64(batch.rows_S)), context);
+    }),
+  );
+}
+
+/**
+ * Forward pass, then `head` (which sees the hidden states [S, D] of the scored rows and returns the gradient by them),
+ * then the backward pass: gradients are added to the policy's. Returns what `head` returned besides.
+ */
+export function forwardBackward<R>(
+  policy: Policy,
+  batch: PackedTrees,
+  options: { activations: Activations; head: (hidden_SD: Tensor) => { gradient_SD: Tensor; result: R } },
+): R {
+  return scope('forward and backward', () => {
+    const context = noGrad(() => contextOf(policy, batch));
+    const ids_T = int64(batch.ids_T);
+    const inputs: Tensor[] = [];
+    const outputs: Tensor[] = [];
+    let x_TD = noGrad(() => embed(policy, ids_T));
+    for (let layer = 0; layer < policy.config.layers; layer++) {
+      const input_TD = requireGrad(detach(x_TD));
+      inputs.push(input_TD);
+      const run = (): Tensor => scope('block', () => decoderBlock(input_TD, layer, context));
+      if (options.activations === 'keep') {
+        x_TD = enableGrad(run);
+        outputs.push(x_TD);
+      } else {
+        x_TD = noGrad(run);
+      }
+    }
+    const last_TD = requireGrad(detach(x_TD));
+    const rows_S = int64(batch.rows_S);
+    const hidden_SD = enableGrad(() => scope('final norm', () => finalNorm(index_select(last_TD, 0, rows_S), context)));
+    const { gradient_SD, result } = noGrad(() => options.head(detach(hidden_SD)));
+    let gradient_TD = backwardThrough(hidden_SD, gradient_SD, last_TD);
+    for (let layer = policy.config.layers - 1; layer >= 0; layer--) {
+      const input_TD = inputs[layer];
+      if (input_TD === undefined) throw new Error(`No input of block ${layer}`);
+      const outer_TD = gradient_TD;
+      gradient_TD = scope('block backward', () => {
+        const output_TD =
+          outputs[layer] ?? enableGrad(() => scope('block again', () => decoderBlock(input_TD, layer, context)));
+        return backwardThrough(output_TD, outer_TD, input_TD);
+      });
+      outer_TD.dispose('the block before');
+      input_TD.dispose('its backward pass');
+    }
+    noGrad(() => {
+      const embedding = policy.gradients?.get(EMBEDDING);
+      if (embedding !== undefined) index_add_(embedding, 0, ids_T, to_dtype(gradient_TD, 'float32'));
+    });
+    return result;
+  });
+}
+
+function backwardThrough(output: Tensor, gradient: Tensor, input: Tensor): Tensor {
+  backward([output], [gradient]);
+  output.dispose('its backward pass');
+  const result = gradientOf(input);
+  if (result === null) throw new Error('A block input got no gradient');
+  return result;
+}

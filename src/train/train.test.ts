@@ -1,0 +1,246 @@
+/** @file What stops training before it spoils weights, and what it goes on from. */
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
+import { OutOfMemoryError } from '../errors.ts';
+import { FINAL_NORM } from '../model/weights.ts';
+import { randomKey, uniformAt } from '../random.ts';
+import { noGrad } from '../torch/autograd.ts';
+import { failAllocation, memoryStatistics } from '../torch/memory.ts';
+import { fill__Scalar } from '../torch/ops.ts';
+import { scope, toFloat32Array } from '../torch/tensor.ts';
+import { restoreCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { type OptimiserState, openOptimiser } from './optimiser.ts';
+import { microBatches } from './packing.ts';
+import { planSteps } from './plan.ts';
+import { openPolicy, type Policy, weightOf } from './policy.ts';
+import { scoreSteps, scoreTrees } from './reference.ts';
+import { type TreeLogProbs, trainingStep } from './step.ts';
+import { type TrainSettings, trainPolicy } from './train.ts';
+import { buildTree, type PairTree } from './trees.ts';
+
+const config = smallConfig();
+const objective = {
+  preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 },
+  exploration: { kind: 'selm', alpha: 0.01 },
+} as const;
+const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
+const ids = (name: string, length: number): Int32Array =>
+  Int32Array.from({ length }, (_, i) => Math.floor(uniformAt(randomKey(3, name), i) * config.vocabularySize));
+const trees: PairTree[] = Array.from({ length: 8 }, (_, i) =>
+  buildTree({
+    pairId: `pair-${i}`,
+    promptIds: ids(`p${i}`, 3 + i),
+    chosenIds: ids(`c${i}`, 5),
+    rejectedIds: ids(`r${i}`, 7),
+    responseIds: ids(`y${i}`, 4),
+  }),
+);
+const steps = planSteps(trees.length, 2, [randomKey(1, 'shuffle')]).map((own) =>
+  own.flatMap((index) => trees[index] ?? []),
+);
+
+const opened: { policy: Policy; optimiser: OptimiserState }[] = [];
+function open(): { policy: Policy; optimiser: OptimiserState } {
+  const policy = openPolicy({ config, weights: smallWeights(config) }, { dtype: 'float32', purpose: 'train' });
+  const both = { policy, optimiser: openOptimiser(policy) };
+  opened.push(both);
+  return both;
+}
+const folders: string[] = [];
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'selm-train-'));
+  folders.push(path);
+  return path;
+}
+afterEach(() => {
+  failAllocation(-1);
+  for (const { policy, optimiser } of opened.splice(0)) {
+    optimiser.dispose();
+    policy.dispose();
+  }
+  for (const path of folders.splice(0)) rmSync(path, { recursive: true, force: true });
+});
+
+function bytesOf(policy: Policy): string {
+  return [...policy.masters.values()]
+    .map((master) => Buffer.from(toFloat32Array(master).buffer).toString('base64'))
+    .join();
+}
+
+function referenceOf(policy: Policy): Map<string, TreeLogProbs> {
+  const reference = new Map<string, TreeLogProbs>();
+  for (const batch of steps.flatMap((own) => microBatches(own, 64)))
+    for (const [id, logProbs] of scoreTrees(policy, batch)) reference.set(id, logProbs);
+  return reference;
+}
+
+const settings: TrainSettings = {
+  objective,
+  adamW,
+  learningRateAt: () => 1e-3,
+  maxGradientNorm: 1,
+  microBatchTokens: 64,
+  activations: 'keep',
+  checkpointEverySteps: 1,
+};
+
+describe('a step', () => {
+  it.each([
+    ['NaN in the last norm', FINAL_NORM, Number.NaN],
+    ['infinity in a gate', 'model.layers.0.mlp.gate_proj.weight', Number.POSITIVE_INFINITY],
+    ['NaN in a query', 'model.layers.1.self_attn.q_proj.weight', Number.NaN],
+  ])('stops before the update at %s, names the pairs, and changes no weight', (_, name, value) => {
+    const { policy, optimiser } = open();
+    const reference = referenceOf(policy);
+    scope('spoil', () => noGrad(() => fill__Scalar(weightOf(policy.masters, name), value)));
+    const before = bytesOf(policy);
+    const run = () =>
+      trainingStep(policy, optimiser, {
+        ...settings,
+        batches: microBatches(steps[0] ?? [], 64),
+        reference,
+        learningRate: 1e-3,
+      });
+    expect(run).toThrow(
+      expect.objectContaining({ name: 'TrainingError', exitCode: 1, message: expect.stringContaining('pair-') }),
+    );
+    expect(bytesOf(policy)).toBe(before);
+    expect(optimiser.updates).toBe(0);
+  });
+
+  it('of which any allocation fails is an OutOfMemoryError that leaks nothing, and the next one works', () => {
+    const { policy, optimiser } = open();
+    const reference = referenceOf(policy);
+    const step = (learningRate: number) =>
+      trainingStep(policy, optimiser, {
+        ...settings,
+        batches: microBatches(steps[0] ?? [], 64),
+        reference,
+        learningRate,
+      });
+    step(0); // moments exist, caches are warm
+    const before = memoryStatistics();
+    const weights = bytesOf(policy);
+    let failures = 0;
+    for (let n = 0; ; n += 1) {
+      failAllocation(n);
+      try {
+        step(0);
+        break;
+      } catch (error) {
+        expect(error).toBeInstanceOf(OutOfMemoryError);
+        failures += 1;
+      }
+      failAllocation(-1);
+      expect(memoryStatistics().liveTensors).toBe(before.liveTensors);
+      expect(bytesOf(policy)).toBe(weights);
+    }
+    failAllocation(-1);
+    expect(failures).toBeGreaterThan(50);
+    expect(memoryStatistics().tensorBytes).toBe(before.tensorBytes);
+    expect(Number.isFinite(step(1e-3).loss)).toBe(true);
+  });
+});
+
+describe('trainPolicy()', () => {
+  it('begins with a loss of ln 2 where the policy is its reference', async () => {
+    const { policy, optimiser } = open();
+    const training = {
+      policy,
+      optimiser,
+      steps,
+      firstStep: 0,
+      reference: referenceOf(policy),
+      startsAtReference: true,
+      checkpoints: { folder: folder(), plan: 'a' },
+    };
+    const first = await trainPolicy(training, settings).next();
+    expect(first.value?.metrics.loss).toBe(Math.LN2);
+  });
+
+  it('stops when the reference belongs to other weights', async () => {
+    const { policy, optimiser } = open();
+    const other = openPolicy({ config, weights: smallWeights(config, 2) }, { dtype: 'float32', purpose: 'score' });
+    const training = {
+      policy,
+      optimiser,
+      steps,
+      firstStep: 0,
+      reference: referenceOf(other),
+      startsAtReference: true,
+      checkpoints: { folder: folder(), plan: 'a' },
+    };
+    await expect(trainPolicy(training, settings).next()).rejects.toMatchObject({ code: 'FIRST_LOSS_WRONG' });
+    other.dispose();
+  });
+
+  it('stopped after any step and resumed ends with the same bytes', async () => {
+    const whole = open();
+    const reference = referenceOf(whole.policy);
+    const run = async (
+      one: { policy: Policy; optimiser: OptimiserState },
+      where: string,
+      stopAfter: number,
+    ): Promise<void> => {
+      const restored = await restoreCheckpoint(where, { ...one, plan: 'a' });
+      const training = {
+        ...one,
+        steps,
+        firstStep: restored.step,
+        reference,
+        startsAtReference: true,
+        checkpoints: { folder: where, plan: 'a' },
+      };
+      for await (const { step } of trainPolicy(training, settings)) if (step + 1 === stopAfter + 1) break;
+    };
+    await run(whole, folder(), steps.length);
+    const expected = bytesOf(whole.policy);
+    for (let k = 1; k < steps.length; k++) {
+      const where = folder();
+      await run(open(), where, k);
+      const resumed = open();
+      await run(resumed, where, steps.length);
+      expect(bytesOf(resumed.policy), `stopped after step ${k}`).toBe(expected);
+    }
+  });
+});
+
+describe('a checkpoint', () => {
+  it('that is damaged is passed over for the one before, and it is said why', async () => {
+    const one = open();
+    const where = folder();
+    for (const step of [1, 2, 3]) await saveCheckpoint(where, { ...one, step, plan: 'a' });
+    expect(readdirSync(where).sort()).toEqual(['checkpoint-2', 'checkpoint-3']);
+    truncateSync(join(where, 'checkpoint-3', 'weights.safetensors'), 1000);
+    const restored = await restoreCheckpoint(where, { ...one, plan: 'a' });
+    expect(restored.step).toBe(2);
+    expect(restored.passedOver).toMatchObject([{ path: join(where, 'checkpoint-3') }]);
+  });
+
+  it('of other pairs is not used', async () => {
+    const one = open();
+    const where = folder();
+    await saveCheckpoint(where, { ...one, step: 1, plan: 'a' });
+    expect(await restoreCheckpoint(where, { ...one, plan: 'b' })).toMatchObject({
+      step: 0,
+      passedOver: [{ reason: 'it belongs to other pairs' }],
+    });
+  });
+});
+
+describe('scoreSteps()', () => {
+  it('skips batches that are known, and gives the same numbers', async () => {
+    const { policy } = open();
+    const all = new Map<string, TreeLogProbs>();
+    for await (const scores of scoreSteps(policy, steps, { microBatchTokens: 64, known: new Map() }))
+      for (const [id, value] of scores) all.set(id, value);
+    expect(all.size).toBe(trees.length);
+    let again = 0;
+    for await (const _ of scoreSteps(policy, steps, { microBatchTokens: 64, known: all })) again += 1;
+    expect(again).toBe(0);
+    expect(referenceOf(policy)).toEqual(all);
+  });
+});

@@ -1,0 +1,136 @@
+/** @file The options of Algorithm 1, each through a whole small run: what is trained on, from where, and against what. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { sha256 } from '../src/files/hash.ts';
+import type { LoopEvent } from '../src/loop/events.ts';
+import { openLedger } from '../src/loop/ledger.ts';
+import { runRecipe } from '../src/loop/run.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'selm-loop-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+let count = 0;
+
+/** Runs a changed small recipe; rows with pairs where `pairs` is given. */
+async function run(
+  changes: Record<string, unknown>,
+  pairs?: 'with pairs',
+): Promise<{ output: string; events: LoopEvent[] }> {
+  const folder = join(root, String(count++));
+  const path = writeSmallRecipe(folder, changes);
+  if (pairs !== undefined) {
+    const names = ['Lily', 'Tom', 'Mia', 'Ben', 'Sue', 'Max', 'Tim', 'Amy', 'Sam'];
+    const rows = names.map((name) => ({
+      prompt: `${name} saw a dog.`,
+      chosen: ' A happy dog and a cat ran.',
+      rejected: ' No.',
+    }));
+    writeFileSync(join(folder, 'prompts.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  }
+  const output = join(folder, 'run');
+  const events: LoopEvent[] = [];
+  await runRecipe(loadRecipe(path, { overrides: [`output=${output}`] }), { watch: (event) => void events.push(event) });
+  return { output, events };
+}
+
+function weights(output: string, iteration: number): string {
+  return sha256(readFileSync(join(output, `iteration-${iteration}`, 'model', 'model.safetensors')));
+}
+
+function lossesOf(events: LoopEvent[], iteration: number): number[] {
+  return events.flatMap((event) =>
+    event.kind === 'metrics' && event.iteration === iteration ? [event.values.loss ?? Number.NaN] : [],
+  );
+}
+
+const dpo = { kind: 'dpo', beta: 0.1 };
+
+describe('a run', () => {
+  it('with alpha 0 is one without optimism term, byte for byte; another alpha is not', async () => {
+    const zero = await run({ objective: { preference: dpo, exploration: { kind: 'selm', alpha: 0 } } });
+    const none = await run({ objective: { preference: dpo, exploration: { kind: 'none' } } });
+    const some = await run({ objective: { preference: dpo, exploration: { kind: 'selm', alpha: [0, 0.5] } } });
+    expect([weights(zero.output, 1), weights(zero.output, 2)]).toEqual([
+      weights(none.output, 1),
+      weights(none.output, 2),
+    ]);
+    expect(weights(some.output, 1)).toBe(weights(none.output, 1));
+    expect(weights(some.output, 2)).not.toBe(weights(none.output, 2));
+  });
+
+  it('begins every iteration at ln 2 when the reference is the previous policy, and only the first when it is the initial one', async () => {
+    const previous = await run({});
+    const initial = await run({ reference: 'initial' });
+    expect([lossesOf(previous.events, 1)[0], lossesOf(previous.events, 2)[0]]).toEqual([Math.LN2, Math.LN2]);
+    expect(lossesOf(initial.events, 1)[0]).toBe(Math.LN2);
+    expect(Math.abs((lossesOf(initial.events, 2)[0] ?? 0) - Math.LN2)).toBeGreaterThan(1e-4);
+  });
+
+  it('warm-starts by plain DPO on the pairs of the first slice, without sampling', async () => {
+    const { output, events } = await run({ warmStart: 'dpo', iterations: 2 }, 'with pairs');
+    const sampled = events
+      .filter((event) => event.kind === 'stage-started' && event.stage === 'sample')
+      .map((event) => 'iteration' in event && event.iteration);
+    expect(sampled).toEqual([1, 2]);
+    expect(lossesOf(events, 0)).toHaveLength(1); // 9 rows, 3 slices: one step of 3 pairs
+    const ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    expect(
+      ledger.pairs(0).every((pair) => pair.chosenFrom.kind === 'chosen' && pair.rejectedFrom.kind === 'rejected'),
+    ).toBe(true);
+    expect(new Set([0, 1, 2].flatMap((t) => ledger.pairs(t).map((pair) => pair.promptId))).size).toBeGreaterThan(6);
+    ledger.close();
+  });
+
+  it("leaves the data's rejected out of pairs under the rule replace", async () => {
+    const { output } = await run({ update: 'replace', iterations: 1 }, 'with pairs');
+    const ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    const origins = ledger.pairs(1).flatMap((pair) => [pair.chosenFrom.kind, pair.rejectedFrom.kind]);
+    ledger.close();
+    expect(origins.length).toBeGreaterThan(0);
+    expect(origins).not.toContain('rejected');
+  });
+
+  it('trains on the pairs of earlier iterations too when it accumulates', async () => {
+    const { output, events } = await run({ accumulate: true });
+    const ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    const all = ledger.pairs(1).length + ledger.pairs(2).length;
+    ledger.close();
+    expect(lossesOf(events, 2)).toHaveLength(Math.ceil(all / 3));
+  });
+
+  it('starts again at the first slice when slices may be reused, and refuses to run out of them otherwise', async () => {
+    const reused = await run({ iterations: 3, slices: { count: 2, reuse: 'cycle' } });
+    expect(existsSync(join(reused.output, 'iteration-3', 'model'))).toBe(true);
+    await expect(run({ iterations: 3, slices: { count: 2 } })).rejects.toMatchObject({ exitCode: 2 });
+  });
+
+  it('takes the learning rate of each iteration from the cycle', async () => {
+    const { events } = await run({
+      training: { batchSize: 3, learningRate: 0.001, cycle: [0.001, 0.0001], schedule: 'constant', warmupRatio: 0 },
+    });
+    const rates = events.flatMap((event) =>
+      event.kind === 'metrics' ? [`${event.iteration}: ${event.values.lr}`] : [],
+    );
+    expect(new Set(rates)).toEqual(new Set(['1: 0.001', '2: 0.0001']));
+  });
+
+  it('trains in bfloat16 from ln 2 too', async () => {
+    const { events } = await run({ iterations: 1, training: { batchSize: 3, learningRate: 0.001, dtype: 'bfloat16' } });
+    expect(lossesOf(events, 1)[0]).toBe(Math.LN2);
+  });
+
+  it('ends a response at a stop text, and cuts the text before it', async () => {
+    const { output } = await run({
+      iterations: 1,
+      sampling: { samples: 2, temperature: 1, maxNewTokens: 24, stop: [' the'] },
+    });
+    const ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    const responses = ledger.responses(1);
+    ledger.close();
+    expect(responses.some((response) => response.finish === 'stop')).toBe(true);
+    for (const { text } of responses) expect(text).not.toContain(' the');
+  });
+});
