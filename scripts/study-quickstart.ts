@@ -73,7 +73,7 @@ function figure(outcomes: Outcome[]): string {
   const labels = ['base', '1', '2', '3'].map(
     (text, i) => `<text x="${x(i, 0)}" y="275" text-anchor="middle">${text}</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 320" font-family="sans-serif" font-size="13"><rect width="520" height="320" fill="white"/>${ticks.join('')}${labels.join('')}<text x="265" y="298" text-anchor="middle">iteration</text><text x="70" y="18">mean held-out reward over ${outcomes.length} seeds; bars: lowest and highest seed</text>${line(
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 320" font-family="sans-serif" font-size="13"><title>Mean held-out reward by iteration, SELM and its twin</title><rect width="520" height="320" fill="white"/>${ticks.join('')}${labels.join('')}<text x="265" y="298" text-anchor="middle">iteration</text><text x="70" y="18">mean held-out reward over ${outcomes.length} seeds; bars: lowest and highest seed</text>${line(
     series((o) => o.selm),
     '#0b63a5',
     -4,

@@ -1,5 +1,6 @@
 /** @file What `selm train` says before and after a run: the recipe in a few lines, and where the results lie. */
 import type { RunOutcome } from '../loop/run.ts';
+import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { selmCommand, shorterPath } from './format.ts';
 
@@ -17,7 +18,7 @@ export function describeRecipe(recipe: Recipe): string {
       `${warmStart === 'dpo' ? 'a warm start by DPO, then ' : ''}${iterations} iterations; reference is the ${recipe.reference} model`,
     ],
     ['sample', `${sampling.samples} a prompt, ${how}, up to ${sampling.maxNewTokens} tokens`],
-    ['rank', `by ${shorterPath(recipe.ranker.module)}; pairs: ${recipe.update}`],
+    ['rank', `by ${describeRanker(recipe.ranker)}; pairs: ${recipe.update}`],
     [
       'train',
       `${objectiveText(recipe)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { fileError } from '../files/fs.ts';
 import { digestFileSync, type FileDigest } from '../files/hash.ts';
 import { safetensorsIndex } from '../files/safetensors-index.ts';
+import { rankerFiles } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 
 /** Fingerprints of the inputs of a run. */
@@ -19,7 +20,7 @@ export interface RunIdentity {
   model: string;
   /** Of each data file (training rows, evaluation prompts, ranker module), by the order of the recipe. */
   data: FileDigest[];
-  ranker: FileDigest;
+  ranker: FileDigest[];
   evaluate: FileDigest | null;
 }
 
@@ -41,7 +42,7 @@ export function runIdentity(recipe: Recipe): RunIdentity {
   return {
     model: modelFingerprint(recipe.model),
     data: recipe.data.train.map((path) => digestFileSync(path)),
-    ranker: digestFileSync(recipe.ranker.module),
+    ranker: rankerFiles(recipe.ranker).map((path) => digestFileSync(path)),
     evaluate: recipe.evaluate.prompts === null ? null : digestFileSync(recipe.evaluate.prompts),
   };
 }

@@ -1,6 +1,6 @@
 /** @file Collects a report from the ledgers of a run and of its twin: raw numbers only, statistics are the report's. */
 import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type {
   EvaluationData,
   ExampleReport,
@@ -39,7 +39,7 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData |
       title: recipe.evaluate.title,
       createdAt: new Date().toISOString(),
       command: null,
-      rewardName: `score of ${basename(recipe.ranker.module)}`,
+      rewardName: base.rewardName,
       rewardRange: null,
       base: base.data,
       methods: opened.map((each) => methodOf(each)),

@@ -142,11 +142,7 @@ test.each([
   ['the weights', (recipe: Recipe) => saveWeights(recipe.model, new Uint8Array(1_000_000).fill(1)), 'model /'],
   ['the model settings', (recipe: Recipe) => writeFileSync(join(recipe.model, 'config.json'), '{"x":1}'), 'model /'],
   ['the data', (recipe: Recipe) => writeFileSync(recipe.data.train[0] ?? '', '{"prompt":"Ho"}\n'), 'data.train /'],
-  [
-    'the ranker',
-    (recipe: Recipe) => writeFileSync(recipe.ranker.module, 'export const reward = 1;\n'),
-    'ranker.module /',
-  ],
+  ['the ranker', (recipe: Recipe) => writeFileSync(recipe.ranker.module, 'export const reward = 1;\n'), 'ranker /'],
 ])('openRun() is refused when the content of %s changed, and nothing is written', (_, change, named) => {
   const recipe = newRecipe();
   open(recipe).close();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { renderReport, summariseReport } from '../evaluate/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { loadModel } from '../model/load.ts';
-import { loadFunctionRanker } from '../rank/function.ts';
+import { openRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
@@ -70,7 +70,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
   loadModel(recipe.model).dispose();
   const data = await loadTrainingData(recipe, { tokenizer, watch });
   const heldOut = await loadHeldOut(recipe);
-  const ranker = await loadFunctionRanker(recipe.ranker.module, recipe.ranker);
+  const ranker = await openRanker(recipe.ranker);
   try {
     using run = openRun(recipe, { libtorchVersion: engineVersion() });
     const { ledger } = run;
@@ -93,7 +93,6 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       modelDirectory: policyDirectory,
       previousDirectory: null,
       name: 'base',
-      ranker,
     });
     if (recipe.warmStart === 'dpo') {
       const rows = data.slice(0);
@@ -109,7 +108,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       await runIteration(context, { rows, earlierRows: data.earlier(t), policyDirectory, referenceDirectory });
       policyDirectory = run.modelPath(t);
       const name = `iteration ${t}`;
-      await evaluateModel(context, { heldOut, modelDirectory: policyDirectory, previousDirectory, name, ranker });
+      await evaluateModel(context, { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
     }
     return policyDirectory;
   } finally {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { RankerError } from '../errors.ts';
 import { sha256 } from '../files/hash.ts';
-import { type FunctionRanker, type FunctionRankerOptions, loadFunctionRanker } from './function.ts';
-import type { Candidate, RankItem, Ranking } from './ranker.ts';
+import { type FunctionRankerOptions, loadFunctionRanker } from './function.ts';
+import type { Candidate, Ranker, RankItem, Ranking } from './ranker.ts';
 
 let directory: string;
-let ranker: FunctionRanker | null = null;
+let ranker: Ranker | null = null;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'selm-rank-'));
@@ -19,7 +19,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-async function load(source: string, options: FunctionRankerOptions = {}, name = 'reward.ts'): Promise<FunctionRanker> {
+async function load(source: string, options: FunctionRankerOptions = {}, name = 'reward.ts'): Promise<Ranker> {
   const path = join(directory, name);
   writeFileSync(path, source);
   ranker = await loadFunctionRanker(path, options);
@@ -31,7 +31,7 @@ function item(promptId: string, ...texts: string[]): RankItem {
   return { promptId, prompt: { kind: 'text', text: `prompt of ${promptId}` }, candidates };
 }
 
-async function rankAll(from: FunctionRanker, items: RankItem[]): Promise<Ranking[]> {
+async function rankAll(from: Ranker, items: RankItem[]): Promise<Ranking[]> {
   async function* stream() {
     yield* items;
   }
@@ -211,7 +211,7 @@ describe('rank()', () => {
     }`;
 
   describe.each([{ onError: 'stop' }, { onError: 'drop' }] as const)('with onError $onError', ({ onError }) => {
-    let shared: FunctionRanker;
+    let shared: Ranker;
     beforeAll(async () => {
       const path = join(mkdtempSync(join(tmpdir(), 'selm-rank-')), 'reward.ts');
       writeFileSync(path, ALL_WAYS);
@@ -305,5 +305,5 @@ test('the quickstart reward loads as a ranker and imports what lies beside it', 
     item('a', 'She was sad and cried. Her toy was lost in the big dark park.', kind),
   ]);
   expect(ranking?.order).toEqual([1, 0]);
-  expect(ranker.hasGuard).toBe(true);
+  expect(await ranker.textHealth([kind])).toEqual([1]);
 });

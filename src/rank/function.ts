@@ -45,25 +45,14 @@ export interface FunctionRankerOptions {
   onError?: 'stop' | 'drop';
 }
 
-/** A loaded module. `close()` ends its thread. */
-export interface FunctionRanker extends Ranker {
-  /** What the module exports: scores can be reported as rewards, orders cannot. */
-  readonly gives: 'scores' | 'order';
-  /** The module exports `guard`. */
-  readonly hasGuard: boolean;
-  /** `guard` of each response, in [0, 1]; null where the module exports none. Throws RankerError. */
-  textHealth(responses: readonly string[]): Promise<number[] | null>;
-  close(): Promise<void>;
-}
-
 /**
- * Loads a user's module.
+ * Loads a user's module as a ranker: it gives scores or an order, and the text health that its `guard` finds.
  *
  * @param path the .ts, .js, .mts or .mjs file
  * @throws RankerError RANKER_MODULE_MISSING, RANKER_MODULE_FAILED (it threw while loading), RANKER_EXPORT (it exports
  * neither or both of `reward` and `rank`), RANKER_TIMEOUT
  */
-export async function loadFunctionRanker(path: string, options: FunctionRankerOptions = {}): Promise<FunctionRanker> {
+export async function loadFunctionRanker(path: string, options: FunctionRankerOptions = {}): Promise<Ranker> {
   const {
     timeoutMs = 60_000,
     loadTimeoutMs = Math.max(60_000, timeoutMs),
@@ -113,7 +102,6 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
     // Only the module's own source is hashed: what it imports is not.
     id: `function:${basename(file)}:${name}:sha256=${digest}`,
     gives,
-    hasGuard: host.functions.includes('guard'),
     rank: (items) => inOrder(items, rankOne, concurrency),
     async textHealth(responses) {
       if (!host.functions.includes('guard')) return null;

@@ -32,12 +32,24 @@ export interface Ranking {
   problem?: string;
 }
 
-/** A source of preference. */
+/**
+ * What a ranker's verdict holds beside the order:
+ * - scores: numbers that mean the same for every prompt and every set of candidates (a reward).
+ * - comparisons: scores that hold among the candidates of one item only (PairRM, a pairwise judge).
+ * - order: nothing else.
+ */
+export type Verdict = 'scores' | 'comparisons' | 'order';
+
+/** A source of preference, open: it may hold a thread, a model or a connection until it is closed. */
 export interface Ranker {
   /** Name, version and settings: goes into the ledger beside every verdict. */
   readonly id: string;
+  readonly gives: Verdict;
   /** Ranks items as they come; results are in the order of the items. */
   rank(items: AsyncIterable<RankItem>): AsyncIterable<Ranking>;
+  /** Soundness of each text, from 0 (broken) to 1; null where the ranker does not judge it. */
+  textHealth(responses: readonly string[]): Promise<number[] | null>;
+  close(): Promise<void>;
 }
 
 /**

@@ -69,7 +69,7 @@ function resolveRecipe(parsed: ParsedRecipe, folderOf: (field: string) => string
     model: from('model', parsed.model),
     data: { ...data, train: files.map((file) => from('data.train', file)) },
     slices: { ...slices, count: slices.count ?? iterations + (warmStart === 'dpo' ? 1 : 0) },
-    ranker: { ...parsed.ranker, module: from('ranker.module', parsed.ranker.module) },
+    ranker: resolveRanker(parsed.ranker, from),
     evaluate: {
       ...evaluate,
       prompts: evaluate.prompts === null ? null : from('evaluate.prompts', evaluate.prompts),
@@ -77,6 +77,17 @@ function resolveRecipe(parsed: ParsedRecipe, folderOf: (field: string) => string
       title: evaluate.title ?? parsed.name,
     },
   };
+}
+
+/** Paths of a ranker, made absolute. */
+function resolveRanker(
+  ranker: ParsedRecipe['ranker'],
+  from: (field: string, path: string) => string,
+): ParsedRecipe['ranker'] {
+  switch (ranker.kind) {
+    case 'function':
+      return { ...ranker, module: from('ranker.module', ranker.module) };
+  }
 }
 
 function check(source: RecipeSource, file: string | null): ParsedRecipe {

@@ -87,16 +87,17 @@ const sampling = z
   .prefault({})
   .describe('How the policy answers the prompts of its slice');
 
+const onError = () =>
+  oneOf(['stop', 'drop']).default('stop').describe('stop: a failed call ends the run. drop: its prompt makes no pair');
+const functionRanker = z.strictObject({
+  kind: z.literal('function'),
+  module: path('a path to a .ts or .js module').describe('Module that exports `reward` or `rank`'),
+  timeoutMs: integer(1).default(60_000).describe('Milliseconds one call may take'),
+  concurrency: integer(1).default(8).describe('Calls under way at once'),
+  onError: onError(),
+});
 const ranker = z
-  .strictObject({
-    kind: z.literal('function', { error: 'function' }),
-    module: path('a path to a .ts or .js module').describe('Module that exports `reward` or `rank`'),
-    timeoutMs: integer(1).default(60_000).describe('Milliseconds one call may take'),
-    concurrency: integer(1).default(8).describe('Calls under way at once'),
-    onError: oneOf(['stop', 'drop'])
-      .default('stop')
-      .describe('stop: a failed call ends the run. drop: its prompt makes no pair'),
-  })
+  .discriminatedUnion('kind', [functionRanker], { error: 'one of function' })
   .describe('What prefers one response to another');
 
 const beta = () => positive().default(0.01).describe('Strength of the pull towards the reference, as in the paper');
@@ -241,6 +242,9 @@ export type Recipe = Omit<ParsedRecipe, 'output' | 'data' | 'slices' | 'evaluate
   slices: Omit<ParsedRecipe['slices'], 'count'> & { count: number };
   evaluate: Omit<ParsedRecipe['evaluate'], 'maxNewTokens' | 'title'> & { maxNewTokens: number; title: string };
 };
+
+/** The `ranker` section, resolved. */
+export type RankerSettings = Recipe['ranker'];
 
 /** JSON Schema (2020-12) of the recipe as it is written, for editors. */
 export function recipeJsonSchema(): Record<string, unknown> {

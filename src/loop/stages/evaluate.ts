@@ -1,15 +1,16 @@
 /**
  * @file The stage that measures a model on held-out prompts: the ranker's rewards, lengths, soundness of the text, and how
  * far the policy went from the base and from the policy before. All models answer with the same random numbers, so that
- * they are compared prompt by prompt.
+ * they are compared prompt by prompt. A ranker whose scores hold among the candidates of one prompt only compares each
+ * answer with the base's, and its margin is the reward.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { EvaluationData } from '../../evaluate/report-data.ts';
 import { type Interval, klEstimate } from '../../evaluate/statistics.ts';
 import { loadModel } from '../../model/load.ts';
 import { randomKey } from '../../random.ts';
-import type { FunctionRanker } from '../../rank/function.ts';
-import type { RankItem } from '../../rank/ranker.ts';
+import { describeRanker } from '../../rank/open.ts';
+import type { Candidate, RankItem, Ranking, Verdict } from '../../rank/ranker.ts';
 import { type GeneratedResponse, generate } from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
 import { renderPrompt } from '../../text/rendering.ts';
@@ -24,6 +25,8 @@ import { type IterationContext, runStage } from './stage.ts';
 /** What is kept of a measurement: the numbers, and the answers to show. */
 export interface Evaluation {
   name: string;
+  /** What the rewards are, for the report. */
+  rewardName: string;
   data: EvaluationData;
   answers: { promptId: string; prompt: string; text: string }[];
 }
@@ -47,32 +50,30 @@ export async function evaluateModel(
     modelDirectory: string;
     previousDirectory: string | null;
     name: string;
-    ranker: FunctionRanker;
   },
 ): Promise<void> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { recipe, ledger, ranker, iteration, watch } = context;
   const rows = input.heldOut;
   if (rows.length === 0) return;
-  if (input.ranker.gives === 'order') {
-    watch({ kind: 'warning', text: `Nothing is measured: ${input.ranker.id} gives an order, and rewards need scores` });
-    return;
-  }
   await runStage(context, 'evaluate', async () => {
     const answers = await answer(context, rows, input.modelDirectory);
-    const { rewards, problems } = await scoreAnswers(input.ranker, rows, answers);
+    const { rewards, problems } = await scoreAnswers(context, rows, answers);
     if (problems > 0) watch({ kind: 'warning', text: `${problems} held-out prompts got no verdict and are left out` });
     const kept = answers.filter((each) => rewards.has(keyOf(each)));
     const data: EvaluationData = {
       promptIds: kept.map((each) => each.promptId),
       rewards: kept.map((each) => rewards.get(keyOf(each)) ?? Number.NaN),
       lengths: kept.map((each) => each.tokenIds.length),
-      textHealth: await input.ranker.textHealth(kept.map((each) => each.text)),
+      textHealth: await ranker.textHealth(kept.map((each) => each.text)),
       finishedShare: kept.filter((each) => each.finish === 'stop').length / Math.max(1, kept.length),
       klToBase: iteration === 0 ? null : klTo(context, kept, recipe.model),
       klToPrevious: input.previousDirectory === null ? null : klTo(context, kept, input.previousDirectory),
     };
     const shown = kept.map(({ promptId, row, text }) => ({ promptId, prompt: promptText(row), text }));
-    ledger.putAudit(iteration, EVALUATION, { name: input.name, data, answers: shown } satisfies Evaluation);
+    const by = describeRanker(recipe.ranker);
+    const rewardName = ranker.gives === 'scores' ? `score of ${by}` : `margin over the base's answer by ${by}`;
+    const evaluation: Evaluation = { name: input.name, rewardName, data, answers: shown };
+    ledger.putAudit(iteration, EVALUATION, evaluation);
     const mean = data.rewards.reduce((sum, reward) => sum + reward, 0) / Math.max(1, data.rewards.length);
     return `mean reward ${mean.toFixed(4)} of ${data.rewards.length} answers by ${input.name}`;
   });
@@ -148,32 +149,74 @@ async function answer(
   );
 }
 
+/** An item for the ranker, and the keys of the answers that its verdict is about. */
+interface Question {
+  item: RankItem;
+  keys: string[];
+}
+
+const candidateOf = ({ sampleIndex, text }: Pick<Answer, 'sampleIndex' | 'text'>): Candidate => ({
+  kind: 'response',
+  sampleIndex,
+  text,
+});
+
+/** The reward of each answer, by key, and how many questions got no verdict. */
 async function scoreAnswers(
-  ranker: FunctionRanker,
+  context: IterationContext,
   rows: readonly PreferenceRow[],
   answers: readonly Answer[],
 ): Promise<{ rewards: Map<string, number>; problems: number }> {
-  const items: RankItem[] = rows.map(({ promptId, prompt }) => ({
-    promptId,
-    prompt,
-    candidates: answers
-      .filter((each) => each.promptId === promptId)
-      .map(({ sampleIndex, text }) => ({ kind: 'response', sampleIndex, text })),
-  }));
+  const { ranker, iteration } = context;
+  if (ranker.gives !== 'scores' && iteration === 0) {
+    return { rewards: new Map(answers.map((each) => [keyOf(each), 0])), problems: 0 };
+  }
+  const questions = ranker.gives === 'scores' ? byPrompt(rows, answers) : againstBase(context, answers);
+  const keysOf = new Map(questions.map(({ item, keys }) => [item.promptId, keys]));
+  const stream = async function* (): AsyncGenerator<RankItem> {
+    for (const { item } of questions) yield item;
+  };
   const rewards = new Map<string, number>();
   let problems = 0;
-  const byId = new Map(items.map((item) => [item.promptId, item]));
-  const stream = async function* (): AsyncGenerator<RankItem> {
-    yield* items;
-  };
   for await (const ranking of ranker.rank(stream())) {
+    const keys = ranking.problem === undefined ? (keysOf.get(ranking.promptId) ?? []) : [];
     if (ranking.problem !== undefined) problems += 1;
-    byId.get(ranking.promptId)?.candidates.forEach(({ sampleIndex }, index) => {
-      const score = ranking.scores?.[index];
-      if (score !== undefined) rewards.set(keyOf({ promptId: ranking.promptId, sampleIndex: sampleIndex ?? 0 }), score);
-    });
+    for (const [index, key] of keys.entries()) rewards.set(key, rewardOf(ranking, ranker.gives, index));
   }
   return { rewards, problems };
+}
+
+/** The ranker's own score; where its scores hold within an item only, the margin of the answer over the base's. */
+function rewardOf({ scores, order, ties }: Ranking, gives: Verdict, index: number): number {
+  switch (gives) {
+    case 'scores':
+      return scores?.[index] ?? Number.NaN;
+    case 'comparisons':
+      return (scores?.[0] ?? Number.NaN) - (scores?.[1] ?? Number.NaN);
+    case 'order':
+      return ties.length > 0 ? 0 : order[0] === 0 ? 1 : -1;
+  }
+}
+
+function byPrompt(rows: readonly PreferenceRow[], answers: readonly Answer[]): Question[] {
+  return rows.map(({ promptId, prompt }) => {
+    const own = answers.filter((each) => each.promptId === promptId);
+    return { item: { promptId, prompt, candidates: own.map(candidateOf) }, keys: own.map(keyOf) };
+  });
+}
+
+/** Each answer against the base's answer to the same prompt, drawn with the same random numbers. */
+function againstBase({ ledger }: IterationContext, answers: readonly Answer[]): Question[] {
+  const base = ledger.audits().find(({ iteration, kind }) => iteration === 0 && kind === EVALUATION)?.audit;
+  const baseAnswers = new Map<string, string[]>();
+  for (const { promptId, text } of (base as Evaluation | undefined)?.answers ?? [])
+    baseAnswers.set(promptId, [...(baseAnswers.get(promptId) ?? []), text]);
+  return answers.flatMap((each) => {
+    const text = baseAnswers.get(each.promptId)?.[each.sampleIndex];
+    if (text === undefined) return [];
+    const candidates = [candidateOf(each), candidateOf({ sampleIndex: each.sampleIndex, text })];
+    return [{ item: { promptId: keyOf(each), prompt: each.row.prompt, candidates }, keys: [keyOf(each)] }];
+  });
 }
 
 /**

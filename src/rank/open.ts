@@ -1,0 +1,29 @@
+/** @file From a recipe's ranker section to an open ranker. To add a kind: its settings in recipe/schema.ts, a case here. */
+import { basename } from 'node:path';
+import type { RankerSettings } from '../recipe/schema.ts';
+import { loadFunctionRanker } from './function.ts';
+import type { Ranker } from './ranker.ts';
+
+/** Opens what the settings describe. RankerError (or ModelError) when it cannot be used; nothing is ranked yet. */
+export async function openRanker(settings: RankerSettings): Promise<Ranker> {
+  switch (settings.kind) {
+    case 'function':
+      return loadFunctionRanker(settings.module, settings);
+  }
+}
+
+/** What ranks, in a few words, for progress and reports. */
+export function describeRanker(settings: RankerSettings): string {
+  switch (settings.kind) {
+    case 'function':
+      return basename(settings.module);
+  }
+}
+
+/** Files whose change makes it another ranker: their digests belong to the identity of a run. */
+export function rankerFiles(settings: RankerSettings): string[] {
+  switch (settings.kind) {
+    case 'function':
+      return [settings.module];
+  }
+}
