@@ -31,17 +31,24 @@ interface Attempt {
   errors: string;
 }
 
+type Event = Attempt['events'][number];
+
+/** Stages to be killed in, in turn. */
+const STAGES = ['sample', 'rank', 'train', 'save'] as const;
+type Stage = (typeof STAGES)[number];
+
+/** The moment of a kill: a few milliseconds after the `count`-th event of a stage. */
 interface Kill {
-  /** Whether what was printed so far is the moment. */
-  when: (events: Attempt['events']) => boolean;
+  stage: Stage;
+  count: number;
   delayMs: number;
 }
 
-function isSaving(event: Attempt['events'][number] | undefined): boolean {
-  return event?.text?.startsWith('Saving') === true;
+function stageOf(event: Event): string | undefined {
+  return event.text?.startsWith('Saving') === true ? 'save' : event.stage;
 }
 
-/** Runs the recipe; kills the child a moment after the events say so. */
+/** Runs the recipe; kills the child at its moment, if that comes. */
 function run(output: string, kill: Kill | null): Promise<Attempt> {
   return new Promise((resolve) => {
     const script = join(packageRoot, 'test', 'support', 'run-recipe.ts');
@@ -53,9 +60,8 @@ function run(output: string, kill: Kill | null): Promise<Attempt> {
       const lines = (rest + data.toString()).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) if (line.startsWith('{')) events.push(JSON.parse(line) as Attempt['events'][number]);
-      if (kill?.when(events)) {
-        if (kill.delayMs === 0) child.kill('SIGKILL');
-        else setTimeout(() => child.kill('SIGKILL'), kill.delayMs);
+      if (kill !== null && events.filter((event) => stageOf(event) === kill.stage).length >= kill.count) {
+        setTimeout(() => child.kill('SIGKILL'), kill.delayMs);
       }
     });
     child.stderr.on('data', (data: Buffer) => {
@@ -78,7 +84,6 @@ it(
     expect(unbroken.errors.replace(/^.*npm warn.*$/gm, '')).not.toContain('Error');
     expect(unbroken.code).toBe(0);
     const expected = weights(join(folder, 'unbroken'));
-    const total = unbroken.events.length;
 
     const key = randomKey(2024, 'kills');
     const killedIn = new Map<string, number>();
@@ -87,18 +92,17 @@ it(
       const output = join(folder, `killed-${runIndex}`);
       let finished = false;
       for (let attempt = 0; attempt < MAX_ATTEMPTS && !finished; attempt++) {
-        // A few events at a time, so that one run meets many kills.
-        const place = runIndex * MAX_ATTEMPTS + attempt;
-        const count = 2 + Math.floor(uniformAt(key, 2 * place) * (total / 4));
-        const delayMs = Math.floor(uniformAt(key, 2 * place + 1) * 12);
-        // Every fourth kill waits for the moment of saving, which lasts only milliseconds.
-        const when: Kill['when'] =
-          kills % 4 === 3 ? (events) => isSaving(events.at(-1)) : (events) => events.length >= count;
-        const { code, events, errors } = await run(output, kills < KILLS ? { when, delayMs } : null);
+        const place = 2 * (runIndex * MAX_ATTEMPTS + attempt);
+        const stage = STAGES[kills % STAGES.length] ?? 'sample';
+        const kill: Kill = {
+          stage,
+          // Saving is one event an iteration and lasts milliseconds; the other stages have some events more.
+          count: stage === 'save' ? 1 : 1 + Math.floor(uniformAt(key, place) * 8),
+          delayMs: Math.floor(uniformAt(key, place + 1) * (stage === 'save' ? 4 : 12)),
+        };
+        const { code, errors } = await run(output, kills < KILLS ? kill : null);
         if (code === null) {
           kills += 1;
-          const last = events.at(-1);
-          const stage = isSaving(last) ? 'save' : (last?.stage ?? last?.kind ?? 'start');
           killedIn.set(stage, (killedIn.get(stage) ?? 0) + 1);
         } else {
           expect(errors).not.toContain('Error');
@@ -110,8 +114,7 @@ it(
       expect(weights(output)).toEqual(expected);
     }
     console.log(`killed after: ${[...killedIn].map(([stage, count]) => `${stage} ${count}`).join(', ')}`);
-    for (const stage of ['sample', 'train', 'save'])
-      expect(killedIn.get(stage) ?? 0, `kills in ${stage}`).toBeGreaterThan(0);
+    for (const stage of STAGES) expect(killedIn.get(stage) ?? 0, `kills in ${stage}`).toBeGreaterThan(0);
   },
   // Some 30 processes of about 2 s each, on a busy machine.
   Math.max(300_000, KILLS * 20_000),
