@@ -3,7 +3,7 @@
  * stage; elsewhere plain lines. It only watches: what fails here never stops the run (`tolerant`).
  */
 import type { LoopEvent, StageName, Watch } from '../loop/events.ts';
-import { formatDuration, formatRate, oneLine } from './format.ts';
+import { formatDuration, formatRate } from './format.ts';
 
 /** Where lines go: process.stderr, or a list in a test. `columns` is undefined where there is no terminal. */
 export interface Output {
@@ -58,7 +58,7 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
       return;
     }
     // A line that wraps could not be taken back.
-    output.write(`\r\x1b[2K${oneLine(`${where} ${barText(done, started.total)} ${text}`, (output.columns ?? 80) - 1)}`);
+    output.write(`\r\x1b[2K${cut(`${where} ${barText(done, started.total)} ${text}`, (output.columns ?? 80) - 1)}`);
     barShown = true;
   }
 
@@ -109,6 +109,10 @@ function paceText({ total, done: before, unit }: Started, done: number, seconds:
   if (done <= before || seconds <= 0) return count;
   const rate = (done - before) / seconds;
   return `${count}, ${formatRate(rate)}, ${formatDuration((total - done) / rate)} left`;
+}
+
+function cut(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
 }
 
 function barText(done: number, total: number): string {

@@ -1,0 +1,116 @@
+import { expect, test } from 'vitest';
+import type { LoopEvent } from '../loop/events.ts';
+import { openProgress, tolerant } from './progress.ts';
+
+const started: LoopEvent = {
+  kind: 'stage-started',
+  run: 'first',
+  iteration: 1,
+  stage: 'sample',
+  total: 256,
+  done: 0,
+  unit: 'responses',
+};
+
+/** What is written for events that come at given milliseconds. */
+function show(events: [atMs: number, event: LoopEvent][], columns?: number): string {
+  let now = 0;
+  let text = '';
+  const output = {
+    columns,
+    write: (part: string): void => {
+      text += part;
+    },
+  };
+  const progress = openProgress(output, { run: 'first', iterations: 3, clock: () => now });
+  for (const [atMs, event] of events) {
+    now = atMs;
+    progress.watch(event);
+  }
+  progress.close();
+  return text;
+}
+
+const progress = (done: number): LoopEvent => ({
+  kind: 'stage-progress',
+  iteration: 1,
+  stage: 'sample',
+  done,
+  total: 256,
+});
+
+test('openProgress() draws a bar with count, rate and time left on a terminal', () => {
+  const text = show(
+    [
+      [0, started],
+      [10_000, progress(64)],
+    ],
+    120,
+  );
+  expect(text).toContain('iteration 1/3 sample    ██████░░░░░░░░░░░░░░░░░░ 64/256 responses, 6.4/s, 30 s left');
+});
+
+test('openProgress() never draws a bar wider than the terminal', () => {
+  const text = show(
+    [
+      [0, started],
+      [10_000, progress(64)],
+    ],
+    40,
+  );
+  const drawn = text.split('\r\x1b[2K').filter((part) => part !== '');
+  expect(drawn.length).toBeGreaterThan(0);
+  for (const line of drawn) expect(line.length).toBeLessThan(40);
+});
+
+test('openProgress() draws at most ten bars a second, and takes the last one away', () => {
+  const events = Array.from({ length: 100 }, (_, i): [number, LoopEvent] => [i * 10, progress(i)]);
+  const text = show([[0, started], ...events], 120);
+  expect(text.split('█').length).toBeLessThan(200);
+  expect(text.match(/responses/g)?.length).toBeLessThanOrEqual(11);
+  expect(text.endsWith('\r\x1b[2K')).toBe(true);
+});
+
+test('openProgress() prints plain lines where there is no terminal, one in ten seconds', () => {
+  const events = Array.from({ length: 60 }, (_, i): [number, LoopEvent] => [(i + 1) * 500, progress(i + 1)]);
+  const lines = show([[0, started], ...events])
+    .trimEnd()
+    .split('\n');
+  expect(lines[0]).toBe('iteration 1/3 sample     256 responses');
+  expect(lines).toHaveLength(4);
+  expect(lines[1]).toMatch(/20\/256 responses, 2\.0\/s, 1 min 58 s left/);
+  expect(lines.join('')).not.toContain('\x1b');
+});
+
+test('openProgress() counts the rate of what this attempt did, not of what was there', () => {
+  const resumed = { ...started, done: 200 };
+  const text = show(
+    [
+      [0, resumed],
+      [10_000, progress(220)],
+    ],
+    120,
+  );
+  expect(text).toContain('256 responses, 200 of them done already');
+  expect(text).toContain('220/256 responses, 2.0/s, 18 s left');
+});
+
+test('openProgress() names the twin', () => {
+  expect(show([[0, { ...started, run: 'first-twin' }]])).toContain('twin, iteration 1/3 sample');
+});
+
+test('tolerant() leaves a display alone after its first failure, and says so once', () => {
+  const reports: string[] = [];
+  let calls = 0;
+  const watch = tolerant(
+    () => {
+      calls++;
+      throw new Error('EPIPE');
+    },
+    (text) => void reports.push(text),
+  );
+  watch(started);
+  watch(started);
+  expect(calls).toBe(1);
+  expect(reports).toEqual(['The display failed and is off; the run goes on: EPIPE']);
+});

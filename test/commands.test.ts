@@ -1,0 +1,202 @@
+/** @file The commands as a user runs them: bin/selm in a process of its own, on a run of seconds. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/torch/native.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+
+const launcher = join(packageRoot, 'bin', 'selm');
+const model = join(packageRoot, 'assets', 'stories260K');
+
+let folder = '';
+let recipe = '';
+let finished = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'selm-commands-'));
+  recipe = writeSmallRecipe(folder);
+  finished = join(folder, 'finished');
+  const { status, stderr } = selm('train', recipe, '--set', `output=${finished}`);
+  if (status !== 0) throw new Error(stderr);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function selm(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [launcher, ...args], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
+  return { status, stdout, stderr };
+}
+
+function jsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+function weights(output: string): string {
+  return sha256(readFileSync(join(output, 'iteration-2', 'model', 'model.safetensors')));
+}
+
+describe('selm metrics', () => {
+  it('--json prints a line a step with TRL names, timings and memory; the first loss is ln 2', () => {
+    const rows = jsonLines(selm('metrics', finished, '--json').stdout);
+    // 24 prompts in two slices of 12, less those that gave no pair, 3 pairs a step.
+    expect(rows.length).toBeGreaterThanOrEqual(6);
+    const [first] = rows;
+    expect(first).toMatchObject({ iteration: 1, stage: 'train', step: 0, lr: 0 });
+    expect(Math.abs(Number(first?.loss) - Math.LN2)).toBeLessThan(1e-6);
+    const names = ['rewards/chosen', 'rewards/margins', 'rewards/accuracies', 'logps/chosen', 'logps/rejected'];
+    for (const name of [...names, 'grad_norm', 'seconds', 'tokens_per_second', 'peak_resident_bytes'])
+      expect(first?.[name], name).toBeTypeOf('number');
+  });
+
+  it('prints a table for a person', () => {
+    const { stdout } = selm('metrics', finished);
+    expect(stdout.split('\n')[0]).toMatch(/^iteration\s+step\s+loss\s+lr/);
+  });
+
+  it('of what is no run is refused, with exit code 2', () => {
+    const { status, stderr } = selm('metrics', join(folder, 'nothing'));
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/nothing/);
+  });
+});
+
+describe('selm pairs', () => {
+  it('lists pairs, and shows by the start of an id the candidates, scores, sampler and ranker of one', () => {
+    const [pair] = jsonLines(selm('pairs', finished, '--json').stdout);
+    const id = String(pair?.pairId);
+    const [lineage] = jsonLines(selm('pairs', finished, '--id', id.slice(0, 8), '--json').stdout);
+    expect(lineage).toMatchObject({ pair: { pairId: id }, responses: [{ seed: 3 }, { seed: 3 }] });
+    const page = selm('pairs', finished, '--id', id).stdout;
+    expect(page).toMatch(/became CHOSEN/);
+    expect(page).toMatch(/weights sha256 [0-9a-f]{64}/);
+    expect(page).toMatch(/function:reward\.ts:reward:sha256=/);
+  });
+
+  it('says which ids there are when one is unknown', () => {
+    const { status, stderr } = selm('pairs', finished, '--id', 'zzzz');
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/the run has none with that id \(there are [0-9a-f]{16}/);
+  });
+});
+
+describe('selm generate', () => {
+  it('answers greedily as llama2.c does', () => {
+    const { stdout } = selm('generate', model, '--text', '--prompt', 'Once upon a time', '--temperature', '0');
+    expect(stdout).toMatch(/^, there was a little girl named Lily/);
+  });
+
+  it('gives the same answers for the same seed, and prints ids and log-probabilities with --json', () => {
+    const args = ['generate', model, '--text', '--prompt', 'Tom', '--samples', '2', '--seed', '5', '--json'];
+    const [first, again] = [selm(...args).stdout, selm(...args).stdout];
+    expect(again).toBe(first);
+    const [a, b] = jsonLines(first);
+    expect(a?.text).not.toBe(b?.text);
+    expect(Number(a?.logProb)).toBeLessThan(0);
+  });
+
+  it('goes on with a model of a run', () => {
+    const trained = join(finished, 'iteration-2', 'model');
+    expect(selm('generate', trained, '--text', '--prompt', 'Tom', '--temperature', '0').status).toBe(0);
+  });
+});
+
+describe('selm init', () => {
+  it('writes a recipe from flags that trains as it is, and never writes over one', () => {
+    const rows = Array.from({ length: 12 }, (_, i) => `${JSON.stringify({ prompt: `Tom saw ${i} dogs.` })}\n`);
+    writeFileSync(join(folder, 'own.jsonl'), rows.join(''));
+    const args = ['init', 'own.yaml', '--model', model, '--data', 'own.jsonl', '--iterations', '1', '--yes'];
+    expect(selm(...args)).toMatchObject({ status: 0, stdout: expect.stringContaining('train own.yaml') });
+    expect(existsSync(join(folder, 'reward.ts'))).toBe(true);
+    const short = ['--set', 'sampling.maxNewTokens=8', '--set', 'evaluate.maxNewTokens=8'];
+    const trained = selm('train', 'own.yaml', ...short);
+    expect(trained.stderr).not.toMatch(/error/);
+    expect(trained.status).toBe(0);
+    expect(selm(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('it is there already') });
+  });
+});
+
+describe('selm doctor', () => {
+  it('finds nothing wrong where the tests run', () => {
+    const { status, stdout } = selm('doctor');
+    expect(stdout).toMatch(/LibTorch/);
+    expect(status).toBe(0);
+  });
+});
+
+describe('selm', () => {
+  it('names the nearest command, with exit code 2', () => {
+    const { status, stderr } = selm('trian');
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/Did you mean train/);
+  });
+});
+
+interface Ended {
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the recipe with --json and calls `react` with every event and the process. */
+function trainWatched(
+  output: string,
+  react: (event: Record<string, unknown>, child: ChildProcess) => void,
+): Promise<Ended> {
+  return new Promise((resolve) => {
+    const args = [launcher, 'train', recipe, '--set', `output=${output}`, '--json'];
+    const child = spawn(process.execPath, args, { cwd: folder });
+    let [stdout, stderr, rest] = ['', '', ''];
+    child.stdout.on('data', (data: Buffer) => {
+      stdout += data.toString();
+      const lines = (rest + data.toString()).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) react(JSON.parse(line) as Record<string, unknown>, child);
+    });
+    child.stderr.on('data', (data: Buffer) => {
+      stderr += data.toString();
+    });
+    child.on('close', (status, signal) => resolve({ status, signal, stdout, stderr }));
+  });
+}
+
+describe('a signal', () => {
+  it('lets the step finish, saves, and prints the command that goes on to the same bytes', async () => {
+    const output = join(folder, 'stopped');
+    let sent = false;
+    const { status, stdout, stderr } = await trainWatched(output, (event, child) => {
+      if (sent || event.kind !== 'metrics') return;
+      sent = true;
+      child.kill('SIGINT');
+    });
+    expect(stderr).toMatch(/SIGINT: finishing the current step/);
+    expect(status).toBe(130);
+    const last = jsonLines(stdout).at(-1);
+    expect(last).toMatchObject({ kind: 'run-stopped', resume: expect.stringMatching(/train .*recipe\.yaml/) });
+    expect(existsSync(join(output, 'iteration-2', 'model'))).toBe(false);
+    expect(selm('train', recipe, '--set', `output=${output}`).status).toBe(0);
+    expect(weights(output)).toBe(weights(finished));
+  });
+
+  it('that comes twice ends the process at once, and the run goes on all the same', async () => {
+    const output = join(folder, 'stopped-twice');
+    let sent = false;
+    const { signal } = await trainWatched(output, (event, child) => {
+      if (sent || event.kind !== 'stage-progress') return;
+      sent = true;
+      child.kill('SIGINT');
+      // The second must come after the first was taken: the first one's line on stderr says so.
+      child.stderr?.once('data', () => child.kill('SIGINT'));
+    });
+    expect(signal).toBe('SIGINT');
+    expect(selm('train', recipe, '--set', `output=${output}`).status).toBe(0);
+    expect(weights(output)).toBe(weights(finished));
+  });
+});
