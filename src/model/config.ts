@@ -3,10 +3,8 @@
  * Old and new spellings (rope_theta + rope_scaling, rope_parameters; torch_dtype, dtype) mean the same. What this
  * decoder cannot run exactly is refused with the field that is the reason.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { ModelError } from '../errors.ts';
+import { parseConfig, readConfigFile, refuseField, textField } from './config-file.ts';
 
 /** Rotary positions: plain, or stretched as Llama 3.1 does (frequencies below a wavelength are divided by `factor`). */
 export type RopeConfig =
@@ -80,11 +78,7 @@ type RawConfig = z.infer<typeof schema>;
 const SUPPORTED = ['llama'];
 
 function refuse(path: string, field: string, value: unknown, allowed: string): never {
-  throw new ModelError(
-    'MODEL_UNSUPPORTED',
-    `Cannot run the model of ${path}: ${field} is ${JSON.stringify(value)}, supported is ${allowed}`,
-    { details: { file: path, field } },
-  );
+  refuseField(path, { field, value, allowed });
 }
 
 function ropeOf(raw: RawConfig, path: string): RopeConfig {
@@ -116,17 +110,9 @@ function ropeOf(raw: RawConfig, path: string): RopeConfig {
 
 /** A parsed config.json as ModelConfig; ModelError naming file and field for what cannot be run. */
 export function normaliseConfig(value: unknown, path: string): ModelConfig {
-  const kind = typeof value === 'object' && value !== null && 'model_type' in value ? value.model_type : undefined;
-  if (typeof kind !== 'string' || !SUPPORTED.includes(kind)) refuse(path, 'model_type', kind, SUPPORTED.join(', '));
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const field = issue?.path.join('.') ?? '';
-    throw new ModelError('MODEL_CONFIG', `Cannot read ${path}: field ${field}: ${issue?.message}`, {
-      details: { file: path, field },
-    });
-  }
-  const raw = parsed.data;
+  const kind = textField(value, 'model_type');
+  if (kind === null || !SUPPORTED.includes(kind)) refuse(path, 'model_type', kind, SUPPORTED.join(', '));
+  const raw = parseConfig(schema, value, path);
   if (raw.hidden_act !== 'silu') refuse(path, 'hidden_act', raw.hidden_act, 'silu');
   if (raw.quantization_config !== undefined && raw.quantization_config !== null) {
     refuse(path, 'quantization_config', raw.quantization_config, 'none: weights in float32, bfloat16 or float16');
@@ -160,20 +146,6 @@ export function normaliseConfig(value: unknown, path: string): ModelConfig {
 
 /** Reads and normalises `directory`/config.json. */
 export function readModelConfig(directory: string): ModelConfig {
-  const path = join(directory, 'config.json');
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ModelError(
-      'MODEL_CONFIG',
-      `Cannot read ${path}: ${reason}: a model is a directory in Hugging Face layout`,
-      {
-        cause,
-        details: { file: path },
-      },
-    );
-  }
+  const { path, value } = readConfigFile(directory);
   return normaliseConfig(value, path);
 }
