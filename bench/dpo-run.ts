@@ -2,7 +2,7 @@
  * @file Our side of the comparison, in a process of its own: tokenise, score the reference, train; prints one JSON line with
  * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS
  */
-import { readRows } from '../src/data/jsonl.ts';
+import { readRows } from '../src/data/read.ts';
 import { loadModel } from '../src/model/load.ts';
 import { loadTokenizer } from '../src/text/tokenizer.ts';
 import { renderPairAsTrl } from '../src/text/trl-rendering.ts';

@@ -1,6 +1,6 @@
 /** @file Prompts of stored pairs. The ledger keeps where a prompt lies (file and line), not its text: it is read from there. */
 import { existsSync } from 'node:fs';
-import { readRows } from '../data/jsonl.ts';
+import { readRows } from '../data/read.ts';
 import type { StoredPair } from '../loop/ledger.ts';
 import type { Prompt } from '../text/rendering.ts';
 

@@ -1,5 +1,5 @@
 /** @file The work of `selm generate`: prompts in, responses out, each printed as soon as those before it are. */
-import { badRowError, readRows } from '../data/jsonl.ts';
+import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
 import { loadModel } from '../model/load.ts';
 import { randomKey } from '../random.ts';

@@ -3,7 +3,7 @@
  * Token counts are taken as rows stream by; ids are not kept.
  */
 import type { Prompt, Rendering } from '../text/rendering.ts';
-import { type BadRowRule, badRowError } from './jsonl.ts';
+import { type BadRowRule, badRowError } from './read.ts';
 import type { ParsedRow, PreferenceRow } from './rows.ts';
 
 /** How many token ids a row's parts have; given by the caller, which has the tokenizer. */

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../files/hash.ts';
 import { packageRoot } from '../torch/native.ts';
 import { auditRows, formatAudit } from './audit.ts';
-import { collectRows, readRows } from './jsonl.ts';
+import { collectRows, readRows } from './read.ts';
 import { type ParsedRow, parseRow } from './rows.ts';
 
 const source = { file: 'rows.jsonl', line: 7 };

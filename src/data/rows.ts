@@ -1,5 +1,5 @@
 /**
- * @file A preference row, and how a line of JSON becomes one. Accepted forms:
+ * @file A preference row, and how a record of a file becomes one. Accepted forms:
  *
  *   UltraFeedback-binarized   {prompt: text, chosen: [messages], rejected: [messages]}, the prompt repeated in both
  *   TRL conversational        {prompt: [messages], chosen: [messages], rejected: [messages]}, or without prompt
@@ -10,6 +10,8 @@
  */
 import { sha256 } from '../files/hash.ts';
 import type { Message, Prompt } from '../text/rendering.ts';
+import { recordOf } from './formats/jsonl.ts';
+import { type DataRecord, type RecordSource, shown } from './formats/record.ts';
 
 /** One usable row. `chosen` and `rejected` are both texts, or both null for a prompt alone. */
 export interface PreferenceRow {
@@ -18,13 +20,12 @@ export interface PreferenceRow {
   prompt: Prompt;
   chosen: string | null;
   rejected: string | null;
-  source: { file: string; line: number };
+  source: RecordSource;
 }
 
 /** Why a row cannot be used. */
 export type RowProblem =
-  | 'not JSON'
-  | 'not an object'
+  | Extract<DataRecord, { kind: 'problem' }>['problem']
   | 'no prompt'
   | 'empty prompt'
   | 'only one of chosen and rejected'
@@ -35,7 +36,7 @@ export type RowProblem =
 /** A row, or what is wrong with it: `field` names the place, `detail` shows the value. */
 export type ParsedRow =
   | { kind: 'row'; row: PreferenceRow }
-  | { kind: 'problem'; problem: RowProblem; field: string; detail: string; source: { file: string; line: number } };
+  | { kind: 'problem'; problem: RowProblem; field: string; detail: string; source: RecordSource };
 
 class Refusal extends Error {
   readonly problem: RowProblem;
@@ -45,11 +46,6 @@ class Refusal extends Error {
     this.problem = problem;
     this.field = field;
   }
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 function messagesOf(value: unknown, field: string): Message[] {
@@ -157,27 +153,28 @@ function rowOf(value: Record<string, unknown>): Omit<PreferenceRow, 'source'> {
   return { promptId: idOf(prompt), prompt, chosen: chosen.text, rejected: rejected.text };
 }
 
-/** One line of a file. Never throws for what the line holds. */
-export function parseRow(line: string, source: { file: string; line: number }): ParsedRow {
-  let value: unknown;
+/** Fields of which a row is made, of those that a file has: a conversation that the pair holds already is left out. */
+export function neededFields(available: readonly string[]): string[] {
+  const pair = available.includes('chosen') || available.includes('rejected');
+  const prompt = available.includes('prompt');
+  const text = pair ? ['prompt', 'chosen', 'rejected'] : prompt ? ['prompt'] : ['messages'];
+  const found = text.filter((name) => available.includes(name));
+  return found.length === 0 || !available.includes('prompt_id') ? found : ['prompt_id', ...found];
+}
+
+/** One record of a file as a row. Never throws for what the record holds. */
+export function rowOfRecord(record: DataRecord): ParsedRow {
+  if (record.kind === 'problem') return record;
+  const { value, source } = record;
   try {
-    value = JSON.parse(line);
-  } catch (error) {
-    return {
-      kind: 'problem',
-      problem: 'not JSON',
-      field: '',
-      detail: error instanceof Error ? error.message : '',
-      source,
-    };
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { kind: 'problem', problem: 'not an object', field: '', detail: `it is ${shown(value)}`, source };
-  }
-  try {
-    return { kind: 'row', row: { ...rowOf(value as Record<string, unknown>), source } };
+    return { kind: 'row', row: { ...rowOf(value), source } };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { kind: 'problem', problem: error.problem, field: error.field, detail: error.message, source };
   }
+}
+
+/** One line of a JSONL file as a row. */
+export function parseRow(line: string, source: RecordSource): ParsedRow {
+  return rowOfRecord(recordOf(line, source));
 }

@@ -1,6 +1,6 @@
 /** @file The data of a run: read and audited once, before anything else, and cut into one slice an iteration. */
 import { auditRows, formatAudit, type RowTokens } from '../data/audit.ts';
-import { collectRows, readRows } from '../data/jsonl.ts';
+import { collectRows, readRows } from '../data/read.ts';
 import type { PreferenceRow } from '../data/rows.ts';
 import { type Slice, sliceRows } from '../data/slices.ts';
 import { DataError } from '../errors.ts';

@@ -1,0 +1,31 @@
+/** @file What every file format gives: records with their place, one after another. */
+
+/** Where a record lies: the line of a text file, or the row of a Parquet file, from 1. */
+export interface RecordSource {
+  file: string;
+  line: number;
+}
+
+/** One record: named fields, or why it has none (`detail` shows what is there). */
+export type DataRecord =
+  | { kind: 'record'; value: Record<string, unknown>; source: RecordSource }
+  | {
+      kind: 'problem';
+      problem: 'not JSON' | 'not UTF-8' | 'not an object';
+      field: '';
+      detail: string;
+      source: RecordSource;
+    };
+
+/**
+ * Says which fields a reader needs of those that a file has, so that a column format reads no more. None: the file
+ * cannot be used. Formats without columns do not ask.
+ */
+export type FieldChoice = (available: readonly string[]) => readonly string[];
+
+/** A value as it may be shown in a message: short, and never an error itself. */
+export function shown(value: unknown): string {
+  const text =
+    JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part)) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
