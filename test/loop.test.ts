@@ -122,6 +122,13 @@ describe('a run', () => {
     expect(lossesOf(events, 1)[0]).toBe(Math.LN2);
   });
 
+  it("trains under the authors' rendering from ln 2, on the text of what was sampled", async () => {
+    const { output, events } = await run({ iterations: 1, text: { rendering: 'faithful' } }, 'with pairs');
+    const clean = await run({ iterations: 1 }, 'with pairs');
+    expect(lossesOf(events, 1)[0]).toBe(Math.LN2);
+    expect(weights(output, 1)).not.toBe(weights(clean.output, 1));
+  });
+
   it('ends a response at a stop text, and cuts the text before it', async () => {
     const { output } = await run({
       iterations: 1,

@@ -2,17 +2,9 @@
  * @file The audit: what was read, what is used, what is left out and why, and what will be cut, before the first step.
  * Token counts are taken as rows stream by; ids are not kept.
  */
-import type { Prompt, Rendering } from '../text/rendering.ts';
+import type { Prompt, RowMeasure } from '../text/rendering.ts';
 import { type BadRowRule, badRowError } from './read.ts';
 import type { ParsedRow, PreferenceRow } from './rows.ts';
-
-/** How many token ids a row's parts have; given by the caller, which has the tokenizer. */
-export interface RowTokens {
-  prompt: number;
-  responses: number[];
-  /** A response that does not end with an end token although it was not cut. */
-  missingEnd: boolean;
-}
 
 export interface DataAudit {
   read: number;
@@ -34,11 +26,10 @@ export interface DataAudit {
 }
 
 export interface AuditOptions {
-  text: { rendering: Rendering; maxLength: number; maxPromptLength: number };
   onBadRow: BadRowRule;
   limit: number | null;
-  /** Counts tokens of a row. */
-  tokensOf: (prompt: Prompt, responses: readonly string[]) => RowTokens;
+  /** Counts the tokens of a row; the caller has the tokenizer. */
+  measure: (prompt: Prompt, responses: readonly string[]) => RowMeasure;
 }
 
 /** Reads all rows, keeps the usable ones, and counts. Under `stop` the first bad row is a DataError. */
@@ -87,15 +78,13 @@ export async function auditRows(
 
 function count(audit: Omit<Mutable<DataAudit>, 'used' | 'dropped'>, row: PreferenceRow, options: AuditOptions): void {
   const responses = [row.chosen, row.rejected].filter((text) => text !== null);
-  const tokens = options.tokensOf(row.prompt, responses);
-  const { maxLength, maxPromptLength } = options.text;
+  const tokens = options.measure(row.prompt, responses);
   const longest = tokens.prompt + Math.max(0, ...tokens.responses);
   if (responses.length === 0) audit.promptsAlone += 1;
   if (row.prompt.kind === 'chat' && row.prompt.messages.length > 1) audit.multiTurn += 1;
   if (responses.some((text) => text.trim() === '')) audit.emptyResponses += 1;
-  const kept = Math.min(tokens.prompt, maxPromptLength);
-  if (kept < tokens.prompt) audit.truncatedPrompts += 1;
-  audit.truncatedResponses += tokens.responses.filter((length) => kept + length > maxLength).length;
+  if (tokens.promptCut) audit.truncatedPrompts += 1;
+  audit.truncatedResponses += tokens.responsesCut;
   if (tokens.missingEnd) audit.missingEnd += 1;
   if (longest > (audit.longestRow?.tokens ?? 0)) {
     audit.longestRow = { promptId: row.promptId, tokens: longest, source: `${row.source.file}:${row.source.line}` };

@@ -140,13 +140,17 @@ describe('readRows()', () => {
 });
 
 describe('auditRows()', () => {
-  const text = { rendering: 'clean', maxLength: 12, maxPromptLength: 8 } as const;
-  // One token a character, and an end token that one response lacks.
-  const tokensOf = (prompt: { kind: string }, responses: readonly string[]) => ({
-    prompt: 'text' in prompt ? String(prompt.text).length : 1,
-    responses: responses.map((each) => each.length),
-    missingEnd: responses.includes('endless'),
-  });
+  // One token a character, and an end token that one response lacks; prompts above 8 and responses above 4 are cut.
+  const measure = (prompt: { kind: string }, responses: readonly string[]) => {
+    const length = 'text' in prompt ? String(prompt.text).length : 1;
+    return {
+      prompt: length,
+      responses: responses.map((each) => each.length),
+      promptCut: length > 8,
+      responsesCut: responses.filter((each) => each.length > 4).length,
+      missingEnd: responses.includes('endless'),
+    };
+  };
 
   it('counts what was read, used, dropped and cut, and gives a repeated prompt an id of its own', async () => {
     const path = file(
@@ -159,7 +163,7 @@ describe('auditRows()', () => {
         'broken',
       ].join('\n'),
     );
-    const { rows, audit } = await auditRows(readRows([path]), { text, onBadRow: 'drop', limit: null, tokensOf });
+    const { rows, audit } = await auditRows(readRows([path]), { onBadRow: 'drop', limit: null, measure });
     expect(audit).toMatchObject({
       read: 6,
       used: 4,
@@ -185,7 +189,7 @@ describe('auditRows()', () => {
 
   it('stops at the limit', async () => {
     const path = file('{"prompt":"a"}\n{"prompt":"b"}\n{"prompt":"c"}\n');
-    expect((await auditRows(readRows([path]), { text, onBadRow: 'stop', limit: 2, tokensOf })).rows).toHaveLength(2);
+    expect((await auditRows(readRows([path]), { onBadRow: 'stop', limit: 2, measure })).rows).toHaveLength(2);
   });
 });
 

@@ -1,11 +1,11 @@
 /** @file The data of a run: read and audited once, before anything else, and cut into one slice an iteration. */
-import { auditRows, formatAudit, type RowTokens } from '../data/audit.ts';
+import { auditRows, formatAudit } from '../data/audit.ts';
 import { collectRows, readRows } from '../data/read.ts';
 import type { PreferenceRow } from '../data/rows.ts';
 import { type Slice, sliceRows } from '../data/slices.ts';
 import { DataError } from '../errors.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { type Prompt, renderPrompt, renderResponse } from '../text/rendering.ts';
+import { measureRow } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Watch } from './events.ts';
 
@@ -24,14 +24,12 @@ export async function loadTrainingData(
   recipe: Recipe,
   { tokenizer, watch }: { tokenizer: Tokenizer; watch: Watch },
 ): Promise<TrainingData> {
-  const tokensOf = (prompt: Prompt, responses: readonly string[]): RowTokens => {
-    const ids = responses.map((text) => renderResponse(tokenizer, prompt, text, recipe.text.rendering));
-    const missingEnd = ids.some((response) => !tokenizer.stopIds.includes(response.at(-1) ?? -1));
-    const promptIds = renderPrompt(tokenizer, prompt, recipe.text.rendering);
-    return { prompt: promptIds.length, responses: ids.map((response) => response.length), missingEnd };
-  };
   const { onBadRow, limit, train } = recipe.data;
-  const { rows, audit } = await auditRows(readRows(train), { text: recipe.text, onBadRow, limit, tokensOf });
+  const { rows, audit } = await auditRows(readRows(train), {
+    onBadRow,
+    limit,
+    measure: (prompt, responses) => measureRow(tokenizer, { prompt, responses }, recipe.text),
+  });
   const text = formatAudit(audit);
   watch({ kind: 'note', text });
   const slices = sliceRows(rows.length, { count: recipe.slices.count, size: recipe.slices.size });

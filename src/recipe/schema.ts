@@ -46,9 +46,11 @@ const data = z
 
 const text = z
   .strictObject({
-    rendering: oneOf(['clean'])
+    rendering: oneOf(['clean', 'faithful'])
       .default('clean')
-      .describe('How prompts and responses become tokens: one BOS, masked header, one EOS'),
+      .describe(
+        "clean: one BOS, the header masked, one EOS. faithful: the authors' own, header scored, BOS and EOS repeated",
+      ),
     maxLength: integer(2).default(1024).describe('Tokens of prompt and response together, as in the paper'),
     maxPromptLength: integer(1)
       .default(512)

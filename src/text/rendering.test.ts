@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { type Prompt, renderPrompt, renderResponse } from './rendering.ts';
+import { cleanResponse } from './clean.ts';
+import { type Prompt, renderPrompt } from './rendering.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 import { renderPairAsTrl } from './trl-rendering.ts';
 import { truncate, truncatePrompt } from './truncation.ts';
@@ -87,7 +88,7 @@ describe('clean rendering of a conversation', () => {
   ])('%s: the header is the prompt, the response is its text and one end token', (_, template, bos, eos, before) => {
     const tokenizer = letters(template, { bos, eos });
     expect(renderPrompt(tokenizer, chat, 'clean')).toEqual(tokenizer.encode(before));
-    expect(renderResponse(tokenizer, chat, 'Yo', 'clean')).toEqual(tokenizer.encode(`Yo${eos}`));
+    expect(cleanResponse(tokenizer, chat, 'Yo')).toEqual(tokenizer.encode(`Yo${eos}`));
     const starts = renderPrompt(tokenizer, chat, 'clean').filter((id) => id === tokenizer.bosId).length;
     expect(starts).toBe(bos === null ? 0 : 1);
   });
@@ -114,10 +115,7 @@ describe('clean rendering with stories260K', () => {
     fc.assert(
       fc.property(words, words, (before, after) => {
         const text: Prompt = { kind: 'text', text: before.join(' ') };
-        const ids = [
-          ...renderPrompt(stories, text, 'clean'),
-          ...renderResponse(stories, text, ` ${after.join(' ')}`, 'clean'),
-        ];
+        const ids = [...renderPrompt(stories, text, 'clean'), ...cleanResponse(stories, text, ` ${after.join(' ')}`)];
         expect(ids.filter((id) => id === 1)).toHaveLength(1);
         expect(ids.filter((id) => id === 2)).toHaveLength(1);
         expect([ids[0], ids.at(-1)]).toEqual([1, 2]);
@@ -130,14 +128,12 @@ describe('clean rendering with stories260K', () => {
     const whole = stories.encode('Once upon a time there was a dog.');
     expect([
       ...renderPrompt(stories, prompt, 'clean').slice(1),
-      ...renderResponse(stories, prompt, ' there was a dog.', 'clean'),
+      ...cleanResponse(stories, prompt, ' there was a dog.'),
     ]).toEqual([...whole, 2]);
   });
 
   it('stops a response at an end token that is written in it', () => {
-    expect(renderResponse(stories, prompt, ' a</s> b', 'clean')).toEqual(
-      renderResponse(stories, prompt, ' a', 'clean'),
-    );
+    expect(cleanResponse(stories, prompt, ' a</s> b')).toEqual(cleanResponse(stories, prompt, ' a'));
   });
 
   it('decodes to the text again', () => {
@@ -163,8 +159,6 @@ describe('truncation', () => {
         [7, 8],
         [7, 8, 9],
       ],
-      promptCut: true,
-      responsesCut: [false, true],
     });
     expect(truncatePrompt([5, 6, 7], { maxPromptLength: 2, bosId: 1 })).toEqual([6, 7]);
   });
@@ -183,7 +177,7 @@ describe('truncation', () => {
           expect(length).toBeLessThanOrEqual(Math.max(maxLength, cut.promptIds.length));
           expect(cut.promptIds.length).toBeLessThanOrEqual(maxPromptLength);
           if (promptIds.length <= maxPromptLength && promptIds.length + response.length <= maxLength) {
-            expect(cut).toEqual({ promptIds, responses: [response], promptCut: false, responsesCut: [false] });
+            expect(cut).toEqual({ promptIds, responses: [response] });
           }
         },
       ),

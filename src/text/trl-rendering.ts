@@ -4,7 +4,7 @@
  * and a long prompt pushes the responses out. docs/rendering.md has the reasons.
  */
 import { TextError } from '../errors.ts';
-import { commonLength, type Prompt } from './rendering.ts';
+import { commonLength, type Prompt } from './conversation.ts';
 import { renderTemplate } from './template.ts';
 import type { Tokenizer } from './tokenizer.ts';
 

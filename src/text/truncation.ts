@@ -1,5 +1,5 @@
 /**
- * @file Sequences that are too long: a prompt keeps its end (and its start token), a response keeps its beginning. The
+ * @file Sequences that are too long, under the `clean` rendering: a prompt keeps its end (and its start token), a response keeps its beginning. The
  * prompt is cut by its own length alone, so that a response is trained on the very prompt that it was sampled from.
  */
 
@@ -14,8 +14,6 @@ export interface TruncationLimits {
 export interface Truncated {
   promptIds: number[];
   responses: number[][];
-  promptCut: boolean;
-  responsesCut: boolean[];
 }
 
 /** The last `maxPromptLength` ids of a prompt; a start token in front stays in front. */
@@ -37,10 +35,5 @@ export function truncate(
 ): Truncated {
   const promptIds = truncatePrompt(sequences.promptIds, limits);
   const room = Math.max(0, limits.maxLength - promptIds.length);
-  return {
-    promptIds,
-    responses: sequences.responses.map((ids) => ids.slice(0, room)),
-    promptCut: promptIds.length < sequences.promptIds.length,
-    responsesCut: sequences.responses.map((ids) => ids.length > room),
-  };
+  return { promptIds, responses: sequences.responses.map((ids) => ids.slice(0, room)) };
 }

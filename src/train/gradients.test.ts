@@ -34,7 +34,7 @@ import {
   view,
 } from '../torch/ops.ts';
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
-import { microBatches, packTrees } from './packing.ts';
+import { microBatches, type PackedTrees, packTrees } from './packing.ts';
 import { openPolicy, type Policy, weightOf } from './policy.ts';
 import { scoreTrees } from './reference.ts';
 import { accumulateGradients, type TreeLogProbs } from './step.ts';
@@ -101,7 +101,7 @@ afterAll(() => policy.dispose());
 type Gradients = Map<string, Float32Array>;
 
 function gradientsOf(
-  batches: ReturnType<typeof microBatches>,
+  batches: readonly PackedTrees[],
   activations: 'keep' | 'recompute' = 'keep',
 ): { loss: number; gradients: Gradients } {
   const { loss } = accumulateGradients(policy, { batches, reference, objective, activations });

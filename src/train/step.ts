@@ -14,7 +14,7 @@ import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, u
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import { clearGradients, type Policy, refreshCompute } from './policy.ts';
 import { type Activations, forwardBackward } from './stream.ts';
-import type { PairTree } from './trees.ts';
+import { type PairTree, scoredTokens } from './trees.ts';
 
 /** Summed log-probabilities of a tree's continuations, in their order. */
 export type TreeLogProbs = readonly number[];
@@ -47,7 +47,7 @@ export function sequenceLogProbs(tree: PairTree, logProbs: TreeLogProbs): Sequen
 }
 
 function lengthsOf(tree: PairTree): { chosen: number; rejected: number; response: number | null } {
-  const at = (index: number): number => tree.continuations[index]?.length ?? 0;
+  const at = (index: number): number => scoredTokens(tree, index);
   return {
     chosen: at(tree.chosen),
     rejected: at(tree.rejected),

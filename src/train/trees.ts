@@ -1,6 +1,7 @@
 /**
  * @file Prompt trees: one prompt and its distinct continuations. SELM's response y is usually the chosen or the rejected
- * one, and then it is not run a second time. A continuation attends to the prompt and to itself.
+ * one, and then it is not run a second time. A continuation attends to the prompt and to itself; tokens of it that are no
+ * part of the response (the prompt's last one under the authors' rendering, a user's later turn) are read and not scored.
  */
 
 /** Ids of a sequence. */
@@ -16,11 +17,18 @@ export interface PairTokens {
   responseIds: TokenIds | null;
 }
 
-/** A pair as a tree: chosen, rejected and response are indices into `continuations`. */
-export interface PairTree {
+/** One prompt and its continuations, as they go through the model. */
+export interface TokenTree {
   pairId: string;
+  /** Read by every continuation. May be empty when no continuation scores its first token. */
   promptIds: TokenIds;
   continuations: readonly TokenIds[];
+  /** For each continuation 1 where a token is scored and 0 where it is only read; absent: all are scored. */
+  scored?: readonly Uint8Array[];
+}
+
+/** A pair as a tree: chosen, rejected and response are indices into `continuations`. */
+export interface PairTree extends TokenTree {
   chosen: number;
   rejected: number;
   response: number | null;
@@ -28,22 +36,69 @@ export interface PairTree {
 
 /** Builds the tree of a pair; equal continuations become one. */
 export function buildTree(pair: PairTokens): PairTree {
-  const continuations: TokenIds[] = [];
-  const add = (ids: TokenIds): number => {
-    const known = continuations.findIndex((each) => each.length === ids.length && each.every((id, i) => id === ids[i]));
-    return known >= 0 ? known : continuations.push(ids) - 1;
+  const { pairId, promptIds, chosenIds, rejectedIds, responseIds } = pair;
+  const sequenceOf = (ids: TokenIds): Sequence => ({ promptIds, responseIds: ids });
+  return buildTreeOfSequences(pairId, {
+    chosen: sequenceOf(chosenIds),
+    rejected: sequenceOf(rejectedIds),
+    response: responseIds === null ? null : sequenceOf(responseIds),
+  });
+}
+
+/** A response with the prompt that it reads. */
+export interface Sequence {
+  promptIds: ArrayLike<number>;
+  responseIds: ArrayLike<number>;
+}
+
+/** As buildTree, for prompts that need not be equal: what they do not share is read by its own response, unscored. */
+export function buildTreeOfSequences(
+  pairId: string,
+  { chosen, rejected, response }: { chosen: Sequence; rejected: Sequence; response: Sequence | null },
+): PairTree {
+  const prompts = [chosen, rejected, ...(response === null ? [] : [response])].map(({ promptIds }) => promptIds);
+  const shared = prompts.reduce((length, prompt) => Math.min(length, commonLength(prompt, chosen.promptIds)), Infinity);
+  const continuations: { ids: TokenIds; unscored: number }[] = [];
+  const add = ({ promptIds, responseIds }: Sequence): number => {
+    const ids = Int32Array.from([...Array.from(promptIds).slice(shared), ...Array.from(responseIds)]);
+    const unscored = promptIds.length - shared;
+    const known = continuations.findIndex((each) => each.unscored === unscored && sameIds(each.ids, ids));
+    return known >= 0 ? known : continuations.push({ ids, unscored }) - 1;
   };
+  const places = {
+    chosen: add(chosen),
+    rejected: add(rejected),
+    response: response === null ? null : add(response),
+  };
+  const isWhole = continuations.every(({ unscored }) => unscored === 0);
+  const maskOf = ({ ids, unscored }: { ids: TokenIds; unscored: number }): Uint8Array =>
+    new Uint8Array(ids.length).fill(1, unscored);
   return {
-    pairId: pair.pairId,
-    promptIds: pair.promptIds,
-    chosen: add(pair.chosenIds),
-    rejected: add(pair.rejectedIds),
-    response: pair.responseIds === null ? null : add(pair.responseIds),
-    continuations,
+    pairId,
+    promptIds: Int32Array.from(Array.from(chosen.promptIds).slice(0, shared)),
+    ...places,
+    continuations: continuations.map(({ ids }) => ids),
+    ...(isWhole ? {} : { scored: continuations.map(maskOf) }),
   };
 }
 
+function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+function sameIds(a: TokenIds, b: TokenIds): boolean {
+  return a.length === b.length && commonLength(a, b) === a.length;
+}
+
 /** Tokens that a tree puts on the stream. The last token of a continuation is only predicted, never read, so it costs nothing. */
-export function treeTokens(tree: Pick<PairTree, 'promptIds' | 'continuations'>): number {
+export function treeTokens(tree: Pick<TokenTree, 'promptIds' | 'continuations'>): number {
   return tree.continuations.reduce((sum, ids) => sum + ids.length - 1, tree.promptIds.length);
+}
+
+/** How many tokens of a continuation are scored. */
+export function scoredTokens({ continuations, scored }: TokenTree, index: number): number {
+  const mask = scored?.[index];
+  return mask === undefined ? (continuations[index]?.length ?? 0) : mask.reduce((sum, flag) => sum + flag, 0);
 }

@@ -13,8 +13,7 @@ import { describeRanker } from '../../rank/open.ts';
 import type { Candidate, RankItem, Ranking, Verdict } from '../../rank/ranker.ts';
 import { type GeneratedResponse, generate } from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
-import { renderPrompt } from '../../text/rendering.ts';
-import { truncatePrompt } from '../../text/truncation.ts';
+import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { microBatches } from '../../train/packing.ts';
 import { openPolicy } from '../../train/policy.ts';
 import { scoreTrees } from '../../train/reference.ts';
@@ -98,10 +97,7 @@ async function answer(
   const { samples, temperature, maxNewTokens } = recipe.evaluate;
   const byId = new Map(
     rows.map((row) => {
-      const promptIds = truncatePrompt(renderPrompt(tokenizer, row.prompt, recipe.text.rendering), {
-        ...recipe.text,
-        bosId: tokenizer.bosId,
-      });
+      const promptIds = renderSamplingPrompt(tokenizer, row.prompt, recipe.text);
       return [row.promptId, { row, promptIds: Int32Array.from(promptIds) }];
     }),
   );

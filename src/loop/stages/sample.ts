@@ -4,8 +4,7 @@ import { loadModel } from '../../model/load.ts';
 import { randomKey } from '../../random.ts';
 import { type GenerationRequest, generate } from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
-import { renderPrompt } from '../../text/rendering.ts';
-import { truncatePrompt } from '../../text/truncation.ts';
+import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { responseOf, stopTest } from './responses.ts';
 import type { IterationContext } from './stage.ts';
@@ -20,10 +19,7 @@ export async function sampleResponses(
   const done = new Set(ledger.responses(iteration).map(({ promptId, sampleIndex }) => `${promptId}/${sampleIndex}`));
   const requests: GenerationRequest[] = input.rows.map((row) => ({
     promptId: row.promptId,
-    promptIds: truncatePrompt(renderPrompt(tokenizer, row.prompt, recipe.text.rendering), {
-      ...recipe.text,
-      bosId: tokenizer.bosId,
-    }),
+    promptIds: renderSamplingPrompt(tokenizer, row.prompt, recipe.text),
     samples: Array.from({ length: samples }, (_, sampleIndex) => ({
       sampleIndex,
       key: randomKey(recipe.seed, 'sample', iteration, row.promptId, sampleIndex),

@@ -1,9 +1,8 @@
-/** @file Pairs of the ledger as token trees: what the policy sampled keeps the very ids that it sampled. */
+/** @file Pairs of the ledger as token trees, under the recipe's rendering; what the policy sampled comes with its very ids. */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { DataError } from '../../errors.ts';
-import { renderPrompt, renderResponse } from '../../text/rendering.ts';
-import { truncate } from '../../text/truncation.ts';
-import { buildTree, type PairTree } from '../../train/trees.ts';
+import { type PairResponse, renderPair } from '../../text/rendering.ts';
+import { buildTreeOfSequences, type PairTree } from '../../train/trees.ts';
 import type { CandidateOrigin, ResponseRecord, StoredPair } from '../ledger.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -26,14 +25,12 @@ export function tokenisePairs(
     for (const response of ledger.responses(iteration))
       sampled.set(sampleKey(iteration, response.promptId, response.sampleIndex), response);
   }
-  const idsOf = (pair: StoredPair, row: PreferenceRow, text: string, from: CandidateOrigin): number[] => {
+  const responseOf = (pair: StoredPair, text: string, from: CandidateOrigin): PairResponse => {
     const sample =
       from.kind === 'response'
         ? sampled.get(sampleKey(pair.iteration, pair.promptId, from.sampleIndex ?? 0))
         : undefined;
-    return sample === undefined
-      ? renderResponse(tokenizer, row.prompt, text, recipe.text.rendering)
-      : Array.from(sample.tokenIds);
+    return { text, sampledIds: sample?.tokenIds };
   };
   const trees = pairs.map((pair) => {
     const row = options.rows.get(pair.promptId);
@@ -43,27 +40,20 @@ export function tokenisePairs(
         `Cannot train pair ${pair.pairId}: the data no longer hold its prompt ${pair.promptId}: restore the data files`,
       );
     }
-    const responses = [
-      idsOf(pair, row, pair.chosen, pair.chosenFrom),
-      idsOf(pair, row, pair.rejected, pair.rejectedFrom),
-    ];
-    if (options.withResponse && pair.response !== null) {
-      responses.push(idsOf(pair, row, pair.response, { kind: 'response', sampleIndex: 0 }));
-    }
-    const cut = truncate(
-      { promptIds: renderPrompt(tokenizer, row.prompt, recipe.text.rendering), responses },
-      { ...recipe.text, bosId: tokenizer.bosId },
+    const own = options.withResponse ? pair.response : null;
+    const { promptCut, responsesCut, ...sequences } = renderPair(
+      tokenizer,
+      {
+        prompt: row.prompt,
+        chosen: responseOf(pair, pair.chosen, pair.chosenFrom),
+        rejected: responseOf(pair, pair.rejected, pair.rejectedFrom),
+        response: own === null ? null : responseOf(pair, own, { kind: 'response', sampleIndex: 0 }),
+      },
+      recipe.text,
     );
-    counts.promptsCut += cut.promptCut ? 1 : 0;
-    counts.responsesCut += cut.responsesCut.filter(Boolean).length;
-    const [chosenIds = [], rejectedIds = [], responseIds] = cut.responses;
-    return buildTree({
-      pairId: pair.pairId,
-      promptIds: Int32Array.from(cut.promptIds),
-      chosenIds: Int32Array.from(chosenIds),
-      rejectedIds: Int32Array.from(rejectedIds),
-      responseIds: responseIds === undefined ? null : Int32Array.from(responseIds),
-    });
+    counts.promptsCut += promptCut ? 1 : 0;
+    counts.responsesCut += responsesCut;
+    return buildTreeOfSequences(pair.pairId, sequences);
   });
   return { trees, counts };
 }

@@ -79,8 +79,9 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
   return { steps, pairs: trees.length, referenceSha256, startsAtReference: policySha256 === referenceSha256, id };
 }
 
+/** Of all that decides a tree's log-probabilities, the weights aside. */
 function treeKey(tree: PairTree): string {
-  return sha256([tree.promptIds, ...tree.continuations].map((ids) => ids.join(' ')).join('\n'));
+  return sha256([tree.promptIds, ...tree.continuations, ...(tree.scored ?? [])].map((ids) => ids.join(' ')).join('\n'));
 }
 
 /** Computes pi_ref's log-probabilities of all pairs, or takes them from the ledger: keyed by weights' and tokens' hashes. */

@@ -1,0 +1,38 @@
+/**
+ * @file The `clean` rendering: a start token once where the model has one, the chat template's header masked (it belongs to
+ * the prompt), and exactly one end token. What is scored after the prompt is what the model itself would write there.
+ */
+import { commonLength, type Prompt, promptText, wholeText } from './conversation.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** Ids of a prompt: one start token where the model has one, the assistant's header included. */
+export function cleanPrompt(tokenizer: Tokenizer, prompt: Prompt): number[] {
+  return withOneStart(tokenizer, tokenizer.encode(promptText(tokenizer, prompt)));
+}
+
+/** Scored ids of a response that is known as text: what follows the prompt's ids, and one end token. */
+export function cleanResponse(tokenizer: Tokenizer, prompt: Prompt, response: string): number[] {
+  const before = promptText(tokenizer, prompt);
+  const whole = wholeText(tokenizer, prompt, response);
+  const [beforeIds = [], wholeIds = []] = tokenizer.encodeBatch([before, whole]);
+  // Usually the prompt's ids begin the whole's; where a token merges across the seam, the rest is encoded by itself.
+  const follows = commonLength(beforeIds, wholeIds) === beforeIds.length;
+  const ids = follows ? wholeIds.slice(beforeIds.length) : tokenizer.encode(whole.slice(commonLength(before, whole)));
+  return withOneEnd(tokenizer, ids);
+}
+
+/** Ids with the start token once, where the model or its template has one. */
+export function withOneStart(tokenizer: Tokenizer, ids: readonly number[]): number[] {
+  const { bosId } = tokenizer;
+  if (bosId === null) return [...ids];
+  const text = ids.findIndex((id) => id !== bosId);
+  const rest = ids.slice(text < 0 ? ids.length : text);
+  const wanted = tokenizer.addBosToken || rest.length < ids.length;
+  return wanted ? [bosId, ...rest] : rest;
+}
+
+/** Ids up to their first end token; one is added where there is none. */
+function withOneEnd(tokenizer: Tokenizer, ids: readonly number[]): number[] {
+  const end = ids.findIndex((id) => tokenizer.stopIds.includes(id));
+  return end < 0 ? [...ids, tokenizer.eosId] : ids.slice(0, end + 1);
+}
