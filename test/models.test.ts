@@ -8,17 +8,17 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readSafetensorsHeader } from '../src/files/safetensors.ts';
 import { loadModel, type Model } from '../src/model/load.ts';
+import { longAfter } from '../src/model/rope.ts';
 import { writeModelFiles } from '../src/model/save.ts';
-import { headName } from '../src/model/weights.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
 import { noGrad } from '../src/torch/autograd.ts';
 import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
 import { packageRoot } from '../src/torch/native.ts';
-import { linear, to_dtype } from '../src/torch/ops.ts';
+import { to_dtype } from '../src/torch/ops.ts';
 import { scope, type Tensor, toBytes, toFloat32Array } from '../src/torch/tensor.ts';
-import { headForwardBackward } from '../src/train/head.ts';
+import { headForwardBackward, logitsOf as logitsOfHidden } from '../src/train/head.ts';
 import { packTrees } from '../src/train/packing.ts';
 import { clearGradients, openPolicy, type Policy, weightOf } from '../src/train/policy.ts';
 import { scoreTrees } from '../src/train/reference.ts';
@@ -67,10 +67,8 @@ function treeOf(id: string, prompt: readonly number[], continuation: readonly nu
 /** Logits of every position but the last: the scored rows of a tree whose prompt is the first token. */
 function logitsOf(policy: Policy, ids: readonly number[]): Float32Array {
   return scope('logits', () => {
-    const batch = packTrees([treeOf('x', ids.slice(0, 1), ids.slice(1))]);
-    return toFloat32Array(
-      noGrad(() => linear(scoredHidden(policy, batch), weightOf(policy.compute, headName(policy.config)))),
-    );
+    const batch = packTrees([treeOf('x', ids.slice(0, 1), ids.slice(1))], longAfter(policy.config));
+    return toFloat32Array(noGrad(() => logitsOfHidden(policy, scoredHidden(policy, batch))));
   });
 }
 
@@ -98,7 +96,7 @@ describe.each(readdirSync(root))('the checkpoint %s', (name) => {
         const known = all.subarray(0, (ids.length - 1) * policy.config.vocabularySize);
         expect(largestDifference(logitsOf(policy, ids), known)).toBeLessThan(1e-4);
         const tree = treeOf('x', ids.slice(0, expected.promptLength), ids.slice(expected.promptLength));
-        const [logProb] = scoreTrees(policy, packTrees([tree])).get('x') ?? [];
+        const [logProb] = scoreTrees(policy, packTrees([tree], longAfter(policy.config))).get('x') ?? [];
         expect(Math.abs((logProb ?? Number.NaN) / (expected.logProbs[i] ?? 1) - 1)).toBeLessThan(1e-5);
       });
     });
@@ -109,7 +107,7 @@ describe.each(readdirSync(root))('the checkpoint %s', (name) => {
       const trees = expected.inputIds.map((ids, i) =>
         treeOf(String(i), ids.slice(0, expected.promptLength), ids.slice(expected.promptLength)),
       );
-      const batch = packTrees(trees);
+      const batch = packTrees(trees, longAfter(policy.config));
       clearGradients(policy);
       forwardBackward(policy, batch, {
         activations: 'keep',

@@ -29,16 +29,17 @@ float dot(const float* a, const float* b, int64_t n) {
 }
 
 // One query head against the prefix's keys and its own; `scores` has room for all of them, rounded up to whole vectors.
-void attend(const float* q, const Keys (&parts)[2], int64_t stride, int64_t width, float scale, float* scores, float* out) {
+void attend(const float* q, const Keys (&parts)[2], int64_t stride, int64_t width, float scale, float softCap, float* scores, float* out) {
   const int64_t count = parts[0].count + parts[1].count;
   int64_t n = 0;
-  float top = -INFINITY;
   for (const Keys& part : parts) {
-    for (int64_t i = 0; i < part.count; i++, n++) {
-      scores[n] = dot(q, part.keys + i * stride, width) * scale;
-      top = scores[n] > top ? scores[n] : top;
-    }
+    for (int64_t i = 0; i < part.count; i++, n++) scores[n] = dot(q, part.keys + i * stride, width) * scale;
   }
+  if (softCap > 0) {
+    for (int64_t i = 0; i < count; i += kLanes) store(scores + i, softCapped(load(scores + i), softCap));
+  }
+  float top = -INFINITY;
+  for (int64_t i = 0; i < count; i++) top = scores[i] > top ? scores[i] : top;
   for (int64_t i = count; i % kLanes != 0; i++) scores[i] = -INFINITY;
   Float16 sums = splat(0);
   for (int64_t i = 0; i < count; i += kLanes) {
@@ -55,6 +56,16 @@ void attend(const float* q, const Keys (&parts)[2], int64_t stride, int64_t widt
       const float* value = part.values + i * stride;
       for (int64_t d = 0; d < width; d++) out[d] += weight * value[d];
     }
+  }
+}
+
+// The last `window` keys of both parts.
+void narrow(Keys (&parts)[2], int64_t window, int64_t stride) {
+  int64_t hidden = std::max<int64_t>(0, parts[0].count + parts[1].count - window);
+  for (Keys& part : parts) {
+    const int64_t skip = std::min(hidden, part.count);
+    part = {part.keys + skip * stride, part.values + skip * stride, part.count - skip};
+    hidden -= skip;
   }
 }
 
@@ -126,7 +137,7 @@ int64_t sampleRow(const float* logits, int64_t width, double temperature, int64_
 }  // namespace
 
 at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
-                           const at::Tensor& values, at::IntArrayRef layout, double scale) {
+                           const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
   const at::Tensor q = q_.contiguous();
   const int64_t batch = q.size(0), headCount = q.size(1), width = q.size(2), groups = keys.size(2), stride = groups * width;
   TORCH_CHECK(q.device().is_cpu() && q.scalar_type() == at::kFloat && keys.scalar_type() == at::kFloat &&
@@ -154,9 +165,11 @@ at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, c
     for (int64_t task = begin; task < end; task++) {
       const int64_t b = task / headCount, h = task % headCount, at = h / perGroup * width;
       const int64_t* l = layout.data() + b * 4;
-      const Keys parts[2] = {{pk + l[0] * prefixSize + at, pv + l[0] * prefixSize + at, l[1]},
-                             {ok + l[2] * ownSize + at, ov + l[2] * ownSize + at, l[3]}};
-      attend(qData + task * width, parts, stride, width, static_cast<float>(scale), scores.data(), outData + task * width);
+      Keys parts[2] = {{pk + l[0] * prefixSize + at, pv + l[0] * prefixSize + at, l[1]},
+                       {ok + l[2] * ownSize + at, ov + l[2] * ownSize + at, l[3]}};
+      if (window > 0) narrow(parts, window, stride);
+      attend(qData + task * width, parts, stride, width, static_cast<float>(scale), static_cast<float>(softCap), scores.data(),
+             outData + task * width);
     }
   });
   return out;

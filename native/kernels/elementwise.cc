@@ -1,4 +1,4 @@
-// RMS norm, rotary positions and SwiGLU: one pass over memory each, forward and backward.
+// RMS norm, rotary positions and gated activations: one pass over memory each, forward and backward.
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -150,36 +150,50 @@ struct Rotary : Function<Rotary> {
   }
 };
 
-template <typename T>
-void swigluForward(const T* gate, const T* up, T* y, int64_t n) {
+// Activations of a gate, both x times the sigmoid of something: `inner` is that, `slope` its derivative.
+struct Silu {
+  static Float16 inner(Float16 x) { return x; }
+  static Float16 slope(Float16) { return splat(1.0f); }
+};
+// gelu in its tanh form, x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3): that is x sigmoid(2 u).
+struct GeluTanh {
+  static constexpr float kTwice = 1.5957691216057308f;  // 2 sqrt(2 / pi)
+  static constexpr float kCube = 0.044715f;
+  static Float16 inner(Float16 x) { return (x * x * kCube + 1.0f) * x * kTwice; }
+  static Float16 slope(Float16 x) { return (x * x * (3.0f * kCube) + 1.0f) * kTwice; }
+};
+
+template <typename Activation, typename T>
+void gateForward(const T* gate, const T* up, T* y, int64_t n) {
   at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
       const Float16 g = load(gate + i, n - i);
-      store(y + i, g / (exponential(-g) + 1.0f) * load(up + i, n - i), n - i);
+      store(y + i, g / (exponential(-Activation::inner(g)) + 1.0f) * load(up + i, n - i), n - i);
     }
   });
 }
 
-template <typename T>
-void swigluBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n) {
+template <typename Activation, typename T>
+void gateBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n) {
   at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
       const int64_t left = n - i;
       const Float16 g = load(gate + i, left), d = load(dy + i, left);
-      const Float16 sigmoid = 1.0f / (exponential(-g) + 1.0f);
+      const Float16 sigmoid = 1.0f / (exponential(-Activation::inner(g)) + 1.0f);
       store(dup + i, d * g * sigmoid, left);
-      store(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * (1.0f - sigmoid)), left);
+      store(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)), left);
     }
   });
 }
 
-struct Swiglu : Function<Swiglu> {
+template <typename Activation>
+struct Gate : Function<Gate<Activation>> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_, const at::Tensor& up_) {
     const at::Tensor gate = gate_.contiguous(), up = up_.contiguous();
     at::Tensor y = at::empty_like(gate);
     forTypes(gate, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      swigluForward(gate.data_ptr<T>(), up.data_ptr<T>(), y.data_ptr<T>(), gate.numel());
+      gateForward<Activation>(gate.data_ptr<T>(), up.data_ptr<T>(), y.data_ptr<T>(), gate.numel());
     });
     context->save_for_backward({gate, up});
     return y;
@@ -190,7 +204,7 @@ struct Swiglu : Function<Swiglu> {
     at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
     forTypes(gate, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      swigluBackward(gate.data_ptr<T>(), up.data_ptr<T>(), dy.data_ptr<T>(), dgate.data_ptr<T>(), dup.data_ptr<T>(), gate.numel());
+      gateBackward<Activation>(gate.data_ptr<T>(), up.data_ptr<T>(), dy.data_ptr<T>(), dgate.data_ptr<T>(), dup.data_ptr<T>(), gate.numel());
     });
     return {dgate, dup};
   }
@@ -218,8 +232,14 @@ at::Tensor rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   TORCH_CHECK(gate.sizes() == up.sizes(), "swiglu: gate ", gate.sizes(), " and up ", up.sizes(), " differ");
-  if (vectorised(gate)) return Swiglu::apply(gate, up);
+  if (vectorised(gate)) return Gate<Silu>::apply(gate, up);
   return at::silu(gate) * up;
+}
+
+at::Tensor geglu(const at::Tensor& gate, const at::Tensor& up) {
+  TORCH_CHECK(gate.sizes() == up.sizes(), "geglu: gate ", gate.sizes(), " and up ", up.sizes(), " differ");
+  if (vectorised(gate)) return Gate<GeluTanh>::apply(gate, up);
+  return at::gelu(gate, "tanh") * up;
 }
 
 }  // namespace selm

@@ -30,17 +30,27 @@ void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float
   });
 }
 
-// d(sum_t c_t logProb_t) / d logits = c_t (onehot - softmax), in place.
-template <typename T>
-void rowGradients(T* logits, const int64_t* targets, const float* normalisers, const float* coefficients, int64_t rows, int64_t width) {
+// d(sum_t c_t logProb_t) / d logits = c_t (onehot - softmax), in place; of capped logits, times the slope of the cap.
+template <bool Capped, typename T>
+void rowGradients(T* logits, const int64_t* targets, const float* normalisers, const float* coefficients, int64_t rows, int64_t width,
+                  float cap) {
+  const auto slope = [cap](float capped) { return Capped ? 1.0f - capped / cap * (capped / cap) : 1.0f; };
   at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
       T* out = logits + row * width;
       const float shift = normalisers[row], factor = -coefficients[row];
       const int64_t whole = width / kLanes * kLanes;
-      const float target = coefficients[row] * (1.0f - std::exp(static_cast<float>(out[targets[row]]) - shift));
-      for (int64_t i = 0; i < whole; i += kLanes) store(out + i, exponential(load(out + i) - shift) * factor);
-      for (int64_t i = whole; i < width; i++) out[i] = static_cast<T>(std::exp(static_cast<float>(out[i]) - shift) * factor);
+      const float logit = out[targets[row]];
+      const float target = coefficients[row] * (1.0f - std::exp(logit - shift)) * slope(logit);
+      for (int64_t i = 0; i < whole; i += kLanes) {
+        const Float16 value = load(out + i);
+        const Float16 gradient = exponential(value - shift) * factor;
+        store(out + i, Capped ? gradient * softCapSlope(value, cap) : gradient);
+      }
+      for (int64_t i = whole; i < width; i++) {
+        const float value = out[i];
+        out[i] = static_cast<T>(std::exp(value - shift) * factor * slope(value));
+      }
       out[targets[row]] = static_cast<T>(target);
     }
   });
@@ -84,7 +94,7 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits_, con
 }
 
 at::Tensor logProbGradient_(const at::Tensor& logits, const at::Tensor& targets_, const at::Tensor& normalisers,
-                            const at::Tensor& coefficients) {
+                            const at::Tensor& coefficients, double softCap) {
   checkTargets(logits, targets_, "log_prob_gradient_");
   TORCH_CHECK(normalisers.sizes() == targets_.sizes() && coefficients.sizes() == targets_.sizes() &&
                   normalisers.scalar_type() == at::kFloat && coefficients.scalar_type() == at::kFloat,
@@ -92,21 +102,47 @@ at::Tensor logProbGradient_(const at::Tensor& logits, const at::Tensor& targets_
   if (!native(logits)) {
     at::Tensor gradient = -(logits.to(at::kFloat) - normalisers.unsqueeze(1)).exp();
     gradient.scatter_add_(1, targets_.unsqueeze(1), at::ones({logits.size(0), 1}, gradient.options()));
-    logits.copy_(gradient * coefficients.unsqueeze(1));
+    gradient *= coefficients.unsqueeze(1);
+    if (softCap > 0) gradient *= 1 - (logits.to(at::kFloat) / softCap).square();
+    logits.copy_(gradient);
     return logits;
   }
   TORCH_CHECK(logits.is_contiguous(), "log_prob_gradient_: logits must be contiguous, they are overwritten");
   const at::Tensor targets = targets_.contiguous();
   checkRange(targets, logits.size(1), "log_prob_gradient_");
   const at::Tensor shifts = normalisers.contiguous(), factors = coefficients.contiguous();
+  const auto write = [&](auto* data) {
+    const auto rows = softCap > 0 ? rowGradients<true, std::remove_pointer_t<decltype(data)>>
+                                  : rowGradients<false, std::remove_pointer_t<decltype(data)>>;
+    rows(data, targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(), logits.size(0), logits.size(1),
+         static_cast<float>(softCap));
+  };
   if (logits.scalar_type() == at::kFloat) {
-    rowGradients(logits.data_ptr<float>(), targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(),
-                 logits.size(0), logits.size(1));
+    write(logits.data_ptr<float>());
   } else {
-    rowGradients(logits.data_ptr<c10::BFloat16>(), targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(),
-                 logits.size(0), logits.size(1));
+    write(logits.data_ptr<c10::BFloat16>());
   }
   return logits;
+}
+
+at::Tensor softCap_(const at::Tensor& x, double cap) {
+  TORCH_CHECK(cap > 0, "soft_cap_: the cap must be positive, got ", cap);
+  if (!native(x)) return x.copy_((x.to(at::kFloat) / cap).tanh() * cap);
+  TORCH_CHECK(x.is_contiguous(), "soft_cap_: x must be contiguous, it is overwritten");
+  const auto write = [&](auto* data) {
+    const int64_t count = x.numel();
+    at::parallel_for(0, (count + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * kLanes; i < std::min(count, end * kLanes); i += kLanes) {
+        store(data + i, softCapped(load(data + i, count - i), static_cast<float>(cap)), count - i);
+      }
+    });
+  };
+  if (x.scalar_type() == at::kFloat) {
+    write(x.data_ptr<float>());
+  } else {
+    write(x.data_ptr<c10::BFloat16>());
+  }
+  return x;
 }
 
 }  // namespace selm

@@ -22,6 +22,13 @@ using torch::autograd::variable_list;
 
 struct Segment {
   int64_t start, length, parent;
+  int64_t position;  // of its first token on the path from the root
+};
+// What attention does to its scores. 0 is none: no window, no soft cap.
+struct Rule {
+  float scale;
+  int64_t window;
+  float softCap;
 };
 // Segments [first, last) on tokens [start, start + length); they share nothing with other trees.
 struct Tree {
@@ -35,13 +42,14 @@ std::vector<Segment> readSegments(at::IntArrayRef flat, int64_t tokens) {
   int64_t next = 0;
   int64_t root = -1;
   for (size_t i = 0; i < flat.size(); i += 3) {
-    const Segment s{flat[i], flat[i + 1], flat[i + 2]};
+    Segment s{flat[i], flat[i + 1], flat[i + 2], 0};
     const auto index = static_cast<int64_t>(i / 3);
     TORCH_CHECK(s.start == next && s.length > 0, "tree_attention: segment ", index, " starts at ", s.start, " with ", s.length,
                 " tokens, expected a start of ", next, " and at least one token");
     if (s.parent < 0) root = index;
     TORCH_CHECK(s.parent == -1 || (s.parent >= root && s.parent < index && root >= 0), "tree_attention: segment ", index, " has parent ",
                 s.parent, ", which is not an earlier segment of its own tree");
+    if (s.parent >= 0) s.position = segments[s.parent].position + segments[s.parent].length;
     segments.push_back(s);
     next = s.start + s.length;
   }
@@ -63,9 +71,10 @@ constexpr int64_t kQueries = 4;  // queries a block: they share every load of ke
 
 int64_t padded(int64_t count) { return (count + 2 * kLanes - 1) / (2 * kLanes) * 2 * kLanes; }
 
-// Keys [begin, begin + count) of a tree, and where their scores lie in a block's buffer (whole pairs of vectors).
+// Keys [begin, begin + count) of a tree, where the first of them lies on the path, and where their scores lie in a block's
+// buffer (whole pairs of vectors).
 struct Range {
-  int64_t begin, count, at;
+  int64_t begin, count, position, at;
 };
 
 // Keys and values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros.
@@ -150,27 +159,36 @@ void scatter(const float* weights, const float* x, const std::vector<Range>& ran
 // Four queries of one segment: which keys they see, and their scores' buffer. Missing queries (at a segment's end) are zero.
 struct Block {
   int64_t first, count;  // tokens of the tree
-  int64_t position;      // of the first query in its segment
+  int64_t position;      // of the first query on the path
+  int64_t window;
   std::vector<Range> ranges;
   int64_t room = 0;
 
-  Block(const std::vector<Segment>& segments, const Tree& tree, const Segment& segment, int64_t position_) : position(position_) {
-    first = segment.start - tree.start + position;
-    count = std::min(kQueries, segment.length - position);
-    for (int64_t a = segment.parent; a >= 0; a = segments[a].parent) add(segments[a].start - tree.start, segments[a].length);
-    add(segment.start - tree.start, position + count);  // the last range is the segment's own
+  Block(const std::vector<Segment>& segments, const Tree& tree, const Segment& segment, int64_t offset, int64_t window_)
+      : position(segment.position + offset), window(window_) {
+    first = segment.start - tree.start + offset;
+    count = std::min(kQueries, segment.length - offset);
+    for (int64_t a = segment.parent; a >= 0; a = segments[a].parent) {
+      add({segments[a].start - tree.start, segments[a].length, segments[a].position, 0});
+    }
+    add({segment.start - tree.start, offset + count, segment.position, 0});  // the last range is the segment's own
   }
-  void add(int64_t begin, int64_t length) {
-    ranges.push_back({begin, length, room});
-    room += padded(length);
+  // Of a range, the keys that the first query's window still reaches.
+  void add(Range range) {
+    const int64_t hidden = window > 0 ? std::max<int64_t>(0, position - window + 1 - range.position) : 0;
+    if (hidden >= range.count) return;
+    ranges.push_back({range.begin + hidden, range.count - hidden, range.position + hidden, room});
+    room += padded(range.count - hidden);
   }
   // Calls body(from, to) for the places of query q that hold no key it may see.
   template <typename Body>
   void forHidden(int64_t q, Body body) const {
-    for (size_t r = 0; r < ranges.size(); r++) {
-      const Range& range = ranges[r];
-      const int64_t seen = r + 1 == ranges.size() ? std::min(range.count, position + q + 1) : range.count;
+    for (const Range& range : ranges) {
+      const int64_t seen = std::min(range.count, position + q + 1 - range.position);
       body(range.at + seen, range.at + padded(range.count));
+      if (window > 0 && position + q - window >= range.position) {
+        body(range.at, range.at + std::min(range.count, position + q - window + 1 - range.position));
+      }
     }
   }
 };
@@ -201,9 +219,16 @@ void forTasks(int64_t tasks, Body body) {
   if (failure) std::rethrow_exception(failure);
 }
 
+// Applies the soft cap to products of queries and keys, if there is one. Returns the factor that is still to be applied.
+float capScores(float* scores, int64_t count, const Rule& rule) {
+  if (rule.softCap <= 0) return rule.scale;
+  for (int64_t j = 0; j < count; j += kLanes) store(scores + j, softCapped(load(scores + j) * rule.scale, rule.softCap));
+  return 1.0f;
+}
+
 template <typename T>
 void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, const Tree& tree,
-                 int64_t group, float scale, at::Tensor& out, at::Tensor& logSums) {
+                 int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
   const int64_t stride = headCount * width, keyStride = groups * width;
   Transposed keys(width, tree.length), values(width, tree.length);
@@ -213,11 +238,12 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
-        const Block block(segments, tree, segments[s], position);
+        const Block block(segments, tree, segments[s], position, rule.window);
         const int64_t token = tree.start + block.first;
         gather(q.data_ptr<T>() + token * stride + h * width, block.count, stride, width, queries.data());
         scores.resize(kQueries * block.room);
         for (const Range& range : block.ranges) products(queries.data(), keys, range, block.room, scores.data());
+        const float scale = capScores(scores.data(), kQueries * block.room, rule);
         for (int64_t i = 0; i < kQueries; i++) {
           float* row = scores.data() + i * block.room;
           block.forHidden(i, [&](int64_t from, int64_t to) { std::fill(row + from, row + to, -INFINITY); });
@@ -245,10 +271,11 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
   }
 }
 
-// With P the weights and O the output: dV += P dO, dP = dO V, dS = P (dP - sum dO O) scale, dQ = dS K, dK += dS Q.
+// With P the weights and O the output: dV += P dO, dP = dO V, dS = P (dP - sum dO O) scale (times the soft cap's slope),
+// dQ = dS K, dK += dS Q.
 template <typename T>
 void backwardTask(const variable_list& saved, const at::Tensor& gradient, const std::vector<Segment>& segments, const Tree& tree,
-                  int64_t group, float scale, at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
+                  int64_t group, const Rule& rule, at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
   const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
   const int64_t stride = headCount * width, keyStride = groups * width;
@@ -260,7 +287,7 @@ void backwardTask(const variable_list& saved, const at::Tensor& gradient, const 
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
-        const Block block(segments, tree, segments[s], position);
+        const Block block(segments, tree, segments[s], position, rule.window);
         const int64_t token = tree.start + block.first, at = token * stride + h * width;
         gather(q.data_ptr<T>() + at, block.count, stride, width, queries.data());
         gather(out.data_ptr<T>() + at, block.count, stride, width, outputs.data());
@@ -271,6 +298,7 @@ void backwardTask(const variable_list& saved, const at::Tensor& gradient, const 
           products(queries.data(), keys, range, block.room, weights.data());
           products(above.data(), values, range, block.room, derivatives.data());
         }
+        const float scale = capScores(weights.data(), kQueries * block.room, rule);
         for (int64_t i = 0; i < kQueries; i++) {
           float* weight = weights.data() + i * block.room;
           float* derivative = derivatives.data() + i * block.room;
@@ -283,9 +311,11 @@ void backwardTask(const variable_list& saved, const at::Tensor& gradient, const 
           for (int64_t d = 0; d < width; d++) delta += above[i * width + d] * outputs[i * width + d];
           const float logSum = logSums.data_ptr<float>()[(token + i) * headCount + h];
           for (int64_t j = 0; j < block.room; j += kLanes) {
-            const Float16 p = exponential(load(weight + j) * scale - logSum);
+            const Float16 score = load(weight + j) * scale;
+            const Float16 p = exponential(score - logSum);
+            const Float16 slope = rule.softCap > 0 ? softCapSlope(score, rule.softCap) * rule.scale : splat(rule.scale);
             store(weight + j, p);
-            store(derivative + j, p * (load(derivative + j) - delta) * scale);
+            store(derivative + j, p * (load(derivative + j) - delta) * slope);
           }
           block.forHidden(i, [&](int64_t from, int64_t to) {
             std::fill(weight + from, weight + to, 0.0f);
@@ -317,9 +347,10 @@ void forElementTypes(const at::Tensor& x, Body body) {
 
 struct TreeAttention : Function<TreeAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_,
-                            at::IntArrayRef flat, double scale) {
+                            at::IntArrayRef flat, double scale, int64_t window, double softCap) {
     const auto segments = readSegments(flat, q_.size(0));
     const auto trees = treesOf(segments);
+    const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};
     const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
     at::Tensor out = at::empty_like(q);
     at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
@@ -327,12 +358,14 @@ struct TreeAttention : Function<TreeAttention> {
     forElementTypes(q, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-        forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, static_cast<float>(scale), out, logSums);
+        forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
       });
     });
     context->save_for_backward({q, k, v, out, logSums});
     context->saved_data["segments"] = flat.vec();
     context->saved_data["scale"] = scale;
+    context->saved_data["window"] = window;
+    context->saved_data["softCap"] = softCap;
     return out;
   }
 
@@ -341,17 +374,18 @@ struct TreeAttention : Function<TreeAttention> {
     const at::Tensor &q = saved[0], &k = saved[1];
     const auto segments = readSegments(context->saved_data["segments"].toIntVector(), q.size(0));
     const auto trees = treesOf(segments);
-    const auto scale = static_cast<float>(context->saved_data["scale"].toDouble());
+    const Rule rule{static_cast<float>(context->saved_data["scale"].toDouble()), context->saved_data["window"].toInt(),
+                    static_cast<float>(context->saved_data["softCap"].toDouble())};
     const at::Tensor gradient = gradients[0].contiguous();
     at::Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(k);
     const int64_t groups = k.size(1);
     forElementTypes(q, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-        backwardTask<T>(saved, gradient, segments, trees[i / groups], i % groups, scale, dq, dk, dv);
+        backwardTask<T>(saved, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
       });
     });
-    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -364,23 +398,30 @@ at::Tensor repeated(const at::Tensor& x, int64_t times) {
 }
 
 // Other devices and types: each segment against its ancestors and itself, with a mask.
-at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, double scale) {
+at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, double scale,
+                    int64_t window, double softCap) {
   const int64_t times = q.size(1) / k.size(1);
   const at::Tensor keys = repeated(k, times), values = repeated(v, times);
   std::vector<at::Tensor> outputs;
   for (const Segment& s : segments) {
-    std::vector<at::Tensor> seenKeys, seenValues;
-    int64_t before = 0;
+    std::vector<at::Tensor> seenKeys, seenValues;  // in order of the path: a key's index is its position
     for (int64_t a = s.parent; a >= 0; a = segments[a].parent) {
-      seenKeys.push_back(keys.narrow(0, segments[a].start, segments[a].length));
-      seenValues.push_back(values.narrow(0, segments[a].start, segments[a].length));
-      before += segments[a].length;
+      seenKeys.insert(seenKeys.begin(), keys.narrow(0, segments[a].start, segments[a].length));
+      seenValues.insert(seenValues.begin(), values.narrow(0, segments[a].start, segments[a].length));
     }
     seenKeys.push_back(keys.narrow(0, s.start, s.length));
     seenValues.push_back(values.narrow(0, s.start, s.length));
-    const at::Tensor mask = at::ones({s.length, before + s.length}, q.options().dtype(at::kBool)).tril(before);
-    const at::Tensor o = at::scaled_dot_product_attention(heads(q, s.start, s.length), at::cat(seenKeys).transpose(0, 1).unsqueeze(0),
-                                                          at::cat(seenValues).transpose(0, 1).unsqueeze(0), mask, 0.0, false, scale);
+    at::Tensor mask = at::ones({s.length, s.position + s.length}, q.options().dtype(at::kBool)).tril(s.position);
+    if (window > 0) mask = mask.triu(s.position - window + 1);
+    const at::Tensor query = heads(q, s.start, s.length), key = at::cat(seenKeys).transpose(0, 1).unsqueeze(0),
+                     value = at::cat(seenValues).transpose(0, 1).unsqueeze(0);
+    at::Tensor o;
+    if (softCap > 0) {
+      const at::Tensor scores = ((query.matmul(key.transpose(2, 3)) * (scale / softCap)).tanh() * softCap).masked_fill(~mask, -INFINITY);
+      o = scores.softmax(-1, at::kFloat).to(q.scalar_type()).matmul(value);
+    } else {
+      o = at::scaled_dot_product_attention(query, key, value, mask, 0.0, false, scale);
+    }
     outputs.push_back(o.squeeze(0).transpose(0, 1));
   }
   return at::cat(outputs);
@@ -388,13 +429,14 @@ at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
 
 }  // namespace
 
-at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale) {
+at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale,
+                         int64_t window, double softCap) {
   TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
                   k.size(1) > 0 && q.size(1) % k.size(1) == 0,
               "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");
   const bool native = q.device().is_cpu() && (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16);
-  if (!native) return composed(q, k, v, readSegments(segments, q.size(0)), scale);
-  return TreeAttention::apply(q, k, v, segments, scale);
+  if (!native) return composed(q, k, v, readSegments(segments, q.size(0)), scale, window, softCap);
+  return TreeAttention::apply(q, k, v, segments, scale, window, softCap);
 }
 
 }  // namespace selm

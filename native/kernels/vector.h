@@ -79,4 +79,32 @@ inline Float16 exponential(Float16 x) {
   return x < -87.0f ? splat(0.0f) : value;
 }
 
+// tanh(x) with an error of a few units in the last place: Eigen's rational approximation (ptanh_float). Beyond the bound
+// the result rounds to one; NaN stays NaN.
+inline Float16 hyperbolicTangent(Float16 x) {
+  const Float16 bound = splat(7.90531110763549805f);
+  const Float16 y = x > bound ? bound : (x < -bound ? -bound : x);
+  const Float16 square = y * y;
+  Float16 p = splat(-2.76076847742355e-16f);
+  p = p * square + 2.00018790482477e-13f;
+  p = p * square + -8.60467152213735e-11f;
+  p = p * square + 5.12229709037114e-08f;
+  p = p * square + 1.48572235717979e-05f;
+  p = p * square + 6.37261928875436e-04f;
+  p = p * square + 4.89352455891786e-03f;
+  Float16 q = splat(1.19825839466702e-06f);
+  q = q * square + 1.18534705686654e-04f;
+  q = q * square + 2.26843463243900e-03f;
+  q = q * square + 4.89352518554385e-03f;
+  return y * p / q;
+}
+
+// Values held within (-cap, cap): cap * tanh(x / cap).
+inline Float16 softCapped(Float16 x, float cap) { return hyperbolicTangent(x * (1.0f / cap)) * cap; }
+// Its derivative, from the capped value.
+inline Float16 softCapSlope(Float16 capped, float cap) {
+  const Float16 t = capped * (1.0f / cap);
+  return 1.0f - t * t;
+}
+
 }  // namespace selm

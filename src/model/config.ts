@@ -1,12 +1,22 @@
 /**
  * @file config.json of a Hugging Face model directory, normalised once: the rest of the package sees ModelConfig only.
- * Old and new spellings (rope_theta + rope_scaling, rope_parameters; torch_dtype, dtype) mean the same. What this
- * decoder cannot run exactly is refused with the field that is the reason.
+ * What differs between families is data here; what each family's fields mean is in families/. What this decoder cannot
+ * run exactly is refused with the field that is the reason.
  */
-import { z } from 'zod';
 import { parseConfig, readConfigFile, refuseField, textField } from './config-file.ts';
+import { gemma2, gemma3 } from './families/gemma.ts';
+import { llama } from './families/llama.ts';
+import { mistral } from './families/mistral.ts';
+import { olmo2 } from './families/olmo.ts';
+import { phi3 } from './families/phi.ts';
+import { qwen2, qwen3 } from './families/qwen.ts';
+import { type Family, rawSchema } from './families/raw.ts';
 
-/** Rotary positions: plain, or stretched as Llama 3.1 does (frequencies below a wavelength are divided by `factor`). */
+/**
+ * Rotary positions. `linear` divides all frequencies by `factor`; `llama3` (Llama 3.1) and `yarn` (arXiv 2309.00071) divide
+ * those of long wavelengths; `longrope` (arXiv 2402.13753) divides each by a number of its own, by `longFactors` in
+ * sequences of more than originalMaxPositions tokens. Where there is an attentionFactor, cosines and sines are multiplied by it.
+ */
 export type RopeConfig =
   | { kind: 'default'; theta: number }
   | { kind: 'linear'; theta: number; factor: number }
@@ -17,11 +27,39 @@ export type RopeConfig =
       lowFrequencyFactor: number;
       highFrequencyFactor: number;
       originalMaxPositions: number;
+    }
+  | {
+      kind: 'yarn';
+      theta: number;
+      factor: number;
+      /** Rotations over originalMaxPositions above which a frequency is kept, and below which it is divided. */
+      betaFast: number;
+      betaSlow: number;
+      truncate: boolean;
+      originalMaxPositions: number;
+      attentionFactor: number;
+    }
+  | {
+      kind: 'longrope';
+      theta: number;
+      shortFactors: readonly number[];
+      longFactors: readonly number[];
+      originalMaxPositions: number;
+      attentionFactor: number;
     };
+
+/** What one layer's attention sees, and how it knows positions. */
+export interface LayerAttention {
+  /** Tokens that a token sees, itself included; 0 is all before it. */
+  window: number;
+  /** Index into ModelConfig.ropes. */
+  rope: number;
+}
 
 /** A decoder-only transformer as decoder.ts runs it. Sizes in elements. */
 export interface ModelConfig {
-  family: 'llama';
+  /** Its name in messages: config.json's model_type. */
+  family: string;
   hiddenSize: number;
   intermediateSize: number;
   layers: number;
@@ -31,117 +69,56 @@ export interface ModelConfig {
   headSize: number;
   vocabularySize: number;
   maxPositions: number;
+  /** Of the gated MLP. */
+  activation: 'silu' | 'gelu-tanh';
   normEpsilon: number;
-  rope: RopeConfig;
+  /** A norm multiplies by its weight, or by one plus its weight. */
+  normScale: 'weight' | 'one-plus-weight';
+  /** Norms stand before attention and MLP, after them (before they are added), or both. */
+  normPlacement: 'before' | 'after' | 'around';
+  /** Norm of queries and keys before rotation: none, of each head, or of the whole projection. */
+  queryKeyNorm: 'none' | 'per-head' | 'whole';
+  /** One matrix each for queries, keys, values, gate and up; or one for the first three and one for the last two. */
+  projections: 'separate' | 'fused';
+  biases: { queryKeyValue: boolean; output: boolean; mlp: boolean };
+  /** Attention scores are products of queries and keys times this. */
+  attentionScale: number;
+  /** Scores s become cap * tanh(s / cap); 0 is none. */
+  attentionSoftCap: number;
+  /** The same for logits. */
+  logitSoftCap: number;
+  /** Rows of the embedding are multiplied by this. */
+  embeddingScale: number;
+  /** One entry a layer. */
+  layerAttention: readonly LayerAttention[];
+  ropes: readonly RopeConfig[];
   /** The head's weights are the embedding's. */
   tiedHead: boolean;
-  attentionBias: boolean;
-  mlpBias: boolean;
   /** config.json as it was, for saving. */
   raw: Record<string, unknown>;
 }
 
-const positive = z.number().int().positive();
-const ropeSchema = z.looseObject({
-  rope_theta: z.number().positive().optional(),
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  factor: z.number().positive().optional(),
-  low_freq_factor: z.number().positive().optional(),
-  high_freq_factor: z.number().positive().optional(),
-  original_max_position_embeddings: positive.optional(),
-});
-const schema = z.looseObject({
-  model_type: z.string(),
-  hidden_size: positive,
-  intermediate_size: positive,
-  num_hidden_layers: positive,
-  num_attention_heads: positive,
-  num_key_value_heads: positive.nullish(),
-  head_dim: positive.nullish(),
-  vocab_size: positive,
-  max_position_embeddings: positive.default(2048),
-  rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
-  tie_word_embeddings: z.boolean().default(false),
-  attention_bias: z.boolean().nullish(),
-  mlp_bias: z.boolean().nullish(),
-  hidden_act: z.string().default('silu'),
-  partial_rotary_factor: z.number().nullish(),
-  sliding_window: z.number().nullish(),
-  quantization_config: z.unknown().optional(),
-});
-type RawConfig = z.infer<typeof schema>;
-
-const SUPPORTED = ['llama'];
-
-function refuse(path: string, field: string, value: unknown, allowed: string): never {
-  refuseField(path, { field, value, allowed });
-}
-
-function ropeOf(raw: RawConfig, path: string): RopeConfig {
-  const scaling = raw.rope_parameters ?? raw.rope_scaling ?? {};
-  const theta = scaling.rope_theta ?? raw.rope_theta ?? 10_000;
-  const kind = scaling.rope_type ?? scaling.type ?? 'default';
-  const need = (
-    field: 'factor' | 'low_freq_factor' | 'high_freq_factor' | 'original_max_position_embeddings',
-  ): number =>
-    scaling[field] ?? refuse(path, `rope_scaling.${field}`, undefined, `a number, since rope_type is ${kind}`);
-  switch (kind) {
-    case 'default':
-      return { kind: 'default', theta };
-    case 'linear':
-      return { kind: 'linear', theta, factor: need('factor') };
-    case 'llama3':
-      return {
-        kind: 'llama3',
-        theta,
-        factor: need('factor'),
-        lowFrequencyFactor: need('low_freq_factor'),
-        highFrequencyFactor: need('high_freq_factor'),
-        originalMaxPositions: need('original_max_position_embeddings'),
-      };
-    default:
-      return refuse(path, 'rope_scaling.rope_type', kind, 'default, linear or llama3');
-  }
-}
+const FAMILIES: ReadonlyMap<string, Family> = new Map([
+  ['llama', llama],
+  ['mistral', mistral],
+  ['qwen2', qwen2],
+  ['qwen3', qwen3],
+  ['phi3', phi3],
+  ['gemma2', gemma2],
+  ['gemma3_text', gemma3],
+  ['olmo2', olmo2],
+]);
 
 /** A parsed config.json as ModelConfig; ModelError naming file and field for what cannot be run. */
 export function normaliseConfig(value: unknown, path: string): ModelConfig {
   const kind = textField(value, 'model_type');
-  if (kind === null || !SUPPORTED.includes(kind)) refuse(path, 'model_type', kind, SUPPORTED.join(', '));
-  const raw = parseConfig(schema, value, path);
-  if (raw.hidden_act !== 'silu') refuse(path, 'hidden_act', raw.hidden_act, 'silu');
-  if (raw.quantization_config !== undefined && raw.quantization_config !== null) {
-    refuse(path, 'quantization_config', raw.quantization_config, 'none: weights in float32, bfloat16 or float16');
+  const family = FAMILIES.get(kind ?? '');
+  if (family === undefined) {
+    refuseField(path, { field: 'model_type', value: kind, allowed: [...FAMILIES.keys()].join(', ') });
   }
-  if ((raw.partial_rotary_factor ?? 1) !== 1) refuse(path, 'partial_rotary_factor', raw.partial_rotary_factor, '1');
-  const heads = raw.num_attention_heads;
-  const keyValueHeads = raw.num_key_value_heads ?? heads;
-  if (heads % keyValueHeads !== 0) {
-    refuse(path, 'num_key_value_heads', keyValueHeads, `a divisor of num_attention_heads (${heads})`);
-  }
-  const headSize = raw.head_dim ?? raw.hidden_size / heads;
-  if (!Number.isInteger(headSize) || headSize % 2 !== 0) refuse(path, 'head_dim', headSize, 'an even whole number');
-  return {
-    family: 'llama',
-    hiddenSize: raw.hidden_size,
-    intermediateSize: raw.intermediate_size,
-    layers: raw.num_hidden_layers,
-    heads,
-    keyValueHeads,
-    headSize,
-    vocabularySize: raw.vocab_size,
-    maxPositions: raw.max_position_embeddings,
-    normEpsilon: raw.rms_norm_eps,
-    rope: ropeOf(raw, path),
-    tiedHead: raw.tie_word_embeddings,
-    attentionBias: raw.attention_bias ?? false,
-    mlpBias: raw.mlp_bias ?? false,
-    raw: value as Record<string, unknown>,
-  };
+  const given = value as Record<string, unknown>;
+  const raw = parseConfig(rawSchema, { ...family.defaults, ...given }, path);
+  return family.normalise({ raw, given, path });
 }
 
 /** Reads and normalises `directory`/config.json. */

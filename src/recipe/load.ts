@@ -87,8 +87,6 @@ function resolveRanker(
   switch (ranker.kind) {
     case 'function':
       return { ...ranker, module: from('ranker.module', ranker.module) };
-    case 'pairrm':
-      return { ...ranker, model: from('ranker.model', ranker.model) };
   }
 }
 

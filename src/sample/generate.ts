@@ -4,6 +4,7 @@
  * and the token's index: a response is the same whatever else is in the batch, on a restart, and when n grows.
  */
 import { InterruptedError, ModelError } from '../errors.ts';
+import { longAfter } from '../model/rope.ts';
 import { type RandomKey, uniformAt } from '../random.ts';
 import { index_select, sampleTokens } from '../torch/ops.ts';
 import { int64, keep, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
@@ -81,6 +82,7 @@ export async function* generate(
   if (work.length === 0) return;
   const promptLength = work.reduce((most, request) => Math.max(most, request.promptIds.length), 0);
   checkLengths(sampler, work, promptLength);
+  checkLongRope(sampler, work, options.maxNewTokens);
   const slots = Math.min(
     options.batchSize,
     work.reduce((sum, request) => sum + request.samples.length, 0),
@@ -99,6 +101,24 @@ export async function* generate(
     batch.dispose();
     caches.dispose();
   }
+}
+
+/**
+ * LongRoPE turns all of a sequence's tokens anew once it is longer than the original positions (transformers then drops
+ * its cache). What was sampled before would stand under other keys: such a response is refused, not approximated.
+ */
+function checkLongRope(sampler: Sampler, work: readonly GenerationRequest[], maxNewTokens: number): void {
+  const limit = longAfter(sampler.config);
+  const crossing = work.find(({ promptIds }) => promptIds.length <= limit && promptIds.length + maxNewTokens > limit);
+  if (crossing === undefined) return;
+  const tokens = crossing.promptIds.length;
+  throw new ModelError(
+    'RESPONSE_CROSSES_ROPE',
+    `Cannot sample prompt ${crossing.promptId}: its ${tokens} tokens and up to ${maxNewTokens} new ones pass the ${limit} positions (original_max_position_embeddings) after which this model's rope factors change: lower sampling.maxNewTokens to ${limit - tokens} or text.maxPromptLength to ${Math.max(0, limit - maxNewTokens)}`,
+    {
+      details: { field: 'original_max_position_embeddings', promptId: crossing.promptId, tokens, maxNewTokens, limit },
+    },
+  );
 }
 
 function checkLengths(sampler: Sampler, work: readonly GenerationRequest[], promptLength: number): void {

@@ -5,9 +5,9 @@
  */
 
 import type { ModelConfig } from '../model/config.ts';
-import { attentionScale, type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
+import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
-import { rotaryTable } from '../model/rope.ts';
+import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
@@ -16,6 +16,7 @@ import {
   index_select,
   packRows,
   rowLinear,
+  softCap_,
   to_dtype,
   view,
   zeros,
@@ -72,8 +73,7 @@ export interface Caches {
   promptValues: Tensor[];
   keys: Tensor[];
   values: Tensor[];
-  cos_PR: Tensor;
-  sin_PR: Tensor;
+  rotary: RotaryTable[];
   dispose(): void;
 }
 
@@ -90,7 +90,7 @@ export function openCaches(
     promptValues: build(sizes.promptLength),
     keys: build(sizes.responseLength),
     values: build(sizes.responseLength),
-    ...rotaryTable(config, sizes.promptLength + sizes.responseLength),
+    rotary: rotaryTables(config, sizes.promptLength + sizes.responseLength),
   });
   const { promptLength, responseLength } = sizes;
   return { promptLength, responseLength, ...tensors, dispose: () => disposeAll(tensors) };
@@ -103,13 +103,22 @@ function required<T>(value: T | undefined, what: string): T {
 
 type Attend = BlockContext['attend'];
 
+/** A token's position, and the length of the prompt that it belongs to or follows. */
+interface TokenPlace {
+  position: number;
+  promptLength: number;
+}
+
 function runBlocks(
   sampler: Sampler,
   caches: Caches,
-  input: { ids: readonly number[]; positions: readonly number[]; attend: Attend },
+  input: { ids: readonly number[]; places: readonly TokenPlace[]; attend: Attend },
 ): Tensor {
   const { config, packed, vectors } = sampler;
-  const positions_T = int64(input.positions);
+  // A sequence that starts long stays long; one that would become it is refused (generate.ts).
+  const limit = longAfter(config);
+  const tableLength = caches.promptLength + caches.responseLength;
+  const rows = input.places.map(({ position, promptLength }) => position + (promptLength > limit ? tableLength : 0));
   const shapes = expectedWeights(config);
   const context: BlockContext = {
     config,
@@ -119,10 +128,10 @@ function runBlocks(
         bias: vectors.get(biasName(name)),
       }),
     attend: input.attend,
-    cos_TR: index_select(caches.cos_PR, 0, positions_T),
-    sin_TR: index_select(caches.sin_PR, 0, positions_T),
+    rotation: rotations(config, caches.rotary, rows),
   };
-  let x_TD = to_dtype(index_select(sampler.embedding, 0, int64(input.ids)), 'float32');
+  const rows_TD = index_select(sampler.embedding, 0, int64(input.ids));
+  let x_TD = scaledEmbedding(to_dtype(rows_TD, 'float32'), config);
   for (let layer = 0; layer < config.layers; layer++) {
     const input_TD = x_TD;
     x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
@@ -131,11 +140,9 @@ function runBlocks(
 }
 
 function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
-  return rowLinear(
-    hidden_TD,
-    required(sampler.packed.get(headName(sampler.config)), 'head'),
-    sampler.config.vocabularySize,
-  );
+  const { config, packed } = sampler;
+  const logits_TV = rowLinear(hidden_TD, required(packed.get(headName(config)), 'head'), config.vocabularySize);
+  return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 
 /** Copies keys or values [T, K, d] to rows of a cache seen as [slots * length, K, d]. */
@@ -153,11 +160,11 @@ export function prefill(
   return noGrad(() =>
     scope('prefill', () => {
       const rows: number[] = [];
-      const positions: number[] = [];
+      const places: TokenPlace[] = [];
       const last: number[] = [];
       for (const { ids, slot } of prompts) {
         ids.forEach((_, position) => {
-          positions.push(position);
+          places.push({ position, promptLength: ids.length });
           rows.push(slot * caches.promptLength + position);
         });
         last.push(rows.length - 1);
@@ -172,9 +179,10 @@ export function prefill(
         const values = required(caches.promptValues[layer], 'cache');
         remember(keys, rows_T, k_TKd);
         remember(values, rows_T, v_TKd);
-        return decodeAttention(q_THd, keys, values, keys, values, layout, attentionScale(sampler.config));
+        const { scale, window, softCap } = attentionRule(sampler.config, layer);
+        return decodeAttention(q_THd, keys, values, keys, values, layout, scale, { window, softCap });
       };
-      const hidden_TD = runBlocks(sampler, caches, { ids: prompts.flatMap(({ ids }) => ids), positions, attend });
+      const hidden_TD = runBlocks(sampler, caches, { ids: prompts.flatMap(({ ids }) => ids), places, attend });
       return logitsOf(sampler, index_select(hidden_TD, 0, int64(last)));
     }),
   );
@@ -202,10 +210,14 @@ export function decode(sampler: Sampler, caches: Caches, rows: readonly DecodeRo
         remember(values, rows_B, v_TKd);
         const promptKeys = required(caches.promptKeys[layer], 'cache');
         const promptValues = required(caches.promptValues[layer], 'cache');
-        return decodeAttention(q_THd, promptKeys, promptValues, keys, values, layout, attentionScale(sampler.config));
+        const { scale, window, softCap } = attentionRule(sampler.config, layer);
+        return decodeAttention(q_THd, promptKeys, promptValues, keys, values, layout, scale, { window, softCap });
       };
-      const positions = rows.map(({ prompt, position }) => prompt.length + position);
-      const hidden_TD = runBlocks(sampler, caches, { ids: rows.map(({ token }) => token), positions, attend });
+      const places = rows.map(({ prompt, position }) => ({
+        position: prompt.length + position,
+        promptLength: prompt.length,
+      }));
+      const hidden_TD = runBlocks(sampler, caches, { ids: rows.map(({ token }) => token), places, attend });
       return logitsOf(sampler, hidden_TD);
     }),
   );

@@ -1671,6 +1671,12 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
   return asTensor(invoke(op_swiglu, gate, up));
 }
 
+const op_geglu = operator('selm::geglu', '');
+/** `selm::geglu(Tensor gate, Tensor up) -> Tensor` */
+export function geglu(gate: Tensor, up: Tensor): Tensor {
+  return asTensor(invoke(op_geglu, gate, up));
+}
+
 const op_mixedLinear = operator('selm::mixed_linear', '');
 /** `selm::mixed_linear(Tensor x, Tensor master, Tensor compute, Tensor? bias=None) -> Tensor` */
 export function mixedLinear(
@@ -1683,9 +1689,16 @@ export function mixedLinear(
 }
 
 const op_treeAttention = operator('selm::tree_attention', '');
-/** `selm::tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale) -> Tensor` */
-export function treeAttention(q: Tensor, k: Tensor, v: Tensor, segments: readonly number[], scale: number): Tensor {
-  return asTensor(invoke(op_treeAttention, q, k, v, segments, scale));
+/** `selm::tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window=0, float soft_cap=0.) -> Tensor` */
+export function treeAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  segments: readonly number[],
+  scale: number,
+  options: { window?: number | undefined; softCap?: number | undefined } = {},
+): Tensor {
+  return asTensor(invoke(op_treeAttention, q, k, v, segments, scale, options.window, options.softCap));
 }
 
 const op_targetLogProbs = operator('selm::target_log_probs', '');
@@ -1696,9 +1709,21 @@ export function targetLogProbs(logits: Tensor, targets: Tensor): [Tensor, Tensor
 }
 
 const op_logProbGradient_ = operator('selm::log_prob_gradient_', '');
-/** `selm::log_prob_gradient_(Tensor(a!) logits, Tensor targets, Tensor normalisers, Tensor coefficients) -> Tensor(a!)` */
-export function logProbGradient_(logits: Tensor, targets: Tensor, normalisers: Tensor, coefficients: Tensor): Tensor {
-  return asTensor(invoke(op_logProbGradient_, logits, targets, normalisers, coefficients));
+/** `selm::log_prob_gradient_(Tensor(a!) logits, Tensor targets, Tensor normalisers, Tensor coefficients, float soft_cap=0.) -> Tensor(a!)` */
+export function logProbGradient_(
+  logits: Tensor,
+  targets: Tensor,
+  normalisers: Tensor,
+  coefficients: Tensor,
+  options: { softCap?: number | undefined } = {},
+): Tensor {
+  return asTensor(invoke(op_logProbGradient_, logits, targets, normalisers, coefficients, options.softCap));
+}
+
+const op_softCap_ = operator('selm::soft_cap_', '');
+/** `selm::soft_cap_(Tensor(a!) x, float cap) -> Tensor(a!)` */
+export function softCap_(x: Tensor, cap: number): Tensor {
+  return asTensor(invoke(op_softCap_, x, cap));
 }
 
 const op_packRows = operator('selm::pack_rows', '');
@@ -1719,7 +1744,7 @@ export function rowLinear(
 }
 
 const op_decodeAttention = operator('selm::decode_attention', '');
-/** `selm::decode_attention(Tensor q, Tensor prefix_keys, Tensor prefix_values, Tensor keys, Tensor values, int[] layout, float scale) -> Tensor` */
+/** `selm::decode_attention(Tensor q, Tensor prefix_keys, Tensor prefix_values, Tensor keys, Tensor values, int[] layout, float scale, int window=0, float soft_cap=0.) -> Tensor` */
 export function decodeAttention(
   q: Tensor,
   prefixKeys: Tensor,
@@ -1728,8 +1753,22 @@ export function decodeAttention(
   values: Tensor,
   layout: readonly number[],
   scale: number,
+  options: { window?: number | undefined; softCap?: number | undefined } = {},
 ): Tensor {
-  return asTensor(invoke(op_decodeAttention, q, prefixKeys, prefixValues, keys, values, layout, scale));
+  return asTensor(
+    invoke(
+      op_decodeAttention,
+      q,
+      prefixKeys,
+      prefixValues,
+      keys,
+      values,
+      layout,
+      scale,
+      options.window,
+      options.softCap,
+    ),
+  );
 }
 
 const op_sampleTokens = operator('selm::sample_tokens', '');

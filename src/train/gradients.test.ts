@@ -1,52 +1,62 @@
 /** @file One gradient, computed in different ways: padded by plain autograd, packed, with a shared prompt, in any split. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainLogits } from '../../test/support/plain-decoder.ts';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
-import { rotaryTable } from '../model/rope.ts';
-import { blockNames, EMBEDDING, FINAL_NORM } from '../model/weights.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { pairObjective } from '../objective/objective.ts';
 import { randomKey, uniformAt } from '../random.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
 import { memoryStatistics } from '../torch/memory.ts';
-import {
-  add_Tensor,
-  cat,
-  clone,
-  gather,
-  index_select,
-  linear,
-  log_softmax_int,
-  logical_not,
-  masked_fill_Scalar,
-  mul_Tensor,
-  ones,
-  repeat_interleave_self_int,
-  reshape,
-  rms_norm,
-  scaled_dot_product_attention,
-  silu,
-  slice_Tensor,
-  squeeze_dim,
-  sub_Tensor,
-  sum_dim_IntList,
-  transpose_int,
-  tril,
-  view,
-} from '../torch/ops.ts';
-import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { clone, gather, log_softmax_int, mul_Tensor, squeeze_dim, sum_dim_IntList } from '../torch/ops.ts';
+import { float32, int64, scope, toFloat32Array } from '../torch/tensor.ts';
 import { microBatches, type PackedTrees, packTrees } from './packing.ts';
-import { openPolicy, type Policy, weightOf } from './policy.ts';
+import { openPolicy, type Policy } from './policy.ts';
 import { scoreTrees } from './reference.ts';
 import { accumulateGradients, type TreeLogProbs } from './step.ts';
 import { buildTree, type PairTree } from './trees.ts';
 
-const config = smallConfig();
+/** Families, with windows, caps and rope switches small enough to act on the sequences below. */
+const FAMILIES: Record<string, Record<string, unknown>> = {
+  llama: {},
+  'qwen3, later layers sliding': {
+    model_type: 'qwen3',
+    head_dim: 8,
+    use_sliding_window: true,
+    sliding_window: 3,
+    max_window_layers: 1,
+  },
+  'phi3, a window, longrope that changes inside trees': {
+    model_type: 'phi3',
+    sliding_window: 6,
+    original_max_position_embeddings: 13,
+    rope_scaling: { type: 'longrope', short_factor: [1, 1.1, 1.2, 1.5], long_factor: [1, 2, 4, 8] },
+  },
+  'gemma2, windows and soft caps': {
+    model_type: 'gemma2',
+    head_dim: 8,
+    query_pre_attn_scalar: 6,
+    sliding_window: 5,
+    attn_logit_softcapping: 2,
+    final_logit_softcapping: 3,
+  },
+  gemma3: {
+    model_type: 'gemma3_text',
+    head_dim: 8,
+    query_pre_attn_scalar: 8,
+    sliding_window: 4,
+    sliding_window_pattern: 2,
+  },
+  olmo2: { model_type: 'olmo2', tie_word_embeddings: false },
+};
+
 const objective: ObjectiveOptions = {
   preference: { kind: 'dpo', beta: 0.3, labelSmoothing: 0 },
   exploration: { kind: 'selm', alpha: 0.05 },
 };
 const ids = (key: string, length: number): Int32Array =>
-  Int32Array.from({ length }, (_, i) => Math.floor(uniformAt(randomKey(7, key), i) * config.vocabularySize));
+  Int32Array.from({ length }, (_, i) => Math.floor(uniformAt(randomKey(7, key), i) * smallConfig().vocabularySize));
 
 // Five pairs: y is the chosen one, the rejected one, a third text, and absent; one response is a single token.
 const trees: PairTree[] = [
@@ -87,20 +97,27 @@ const trees: PairTree[] = [
   }),
 ];
 
-let policy: Policy;
-let reference: Map<string, TreeLogProbs>;
-beforeAll(() => {
-  policy = openPolicy({ config, weights: smallWeights(config) }, { dtype: 'float32', purpose: 'train' });
+/** A policy in training, its configuration, and the reference's log-probabilities of the trees. */
+interface World {
+  config: ModelConfig;
+  policy: Policy;
+  reference: Map<string, TreeLogProbs>;
+}
+
+function openWorld(fields: Record<string, unknown>): World {
+  const config = smallConfig(fields);
+  const policy = openPolicy({ config, weights: smallWeights(config) }, { dtype: 'float32', purpose: 'train' });
   // Another model as reference, so that the log-ratios are not zero.
   const other = openPolicy({ config, weights: smallWeights(config, 2) }, { dtype: 'float32', purpose: 'score' });
-  reference = scoreTrees(other, packTrees(trees));
+  const reference = scoreTrees(other, packTrees(trees, longAfter(config)));
   other.dispose();
-});
-afterAll(() => policy.dispose());
+  return { config, policy, reference };
+}
 
 type Gradients = Map<string, Float32Array>;
 
 function gradientsOf(
+  { policy, reference }: World,
   batches: readonly PackedTrees[],
   activations: 'keep' | 'recompute' = 'keep',
 ): { loss: number; gradients: Gradients } {
@@ -128,68 +145,23 @@ function bits(gradients: Gradients): string {
   return [...gradients.values()].map((values) => Buffer.from(values.buffer).toString('base64')).join();
 }
 
-/**
- * The plain way: every sequence in full on a padded batch [B, L], one graph over LibTorch's own operators, causal masks,
- * log-softmax over the whole vocabulary, and the loss's derivatives from pairObjective.
- */
-function paddedGradients(): { loss: number; gradients: Gradients } {
+/** The plain way (test/support/plain-decoder.ts), with the loss's derivatives from pairObjective. */
+function paddedGradients({ config, policy, reference }: World): { loss: number; gradients: Gradients } {
   return scope('padded', () => {
     const leaves = new Map(
       [...policy.masters].map(([name, master]) => [name, requireGrad(noGrad(() => clone(master)))]),
     );
-    const weight = (name: string): Tensor => weightOf(leaves, name);
     const rows = trees.flatMap((tree) =>
       tree.continuations.map((continuation) => ({ tree, continuation, ids: [...tree.promptIds, ...continuation] })),
     );
     const B = rows.length;
     const L = Math.max(...rows.map((row) => row.ids.length));
-    const input = int64(
-      rows.flatMap((row) => [...row.ids, ...Array(L - row.ids.length).fill(0)]),
-      [B * L],
+    const logits = plainLogits(
+      config,
+      leaves,
+      rows.map((row) => row.ids),
     );
-    const { cos_PR, sin_PR } = rotaryTable(config, L);
-    const { heads, keyValueHeads, headSize } = config;
-    const half = headSize / 2;
-    const turn = (x: Tensor): Tensor => {
-      // [B, H, L, d]: halves rotated against each other.
-      const a = slice_Tensor(x, { dim: 3, start: 0, end: half });
-      const b = slice_Tensor(x, { dim: 3, start: half, end: headSize });
-      return cat(
-        [
-          sub_Tensor(mul_Tensor(a, cos_PR), mul_Tensor(b, sin_PR)),
-          add_Tensor(mul_Tensor(b, cos_PR), mul_Tensor(a, sin_PR)),
-        ],
-        { dim: 3 },
-      );
-    };
-    const mask = masked_fill_Scalar(
-      float32(Array(L * L).fill(0), [L, L]),
-      logical_not(tril(ones([L, L], { dtype: 'bool' }))),
-      Number.NEGATIVE_INFINITY,
-    );
-    let x = view(index_select(weight(EMBEDDING), 0, input), [B, L, config.hiddenSize]);
-    const norm = (value: Tensor, name: string): Tensor =>
-      rms_norm(value, [config.hiddenSize], { weight: weight(name), eps: config.normEpsilon });
-    for (let layer = 0; layer < config.layers; layer++) {
-      const names = blockNames(layer);
-      const h = norm(x, names.attentionNorm);
-      const split = (name: string, count: number): Tensor =>
-        transpose_int(view(linear(h, weight(name)), [B, L, count, headSize]), 1, 2);
-      const wide = (value: Tensor): Tensor => repeat_interleave_self_int(value, heads / keyValueHeads, { dim: 1 });
-      const out = scaled_dot_product_attention(
-        turn(split(names.query, heads)),
-        wide(turn(split(names.key, keyValueHeads))),
-        wide(split(names.value, keyValueHeads)),
-        { attnMask: mask },
-      );
-      x = add_Tensor(x, linear(reshape(transpose_int(out, 1, 2), [B, L, heads * headSize]), weight(names.output)));
-      const m = norm(x, names.mlpNorm);
-      x = add_Tensor(
-        x,
-        linear(mul_Tensor(silu(linear(m, weight(names.gate))), linear(m, weight(names.up))), weight(names.down)),
-      );
-    }
-    const logProbs = log_softmax_int(linear(norm(x, FINAL_NORM), weight(EMBEDDING)), -1);
+    const logProbs = log_softmax_int(logits, -1);
     const next = int64(
       rows.flatMap((row) => [...row.ids.slice(1), ...Array(L - row.ids.length + 1).fill(0)]),
       [B, L, 1],
@@ -237,62 +209,77 @@ function paddedGradients(): { loss: number; gradients: Gradients } {
 }
 
 /** The same pairs without sharing: every continuation is a tree of its own under the same pair id, scored apart. */
-function unshared(): { loss: number; gradients: Gradients } {
+function unshared(world: World): { loss: number; gradients: Gradients } {
   const flat = trees.map((tree) =>
     tree.continuations.map((continuation) => ({ ...tree, continuations: [continuation] })),
   );
-  const streams = flat.map((own) => packTrees(own as unknown as PairTree[]));
+  const streams = flat.map((own) => packTrees(own as unknown as PairTree[], longAfter(world.config)));
   // Join the scored ranges of a pair's own streams, so that the objective sees the pair whole.
   const joined = streams.map((stream, i) => ({
     ...stream,
     trees: [trees[i] as PairTree],
     ranges: stream.ranges.map((range, index) => ({ ...range, tree: 0, continuation: index })),
   }));
-  return gradientsOf(joined);
+  return gradientsOf(world, joined);
 }
 
 // Gradients of fp32 sums in another order: each entry is a sum of about 1e3 products with rounding 6e-8.
 const TOLERANCE = 1e-5;
 
-describe('the gradient of a step', () => {
+describe.each(Object.entries(FAMILIES))('the gradient of a step of %s', (_, fields) => {
+  let world: World;
+  beforeAll(() => {
+    world = openWorld(fields);
+  });
+  afterAll(() => world.policy.dispose());
+
   it('is the same padded (plain autograd over whole sequences), packed without sharing, and with shared prompts', () => {
-    const padded = paddedGradients();
-    const packed = unshared();
-    const shared = gradientsOf([packTrees(trees)]);
-    expect(padded.gradients.size).toBe(policy.masters.size);
+    const padded = paddedGradients(world);
+    const packed = unshared(world);
+    const shared = gradientsOf(world, [packTrees(trees, longAfter(world.config))]);
+    expect(padded.gradients.size).toBe(world.policy.masters.size);
     expect(Math.abs(padded.loss - shared.loss)).toBeLessThan(TOLERANCE);
     expect(Math.abs(packed.loss - shared.loss)).toBeLessThan(TOLERANCE);
     expect(relativeDifference(padded.gradients, shared.gradients)).toBeLessThan(TOLERANCE);
     expect(relativeDifference(packed.gradients, shared.gradients)).toBeLessThan(TOLERANCE);
   });
 
+  it('has the same bits whether activations are kept or computed again', () => {
+    const batches = microBatches(trees, 10_000, longAfter(world.config));
+    const kept = gradientsOf(world, batches, 'keep');
+    expect(bits(gradientsOf(world, batches, 'recompute').gradients)).toBe(bits(kept.gradients));
+  });
+});
+
+describe('the gradient of a step', () => {
+  let world: World;
+  beforeAll(() => {
+    world = openWorld({});
+  });
+  afterAll(() => world.policy.dispose());
+
   it('is the same for one micro-batch, two, and one a tree', () => {
-    const whole = gradientsOf(microBatches(trees, 10_000));
+    const whole = gradientsOf(world, microBatches(trees, 10_000));
     for (const maxTokens of [45, 20, 1]) {
       const batches = microBatches(trees, maxTokens);
-      const split = gradientsOf(batches);
+      const split = gradientsOf(world, batches);
       expect(batches.length).toBeGreaterThan(1);
       expect(Math.abs(split.loss - whole.loss)).toBeLessThan(TOLERANCE);
       expect(relativeDifference(split.gradients, whole.gradients)).toBeLessThan(TOLERANCE);
     }
   });
 
-  it('has the same bits whether activations are kept or computed again', () => {
-    const batches = microBatches(trees, 10_000);
-    expect(bits(gradientsOf(batches, 'recompute').gradients)).toBe(bits(gradientsOf(batches, 'keep').gradients));
-  });
-
   it('has the same bits in every run', () => {
     const batches = microBatches(trees, 40);
-    expect(bits(gradientsOf(batches).gradients)).toBe(bits(gradientsOf(batches).gradients));
+    expect(bits(gradientsOf(world, batches).gradients)).toBe(bits(gradientsOf(world, batches).gradients));
   });
 
   it('leaves as many live tensors as there were', () => {
     const batches = microBatches(trees, 40);
-    gradientsOf(batches);
+    gradientsOf(world, batches);
     const before = memoryStatistics();
-    gradientsOf(batches);
-    gradientsOf(batches, 'recompute');
+    gradientsOf(world, batches);
+    gradientsOf(world, batches, 'recompute');
     const after = memoryStatistics();
     expect(after.liveTensors).toBe(before.liveTensors);
     expect(after.tensorBytes).toBe(before.tensorBytes);

@@ -5,7 +5,18 @@
  */
 import { headName } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
-import { add__Tensor, addmm_out, cat, linear, logProbGradient_, mm, narrow, t, targetLogProbs } from '../torch/ops.ts';
+import {
+  add__Tensor,
+  addmm_out,
+  cat,
+  linear,
+  logProbGradient_,
+  mm,
+  narrow,
+  softCap_,
+  t,
+  targetLogProbs,
+} from '../torch/ops.ts';
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import { type Policy, weightOf } from './policy.ts';
@@ -60,9 +71,16 @@ interface ChunkScores {
   logProbs: Float32Array;
 }
 
+/** Logits of hidden states, with the model's soft cap; no graph. */
+export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
+  const { logitSoftCap } = policy.config;
+  const logits_SV = linear(hidden_SD, weightOf(policy.compute, headName(policy.config)));
+  return logitSoftCap > 0 ? softCap_(logits_SV, logitSoftCap) : logits_SV;
+}
+
 function scoreChunk(policy: Policy, hidden_SD: Tensor, targets_S: Int32Array, chunk: Chunk): ChunkScores {
   const rows = narrow(hidden_SD, 0, chunk.begin, chunk.end - chunk.begin);
-  const logits = linear(rows, weightOf(policy.compute, headName(policy.config)));
+  const logits = logitsOf(policy, rows);
   const [logProbs, normalisers] = targetLogProbs(logits, int64(targets_S.subarray(chunk.begin, chunk.end)));
   return { logits, normalisers, logProbs: toFloat32Array(logProbs) };
 }
@@ -97,7 +115,9 @@ export function headForwardBackward(
   const gradientChunk = (scores: ChunkScores, chunk: Chunk, coefficients: Float32Array): Tensor => {
     const targets = int64(batch.targets_S.subarray(chunk.begin, chunk.end));
     const factors = float32(Array.from(coefficients.subarray(chunk.begin, chunk.end)));
-    const gradient = logProbGradient_(scores.logits, targets, scores.normalisers, factors);
+    const gradient = logProbGradient_(scores.logits, targets, scores.normalisers, factors, {
+      softCap: policy.config.logitSoftCap,
+    });
     const rows = narrow(options.hidden_SD, 0, chunk.begin, chunk.end - chunk.begin);
     if (weightGradient !== undefined) {
       if (policy.dtype === 'float32') addmm_out(weightGradient, t(gradient), rows, weightGradient);

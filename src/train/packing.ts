@@ -3,7 +3,7 @@
  * trees. Micro-batches are filled by token budget, longest tree first, so that running out of memory shows at once.
  */
 import { TrainingError } from '../errors.ts';
-import { type PairTree, scoredTokens, type TokenTree, treeTokens } from './trees.ts';
+import { type PairTree, scoredTokens, type TokenIds, type TokenTree, treeTokens } from './trees.ts';
 
 /** Where the log-probabilities of one continuation lie among the scored tokens. */
 export interface ScoredRange {
@@ -19,6 +19,9 @@ export interface PackedTrees<Tree extends TokenTree = PairTree> {
   ids_T: Int32Array;
   /** Positions restart after the prompt for every continuation. */
   positions_T: Int32Array;
+  /** 1 for tokens of sequences of more than `longAfter` tokens. */
+  long_T: Uint8Array;
+  longAfter: number;
   /** (start, length, parent) of every segment, see native/kernels/kernels.h. */
   segments: number[];
   /** Stream rows whose hidden state predicts a scored token, and that token. */
@@ -28,14 +31,32 @@ export interface PackedTrees<Tree extends TokenTree = PairTree> {
   ranges: ScoredRange[];
 }
 
-/** Packs trees, in the order given, into one stream. */
-export function packTrees<Tree extends TokenTree>(trees: readonly Tree[]): PackedTrees<Tree> {
+/**
+ * Packs trees, in the order given, into one stream. `longAfter` is the length beyond which a sequence's positions are
+ * turned otherwise (model/rope.ts): a prompt with continuations on both sides of it then stands twice on the stream.
+ */
+export function packTrees<Tree extends TokenTree>(
+  trees: readonly Tree[],
+  longAfter = Number.POSITIVE_INFINITY,
+): PackedTrees<Tree> {
   const ids: number[] = [];
   const positions: number[] = [];
+  const long: number[] = [];
   const segments: number[] = [];
   const rows: number[] = [];
   const targets: number[] = [];
   const ranges: ScoredRange[] = [];
+  /** Puts a segment on the stream, and returns where it starts. */
+  const read = (tokens: TokenIds, from: { position: number; isLong: boolean; parent: number }): number => {
+    const start = ids.length;
+    if (tokens.length > 0) segments.push(start, tokens.length, from.parent);
+    tokens.forEach((id, i) => {
+      ids.push(id);
+      positions.push(from.position + i);
+      long.push(from.isLong ? 1 : 0);
+    });
+    return start;
+  };
   trees.forEach((tree, treeIndex) => {
     if (isUnscorable(tree)) {
       throw new TrainingError(
@@ -44,27 +65,30 @@ export function packTrees<Tree extends TokenTree>(trees: readonly Tree[]): Packe
         { details: { pairId: tree.pairId } },
       );
     }
-    const hasPrompt = tree.promptIds.length > 0;
-    const promptSegment = hasPrompt ? segments.length / 3 : -1;
-    const promptEnd = ids.length + tree.promptIds.length;
-    if (hasPrompt) segments.push(ids.length, tree.promptIds.length, -1);
-    tree.promptIds.forEach((id, i) => {
-      ids.push(id);
-      positions.push(i);
-    });
+    const promptLength = tree.promptIds.length;
+    // Where each continuation's first token is predicted, and where the continuation itself starts.
+    const places: { first: number; start: number }[] = [];
+    for (const isLong of [false, true]) {
+      const members = tree.continuations.flatMap((each, i) =>
+        promptLength + each.length > longAfter === isLong ? [i] : [],
+      );
+      if (members.length === 0) continue;
+      const parent = promptLength > 0 ? segments.length / 3 : -1;
+      const first = read(tree.promptIds, { position: 0, isLong, parent: -1 }) + promptLength - 1;
+      for (const index of members) {
+        // The last token is predicted and never read.
+        const tokens = tree.continuations[index]?.subarray(0, -1) ?? new Int32Array();
+        places[index] = { first, start: read(tokens, { position: promptLength, isLong, parent }) };
+      }
+    }
     tree.continuations.forEach((continuation, index) => {
+      const { first, start } = places[index] ?? { first: Number.NaN, start: Number.NaN };
       const begin = targets.length;
-      const start = ids.length;
-      if (continuation.length > 1) segments.push(start, continuation.length - 1, promptSegment);
       const mask = tree.scored?.[index];
       continuation.forEach((id, i) => {
-        if (mask?.[i] !== 0) {
-          rows.push(i === 0 ? promptEnd - 1 : start + i - 1);
-          targets.push(id);
-        }
-        if (i === continuation.length - 1) return;
-        ids.push(id);
-        positions.push(tree.promptIds.length + i);
+        if (mask?.[i] === 0) return;
+        rows.push(i === 0 ? first : start + i - 1);
+        targets.push(id);
       });
       ranges.push({ tree: treeIndex, continuation: index, begin, end: targets.length });
     });
@@ -73,6 +97,8 @@ export function packTrees<Tree extends TokenTree>(trees: readonly Tree[]): Packe
     trees,
     ids_T: Int32Array.from(ids),
     positions_T: Int32Array.from(positions),
+    long_T: Uint8Array.from(long),
+    longAfter,
     segments,
     rows_S: Int32Array.from(rows),
     targets_S: Int32Array.from(targets),
@@ -92,8 +118,12 @@ function isUnscorable(tree: TokenTree): boolean {
  * Splits the trees of one step into micro-batches of at most `maxTokens` tokens (a longer tree stands alone), longest
  * first. The same trees give the same micro-batches, whatever their order was.
  */
-export function microBatches<Tree extends TokenTree>(trees: readonly Tree[], maxTokens: number): PackedTrees<Tree>[] {
-  const sized = trees.map((tree) => ({ tree, tokens: treeTokens(tree) }));
+export function microBatches<Tree extends TokenTree>(
+  trees: readonly Tree[],
+  maxTokens: number,
+  longAfter = Number.POSITIVE_INFINITY,
+): PackedTrees<Tree>[] {
+  const sized = trees.map((tree) => ({ tree, tokens: treeTokens(tree, longAfter) }));
   sized.sort(
     (a, b) => b.tokens - a.tokens || (a.tree.pairId < b.tree.pairId ? -1 : a.tree.pairId > b.tree.pairId ? 1 : 0),
   );
@@ -109,5 +139,5 @@ export function microBatches<Tree extends TokenTree>(trees: readonly Tree[], max
       room -= tokens;
     }
   }
-  return groups.map((group) => packTrees(group));
+  return groups.map((group) => packTrees(group, longAfter));
 }

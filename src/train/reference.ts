@@ -2,6 +2,7 @@
  * @file The reference's log-probabilities, computed once before training: no reference model is in the step. The batches
  * are those of training, so that at the first step policy and reference agree to the bit and the loss is ln 2.
  */
+import { longAfter } from '../model/rope.ts';
 import { scoreRanges } from './head.ts';
 import { microBatches, type PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
@@ -41,7 +42,7 @@ export async function* scoreSteps(
 ): AsyncGenerator<Map<string, TreeLogProbs>> {
   const done = new Set(options.known.keys());
   for (const trees of steps) {
-    for (const batch of microBatches(trees, options.microBatchTokens)) {
+    for (const batch of microBatches(trees, options.microBatchTokens, longAfter(policy.config))) {
       if (batch.trees.every((tree) => done.has(tree.pairId))) continue;
       const scores = scoreTrees(policy, batch);
       for (const pairId of scores.keys()) done.add(pairId);

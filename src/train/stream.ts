@@ -2,8 +2,8 @@
  * @file A packed stream on its way through the policy: hidden states forward, and gradients backward block by block. A
  * block's graph lives only while its own gradient is computed (or, where memory allows, from its forward pass on).
  */
-import { attentionScale, type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
-import { rotaryTable } from '../model/rope.ts';
+import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
+import { longAfter, rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
 import { detach, index_add_, index_select, mixedLinear, to_dtype, treeAttention } from '../torch/ops.ts';
@@ -16,22 +16,29 @@ export type Activations = 'keep' | 'recompute';
 
 function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
   const { config, masters, compute } = policy;
+  if (batch.longAfter !== longAfter(config)) {
+    throw new Error(
+      `A batch packed for sequences up to ${batch.longAfter}, the model's rope changes after ${longAfter(config)}`,
+    );
+  }
   const length = batch.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
-  const { cos_PR, sin_PR } = rotaryTable(config, length);
-  const positions_T = int64(batch.positions_T);
+  const rows = batch.positions_T.map((position, i) => position + (batch.long_T[i] === 1 ? length : 0));
   return {
     config,
     vector: (name) => weightOf(masters, name),
     linear: (x, name) =>
       mixedLinear(x, weightOf(masters, name), weightOf(compute, name), { bias: masters.get(biasName(name)) }),
-    attend: ({ q_THd, k_TKd, v_TKd }) => treeAttention(q_THd, k_TKd, v_TKd, batch.segments, attentionScale(config)),
-    cos_TR: index_select(cos_PR, 0, positions_T),
-    sin_TR: index_select(sin_PR, 0, positions_T),
+    attend: ({ q_THd, k_TKd, v_TKd }, layer) => {
+      const { scale, window, softCap } = attentionRule(config, layer);
+      return treeAttention(q_THd, k_TKd, v_TKd, batch.segments, scale, { window, softCap });
+    },
+    rotation: rotations(config, rotaryTables(config, length), rows),
   };
 }
 
 function embed(policy: Policy, ids_T: Tensor): Tensor {
-  return to_dtype(index_select(weightOf(policy.masters, EMBEDDING), 0, ids_T), policy.dtype);
+  const rows_TD = index_select(weightOf(policy.masters, EMBEDDING), 0, ids_T);
+  return to_dtype(scaledEmbedding(rows_TD, policy.config), policy.dtype);
 }
 
 /** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
@@ -95,7 +102,8 @@ export function forwardBackward<R>(
     }
     noGrad(() => {
       const embedding = policy.gradients?.get(EMBEDDING);
-      if (embedding !== undefined) index_add_(embedding, 0, ids_T, to_dtype(gradient_TD, 'float32'));
+      const alpha = policy.config.embeddingScale;
+      if (embedding !== undefined) index_add_(embedding, 0, ids_T, to_dtype(gradient_TD, 'float32'), { alpha });
     });
     return result;
   });

@@ -3,6 +3,7 @@
  * the reference's log-probabilities come from, and what is done with the result, is the loop's business.
  */
 import { InterruptedError, TrainingError } from '../errors.ts';
+import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { lossAtReference } from '../objective/preference.ts';
 import { memoryStatistics } from '../torch/memory.ts';
@@ -56,7 +57,7 @@ export async function* trainPolicy(
     const learningRate = settings.learningRateAt(step);
     const result = trainingStep(policy, optimiser, {
       ...settings,
-      batches: microBatches(steps[step] ?? [], settings.microBatchTokens),
+      batches: microBatches(steps[step] ?? [], settings.microBatchTokens, longAfter(policy.config)),
       reference: input.reference,
       learningRate,
     });

@@ -92,9 +92,18 @@ function sameIds(a: TokenIds, b: TokenIds): boolean {
   return a.length === b.length && commonLength(a, b) === a.length;
 }
 
-/** Tokens that a tree puts on the stream. The last token of a continuation is only predicted, never read, so it costs nothing. */
-export function treeTokens(tree: Pick<TokenTree, 'promptIds' | 'continuations'>): number {
-  return tree.continuations.reduce((sum, ids) => sum + ids.length - 1, tree.promptIds.length);
+/**
+ * Tokens that a tree puts on the stream. The last token of a continuation is only predicted, never read, so it costs
+ * nothing; a prompt with continuations on both sides of `longAfter` (packing.ts) is read twice.
+ */
+export function treeTokens(
+  tree: Pick<TokenTree, 'promptIds' | 'continuations'>,
+  longAfter = Number.POSITIVE_INFINITY,
+): number {
+  const prompt = tree.promptIds.length;
+  const long = tree.continuations.filter((ids) => prompt + ids.length > longAfter).length;
+  const prompts = long > 0 && long < tree.continuations.length ? 2 : 1;
+  return tree.continuations.reduce((sum, ids) => sum + ids.length - 1, prompts * prompt);
 }
 
 /** How many tokens of a continuation are scored. */

@@ -1,4 +1,7 @@
-/** @file A small random decoder for tests: 2 blocks, width 32, grouped queries, 64 words; weights from counter-based normals. */
+/**
+ * @file A small random decoder for tests: 2 blocks, width 32, grouped queries, 64 words; weights from counter-based
+ * normals. A Llama, or another family by its fields.
+ */
 import { type ModelConfig, normaliseConfig } from '../../src/model/config.ts';
 import { expectedWeights } from '../../src/model/weights.ts';
 import { normalAt, randomKey } from '../../src/random.ts';
@@ -28,7 +31,7 @@ export function smallWeights(config: ModelConfig, seed = 1): Map<string, Tensor>
     const size = shape.reduce((product, length) => product * length, 1);
     const key = randomKey(seed, name);
     const scale = shape.length === 1 ? 0.1 : 1 / Math.sqrt(shape[1] ?? 1);
-    const base = name.endsWith('norm.weight') ? 1 : 0;
+    const base = name.endsWith('norm.weight') && config.normScale === 'weight' ? 1 : 0;
     const values = Float32Array.from({ length: size }, (_, i) => base + scale * normalAt(key, i));
     weights.set(name, keep(tensorFrom(values, shape, 'float32')));
   }

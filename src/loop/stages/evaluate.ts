@@ -8,6 +8,7 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import type { EvaluationData } from '../../evaluate/report-data.ts';
 import { type Interval, klEstimate } from '../../evaluate/statistics.ts';
 import { loadModel } from '../../model/load.ts';
+import { longAfter } from '../../model/rope.ts';
 import { randomKey } from '../../random.ts';
 import { describeRanker } from '../../rank/open.ts';
 import type { Candidate, RankItem, Ranking, Verdict } from '../../rank/ranker.ts';
@@ -236,7 +237,7 @@ function klTo(context: IterationContext, answers: readonly Answer[], directory: 
   model.dispose();
   try {
     const logProbs = new Map<string, number>();
-    for (const batch of microBatches(trees, recipe.training.microBatchTokens)) {
+    for (const batch of microBatches(trees, recipe.training.microBatchTokens, longAfter(other.config))) {
       for (const [id, [logProb]] of scoreTrees(other, batch)) logProbs.set(id, logProb ?? Number.NaN);
     }
     const byPrompt = new Map<string, { policy: number; base: number }[]>();

@@ -1,0 +1,94 @@
+/**
+ * @file Gemma 2 and Gemma 3 (text): norms of one plus their weight around attention and MLP, scaled embeddings, a GELU gate,
+ * alternating windows. Gemma 2 caps scores and logits softly; Gemma 3 norms queries and keys, and its sliding layers
+ * have a rope of their own.
+ */
+import type { LayerAttention, ModelConfig, RopeConfig } from '../config.ts';
+import { type Family, llamaLike, refuse, type Source, slidingLayers, windowOf } from './raw.ts';
+import { ropeAt, ropeOf } from './rope.ts';
+
+// Gemma2Config and Gemma3TextConfig of transformers; published files leave many fields out.
+const shared = {
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  hidden_activation: 'gelu_pytorch_tanh',
+  tie_word_embeddings: true,
+  query_pre_attn_scalar: 256,
+  sliding_window: 4096,
+};
+
+function gemma(
+  source: Source,
+  attention: { ropes: readonly RopeConfig[]; layers: readonly LayerAttention[] },
+): ModelConfig {
+  const { raw } = source;
+  const scalar = raw.query_pre_attn_scalar ?? refuse(source, 'query_pre_attn_scalar', 'a positive number');
+  const bias = raw.attention_bias ?? false;
+  return {
+    ...llamaLike(source, { ...attention, activationField: 'hidden_activation' }),
+    normScale: 'one-plus-weight',
+    normPlacement: 'around',
+    biases: { queryKeyValue: bias, output: bias, mlp: false },
+    attentionScale: 1 / Math.sqrt(scalar),
+    logitSoftCap: raw.final_logit_softcapping ?? 0,
+    embeddingScale: Math.sqrt(raw.hidden_size),
+  };
+}
+
+export const gemma2: Family = {
+  defaults: {
+    ...shared,
+    vocab_size: 256_000,
+    max_position_embeddings: 8192,
+    final_logit_softcapping: 30,
+    attn_logit_softcapping: 50,
+  },
+  normalise(source) {
+    const sliding = slidingLayers(source, (layer) => layer % 2 === 0);
+    const layers = sliding.map((slides) => ({ window: slides ? windowOf(source) : 0, rope: 0 }));
+    return {
+      ...gemma(source, { ropes: [ropeOf(source)], layers }),
+      attentionSoftCap: source.raw.attn_logit_softcapping ?? 0,
+    };
+  },
+};
+
+/** Layers that see all (index 0) turn by a larger theta, and may be stretched; those that slide (1) turn by their own. */
+function gemma3Ropes(source: Source): RopeConfig[] {
+  const { rope_parameters: nested, rope_scaling: scaling, rope_theta, rope_local_base_freq } = source.raw;
+  const theta = { full: rope_theta ?? 1_000_000, sliding: rope_local_base_freq ?? 10_000 };
+  if (nested === null || nested === undefined) {
+    return [
+      ropeAt(source, { field: 'rope_scaling', values: scaling ?? {} }, { theta: theta.full }),
+      { kind: 'default', theta: theta.sliding },
+    ];
+  }
+  if (!nested.full_attention && !nested.sliding_attention) {
+    refuse(source, 'rope_parameters', 'an object with full_attention and sliding_attention');
+  }
+  const place = (kind: 'full_attention' | 'sliding_attention') => ({
+    field: `rope_parameters.${kind}`,
+    values: nested[kind] ?? {},
+  });
+  return [
+    ropeAt(source, place('full_attention'), { theta: theta.full }),
+    ropeAt(source, place('sliding_attention'), { theta: theta.sliding }),
+  ];
+}
+
+export const gemma3: Family = {
+  defaults: { ...shared, vocab_size: 262_208, max_position_embeddings: 131_072, sliding_window_pattern: 6 },
+  normalise(source) {
+    const { raw } = source;
+    // transformers reads this cap and never applies it: whether a model that has one wants it cannot be known.
+    if ((raw.attn_logit_softcapping ?? null) !== null) refuse(source, 'attn_logit_softcapping', 'null for gemma3_text');
+    const pattern = raw.sliding_window_pattern ?? 6;
+    const sliding = slidingLayers(source, (layer) => (layer + 1) % pattern !== 0);
+    const layers = sliding.map((slides) => (slides ? { window: windowOf(source), rope: 1 } : { window: 0, rope: 0 }));
+    return { ...gemma(source, { ropes: gemma3Ropes(source), layers }), queryKeyNorm: 'per-head' };
+  },
+};
