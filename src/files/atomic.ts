@@ -35,6 +35,8 @@ export function writeFileAtomic(path: string, data: Uint8Array | string, { fs = 
 export interface CommitOptions extends AtomicOptions {
   /** Facts for readers, kept in the manifest (step, counters ...): anything JSON can hold. @default {} */
   details?: Record<string, unknown>;
+  /** Bytes that the whole directory takes, about: said when the disk is full. @default what the failing file takes */
+  bytesNeeded?: number;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface CommitOptions extends AtomicOptions {
 export async function commitDirectory(
   finalPath: string,
   fill: (temporaryPath: string) => Promise<void> | void,
-  { fs = nodeFs, details = {} }: CommitOptions = {},
+  { fs = nodeFs, details = {}, bytesNeeded }: CommitOptions = {},
 ): Promise<DirectoryManifest> {
   const temporaryPath = siblingPath(finalPath, 'tmp');
   const previousPath = siblingPath(finalPath, 'previous');
@@ -65,12 +67,19 @@ export async function commitDirectory(
     fsyncDirectory(temporaryPath, fs);
     swapIn(temporaryPath, finalPath, previousPath, fs);
     fsyncDirectory(parent, fs);
-    fs.rmSync(previousPath, { recursive: true, force: true });
+    removeQuietly(previousPath, fs);
     return manifest;
   } catch (error) {
     removeQuietly(temporaryPath, fs);
-    throw fileError(error, { action: 'write', path: finalPath }, fs);
+    const context = { action: 'write', path: finalPath, ...(bytesNeeded === undefined ? {} : { bytesNeeded }) };
+    throw fileError(reasonOf(error, bytesNeeded), context, fs);
   }
+}
+
+/** A full disk is told for the directory as a whole where its size is known, not for the file that met it. */
+function reasonOf(error: unknown, bytesNeeded: number | undefined): unknown {
+  const isFull = error instanceof FileError && error.code === 'DISK_FULL';
+  return isFull && bytesNeeded !== undefined ? error.cause : error;
 }
 
 /**
@@ -173,11 +182,14 @@ function siblingPath(path: string, kind: 'tmp' | 'previous'): string {
   return join(dirname(path), `.${basename(path)}.${kind}`);
 }
 
-/** Clears up after a failure; the failure itself is what the caller must hear of. */
-function removeQuietly(path: string, fs: Fs): void {
+/**
+ * Removes what nobody needs any more. That it cannot be removed ends no work: after a failure the failure itself is what
+ * the caller must hear of, and what stays is removed the next time.
+ */
+export function removeQuietly(path: string, fs: Fs = nodeFs): void {
   try {
     fs.rmSync(path, { recursive: true, force: true });
   } catch {
-    // The next write to the same name clears it.
+    // As said above.
   }
 }

@@ -3,15 +3,13 @@
  * on with files that changed under it, and the environment it ran in, so that a result can be traced.
  */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fileError } from '../files/fs.ts';
 import { digestFileSync, type FileDigest } from '../files/hash.ts';
-import { safetensorsIndex } from '../files/safetensors-index.ts';
-import { rankerFiles } from '../rank/open.ts';
+import { modelFingerprint } from '../model/fingerprint.ts';
+import { rankerFiles, rankerModel } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 
 /** Fingerprints of the inputs of a run. */
@@ -21,6 +19,8 @@ export interface RunIdentity {
   /** Of each data file (training rows, evaluation prompts, ranker module), by the order of the recipe. */
   data: FileDigest[];
   ranker: FileDigest[];
+  /** Fingerprint of the ranker's model folder; absent for a ranker without one. */
+  rankerModel?: string;
   evaluate: FileDigest | null;
 }
 
@@ -39,55 +39,14 @@ export interface RunEnvironment {
 
 /** Fingerprints of everything that a recipe names. Throws ModelError or FileError. */
 export function runIdentity(recipe: Recipe): RunIdentity {
+  const folder = rankerModel(recipe.ranker);
   return {
     model: modelFingerprint(recipe.model),
     data: recipe.data.train.map((path) => digestFileSync(path)),
     ranker: rankerFiles(recipe.ranker).map((path) => digestFileSync(path)),
+    ...(folder === null ? {} : { rankerModel: modelFingerprint(folder) }),
     evaluate: recipe.evaluate.prompts === null ? null : digestFileSync(recipe.evaluate.prompts),
   };
-}
-
-// Enough blocks that retrained weights of the same shape cannot look the same, few enough to read in milliseconds.
-const SAMPLED_BLOCKS = 64;
-const BLOCK_BYTES = 4096;
-
-/**
- * SHA-256 of a model folder without reading all of it: small files whole, weight files by header, size and evenly spaced
- * blocks. Tells models apart that differ in more than a few weights; it is no proof against tampering.
- */
-export function modelFingerprint(directory: string): string {
-  const index = safetensorsIndex(directory);
-  const hash = createHash('sha256');
-  const small = readdirSync(directory).filter(
-    (name) => /\.(json|jinja|model|txt)$/.test(name) && name !== 'manifest.json',
-  );
-  try {
-    for (const name of small.sort()) {
-      if (statSync(join(directory, name)).isFile())
-        hash.update(`${name}\0${digestFileSync(join(directory, name)).sha256}\0`);
-    }
-    for (const { path, dataOffset } of index.files) {
-      const { size } = statSync(path);
-      hash.update(`${size}\0${dataOffset}\0`);
-      const stride = Math.max(BLOCK_BYTES, Math.floor((size - dataOffset) / SAMPLED_BLOCKS));
-      const fd = openSync(path, 'r');
-      try {
-        hash.update(readBlock(fd, 0, dataOffset));
-        for (let at = dataOffset; at < size; at += stride) hash.update(readBlock(fd, at, BLOCK_BYTES));
-        hash.update(readBlock(fd, Math.max(dataOffset, size - BLOCK_BYTES), BLOCK_BYTES));
-      } finally {
-        closeSync(fd);
-      }
-    }
-  } catch (error) {
-    throw fileError(error, { action: 'read model', path: directory });
-  }
-  return hash.digest('hex');
-}
-
-function readBlock(fd: number, position: number, length: number): Buffer {
-  const block = Buffer.alloc(length);
-  return block.subarray(0, readSync(fd, block, 0, length, position));
 }
 
 /** The environment of this process. */

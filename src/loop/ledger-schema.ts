@@ -2,10 +2,11 @@
  * @file The tables of run.db and how a file is told to be ours. Anyone may read them with SQLite; the format version is
  * in `user_version`, and a version above ours is never opened.
  */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { RunError } from '../errors.ts';
-import { errorCode, fileError } from '../files/fs.ts';
+import { FileError, RunError } from '../errors.ts';
+import { errorCode, fileError, freeSpace } from '../files/fs.ts';
 
 /** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
 export const LEDGER_FORMAT_VERSION = 1;
@@ -114,15 +115,40 @@ function pragmaNumber(database: Database.Database, name: string): number {
 export function translate(error: unknown, path: string): Error {
   const code = errorCode(error) ?? '';
   if (!code.startsWith('SQLITE_')) return error instanceof Error ? error : new Error(String(error));
-  if (code.startsWith('SQLITE_FULL')) {
-    return fileError(Object.assign(new Error(code), { code: 'ENOSPC' }), { action: 'write to ledger', path });
-  }
   if (code.startsWith('SQLITE_NOTADB') || code.startsWith('SQLITE_CORRUPT')) return damaged(path, error);
+  const refusal = code.startsWith('SQLITE_FULL') ? systemError('ENOSPC') : writingRefused(path);
+  if (refusal !== null) return fileError(refusal, { action: 'write to ledger', path });
+  if (code.startsWith('SQLITE_IOERR')) {
+    return new FileError(
+      'FILE_IO',
+      `Cannot use ledger "${path}": the disk failed (${code}): what was written before is safe: check the disk, and run the same command again`,
+      { cause: error, details: { path, sqlite: code } },
+    );
+  }
   const text = error instanceof Error ? error.message : code;
   return new RunError('LEDGER_FAILED', `Cannot use ledger "${path}": ${text}: check its folder's permissions`, {
     cause: error,
     details: { path, sqlite: code },
   });
+}
+
+/** Below this a disk is full for SQLite: a page of the log, or the 32 KB that it maps, find no room. */
+const FULL_BELOW_BYTES = 64 * 1024;
+
+/** SQLite keeps the system's reason to itself: what the system says when asked about the folder; null when all is well. */
+function writingRefused(path: string): unknown {
+  const folder = dirname(path);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    return error;
+  }
+  const freeBytes = freeSpace(folder);
+  return freeBytes !== null && freeBytes < FULL_BELOW_BYTES ? systemError('ENOSPC') : null;
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code });
 }
 
 function damaged(path: string, cause: unknown): RunError {

@@ -9,7 +9,7 @@ import { RunError } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { errorCode, fileError } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
-import { rankerFiles } from '../rank/open.ts';
+import { rankerFiles, rankerModel } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
@@ -191,7 +191,7 @@ function describeInput(field: string, recipe: Recipe): string {
   if (field === 'model') return `model ${recipe.model}`;
   if (field === 'data') return `data.train ${recipe.data.train.join(', ')}`;
   return field.startsWith('ranker')
-    ? `ranker ${rankerFiles(recipe.ranker).join(', ')}`
+    ? `ranker ${[...rankerFiles(recipe.ranker), rankerModel(recipe.ranker) ?? []].flat().join(', ')}`
     : `evaluate.prompts ${recipe.evaluate.prompts}`;
 }
 

@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write.ts';
-import type { Dtype } from '../torch/dtype.ts';
+import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
 import { to_dtype } from '../torch/ops.ts';
 import { scope, type Tensor, toBytes } from '../torch/tensor.ts';
 
@@ -21,6 +21,11 @@ const COMPANIONS = [
   'chat_template.jinja',
   'generation_config.json',
 ];
+
+/** Bytes that weights take in a file of that type, its header left out. */
+export function weightBytes(weights: ReadonlyMap<string, Tensor>, dtype: SavedDtype): number {
+  return [...weights.values()].reduce((sum, { size }) => sum + size * dtypeBytes(dtype), 0);
+}
 
 /** Weights as entries for writeSafetensors, converted when their turn comes. */
 export function tensorEntries(weights: ReadonlyMap<string, Tensor>, dtype: SavedDtype): TensorToWrite[] {

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import type { RankerSettings } from '../recipe/schema.ts';
 import { loadFunctionRanker } from './function.ts';
+import { openPairRmRanker } from './pairrm.ts';
 import type { Ranker } from './ranker.ts';
 
 /** Opens what the settings describe. RankerError (or ModelError) when it cannot be used; nothing is ranked yet. */
@@ -9,6 +10,8 @@ export async function openRanker(settings: RankerSettings): Promise<Ranker> {
   switch (settings.kind) {
     case 'function':
       return loadFunctionRanker(settings.module, settings);
+    case 'pairrm':
+      return openPairRmRanker(settings.model, settings);
   }
 }
 
@@ -17,6 +20,8 @@ export function describeRanker(settings: RankerSettings): string {
   switch (settings.kind) {
     case 'function':
       return basename(settings.module);
+    case 'pairrm':
+      return basename(settings.model);
   }
 }
 
@@ -25,5 +30,17 @@ export function rankerFiles(settings: RankerSettings): string[] {
   switch (settings.kind) {
     case 'function':
       return [settings.module];
+    case 'pairrm':
+      return [];
+  }
+}
+
+/** Model folder of a ranker that has one: its fingerprint belongs to the identity of a run. */
+export function rankerModel(settings: RankerSettings): string | null {
+  switch (settings.kind) {
+    case 'function':
+      return null;
+    case 'pairrm':
+      return settings.model;
   }
 }

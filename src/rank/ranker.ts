@@ -30,6 +30,8 @@ export interface Ranking {
   ties: number[][];
   /** Why there is no verdict (`onError: 'drop'`): the prompt is counted and reported, and gives no pair. */
   problem?: string;
+  /** What was too long for the ranker and lost a part before it was judged; absent where all of it was read. */
+  cut?: { prompt: boolean; responses: number };
 }
 
 /**

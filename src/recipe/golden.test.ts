@@ -11,6 +11,7 @@ slices slices.count slices.size slices.reuse
 warmStart reference update accumulate
 sampling sampling.samples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
+ranker.model ranker.dtype ranker.batchTokens
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
 objective.exploration objective.exploration.kind objective.exploration.alpha

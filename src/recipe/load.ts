@@ -87,6 +87,8 @@ function resolveRanker(
   switch (ranker.kind) {
     case 'function':
       return { ...ranker, module: from('ranker.module', ranker.module) };
+    case 'pairrm':
+      return { ...ranker, model: from('ranker.model', ranker.model) };
   }
 }
 

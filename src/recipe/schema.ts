@@ -98,8 +98,20 @@ const functionRanker = z.strictObject({
   concurrency: integer(1).default(8).describe('Calls under way at once'),
   onError: onError(),
 });
+const rankerDtype = () =>
+  oneOf(['float32', 'bfloat16'])
+    .default('float32')
+    .describe("Type of the ranker's computation; bfloat16 halves its memory");
+const batchTokens = () =>
+  integer(1).default(8192).describe('Tokens of one item in memory at once: memory, never the result');
+const pairRmRanker = z.strictObject({
+  kind: z.literal('pairrm'),
+  model: path('a path to a model folder').describe('Folder of llm-blender/PairRM or llm-blender/PairRM-hf'),
+  dtype: rankerDtype(),
+  batchTokens: batchTokens(),
+});
 const ranker = z
-  .discriminatedUnion('kind', [functionRanker], { error: 'one of function' })
+  .discriminatedUnion('kind', [functionRanker, pairRmRanker], { error: 'one of function, pairrm' })
   .describe('What prefers one response to another');
 
 const beta = () => positive().default(0.01).describe('Strength of the pull towards the reference, as in the paper');

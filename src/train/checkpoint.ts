@@ -2,13 +2,13 @@
  * @file What training needs to go on where it stopped: masters and moments, and the number of steps done. A checkpoint is
  * a directory written whole or not at all, and trusted only after its hashes were checked (src/files/atomic.ts).
  */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SelmError } from '../errors.ts';
-import { commitDirectory, verifyDirectory } from '../files/atomic.ts';
+import { commitDirectory, removeQuietly, verifyDirectory } from '../files/atomic.ts';
 import { readSafetensorsHeader } from '../files/safetensors.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
-import { tensorEntries } from '../model/save.ts';
+import { tensorEntries, weightBytes } from '../model/save.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
 import { copy_ } from '../torch/ops.ts';
@@ -56,9 +56,9 @@ export async function saveCheckpoint(
         writeSafetensors(join(temporary, `${name}.safetensors`), tensorEntries(tensors, 'float32'));
       }
     },
-    { details: { step: state.step, plan: state.plan } },
+    { details: { step: state.step, plan: state.plan }, bytesNeeded: 3 * weightBytes(state.policy.masters, 'float32') },
   );
-  for (const { path } of listCheckpoints(folder).slice(KEPT)) rmSync(path, { recursive: true, force: true });
+  for (const { path } of listCheckpoints(folder).slice(KEPT)) removeQuietly(path);
 }
 
 /** A checkpoint that was found, or passed over and why. */
@@ -117,5 +117,5 @@ function readInto(path: string, tensors: ReadonlyMap<string, Tensor>): void {
 
 /** Removes all checkpoints of a folder, when what they were for is saved. */
 export function removeCheckpoints(folder: string): void {
-  for (const { path } of listCheckpoints(folder)) rmSync(path, { recursive: true, force: true });
+  for (const { path } of listCheckpoints(folder)) removeQuietly(path);
 }

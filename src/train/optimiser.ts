@@ -71,12 +71,10 @@ export function updateWeights(
 ): void {
   const { gradients } = policy;
   if (gradients === null) throw new Error('A policy that only scores has no gradients');
-  state.updates += 1;
   const { learningRate, beta1, beta2, epsilon } = options;
-  const update = (names: readonly string[], weightDecay: number): void => {
+  const update = (names: readonly string[], { steps, weightDecay }: { steps: Tensor[]; weightDecay: number }): void => {
     if (names.length === 0) return;
     const pick = (weights: ReadonlyMap<string, Tensor>): Tensor[] => names.map((name) => weightOf(weights, name));
-    const steps = names.map(() => float32([state.updates], []));
     const moments = [pick(state.firstMoments), pick(state.secondMoments)] as const;
     _fused_adamw_(
       pick(policy.masters),
@@ -97,11 +95,14 @@ export function updateWeights(
     noGrad(() => {
       const names = [...policy.masters.keys()];
       const isMatrix = (name: string): boolean => weightOf(policy.masters, name).shape.length > 1;
-      update(names.filter(isMatrix), options.weightDecay);
-      update(
-        names.filter((name) => !isMatrix(name)),
-        0,
-      );
+      const matrices = names.filter(isMatrix);
+      const others = names.filter((name) => !isMatrix(name));
+      // All memory is asked for before the first weight changes: without it, the step has not happened.
+      const stepsOf = (group: readonly string[]): Tensor[] => group.map(() => float32([state.updates + 1], []));
+      const [matrixSteps, otherSteps] = [stepsOf(matrices), stepsOf(others)];
+      update(matrices, { steps: matrixSteps, weightDecay: options.weightDecay });
+      update(others, { steps: otherSteps, weightDecay: 0 });
     }),
   );
+  state.updates += 1;
 }

@@ -1,6 +1,6 @@
 /** @file The stage that ranks: the policy's responses against the chosen and the rejected one, every verdict kept. */
 import type { PreferenceRow } from '../../data/rows.ts';
-import type { Candidate, RankItem } from '../../rank/ranker.ts';
+import type { Candidate, RankItem, Ranking } from '../../rank/ranker.ts';
 import type { Ledger } from '../ledger.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -18,6 +18,19 @@ export function rankItems(ledger: Ledger, iteration: number, rows: readonly Pref
     if (rejected !== null) candidates.push({ kind: 'rejected', sampleIndex: null, text: rejected });
     return { promptId, prompt, candidates };
   });
+}
+
+/** Audits of what a ranker cut are kept under this and the prompt's id. */
+const CUT = 'ranker cut/';
+
+/** Prompts and responses of an iteration that were too long for the ranker and lost a part before they were judged. */
+function countCut(ledger: Ledger, iteration: number): { prompts: number; responses: number } {
+  const cuts = ledger.audits().filter((each) => each.iteration === iteration && each.kind.startsWith(CUT));
+  const values = cuts.map(({ audit }) => audit as NonNullable<Ranking['cut']>);
+  return {
+    prompts: values.filter(({ prompt }) => prompt).length,
+    responses: values.reduce((sum, { responses }) => sum + responses, 0),
+  };
 }
 
 async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
@@ -45,12 +58,22 @@ export async function rankResponses(context: IterationContext, rows: readonly Pr
   for await (const ranking of ranker.rank(stream(items))) {
     const item = byPrompt.get(ranking.promptId);
     if (item === undefined) continue;
+    // Before the verdict, under the prompt's own name: an attempt that is cut short and repeated counts it once.
+    if (ranking.cut !== undefined) ledger.putAudit(iteration, `${CUT}${ranking.promptId}`, ranking.cut);
     ledger.putRanking({ iteration, rankerId: ranker.id, candidates: item.candidates, ...ranking });
     done += 1;
     ties += ranking.ties.length > 0 ? 1 : 0;
     problems += ranking.problem === undefined ? 0 : 1;
     watch({ kind: 'stage-progress', iteration, stage: 'rank', done, total: rows.length });
     context.signal?.throwIfAborted();
+  }
+  const cut = countCut(ledger, iteration);
+  ledger.putAudit(iteration, 'ranker cut', cut);
+  if (cut.prompts + cut.responses > 0) {
+    watch({
+      kind: 'warning',
+      text: `Too long for the ranker and cut before it judged: ${cut.prompts} prompts, ${cut.responses} responses of iteration ${iteration}`,
+    });
   }
   return `${done} prompts ranked by ${ranker.id.replace(/(sha256=.{12}).*/, '$1')}, ${ties} with ties${problems > 0 ? `, ${problems} without a verdict` : ''}`;
 }

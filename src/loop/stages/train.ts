@@ -4,7 +4,7 @@ import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
 import { loadModel } from '../../model/load.ts';
-import { writeModelFiles } from '../../model/save.ts';
+import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
 import { resetPeak } from '../../torch/memory.ts';
@@ -253,7 +253,7 @@ async function trainAndSave(
           weights: policy.masters,
           dtype: 'float32',
         }),
-      { details: { plan: plan.id, iteration } },
+      { details: { plan: plan.id, iteration }, bytesNeeded: weightBytes(policy.masters, 'float32') },
     );
     removeCheckpoints(folder);
     finish(`${steps.length} steps on ${plan.pairs} pairs, last loss ${loss.toFixed(4)}`);
