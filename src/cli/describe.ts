@@ -2,13 +2,14 @@
 import type { RunOutcome } from '../loop/run.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { selmCommand, shorterPath } from './format.ts';
+import { formatNumber, selmCommand, shorterPath } from './format.ts';
 
 /** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
 export function describeRecipe(recipe: Recipe): string {
   const { sampling, training, slices, warmStart, iterations, evaluate } = recipe;
   const how = sampling.temperature === 0 ? 'greedy' : `temperature ${sampling.temperature}`;
-  const slice = slices.size === null ? `1/${slices.count} of the rows` : `${slices.size} rows`;
+  const part = slices.share === null ? `1/${slices.count}` : `${formatNumber(100 * slices.share)} %`;
+  const slice = slices.size === null ? `${part} of the rows` : `${slices.size} rows`;
   const reused = slices.reuse === 'cycle' ? ', from the start again when they run out' : '';
   const facts: [string, string][] = [
     ['model', shorterPath(recipe.model)],

@@ -1,10 +1,10 @@
 /**
  * @file The audit: what was read, what is used, what is left out and why, and what will be cut, before the first step.
- * Token counts are taken as rows stream by; ids are not kept.
+ * Rows stream by, a batch at a time, and none is kept: its memory does not grow with the data.
  */
-import type { Prompt, RowMeasure } from '../text/rendering.ts';
-import { type BadRowRule, badRowError } from './read.ts';
+import type { MeasuredText, RowMeasure } from '../text/rendering.ts';
 import type { ParsedRow, PreferenceRow } from './rows.ts';
+import { type UsableOptions, usableRows } from './usable.ts';
 
 export interface DataAudit {
   read: number;
@@ -25,64 +25,84 @@ export interface DataAudit {
   longestRow: { promptId: string; tokens: number; source: string } | null;
 }
 
-export interface AuditOptions {
-  onBadRow: BadRowRule;
-  limit: number | null;
-  /** Counts the tokens of a row; the caller has the tokenizer. */
-  measure: (prompt: Prompt, responses: readonly string[]) => RowMeasure;
+export interface AuditOptions extends UsableOptions {
+  /** Counts the tokens of several rows at once, in their order; the caller has the tokenizer. */
+  measure: (rows: readonly MeasuredText[]) => readonly RowMeasure[];
+  /** Told after every batch how many rows were read. */
+  progress?: ((read: number) => void) | undefined;
 }
 
-/** Reads all rows, keeps the usable ones, and counts. Under `stop` the first bad row is a DataError. */
-export async function auditRows(
-  rows: AsyncIterable<ParsedRow>,
-  options: AuditOptions,
-): Promise<{ rows: PreferenceRow[]; audit: DataAudit }> {
-  const kept: PreferenceRow[] = [];
-  const seen = new Map<string, number>();
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Rows measured at once, and the characters at which a batch is full before: speed and memory, never the result. */
+const BATCH_ROWS = 256;
+const BATCH_CHARACTERS = 1_000_000;
+
+/** Reads all rows and counts. Under `stop` the first bad row is a DataError. */
+export async function auditRows(rows: AsyncIterable<ParsedRow>, options: AuditOptions): Promise<DataAudit> {
   const dropped = new Map<string, number>();
-  const audit = {
+  const audit: Mutable<DataAudit> = {
     read: 0,
+    used: 0,
+    dropped,
     promptsAlone: 0,
-    repeatedPrompts: 0,
     multiTurn: 0,
+    repeatedPrompts: 0,
     equalPairs: 0,
     emptyResponses: 0,
     truncatedPrompts: 0,
     truncatedResponses: 0,
     missingEnd: 0,
-    longestRow: null as DataAudit['longestRow'],
+    longestRow: null,
   };
-  const drop = (parsed: Extract<ParsedRow, { kind: 'problem' }>): void => {
-    if (options.onBadRow === 'stop') throw badRowError(parsed);
-    dropped.set(parsed.problem, (dropped.get(parsed.problem) ?? 0) + 1);
-    if (parsed.problem === 'chosen equals rejected') audit.equalPairs += 1;
+  let batch: PreferenceRow[] = [];
+  let characters = 0;
+  const measureBatch = (): void => {
+    const texts = batch.map(({ prompt, chosen, rejected }) => ({
+      prompt,
+      responses: [chosen, rejected].filter((text) => text !== null),
+    }));
+    const tokens = options.measure(texts);
+    for (const [i, row] of batch.entries()) count(audit, row, tokens[i]);
+    batch = [];
+    characters = 0;
+    options.progress?.(audit.read);
   };
-  for await (const parsed of rows) {
-    if (options.limit !== null && kept.length >= options.limit) break;
-    audit.read += 1;
-    if (parsed.kind === 'problem') {
-      drop(parsed);
-      continue;
-    }
-    // Responses are kept by prompt id: a prompt that comes again gets an id of its own.
-    const { promptId } = parsed.row;
-    const times = (seen.get(promptId) ?? 0) + 1;
-    seen.set(promptId, times);
-    if (times > 1) audit.repeatedPrompts += 1;
-    const row = times === 1 ? parsed.row : { ...parsed.row, promptId: `${promptId}#${times}` };
-    kept.push(row);
-    count(audit, row, options);
+  const usable = usableRows(rows, options, {
+    read: () => {
+      audit.read += 1;
+    },
+    repeated: () => {
+      audit.repeatedPrompts += 1;
+    },
+    dropped: ({ problem }) => {
+      dropped.set(problem, (dropped.get(problem) ?? 0) + 1);
+      if (problem === 'chosen equals rejected') audit.equalPairs += 1;
+    },
+  });
+  for await (const row of usable) {
+    audit.used += 1;
+    batch.push(row);
+    characters += charactersOf(row);
+    if (batch.length >= BATCH_ROWS || characters >= BATCH_CHARACTERS) measureBatch();
   }
-  return { rows: kept, audit: { ...audit, used: kept.length, dropped } };
+  measureBatch();
+  return audit;
 }
 
-function count(audit: Omit<Mutable<DataAudit>, 'used' | 'dropped'>, row: PreferenceRow, options: AuditOptions): void {
-  const responses = [row.chosen, row.rejected].filter((text) => text !== null);
-  const tokens = options.measure(row.prompt, responses);
+function charactersOf({ prompt, chosen, rejected }: PreferenceRow): number {
+  const before =
+    prompt.kind === 'text' ? prompt.text.length : prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
+  return before + (chosen?.length ?? 0) + (rejected?.length ?? 0);
+}
+
+function count(audit: Mutable<DataAudit>, row: PreferenceRow, tokens: RowMeasure | undefined): void {
+  if (tokens === undefined) throw new Error('Every row must be measured');
+  const responses = [row.chosen, row.rejected].filter((each) => each !== null);
   const longest = tokens.prompt + Math.max(0, ...tokens.responses);
   if (responses.length === 0) audit.promptsAlone += 1;
   if (row.prompt.kind === 'chat' && row.prompt.messages.length > 1) audit.multiTurn += 1;
-  if (responses.some((text) => text.trim() === '')) audit.emptyResponses += 1;
+  if (responses.some((each) => each.trim() === '')) audit.emptyResponses += 1;
   if (tokens.promptCut) audit.truncatedPrompts += 1;
   audit.truncatedResponses += tokens.responsesCut;
   if (tokens.missingEnd) audit.missingEnd += 1;
@@ -90,8 +110,6 @@ function count(audit: Omit<Mutable<DataAudit>, 'used' | 'dropped'>, row: Prefere
     audit.longestRow = { promptId: row.promptId, tokens: longest, source: `${row.source.file}:${row.source.line}` };
   }
 }
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The audit as lines for a terminal. */
 export function formatAudit(audit: DataAudit): string {

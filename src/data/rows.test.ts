@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../files/hash.ts';
+import type { MeasuredText } from '../text/rendering.ts';
 import { packageRoot } from '../torch/native.ts';
 import { auditRows, formatAudit } from './audit.ts';
 import { collectRows, readRows } from './read.ts';
@@ -141,18 +142,19 @@ describe('readRows()', () => {
 
 describe('auditRows()', () => {
   // One token a character, and an end token that one response lacks; prompts above 8 and responses above 4 are cut.
-  const measure = (prompt: { kind: string }, responses: readonly string[]) => {
-    const length = 'text' in prompt ? String(prompt.text).length : 1;
-    return {
-      prompt: length,
-      responses: responses.map((each) => each.length),
-      promptCut: length > 8,
-      responsesCut: responses.filter((each) => each.length > 4).length,
-      missingEnd: responses.includes('endless'),
-    };
-  };
+  const measure = (rows: readonly MeasuredText[]) =>
+    rows.map(({ prompt, responses }) => {
+      const length = 'text' in prompt ? prompt.text.length : 1;
+      return {
+        prompt: length,
+        responses: responses.map((each) => each.length),
+        promptCut: length > 8,
+        responsesCut: responses.filter((each) => each.length > 4).length,
+        missingEnd: responses.includes('endless'),
+      };
+    });
 
-  it('counts what was read, used, dropped and cut, and gives a repeated prompt an id of its own', async () => {
+  it('counts what was read, used, dropped and cut', async () => {
     const path = file(
       [
         '{"prompt":"abc","chosen":"x","rejected":"y"}',
@@ -163,7 +165,7 @@ describe('auditRows()', () => {
         'broken',
       ].join('\n'),
     );
-    const { rows, audit } = await auditRows(readRows([path]), { onBadRow: 'drop', limit: null, measure });
+    const audit = await auditRows(readRows([path]), { onBadRow: 'drop', limit: null, measure });
     expect(audit).toMatchObject({
       read: 6,
       used: 4,
@@ -182,14 +184,16 @@ describe('auditRows()', () => {
         ['not JSON', 1],
       ]),
     );
-    expect(rows[1]?.promptId).toBe(`${rows[0]?.promptId}#2`);
     expect(formatAudit(audit)).toContain('Rows: 6 read, 4 used');
     expect(formatAudit(audit)).toContain('2 dropped: 1 chosen equals rejected, 1 not JSON');
   });
 
   it('stops at the limit', async () => {
     const path = file('{"prompt":"a"}\n{"prompt":"b"}\n{"prompt":"c"}\n');
-    expect((await auditRows(readRows([path]), { onBadRow: 'stop', limit: 2, measure })).rows).toHaveLength(2);
+    expect(await auditRows(readRows([path]), { onBadRow: 'stop', limit: 2, measure })).toMatchObject({
+      read: 2,
+      used: 2,
+    });
   });
 });
 

@@ -1,11 +1,17 @@
-/** @file The data of a run: read and audited once, before anything else, and cut into one slice an iteration. */
+/**
+ * @file The data of a run: read and audited once, before anything else, and cut into one slice an iteration. Rows are not
+ * kept: the rows of a slice are read again when their iteration comes, from files that must not have changed since.
+ */
+import { statSync } from 'node:fs';
 import { auditRows, formatAudit } from '../data/audit.ts';
 import { collectRows, readRows } from '../data/read.ts';
 import type { PreferenceRow } from '../data/rows.ts';
 import { type Slice, sliceRows } from '../data/slices.ts';
+import { rowsOfSlice } from '../data/usable.ts';
 import { DataError } from '../errors.ts';
+import { fileError } from '../files/fs.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { measureRow } from '../text/rendering.ts';
+import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Watch } from './events.ts';
 
@@ -13,10 +19,10 @@ import type { Watch } from './events.ts';
 export interface TrainingData {
   /** What was read, used and left out, as text. */
   audit: string;
-  /** The rows of iteration t; 0 is the warm start. */
-  slice(iteration: number): PreferenceRow[];
+  /** The rows of iteration t; 0 is the warm start. DataError when a file changed since the audit. */
+  slice(iteration: number): Promise<PreferenceRow[]>;
   /** The rows of all iterations before t, where the recipe accumulates; else none. */
-  earlier(iteration: number): PreferenceRow[];
+  earlier(iteration: number): Promise<PreferenceRow[]>;
 }
 
 /** Reads the data files, shows the audit, and cuts the rows into slices. DataError when there are not enough rows. */
@@ -24,36 +30,25 @@ export async function loadTrainingData(
   recipe: Recipe,
   { tokenizer, watch }: { tokenizer: Tokenizer; watch: Watch },
 ): Promise<TrainingData> {
-  const { onBadRow, limit, train } = recipe.data;
-  const { rows, audit } = await auditRows(readRows(train), {
-    onBadRow,
-    limit,
-    measure: (prompt, responses) => measureRow(tokenizer, { prompt, responses }, recipe.text),
-  });
+  const { train, ...usable } = recipe.data;
+  const stamps = new Map(train.map((file) => [file, stampOf(file)]));
+  const measure = (rows: readonly MeasuredText[]): RowMeasure[] => measureRows(tokenizer, rows, recipe.text);
+  const audit = await auditRows(readRows(train), { ...usable, measure });
   const text = formatAudit(audit);
   watch({ kind: 'note', text });
-  const slices = sliceRows(rows.length, { count: recipe.slices.count, size: recipe.slices.size });
-  const warmSlices = recipe.warmStart === 'none' ? 0 : 1;
-  const needed = recipe.iterations + warmSlices;
-  if (slices.length < needed && recipe.slices.reuse === 'never') {
-    throw new DataError(
-      'SLICES_MISSING',
-      `Cannot run ${recipe.iterations} iterations: the ${rows.length} usable rows give ${slices.length} slices and ${needed} are needed: lower slices.size, or set slices.reuse to cycle`,
-      { details: { rows: rows.length, slices: slices.length, needed } },
-    );
-  }
-  const sliceOf = (iteration: number): Slice => {
-    const slice = slices[(iteration - 1 + warmSlices) % slices.length];
-    if (slice === undefined)
-      throw new DataError('DATA_EMPTY', `Cannot run: ${recipe.data.train.join(', ')} has no usable row`);
-    return slice;
+  const sliceOf = slicesOf(recipe, audit.used);
+  const slice = (iteration: number): Promise<PreferenceRow[]> => {
+    for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
+    return rowsOfSlice(readRows(train), usable, sliceOf(iteration));
   };
-  const slice = (iteration: number): PreferenceRow[] => rows.slice(sliceOf(iteration).start, sliceOf(iteration).end);
   return {
     audit: text,
     slice,
-    earlier: (iteration) =>
-      recipe.accumulate ? Array.from({ length: iteration - 1 }, (_, i) => slice(i + 1)).flat() : [],
+    async earlier(iteration) {
+      const rows: PreferenceRow[] = [];
+      for (let before = 1; recipe.accumulate && before < iteration; before++) rows.push(...(await slice(before)));
+      return rows;
+    },
   };
 }
 
@@ -61,4 +56,42 @@ export async function loadTrainingData(
 export async function loadHeldOut(recipe: Recipe): Promise<PreferenceRow[]> {
   const { prompts, limit } = recipe.evaluate;
   return prompts === null ? [] : collectRows(readRows([prompts]), { limit, onBadRow: recipe.data.onBadRow });
+}
+
+/** Which rows each iteration sees; 0 is the warm start. */
+function slicesOf(recipe: Recipe, rows: number): (iteration: number) => Slice {
+  const slices = sliceRows(rows, recipe.slices);
+  const warmSlices = recipe.warmStart === 'none' ? 0 : 1;
+  const needed = recipe.iterations + warmSlices;
+  if (slices.length < needed && recipe.slices.reuse === 'never') {
+    throw new DataError(
+      'SLICES_MISSING',
+      `Cannot run ${recipe.iterations} iterations: the ${rows} usable rows give ${slices.length} slices and ${needed} are needed: lower slices.size or slices.share, or set slices.reuse to cycle`,
+      { details: { rows, slices: slices.length, needed } },
+    );
+  }
+  return (iteration) => {
+    const slice = slices[(iteration - 1 + warmSlices) % slices.length];
+    if (slice === undefined)
+      throw new DataError('DATA_EMPTY', `Cannot run: ${recipe.data.train.join(', ')} has no usable row`);
+    return slice;
+  };
+}
+
+/** Size and time of the last change: enough to see that someone wrote to a file under a running process. */
+function stampOf(file: string): string {
+  try {
+    const { size, mtimeMs } = statSync(file);
+    return `${size} ${mtimeMs}`;
+  } catch (error) {
+    throw fileError(error, { action: 'read', path: file });
+  }
+}
+
+function changed(file: string): DataError {
+  return new DataError(
+    'DATA_CHANGED',
+    `Cannot go on: ${file} was written to since this run read it: run the same command again, which compares its content with the run's`,
+    { details: { file } },
+  );
 }

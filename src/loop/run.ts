@@ -95,17 +95,17 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       name: 'base',
     });
     if (recipe.warmStart === 'dpo') {
-      const rows = data.slice(0);
+      const rows = await data.slice(0);
       await runWarmStart(contextOf(0), { rows, policyDirectory, referenceDirectory: policyDirectory });
       policyDirectory = run.modelPath(0);
     }
     const initialDirectory = policyDirectory;
     for (let t = 1; t <= recipe.iterations; t++) {
       const context = contextOf(t);
-      const rows = data.slice(t);
+      const rows = await data.slice(t);
       const previousDirectory = policyDirectory;
       const referenceDirectory = recipe.reference === 'previous' ? policyDirectory : initialDirectory;
-      await runIteration(context, { rows, earlierRows: data.earlier(t), policyDirectory, referenceDirectory });
+      await runIteration(context, { rows, earlierRows: await data.earlier(t), policyDirectory, referenceDirectory });
       policyDirectory = run.modelPath(t);
       const name = `iteration ${t}`;
       await evaluateModel(context, { heldOut, modelDirectory: policyDirectory, previousDirectory, name });

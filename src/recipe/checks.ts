@@ -60,6 +60,14 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       `is ${slices.count}, too few for ${iterations} iterations${start}: set it to ${needed} or more, or slices.reuse to cycle`,
     );
   }
+  if (slices.size !== null && slices.share !== null) {
+    report('slices.share', `is ${slices.share} and slices.size is ${slices.size}: set one of them to null`);
+  } else if (slices.share !== null && slices.reuse === 'never' && slices.share * needed > 1 + 1e-9) {
+    report(
+      'slices.share',
+      `is ${slices.share}, and ${needed} slices of it are more than all rows: set it to 1/${needed} or less, or slices.reuse to cycle`,
+    );
+  }
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
   if (evaluate.twin && !explores) {
     report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');

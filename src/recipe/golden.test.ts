@@ -7,7 +7,7 @@ name output seed model device threads
 data data.train data.limit data.onBadRow
 text text.rendering text.maxLength text.maxPromptLength
 iterations
-slices slices.count slices.size slices.reuse
+slices slices.count slices.size slices.share slices.reuse
 warmStart reference update accumulate
 sampling sampling.samples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError

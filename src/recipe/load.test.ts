@@ -54,7 +54,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, onBadRow: 'stop' },
     text: { rendering: 'clean', maxLength: 1024, maxPromptLength: 512 },
     iterations: 3,
-    slices: { count: 3, size: null, reuse: 'never' },
+    slices: { count: 3, size: null, share: null, reuse: 'never' },
     warmStart: 'none',
     reference: 'previous',
     update: 'best-and-worst',
@@ -243,6 +243,21 @@ test.each([
     'fewer slices than iterations',
     `${minimal}slices: { count: 2 }\n`,
     'slices.count is 2, too few for 3 iterations: set it to 3 or more, or slices.reuse to cycle',
+  ],
+  [
+    'slices by size and by share',
+    `${minimal}slices: { size: 100, share: 0.25 }\n`,
+    'slices.share is 0.25 and slices.size is 100: set one of them to null',
+  ],
+  [
+    'more than all of the rows',
+    `${minimal}slices: { share: 0.5 }\n`,
+    'slices.share is 0.5, and 3 slices of it are more than all rows: set it to 1/3 or less, or slices.reuse to cycle',
+  ],
+  [
+    'a share in percent',
+    `${minimal}slices: { share: 25 }\n`,
+    'slices.share is 25: allowed is a number above 0 and up to 1',
   ],
   [
     'fewer slices than iterations and warm start',

@@ -36,7 +36,7 @@ const data = z
   .strictObject({
     train: z
       .union([path('a path'), listOf(path('a path'), 'a list of paths')], { error: 'a path or a list of paths' })
-      .describe('Preference rows or prompts, JSONL: one file or several, read in this order'),
+      .describe('Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files, read in this order'),
     limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
     onBadRow: oneOf(['stop', 'drop'])
       .default('stop')
@@ -68,7 +68,11 @@ const slices = z
     size: integer(1)
       .nullable()
       .default(null)
-      .describe('Rows in a slice; null: all rows divided by count, rounded down'),
+      .describe('Rows in a slice; null: by share, or all rows divided by count, rounded down'),
+    share: probability()
+      .nullable()
+      .default(null)
+      .describe('Rows in a slice as a share of all, such as 0.25, in place of size'),
     reuse: oneOf(['never', 'cycle'])
       .default('never')
       .describe('cycle: start again at the first slice when they run out'),

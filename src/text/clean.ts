@@ -5,20 +5,31 @@
 import { commonLength, type Prompt, promptText, wholeText } from './conversation.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-/** Ids of a prompt: one start token where the model has one, the assistant's header included. */
-export function cleanPrompt(tokenizer: Tokenizer, prompt: Prompt): number[] {
-  return withOneStart(tokenizer, tokenizer.encode(promptText(tokenizer, prompt)));
+/** Ids of prompts: one start token where the model has one, the assistant's header included. */
+export function cleanPrompts(tokenizer: Tokenizer, prompts: readonly Prompt[]): number[][] {
+  const texts = prompts.map((prompt) => promptText(tokenizer, prompt));
+  return tokenizer.encodeBatch(texts).map((ids) => withOneStart(tokenizer, ids));
 }
 
-/** Scored ids of a response that is known as text: what follows the prompt's ids, and one end token. */
-export function cleanResponse(tokenizer: Tokenizer, prompt: Prompt, response: string): number[] {
-  const before = promptText(tokenizer, prompt);
-  const whole = wholeText(tokenizer, prompt, response);
-  const [beforeIds = [], wholeIds = []] = tokenizer.encodeBatch([before, whole]);
-  // Usually the prompt's ids begin the whole's; where a token merges across the seam, the rest is encoded by itself.
-  const follows = commonLength(beforeIds, wholeIds) === beforeIds.length;
-  const ids = follows ? wholeIds.slice(beforeIds.length) : tokenizer.encode(whole.slice(commonLength(before, whole)));
-  return withOneEnd(tokenizer, ids);
+/** What has to be encoded for a prompt and responses that are known as text: the prompt, and it with each response. */
+export function cleanTexts(tokenizer: Tokenizer, prompt: Prompt, responses: readonly string[]): string[] {
+  return [promptText(tokenizer, prompt), ...responses.map((response) => wholeText(tokenizer, prompt, response))];
+}
+
+/** Ids of the prompt, and the scored ids of each response: what follows the prompt's, and one end token. */
+export function cleanIds(
+  tokenizer: Tokenizer,
+  [before = '', ...wholes]: readonly string[],
+  [beforeIds = [], ...wholesIds]: readonly (readonly number[])[],
+): { promptIds: number[]; responses: number[][] } {
+  const responses = wholes.map((whole, i) => {
+    const wholeIds = wholesIds[i] ?? [];
+    // Usually the prompt's ids begin the whole's; where a token merges across the seam, the rest is encoded by itself.
+    const follows = commonLength(beforeIds, wholeIds) === beforeIds.length;
+    const ids = follows ? wholeIds.slice(beforeIds.length) : tokenizer.encode(whole.slice(commonLength(before, whole)));
+    return withOneEnd(tokenizer, ids);
+  });
+  return { promptIds: withOneStart(tokenizer, beforeIds), responses };
 }
 
 /** Ids with the start token once, where the model or its template has one. */

@@ -3,9 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { cleanPrompt } from './clean.ts';
 import { truncateFaithfully } from './faithful.ts';
-import { type Message, measureRow, type Prompt, renderPair, renderSamplingPrompt } from './rendering.ts';
+import { type Message, measureRows, type Prompt, renderPair, renderPrompt, renderSamplingPrompt } from './rendering.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'rendering');
@@ -68,18 +67,18 @@ describe('the faithful rendering', () => {
       llama.encode('<|begin_of_text|><|start_header_id|>assistant<|end_header_id|>\n\nYo<|eot_id|><|eot_id|>'),
     );
     expect(renderSamplingPrompt(llama, hi, settings).filter((id) => id === llama.bosId)).toHaveLength(2);
-    expect(cleanPrompt(llama, hi).filter((id) => id === llama.bosId)).toHaveLength(1);
+    expect(renderPrompt(llama, hi, 'clean').filter((id) => id === llama.bosId)).toHaveLength(1);
   });
 
   it('counts what the truncation cuts for the audit, and never cuts the prompt that is sampled from', () => {
     const long: Prompt = { kind: 'text', text: 'a '.repeat(60) };
-    const row = measureRow(
-      llama,
-      { prompt: long, responses: ['b', 'c '.repeat(40)] },
-      { ...settings, maxLength: 48, maxPromptLength: 16 },
-    );
+    const [row] = measureRows(llama, [{ prompt: long, responses: ['b', 'c '.repeat(40)] }], {
+      ...settings,
+      maxLength: 48,
+      maxPromptLength: 16,
+    });
     expect(row).toMatchObject({ promptCut: true, responsesCut: 1, missingEnd: false });
-    const alone = measureRow(llama, { prompt: long, responses: [] }, { ...settings, maxPromptLength: 16 });
+    const [alone] = measureRows(llama, [{ prompt: long, responses: [] }], { ...settings, maxPromptLength: 16 });
     expect(alone).toMatchObject({ promptCut: false, responses: [] });
   });
 

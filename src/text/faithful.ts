@@ -9,24 +9,26 @@ import { commonLength, conversationText, type Prompt, promptText, type RenderedS
 import type { Tokenizer } from './tokenizer.ts';
 import type { TruncationLimits } from './truncation.ts';
 
-/** The prompt that the policy continues: a text, encoded with the special tokens that the tokenizer adds; never cut. */
-export function faithfulPrompt(tokenizer: Tokenizer, prompt: Prompt): number[] {
-  return tokenizer.encodeBatchWithSpecialTokens([promptText(tokenizer, prompt)])[0] ?? [];
+/** The prompts that the policy continues: texts, encoded with the special tokens that the tokenizer adds; never cut. */
+export function faithfulPrompts(tokenizer: Tokenizer, prompts: readonly Prompt[]): number[][] {
+  return tokenizer.encodeBatchWithSpecialTokens(prompts.map((prompt) => promptText(tokenizer, prompt)));
+}
+
+/** What has to be encoded for a prompt and responses: the prompt, and it with each response's own conversation. */
+export function faithfulTexts(tokenizer: Tokenizer, prompt: Prompt, responses: readonly string[]): string[] {
+  const before = textOfPrompt(tokenizer, prompt);
+  return [before, ...responses.map((text) => before + textOfResponse(tokenizer, prompt, text))];
 }
 
 /**
- * Prompt and response of every text (chosen, rejected, the policy's), before truncation: the start token, the prompt, and
- * the response with an end token after it. TextError RESPONSE_MERGED where more than the last token of the prompt depends
- * on the response.
+ * Prompt and response of every text (chosen, rejected, the policy's) from the ids of `faithfulTexts`, before truncation:
+ * the start token, the prompt, and the response with an end token after it. TextError RESPONSE_MERGED where more than the
+ * last token of the prompt depends on the response.
  */
 export function faithfulSequences(
   tokenizer: Tokenizer,
-  prompt: Prompt,
-  responses: readonly string[],
+  [beforeIds = [], ...wholes]: readonly (readonly number[])[],
 ): RenderedSequence[] {
-  const before = textOfPrompt(tokenizer, prompt);
-  const after = responses.map((text) => textOfResponse(tokenizer, prompt, text));
-  const [beforeIds = [], ...wholes] = tokenizer.encodeBatch([before, ...after.map((text) => before + text)]);
   const start = tokenizer.bosId === null ? [] : [tokenizer.bosId];
   const sequences = wholes.map((whole) => {
     if (whole.length < beforeIds.length) throw merged();

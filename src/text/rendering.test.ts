@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { cleanResponse } from './clean.ts';
-import { type Prompt, renderPrompt } from './rendering.ts';
+import { cleanIds, cleanTexts } from './clean.ts';
+import { measureRows, type Prompt, renderPrompt } from './rendering.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 import { renderPairAsTrl } from './trl-rendering.ts';
 import { truncate, truncatePrompt } from './truncation.ts';
@@ -16,6 +16,11 @@ const folders: string[] = [];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true });
 });
+
+function cleanResponse(tokenizer: Tokenizer, prompt: Prompt, response: string): number[] {
+  const texts = cleanTexts(tokenizer, prompt, [response]);
+  return cleanIds(tokenizer, texts, tokenizer.encodeBatch(texts)).responses[0] ?? [];
+}
 
 const CONTROL = [
   '<s>',
@@ -211,3 +216,19 @@ describe.skipIf(!existsSync(shared))(
     });
   },
 );
+
+it('measureRows() measures each row as it does alone, whatever stands beside it', () => {
+  const rows = [
+    { prompt: { kind: 'text', text: 'Once upon a time' }, responses: [' there was a dog.', ' No.'] },
+    { prompt: { kind: 'text', text: 'Alone '.repeat(40) }, responses: [] },
+    { prompt: { kind: 'text', text: 'A cat' }, responses: [' and a dog. '.repeat(20), ''] },
+    { prompt: { kind: 'text', text: 'Alone' }, responses: [] },
+  ] satisfies { prompt: Prompt; responses: string[] }[];
+  for (const rendering of ['clean', 'faithful'] as const) {
+    const settings = { rendering, maxLength: 64, maxPromptLength: 32 };
+    const together = measureRows(stories, rows, settings);
+    expect(together).toEqual(rows.flatMap((row) => measureRows(stories, [row], settings)));
+    expect(together.map(({ responses }) => responses.length)).toEqual([2, 0, 2, 0]);
+    expect(together[2]?.responsesCut).toBe(1);
+  }
+});

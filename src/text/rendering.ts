@@ -2,9 +2,9 @@
  * @file Prompts and responses as token ids, by the rendering that the recipe names: `clean` (clean.ts) or `faithful`, the
  * authors' own (faithful.ts). How they differ from each other and from TRL's: docs/rendering.md.
  */
-import { cleanPrompt, cleanResponse } from './clean.ts';
+import { cleanIds, cleanPrompts, cleanTexts } from './clean.ts';
 import type { Prompt, RenderedSequence } from './conversation.ts';
-import { faithfulPrompt, faithfulSequences, truncateFaithfully } from './faithful.ts';
+import { faithfulPrompts, faithfulSequences, faithfulTexts, truncateFaithfully } from './faithful.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { type TruncationLimits, truncate, truncatePrompt } from './truncation.ts';
 
@@ -45,22 +45,29 @@ export interface RenderedPair {
 
 /** Ids of a whole prompt, as the policy continues it. */
 export function renderPrompt(tokenizer: Tokenizer, prompt: Prompt, rendering: Rendering): number[] {
+  return renderPrompts(tokenizer, [prompt], rendering)[0] ?? [];
+}
+
+function renderPrompts(tokenizer: Tokenizer, prompts: readonly Prompt[], rendering: Rendering): number[][] {
   switch (rendering) {
     case 'clean':
-      return cleanPrompt(tokenizer, prompt);
+      return cleanPrompts(tokenizer, prompts);
     case 'faithful':
-      return faithfulPrompt(tokenizer, prompt);
+      return faithfulPrompts(tokenizer, prompts);
   }
 }
 
 /** Ids of a prompt, cut as the policy is sampled from it. The authors' sampler cuts nothing. */
 export function renderSamplingPrompt(tokenizer: Tokenizer, prompt: Prompt, settings: TextSettings): number[] {
-  const promptIds = renderPrompt(tokenizer, prompt, settings.rendering);
+  return cutSamplingPrompt(tokenizer, renderPrompt(tokenizer, prompt, settings.rendering), settings);
+}
+
+function cutSamplingPrompt(tokenizer: Tokenizer, promptIds: readonly number[], settings: TextSettings): number[] {
   switch (settings.rendering) {
     case 'clean':
       return truncatePrompt(promptIds, { ...settings, bosId: tokenizer.bosId });
     case 'faithful':
-      return promptIds;
+      return [...promptIds];
   }
 }
 
@@ -71,7 +78,7 @@ export function renderSamplingPrompt(tokenizer: Tokenizer, prompt: Prompt, setti
 export function renderPair(tokenizer: Tokenizer, pair: PairTexts, settings: TextSettings): RenderedPair {
   const { prompt, chosen, rejected, response } = pair;
   const responses = response === null ? [chosen, rejected] : [chosen, rejected, response];
-  const sequences = renderResponses(tokenizer, { prompt, responses }, settings);
+  const [sequences = []] = renderResponses(tokenizer, [{ prompt, responses }], settings);
   const [first, second, third] = sequences;
   if (first === undefined || second === undefined) throw new Error('A pair has two responses');
   return { chosen: first.cut, rejected: second.cut, response: third?.cut ?? null, ...countCuts(sequences) };
@@ -87,26 +94,41 @@ export interface RowMeasure {
   missingEnd: boolean;
 }
 
-/** Measures a row: a prompt with its chosen and rejected response, or alone. */
-export function measureRow(
-  tokenizer: Tokenizer,
-  row: { prompt: Prompt; responses: readonly string[] },
-  settings: TextSettings,
-): RowMeasure {
-  const { prompt } = row;
-  const responses = row.responses.map((text) => ({ text }));
-  const sequences = renderResponses(tokenizer, { prompt, responses }, settings);
-  if (sequences.length === 0) {
-    const whole = renderPrompt(tokenizer, prompt, settings.rendering).length;
-    const promptCut = renderSamplingPrompt(tokenizer, prompt, settings).length < whole;
-    return { prompt: whole, responses: [], promptCut, responsesCut: 0, missingEnd: false };
-  }
+/** What is to be measured of a row: its prompt, and the texts of its pair; none for a prompt alone. */
+export interface MeasuredText {
+  prompt: Prompt;
+  responses: readonly string[];
+}
+
+/** Measures rows, with one call of the tokenizer for the pairs and one for the prompts alone. */
+export function measureRows(tokenizer: Tokenizer, rows: readonly MeasuredText[], settings: TextSettings): RowMeasure[] {
+  const isPair = ({ responses }: MeasuredText): boolean => responses.length > 0;
+  const pairs = renderResponses(
+    tokenizer,
+    rows.filter(isPair).map(({ prompt, responses }) => ({ prompt, responses: responses.map((text) => ({ text })) })),
+    settings,
+  ).values();
+  const alone = rows.filter((row) => !isPair(row)).map(({ prompt }) => prompt);
+  const prompts = renderPrompts(tokenizer, alone, settings.rendering).values();
+  return rows.map((row) =>
+    isPair(row)
+      ? measurePair(tokenizer, pairs.next().value ?? [])
+      : measurePrompt(tokenizer, prompts.next().value ?? [], settings),
+  );
+}
+
+function measurePair(tokenizer: Tokenizer, sequences: readonly FittedSequence[]): RowMeasure {
   return {
     prompt: Math.max(...sequences.map(({ whole }) => whole.promptIds.length)),
     responses: sequences.map(({ whole }) => whole.responseIds.length),
     missingEnd: sequences.some(({ whole }) => !tokenizer.stopIds.includes(whole.responseIds.at(-1) ?? -1)),
     ...countCuts(sequences),
   };
+}
+
+function measurePrompt(tokenizer: Tokenizer, promptIds: readonly number[], settings: TextSettings): RowMeasure {
+  const promptCut = cutSamplingPrompt(tokenizer, promptIds, settings).length < promptIds.length;
+  return { prompt: promptIds.length, responses: [], promptCut, responsesCut: 0, missingEnd: false };
 }
 
 /** A sequence as rendered, and cut to fit. */
@@ -122,27 +144,71 @@ function countCuts(sequences: readonly FittedSequence[]): { promptCut: boolean; 
   };
 }
 
-/** Chosen, rejected, and where there is one the policy's response to a prompt. */
+/** A prompt, and the chosen, the rejected and where there is one the policy's response to it. */
+interface PromptResponses {
+  prompt: Prompt;
+  responses: readonly PairResponse[];
+}
+
+/** The sequences of each row, all encoded in one call of the tokenizer. */
 function renderResponses(
   tokenizer: Tokenizer,
-  { prompt, responses }: { prompt: Prompt; responses: readonly PairResponse[] },
+  rows: readonly PromptResponses[],
   settings: TextSettings,
+): FittedSequence[][] {
+  const texts = rows.map((row) => textsToEncode(tokenizer, row, settings.rendering));
+  const ids = tokenizer.encodeBatch(texts.flat());
+  let at = 0;
+  return rows.map((row, i) => {
+    const own = texts[i] ?? [];
+    at += own.length;
+    return fitted(tokenizer, row, { texts: own, ids: ids.slice(at - own.length, at), settings });
+  });
+}
+
+function textsToEncode(tokenizer: Tokenizer, { prompt, responses }: PromptResponses, rendering: Rendering): string[] {
+  switch (rendering) {
+    case 'clean':
+      return cleanTexts(
+        tokenizer,
+        prompt,
+        responses.filter(isText).map(({ text }) => text),
+      );
+    case 'faithful':
+      return faithfulTexts(
+        tokenizer,
+        prompt,
+        responses.map(({ text }) => text),
+      );
+  }
+}
+
+/** A response whose ids are not known from sampling. */
+function isText({ sampledIds }: PairResponse): boolean {
+  return sampledIds === undefined;
+}
+
+function fitted(
+  tokenizer: Tokenizer,
+  { responses }: PromptResponses,
+  { texts, ids, settings }: { texts: readonly string[]; ids: readonly number[][]; settings: TextSettings },
 ): FittedSequence[] {
   switch (settings.rendering) {
     case 'clean': {
-      const promptIds = cleanPrompt(tokenizer, prompt);
-      const ids = responses.map(({ text, sampledIds }) =>
-        sampledIds === undefined ? cleanResponse(tokenizer, prompt, text) : Array.from(sampledIds),
+      const clean = cleanIds(tokenizer, texts, ids);
+      const { promptIds } = clean;
+      const known = clean.responses.values();
+      const responseIds = responses.map(({ sampledIds }) =>
+        sampledIds === undefined ? (known.next().value ?? []) : Array.from(sampledIds),
       );
-      const fitted = truncate({ promptIds, responses: ids }, { ...settings, bosId: tokenizer.bosId });
-      return ids.map((responseIds, i) => ({
-        whole: { promptIds, responseIds },
-        cut: { promptIds: fitted.promptIds, responseIds: fitted.responses[i] ?? [] },
+      const cut = truncate({ promptIds, responses: responseIds }, { ...settings, bosId: tokenizer.bosId });
+      return responseIds.map((own, i) => ({
+        whole: { promptIds, responseIds: own },
+        cut: { promptIds: cut.promptIds, responseIds: cut.responses[i] ?? [] },
       }));
     }
     case 'faithful': {
-      const texts = responses.map(({ text }) => text);
-      const sequences = faithfulSequences(tokenizer, prompt, texts);
+      const sequences = faithfulSequences(tokenizer, ids);
       const cut = truncateFaithfully(sequences, settings);
       return sequences.map((whole, i) => ({ whole, cut: cut[i] ?? whole }));
     }
