@@ -1,6 +1,7 @@
 /** @file The work of `selm generate`: prompts in, responses out, each printed as soon as those before it are. */
 import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
+import { baseDirectory } from '../model/adapter.ts';
 import { loadModel } from '../model/load.ts';
 import { randomKey } from '../random.ts';
 import { type GeneratedResponse, type GenerationRequest, generate } from '../sample/generate.ts';
@@ -21,7 +22,7 @@ interface NamedPrompt {
 
 /** The lines to print. Throws ModelError, TextError or DataError. */
 export async function* respond(modelDirectory: string, options: GenerateOptions): AsyncGenerator<string> {
-  const tokenizer = loadTokenizer(modelDirectory);
+  const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
   const prompts = await readPrompts(options, tokenizer);
   const model = loadModel(modelDirectory);
   const sampler = openSampler(model);

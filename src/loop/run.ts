@@ -5,7 +5,9 @@
 import { join } from 'node:path';
 import { renderReport, summariseReport } from '../evaluate/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
+import { baseDirectory } from '../model/adapter.ts';
 import { loadModel } from '../model/load.ts';
+import { checkSameSettings, targetShapes } from '../model/lora.ts';
 import { openRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
@@ -66,8 +68,8 @@ export function twinOf(recipe: Recipe): Recipe {
 
 async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch: Watch }): Promise<string> {
   // Everything that can be wrong with the input is found here, before a run directory exists.
-  const tokenizer = loadTokenizer(recipe.model);
-  loadModel(recipe.model).dispose();
+  const tokenizer = loadTokenizer(baseDirectory(recipe.model));
+  checkModel(recipe);
   const data = await loadTrainingData(recipe, { tokenizer, watch });
   const heldOut = await loadHeldOut(recipe);
   const ranker = await openRanker(recipe.ranker);
@@ -113,6 +115,18 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
     return policyDirectory;
   } finally {
     await ranker.close();
+  }
+}
+
+/** Opens the model, and sees whether the adapter that the recipe asks for fits it. */
+function checkModel({ model, training: { adapter } }: Recipe): void {
+  const { config, adapter: own, dispose } = loadModel(model);
+  try {
+    if (adapter.kind === 'none') return;
+    targetShapes(config, adapter.targets);
+    if (own !== null) checkSameSettings(own, { config, settings: adapter });
+  } finally {
+    dispose();
   }
 }
 

@@ -4,19 +4,25 @@ import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError } from '../files/fs.ts';
 import { digestFileSync } from '../files/hash.ts';
+import { readSafetensorsHeader } from '../files/safetensors.ts';
 import { safetensorsIndex } from '../files/safetensors-index.ts';
+import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from './adapter.ts';
 
 // Enough blocks that retrained weights of the same shape cannot look the same, few enough to read in milliseconds.
 const SAMPLED_BLOCKS = 64;
 const BLOCK_BYTES = 4096;
 
 /**
- * SHA-256 of a model folder without reading all of it: small files whole, weight files by header, size and evenly spaced
+ * SHA-256 of a model folder (of an adapter's, its base's in it) without reading all of it: small files whole, weight files by header, size and evenly spaced
  * blocks. Tells models apart that differ in more than a few weights; it is no proof against tampering.
  */
 export function modelFingerprint(directory: string): string {
-  const index = safetensorsIndex(directory);
+  const isAdapter = isAdapterDirectory(directory);
+  const files = isAdapter
+    ? [readSafetensorsHeader(join(directory, ADAPTER_WEIGHTS))]
+    : safetensorsIndex(directory).files;
   const hash = createHash('sha256');
+  if (isAdapter) hash.update(modelFingerprint(baseDirectory(directory)));
   const small = readdirSync(directory).filter(
     (name) => /\.(json|jinja|model|txt)$/.test(name) && name !== 'manifest.json',
   );
@@ -25,7 +31,7 @@ export function modelFingerprint(directory: string): string {
       if (statSync(join(directory, name)).isFile())
         hash.update(`${name}\0${digestFileSync(join(directory, name)).sha256}\0`);
     }
-    for (const { path, dataOffset } of index.files) {
+    for (const { path, dataOffset } of files) {
       const { size } = statSync(path);
       hash.update(`${size}\0${dataOffset}\0`);
       const stride = Math.max(BLOCK_BYTES, Math.floor((size - dataOffset) / SAMPLED_BLOCKS));

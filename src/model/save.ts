@@ -51,7 +51,12 @@ export function writeModelFiles(
   if ('dtype' in config || !('torch_dtype' in config)) config.dtype = model.dtype;
   writeFileSync(join(directory, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   writeSafetensors(join(directory, 'model.safetensors'), tensorEntries(model.weights, model.dtype), [['format', 'pt']]);
+  copyCompanions(model.base, directory);
+}
+
+/** Copies the tokenizer's files and their like from one folder to another. */
+export function copyCompanions(from: string, to: string): void {
   for (const name of COMPANIONS) {
-    if (existsSync(join(model.base, name))) copyFileSync(join(model.base, name), join(directory, name));
+    if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
   }
 }

@@ -21,16 +21,22 @@ export interface WeightLayout {
 
 const DTYPES: Record<string, Dtype> = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' };
 
-function checkShape(name: string, tensor: IndexedTensor, expected: readonly number[]): void {
+/** Throws ModelError MODEL_WEIGHT_SHAPE where a tensor has another shape than `by`, a file, asks for. */
+export function checkShape(
+  name: string,
+  tensor: IndexedTensor,
+  { shape: expected, by }: { shape: readonly number[]; by: string },
+): void {
   if (tensor.shape.join() === expected.join()) return;
   throw new ModelError(
     'MODEL_WEIGHT_SHAPE',
-    `Cannot load ${tensor.file.path}: tensor ${name} has shape [${tensor.shape}], config.json asks for [${expected}]`,
+    `Cannot load ${tensor.file.path}: tensor ${name} has shape [${tensor.shape}], ${by} asks for [${expected}]`,
     { details: { file: tensor.file.path, tensor: name } },
   );
 }
 
-function openTensor(name: string, tensor: IndexedTensor, file: Tensor): Tensor {
+/** The tensor, backed by its mapped file. Throws ModelError MODEL_WEIGHT_TYPE for a type that is not read. */
+export function openTensor(name: string, tensor: IndexedTensor, file: Tensor): Tensor {
   const dtype = DTYPES[tensor.dtype];
   if (dtype === undefined) {
     throw new ModelError(
@@ -66,7 +72,7 @@ export function openWeights(directory: string, layout: WeightLayout): Map<string
         { details: { file: tensor.file.path, tensor: fileName } },
       );
     }
-    checkShape(fileName, tensor, shape);
+    checkShape(fileName, tensor, { shape, by: 'config.json' });
     found.set(name, { fileName, tensor });
   }
   return keep(

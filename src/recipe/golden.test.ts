@@ -18,6 +18,8 @@ objective.exploration objective.exploration.kind objective.exploration.alpha
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
 training.microBatchTokens training.activations training.checkpointEverySteps
+training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
+training.adapter.rankStabilised training.adapter.dropout
 evaluate evaluate.prompts evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
 evaluate.twin
 `;

@@ -87,6 +87,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       microBatchTokens: 8192,
       activations: 'auto',
       checkpointEverySteps: 50,
+      adapter: { kind: 'none' },
     },
     evaluate: {
       prompts: null,

@@ -157,6 +157,30 @@ const exploration = z
 
 const objective = z.strictObject({ preference, exploration }).describe('What training minimises');
 
+const adapter = z
+  .discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({ kind: z.literal('none') }),
+      z.strictObject({
+        kind: z.literal('lora'),
+        rank: integer(1).default(16).describe('Rows of A and columns of B'),
+        alpha: positive().default(32).describe('B A is multiplied by alpha / rank'),
+        targets: z
+          .union([z.literal('all-linear'), listOf(path('a name'), 'a list of names')], {
+            error: 'all-linear or a list of names such as q_proj',
+          })
+          .default('all-linear')
+          .describe("Matrices of the blocks that get an adapter: all, or those of these modules' names"),
+        rankStabilised: yesOrNo().default(false).describe('rsLoRA: alpha / sqrt(rank) instead'),
+        dropout: number('0: dropout is not computed', (value) => value === 0).default(0),
+      }),
+    ],
+    { error: 'one of none, lora' },
+  )
+  .prefault({ kind: 'none' })
+  .describe('none trains all weights; lora an adapter in the format of PEFT, which each iteration trains further');
+
 const training = z
   .strictObject({
     batchSize: integer(1).default(128).describe('Pairs a step'),
@@ -194,6 +218,7 @@ const training = z
       .default('auto')
       .describe('Keep activations for the backward pass or compute them again'),
     checkpointEverySteps: integer(1).default(50),
+    adapter,
   })
   .describe('How the policy is trained on its pairs');
 

@@ -7,6 +7,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
+import { mergedWeight } from '../model/lora.ts';
 import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
@@ -35,9 +36,9 @@ export interface Sampler {
   dispose(): void;
 }
 
-/** Copies a model's weights into a sampler. The model may be disposed afterwards. */
-export function openSampler(model: Pick<Model, 'config' | 'weights'>): Sampler {
-  const { config } = model;
+/** Copies a model's weights into a sampler, an adapter merged into them in fp32. The model may be disposed afterwards. */
+export function openSampler(model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>): Sampler {
+  const { config, adapter = null } = model;
   const built = keep(
     scope('open a sampler', () =>
       noGrad(() => {
@@ -48,7 +49,8 @@ export function openSampler(model: Pick<Model, 'config' | 'weights'>): Sampler {
           const weight = model.weights.get(name);
           if (weight === undefined) throw new Error(`No weight ${name}`);
           if (shape.length === 1) vectors.set(name, to_dtype(weight, 'float32', { copy: true }));
-          else if (name !== EMBEDDING || config.tiedHead) packed.set(name, packRows(weight));
+          else if (name !== EMBEDDING || config.tiedHead)
+            packed.set(name, packRows(mergedWeight(name, weight, adapter)));
           if (name === EMBEDDING) embedding = to_dtype(weight, weight.dtype, { copy: true });
         }
         if (embedding === null) throw new Error('No embedding');

@@ -1,9 +1,19 @@
 /**
- * @file The policy in training: fp32 master weights, the copies that products are computed with, and gradients. In bf16
- * the copies are refreshed after each update; updates of 5e-7 would vanish if the weights themselves were bf16.
+ * @file The policy: the weights that products are computed with, and of those that training changes the fp32 masters and
+ * gradients: all weights, or only an adapter's factors (LoRA) while the rest stays as it is on disk. In bf16 the copies
+ * are refreshed after each update; updates of 5e-7 would vanish if the weights themselves were bf16.
  */
+import { namedFactors } from '../model/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { Model } from '../model/load.ts';
+import {
+  type Adapter,
+  checkSameSettings,
+  initialAdapter,
+  type LoraSettings,
+  type LowRank,
+  mergedWeight,
+} from '../model/lora.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
 import { clone, copy_, to_dtype, zero_, zeros_like } from '../torch/ops.ts';
 import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
@@ -11,40 +21,139 @@ import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
 /** Type that products are computed in. */
 export type ComputeDtype = 'float32' | 'bfloat16';
 
+/** The low-rank path beside the matrices: x A^T B^T, times the adapter's scale, is added to each product. */
+export interface LowRankPath {
+  adapter: Adapter;
+  /** The factors in the policy's `dtype`, by the name of the matrix: the adapter's own in fp32. */
+  compute: ReadonlyMap<string, LowRank>;
+}
+
 export interface Policy {
   config: ModelConfig;
   dtype: ComputeDtype;
-  /** fp32, by Hugging Face's names. */
-  masters: ReadonlyMap<string, Tensor>;
-  /** The same weights in `dtype`: the masters themselves in fp32. */
+  /** The model's weights in `dtype`, by Hugging Face's names. */
   compute: ReadonlyMap<string, Tensor>;
+  /** Its norms and biases in fp32. */
+  vectors: ReadonlyMap<string, Tensor>;
+  lowRank: LowRankPath | null;
+  /**
+   * What training changes, fp32: all weights by Hugging Face's names, or an adapter's factors by PEFT's. Empty for a
+   * policy that only scores.
+   */
+  masters: ReadonlyMap<string, Tensor>;
   /** fp32 gradients of the masters; null for a policy that only scores. */
   gradients: ReadonlyMap<string, Tensor> | null;
   dispose(): void;
 }
 
-/** Copies a model's weights into a policy: to be trained, or only to score sequences. */
-export function openPolicy(
-  model: Pick<Model, 'config' | 'weights'>,
-  options: { dtype: ComputeDtype; purpose: 'train' | 'score' },
-): Policy {
-  const { dtype, purpose } = options;
+/** A model to make a policy of; `adapter` may be left out where there is none. */
+export type PolicySource = Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>;
+
+/** Where an adapter's training starts: at the model's own adapter, or where it has none at a fresh one. */
+export interface LoraStart {
+  settings: LoraSettings;
+  seed: number;
+}
+
+export interface PolicyOptions {
+  dtype: ComputeDtype;
+  /** To be trained, or only to score sequences. */
+  purpose: 'train' | 'score';
+  /** Train an adapter and leave the model's weights alone. @default null */
+  lora?: LoraStart | null | undefined;
+  /**
+   * Weights that do not change: copied to memory that the engine aligns, or read where they lie, in the model's files.
+   * Products of either may differ in their last bits, so a reference takes what its policy takes.
+   * @default 'in-place' for the weights below an adapter in training, else 'copied'
+   */
+  frozen?: 'copied' | 'in-place' | undefined;
+}
+
+/** Makes a policy of a model, which may be disposed afterwards. */
+export function openPolicy(model: PolicySource, options: PolicyOptions): Policy {
   const build = (): Omit<Policy, 'dispose'> => {
-    const masters = new Map([...model.weights].map(([name, weight]) => [name, clone(to_dtype(weight, 'float32'))]));
-    const gradients =
-      purpose === 'train' ? new Map([...masters].map(([name, master]) => [name, zeros_like(master)])) : null;
-    for (const [name, gradient] of gradients ?? []) {
-      const master = masters.get(name);
-      if (master !== undefined) setGradient(requireGrad(master), gradient);
-    }
-    const compute =
-      dtype === 'float32'
-        ? masters
-        : new Map([...masters].map(([name, master]) => [name, noGrad(() => to_dtype(master, dtype))]));
-    return { config: model.config, dtype, masters, compute, gradients };
+    if (options.purpose === 'score') return scoringPolicy(model, options);
+    if (options.lora) return adapterPolicy(model, { ...options, lora: options.lora });
+    return fullPolicy(model, options);
   };
-  const built = keep(scope('open a policy', build));
-  return { ...built, dispose: () => disposeAll([built.masters, built.compute, built.gradients]) };
+  const built = keep(scope('open a policy', () => noGrad(build)));
+  const { masters, compute, vectors, lowRank, gradients } = built;
+  return { ...built, dispose: () => disposeAll([masters, compute, vectors, lowRank, gradients]) };
+}
+
+/** Every weight has a master; an adapter of the model is merged into them. */
+function fullPolicy({ config, weights, adapter = null }: PolicySource, { dtype }: PolicyOptions) {
+  const masters = new Map(
+    [...weights].map(([name, weight]) => [name, clone(to_dtype(mergedWeight(name, weight, adapter), 'float32'))]),
+  );
+  const compute =
+    dtype === 'float32' ? masters : new Map([...masters].map(([name, master]) => [name, to_dtype(master, dtype)]));
+  return {
+    config,
+    dtype,
+    compute,
+    vectors: vectorsOf(masters),
+    lowRank: null,
+    masters,
+    gradients: gradientsOf(masters),
+  };
+}
+
+/** The adapter's factors have masters; the weights below stay as they are on disk where they have the right type. */
+function adapterPolicy(
+  { config, weights, adapter = null }: PolicySource,
+  { dtype, lora, frozen = 'in-place' }: PolicyOptions & { lora: LoraStart },
+) {
+  if (adapter !== null) checkSameSettings(adapter, { config, settings: lora.settings });
+  const lowRank = lowRankPath(adapter ?? initialAdapter(config, lora.settings, lora.seed), dtype);
+  const masters = namedFactors(lowRank.adapter);
+  return {
+    config,
+    dtype,
+    ...frozenWeights(weights, { dtype, frozen }),
+    lowRank,
+    masters,
+    gradients: gradientsOf(masters),
+  };
+}
+
+function scoringPolicy({ config, weights, adapter = null }: PolicySource, { dtype, frozen = 'copied' }: PolicyOptions) {
+  const lowRank = adapter === null ? null : lowRankPath(adapter, dtype);
+  return { config, dtype, ...frozenWeights(weights, { dtype, frozen }), lowRank, masters: new Map(), gradients: null };
+}
+
+function frozenWeights(
+  weights: ReadonlyMap<string, Tensor>,
+  { dtype, frozen }: { dtype: ComputeDtype; frozen: 'copied' | 'in-place' },
+): Pick<Policy, 'compute' | 'vectors'> {
+  const copy = frozen === 'copied';
+  return {
+    compute: new Map([...weights].map(([name, weight]) => [name, to_dtype(weight, dtype, { copy })])),
+    vectors: new Map([...vectorsOf(weights)].map(([name, vector]) => [name, to_dtype(vector, 'float32', { copy })])),
+  };
+}
+
+/** Norms and biases. */
+function vectorsOf(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map([...weights].filter(([, weight]) => weight.shape.length === 1));
+}
+
+function lowRankPath(source: Adapter, dtype: ComputeDtype): LowRankPath {
+  const convert = (factors: Adapter['factors'], change: (factor: Tensor) => Tensor): Map<string, LowRank> =>
+    new Map([...factors].map(([name, { a_RI, b_OR }]) => [name, { a_RI: change(a_RI), b_OR: change(b_OR) }]));
+  const adapter = { ...source, factors: convert(source.factors, (factor) => clone(factor)) };
+  const compute = dtype === 'float32' ? adapter.factors : convert(adapter.factors, (factor) => to_dtype(factor, dtype));
+  return { adapter, compute };
+}
+
+function gradientsOf(masters: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map(
+    [...masters].map(([name, master]) => {
+      const gradient = zeros_like(master);
+      setGradient(requireGrad(master), gradient);
+      return [name, gradient];
+    }),
+  );
 }
 
 /** Sets all gradients to zero. */
@@ -53,11 +162,20 @@ export function clearGradients(policy: Policy): void {
 }
 
 /** Brings the computing copies up to date with the masters after an update. */
-export function refreshCompute(policy: Policy): void {
-  if (policy.dtype === 'float32') return;
+export function refreshCompute({ dtype, masters, compute, lowRank }: Policy): void {
+  if (dtype === 'float32') return;
   scope('refresh weights', () =>
     noGrad(() => {
-      for (const [name, master] of policy.masters) copy_(weightOf(policy.compute, name), master);
+      if (lowRank === null) {
+        for (const [name, master] of masters) copy_(weightOf(compute, name), master);
+        return;
+      }
+      for (const [name, { a_RI, b_OR }] of lowRank.adapter.factors) {
+        const copies = lowRank.compute.get(name);
+        if (copies === undefined) throw new Error(`No copy of the adapter of ${name}`);
+        copy_(copies.a_RI, a_RI);
+        copy_(copies.b_OR, b_OR);
+      }
     }),
   );
 }

@@ -6,7 +6,7 @@ import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedd
 import { longAfter, rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
-import { detach, index_add_, index_select, mixedLinear, to_dtype, treeAttention } from '../torch/ops.ts';
+import { add_Tensor, detach, index_add_, index_select, mixedLinear, to_dtype, treeAttention } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
 import { type Policy, weightOf } from './policy.ts';
@@ -15,7 +15,7 @@ import { type Policy, weightOf } from './policy.ts';
 export type Activations = 'keep' | 'recompute';
 
 function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
-  const { config, masters, compute } = policy;
+  const { config, vectors } = policy;
   if (batch.longAfter !== longAfter(config)) {
     throw new Error(
       `A batch packed for sequences up to ${batch.longAfter}, the model's rope changes after ${longAfter(config)}`,
@@ -25,9 +25,8 @@ function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
   const rows = batch.positions_T.map((position, i) => position + (batch.long_T[i] === 1 ? length : 0));
   return {
     config,
-    vector: (name) => weightOf(masters, name),
-    linear: (x, name) =>
-      mixedLinear(x, weightOf(masters, name), weightOf(compute, name), { bias: masters.get(biasName(name)) }),
+    vector: (name) => weightOf(vectors, name),
+    linear: (x, name) => policyLinear(policy, x, name),
     attend: ({ q_THd, k_TKd, v_TKd }, layer) => {
       const { scale, window, softCap } = attentionRule(config, layer);
       return treeAttention(q_THd, k_TKd, v_TKd, batch.segments, scale, { window, softCap });
@@ -36,9 +35,20 @@ function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
   };
 }
 
-function embed(policy: Policy, ids_T: Tensor): Tensor {
-  const rows_TD = index_select(weightOf(policy.masters, EMBEDDING), 0, ids_T);
-  return to_dtype(scaledEmbedding(rows_TD, policy.config), policy.dtype);
+/** x W^T plus the bias, plus scale * (x A^T) B^T where the matrix has an adapter; gradients go to whatever has a master. */
+function policyLinear({ masters, compute, vectors, lowRank }: Policy, x: Tensor, name: string): Tensor {
+  const weight = weightOf(compute, name);
+  const product = mixedLinear(x, masters.get(name) ?? weight, weight, { bias: vectors.get(biasName(name)) });
+  const factors = lowRank?.adapter.factors.get(name);
+  const copies = lowRank?.compute.get(name);
+  if (lowRank === null || factors === undefined || copies === undefined) return product;
+  const inner_TR = mixedLinear(x, factors.a_RI, copies.a_RI);
+  return add_Tensor(product, mixedLinear(inner_TR, factors.b_OR, copies.b_OR), { alpha: lowRank.adapter.scale });
+}
+
+function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor): Tensor {
+  const rows_TD = index_select(masters.get(EMBEDDING) ?? weightOf(compute, EMBEDDING), 0, ids_T);
+  return to_dtype(scaledEmbedding(to_dtype(rows_TD, 'float32'), config), dtype);
 }
 
 /** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */

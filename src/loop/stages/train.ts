@@ -3,16 +3,18 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
+import { baseDirectory, isAdapterDirectory, writeAdapterFiles } from '../../model/adapter.ts';
 import { loadModel } from '../../model/load.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
+import type { Recipe } from '../../recipe/schema.ts';
 import { resetPeak } from '../../torch/memory.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
 import { planSteps } from '../../train/plan.ts';
-import { openPolicy } from '../../train/policy.ts';
+import { type LoraStart, openPolicy, type Policy } from '../../train/policy.ts';
 import { scoreSteps } from '../../train/reference.ts';
 import { iterationLearningRate, learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import type { TreeLogProbs } from '../../train/step.ts';
@@ -110,7 +112,9 @@ async function scoreReference(
     unit: 'pairs',
   });
   const model = loadModel(input.referenceDirectory);
-  const reference = openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score' });
+  // Read as the policy's own frozen weights are, so that the first loss is known to the bit.
+  const frozen = recipe.training.adapter.kind === 'lora' ? 'in-place' : 'copied';
+  const reference = openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score', frozen });
   model.dispose();
   try {
     const { microBatchTokens } = recipe.training;
@@ -158,6 +162,22 @@ function trainSettings(
   };
 }
 
+/** An adapter's training starts at random numbers of the recipe's seed. */
+function loraStart({ training: { adapter }, seed }: Recipe): LoraStart | null {
+  switch (adapter.kind) {
+    case 'none':
+      return null;
+    case 'lora':
+      return { settings: adapter, seed };
+  }
+}
+
+/** Saves what was trained: a whole model, or an adapter that names its base. */
+function writePolicy(directory: string, { config, masters, lowRank }: Policy, base: string): void {
+  if (lowRank === null) writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' });
+  else writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
+}
+
 /** True when this very plan's model is there and whole: a run that died just after saving it need not train again. */
 async function isSaved(directory: string, plan: string): Promise<boolean> {
   try {
@@ -181,6 +201,15 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     for (const [pairId, logProbs] of await scoreReference(context, input, plan)) reference.set(pairId, logProbs);
     return `log-probabilities of ${plan.pairs} pairs`;
   };
+  if (context.recipe.training.adapter.kind === 'lora') {
+    const held = isAdapterDirectory(input.referenceDirectory)
+      ? 'the base with the adapter'
+      : 'the base without adapter,';
+    context.watch({
+      kind: 'note',
+      text: `The reference of iteration ${context.iteration} is ${held} ${input.referenceDirectory}`,
+    });
+  }
   await runStage(context, 'reference', score);
   if (reference.size === 0) await score(); // an earlier attempt computed them: read them back
   await trainAndSave(context, input, { plan, reference });
@@ -203,7 +232,7 @@ async function trainAndSave(
   resetPeak();
   const folder = run.checkpointsPath(iteration);
   const model = loadModel(input.policyDirectory);
-  const policy = openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train' });
+  const policy = openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) });
   const optimiser = openOptimiser(policy);
   model.dispose();
   try {
@@ -244,17 +273,10 @@ async function trainAndSave(
       watch({ kind: 'stage-progress', iteration, stage: 'train', done: step + 1, total: steps.length, detail });
     }
     watch({ kind: 'note', text: `Saving the model of iteration ${iteration}` });
-    await commitDirectory(
-      modelDirectory,
-      (temporary) =>
-        writeModelFiles(temporary, {
-          base: recipe.model,
-          raw: policy.config.raw,
-          weights: policy.masters,
-          dtype: 'float32',
-        }),
-      { details: { plan: plan.id, iteration }, bytesNeeded: weightBytes(policy.masters, 'float32') },
-    );
+    await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
+      details: { plan: plan.id, iteration },
+      bytesNeeded: weightBytes(policy.masters, 'float32'),
+    });
     removeCheckpoints(folder);
     finish(`${steps.length} steps on ${plan.pairs} pairs, last loss ${loss.toFixed(4)}`);
   } finally {

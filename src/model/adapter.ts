@@ -1,0 +1,120 @@
+/**
+ * @file An adapter's folder in PEFT's layout: adapter_config.json, adapter_model.safetensors, and the name of its base.
+ * Wherever a model folder is taken, such a folder is too (load.ts): it means its base with the adapter.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ModelError } from '../errors.ts';
+import { readSafetensorsHeader } from '../files/safetensors.ts';
+import { writeSafetensors } from '../files/safetensors-write.ts';
+import { noGrad } from '../torch/autograd.ts';
+import { mapFile } from '../torch/mapped-file.ts';
+import { clone, to_dtype } from '../torch/ops.ts';
+import { keep, scope, type Tensor } from '../torch/tensor.ts';
+import { ADAPTER_CONFIG, formatAdapterConfig, readAdapterConfig } from './adapter-config.ts';
+import type { ModelConfig } from './config.ts';
+import { type Adapter, loraScale, moduleOf, targetNames, targetShapes } from './lora.ts';
+import { copyCompanions, tensorEntries } from './save.ts';
+import { checkShape, openTensor } from './weight-files.ts';
+
+export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+/** PEFT wraps the model twice; its names carry both. */
+const PREFIX = 'base_model.model.';
+
+/** The names of a matrix's factors in adapter_model.safetensors. */
+export function factorNames(weight: string): { a: string; b: string } {
+  const module = PREFIX + moduleOf(weight);
+  return { a: `${module}.lora_A.weight`, b: `${module}.lora_B.weight` };
+}
+
+/** An adapter's tensors by PEFT's names, in the order of the model. */
+export function namedFactors(adapter: Pick<Adapter, 'factors'>): Map<string, Tensor> {
+  return new Map(
+    [...adapter.factors].flatMap(([weight, { a_RI, b_OR }]) => {
+      const { a, b } = factorNames(weight);
+      return [
+        [a, a_RI],
+        [b, b_OR],
+      ];
+    }),
+  );
+}
+
+/** Whether a folder holds an adapter; transformers, too, goes by this file. */
+export function isAdapterDirectory(directory: string): boolean {
+  return existsSync(join(directory, ADAPTER_CONFIG));
+}
+
+/**
+ * The folder of the whole model: a model folder itself, or the one that an adapter names (as PEFT reads it: an absolute
+ * path, or one from where the command is started). Its tokenizer and templates are those of the adapter.
+ */
+export function baseDirectory(directory: string): string {
+  if (!isAdapterDirectory(directory)) return directory;
+  const path = join(directory, ADAPTER_CONFIG);
+  const { base } = readAdapterConfig(directory);
+  const found = resolve(base);
+  const fail = (problem: string): never => {
+    throw new ModelError(
+      'ADAPTER_BASE',
+      `Cannot load the adapter ${directory}: base_model_name_or_path of ${path} is ${JSON.stringify(base)}, ${problem}: set it to the folder of the base model`,
+      { details: { file: path, field: 'base_model_name_or_path', base } },
+    );
+  };
+  if (isAdapterDirectory(found)) fail('which is an adapter itself');
+  if (!existsSync(join(found, 'config.json'))) fail('and there is no model folder of that name');
+  return found;
+}
+
+/** Reads an adapter of a model; its factors are fp32 copies. Throws ModelError with the file and the field or tensor. */
+export function readAdapter(directory: string, config: ModelConfig): Adapter {
+  const { rank, alpha, rankStabilised } = readAdapterConfig(directory);
+  const header = readSafetensorsHeader(join(directory, ADAPTER_WEIGHTS));
+  const shapes = targetShapes(config, 'all-linear');
+  const known = new Set([...shapes.keys()].flatMap((weight) => Object.values(factorNames(weight))));
+  for (const name of header.tensors.keys()) {
+    if (!known.has(name)) throw badTensor(header.path, name, 'has no place in a LoRA adapter of this base model');
+  }
+  const read = (name: string, shape: readonly number[], file: Tensor): Tensor => {
+    const entry = header.tensors.get(name);
+    if (entry === undefined) throw badTensor(header.path, name, 'is missing, and its other factor is there');
+    checkShape(name, { ...entry, file: header }, { shape, by: `${ADAPTER_CONFIG} and the base model` });
+    return clone(to_dtype(openTensor(name, { ...entry, file: header }, file), 'float32'));
+  };
+  const factors = keep(
+    scope('read an adapter', () =>
+      noGrad(() => {
+        const file = mapFile(header.path);
+        return new Map(
+          [...shapes].flatMap(([weight, [outputs, inputs]]) => {
+            const { a, b } = factorNames(weight);
+            if (!header.tensors.has(a) && !header.tensors.has(b)) return [];
+            return [[weight, { a_RI: read(a, [rank, inputs], file), b_OR: read(b, [outputs, rank], file) }]];
+          }),
+        );
+      }),
+    ),
+  );
+  return { rank, alpha, rankStabilised, scale: loraScale({ rank, alpha, rankStabilised }), factors };
+}
+
+function badTensor(path: string, tensor: string, problem: string): ModelError {
+  return new ModelError('ADAPTER_WEIGHTS', `Cannot load ${path}: tensor ${tensor} ${problem}`, {
+    details: { file: path, tensor },
+  });
+}
+
+/**
+ * Fills `directory` (which exists) with an adapter as PEFT saves it, and the base's tokenizer files. The caller makes it
+ * durable and gives it its name (files/atomic.ts).
+ */
+export function writeAdapterFiles(
+  directory: string,
+  { adapter, config, base }: { adapter: Adapter; config: ModelConfig; base: string },
+): void {
+  const targets = targetNames(config, adapter.factors.keys());
+  writeFileSync(join(directory, ADAPTER_CONFIG), formatAdapterConfig({ ...adapter, base, targets }));
+  const entries = tensorEntries(namedFactors(adapter), 'float32');
+  writeSafetensors(join(directory, ADAPTER_WEIGHTS), entries, [['format', 'pt']]);
+  copyCompanions(base, directory);
+}
