@@ -1,0 +1,116 @@
+/**
+ * @file A run that trains an adapter: each iteration's model is an adapter that names its base, the reference is the base
+ * first and the adapter before later, a run that is stopped and taken up again ends with the same bytes.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { InterruptedError } from '../src/errors.ts';
+import { sha256 } from '../src/files/hash.ts';
+import type { LoopEvent } from '../src/loop/events.ts';
+import { runRecipe } from '../src/loop/run.ts';
+import { loadModel } from '../src/model/load.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
+import { packageRoot } from '../src/torch/native.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+
+const model = join(packageRoot, 'assets', 'stories260K');
+const adapter = { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'down_proj'] };
+let folder = '';
+let recipePath = '';
+let events: LoopEvent[] = [];
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'selm-lora-run-'));
+  const training = { batchSize: 6, learningRate: 0.005, microBatchTokens: 64, checkpointEverySteps: 1, adapter };
+  recipePath = writeSmallRecipe(folder, { training });
+  events = (await run('unbroken')).events;
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs the recipe; after `stopAfter` training steps it is interrupted. */
+async function run(
+  name: string,
+  { stopAfter = Infinity, overrides = [] }: { stopAfter?: number; overrides?: string[] } = {},
+): Promise<{ events: LoopEvent[]; stopped: boolean }> {
+  const recipe = loadRecipe(recipePath, { overrides: [`output=${join(folder, name)}`, ...overrides] });
+  const stop = new AbortController();
+  const seen: LoopEvent[] = [];
+  let steps = 0;
+  const watch = (event: LoopEvent): void => {
+    seen.push(event);
+    if (event.kind === 'metrics' && ++steps >= stopAfter) stop.abort();
+  };
+  try {
+    await runRecipe(recipe, { watch, signal: stop.signal });
+    return { events: seen, stopped: false };
+  } catch (error) {
+    if (!(error instanceof InterruptedError) && !stop.signal.aborted) throw error;
+    return { events: seen, stopped: true };
+  }
+}
+
+function hashes(name: string): string[] {
+  return [1, 2].flatMap((iteration) =>
+    ['adapter_model.safetensors', 'adapter_config.json'].map((file) =>
+      sha256(readFileSync(join(folder, name, `iteration-${iteration}`, 'model', file))),
+    ),
+  );
+}
+
+it('saves adapters that name their base, and each iteration trains the one before further', () => {
+  const [first, second] = [1, 2].map((iteration) => join(folder, 'unbroken', `iteration-${iteration}`, 'model'));
+  for (const path of [first ?? '', second ?? '']) {
+    expect(existsSync(join(path, 'model.safetensors'))).toBe(false);
+    expect(existsSync(join(path, 'tokenizer.json'))).toBe(true);
+    const config: unknown = JSON.parse(readFileSync(join(path, 'adapter_config.json'), 'utf8'));
+    expect(config).toMatchObject({
+      base_model_name_or_path: model,
+      r: 4,
+      lora_alpha: 8,
+      target_modules: ['q_proj', 'down_proj'],
+    });
+    const loaded = loadModel(path);
+    expect(loaded.adapter?.factors.size).toBe(10);
+    loaded.dispose();
+  }
+  const [one, , two] = hashes('unbroken');
+  expect(one).not.toBe(two);
+});
+
+it('starts each iteration at its reference: base without adapter, then the adapter before, and says so', () => {
+  const notes = events.flatMap((event) =>
+    event.kind === 'note' && event.text.startsWith('The reference') ? [event.text] : [],
+  );
+  expect(notes).toEqual([
+    `The reference of iteration 1 is the base without adapter, ${model}`,
+    `The reference of iteration 2 is the base with the adapter ${join(folder, 'unbroken', 'iteration-1', 'model')}`,
+  ]);
+  const firstLosses = events.flatMap((event) =>
+    event.kind === 'metrics' && event.step === 0 ? [event.values['loss/preference']] : [],
+  );
+  // To the bit: the base below the adapter is read as the reference's is.
+  expect(firstLosses).toEqual([Math.log(2), Math.log(2)]);
+});
+
+it('ends with the same bytes when it is stopped after each step and taken up again', async () => {
+  let attempts = 0;
+  while ((await run('broken', { stopAfter: 1 })).stopped) attempts++;
+  expect(attempts).toBeGreaterThan(2);
+  expect(hashes('broken')).toEqual(hashes('unbroken'));
+});
+
+it.each([
+  ['training.adapter.targets=[wombat]', 'Cannot put an adapter on "wombat"'],
+  ['training.adapter.dropout=0.1', 'training.adapter.dropout is 0.1: allowed is 0: dropout is not computed'],
+  ['training.adapter.rank=0', 'training.adapter.rank is 0: allowed is a whole number from 1'],
+])('refuses %s before anything is written', async (override, says) => {
+  await expect(run('refused', { overrides: [override] })).rejects.toThrow(says);
+  expect(existsSync(join(folder, 'refused'))).toBe(false);
+});
+
+it('refuses to train an adapter further with another rank', async () => {
+  const start = join(folder, 'unbroken', 'iteration-1', 'model');
+  const overrides = [`model=${start}`, 'training.adapter.rank=8'];
+  await expect(run('refused', { overrides })).rejects.toThrow('it has rank 4, not 8');
+});
