@@ -1,5 +1,5 @@
 /**
- * @file The decoder against transformers on small random checkpoints of the Llama family: logits, log-probabilities,
+ * @file The decoder against transformers on small random checkpoints of every family: logits, log-probabilities,
  * gradients and greedy tokens; and a saved model reads back as it was. Fixtures: scripts/fixtures/models.py.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -148,6 +148,28 @@ describe.each(readdirSync(root))('the checkpoint %s', (name) => {
     for await (const response of generate(sampler, [request], options))
       expect(response.tokenIds).toEqual(expected.greedy.ids);
     sampler.dispose();
+  });
+
+  // A prompt far longer than the windows (and than longrope's switch); sampling and scoring are different kernels.
+  it('samples with the log-probabilities that scoring gives', async () => {
+    const [, ids = []] = expected.inputIds;
+    const promptIds = ids.slice(0, 60);
+    const sampler = withModel((model) => openSampler(model));
+    const samples = [0, 1].map((sampleIndex) => ({ sampleIndex, key: randomKey(3, String(sampleIndex)) }));
+    const options = { temperature: 1, topP: 1, topK: 0, maxNewTokens: 12, stopIds: [], batchSize: 2 };
+    const responses: { tokenIds: readonly number[]; logProb: number }[] = [];
+    for await (const response of generate(sampler, [{ promptId: 'x', promptIds, samples }], options)) {
+      responses.push(response);
+    }
+    sampler.dispose();
+    withPolicy((policy) => {
+      for (const { tokenIds, logProb } of responses) {
+        const batch = packTrees([treeOf('x', promptIds, tokenIds)], longAfter(policy.config));
+        const [scored] = scoreTrees(policy, batch).get('x') ?? [];
+        expect(Math.abs(logProb - (scored ?? Number.NaN))).toBeLessThan(1e-4);
+      }
+    });
+    expect(responses).toHaveLength(2);
   });
 
   it('is saved under the same names, and loads again with the same numbers', () => {

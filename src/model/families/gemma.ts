@@ -5,7 +5,7 @@
  */
 import type { LayerAttention, ModelConfig, RopeConfig } from '../config.ts';
 import { type Family, llamaLike, refuse, type Source, slidingLayers, windowOf } from './raw.ts';
-import { ropeAt, ropeOf } from './rope.ts';
+import { type RawPlace, ropeAt, ropeOf } from './rope.ts';
 
 // Gemma2Config and Gemma3TextConfig of transformers; published files leave many fields out.
 const shared = {
@@ -63,21 +63,27 @@ function gemma3Ropes(source: Source): RopeConfig[] {
   const theta = { full: rope_theta ?? 1_000_000, sliding: rope_local_base_freq ?? 10_000 };
   if (nested === null || nested === undefined) {
     return [
-      ropeAt(source, { field: 'rope_scaling', values: scaling ?? {} }, { theta: theta.full }),
+      gemma3Rope(source, { field: 'rope_scaling', values: scaling ?? {} }, theta.full),
       { kind: 'default', theta: theta.sliding },
     ];
   }
-  if (!nested.full_attention && !nested.sliding_attention) {
-    refuse(source, 'rope_parameters', 'an object with full_attention and sliding_attention');
-  }
-  const place = (kind: 'full_attention' | 'sliding_attention') => ({
-    field: `rope_parameters.${kind}`,
-    values: nested[kind] ?? {},
-  });
+  const { full_attention: full, sliding_attention: sliding } = nested;
+  if (!full && !sliding) refuse(source, 'rope_parameters', 'an object with full_attention and sliding_attention');
   return [
-    ropeAt(source, place('full_attention'), { theta: theta.full }),
-    ropeAt(source, place('sliding_attention'), { theta: theta.sliding }),
+    gemma3Rope(source, { field: 'rope_parameters.full_attention', values: full ?? {} }, theta.full),
+    gemma3Rope(source, { field: 'rope_parameters.sliding_attention', values: sliding ?? {} }, theta.sliding),
   ];
+}
+
+/** One of the two ropes; a length at which it changes would have to hold for both. */
+function gemma3Rope(source: Source, place: RawPlace, theta: number): RopeConfig {
+  const rope = ropeAt(source, place, { theta });
+  if (rope.kind !== 'longrope') return rope;
+  return refuse(
+    source,
+    `${place.field}.${place.values.rope_type ? 'rope_type' : 'type'}`,
+    'default, linear, llama3 or yarn',
+  );
 }
 
 export const gemma3: Family = {

@@ -3,7 +3,7 @@ import type { RopeConfig } from '../config.ts';
 import { type RawRope, refuse, type Source } from './raw.ts';
 
 /** Where the settings stand, and what they say. */
-interface RawPlace {
+export interface RawPlace {
   field: string;
   values: RawRope;
 }
