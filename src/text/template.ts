@@ -22,6 +22,8 @@ export const templateBudgets = {
   items: 100_000,
   /** Depth of brackets, blocks and macro calls. */
   nesting: 300,
+  /** Bytes that the values of one rendering may take together. */
+  heapBytes: 128 * 1024 * 1024,
   /** Processor time of one rendering; an ordinary one takes below 1 ms. */
   cpuMs: 120,
 } as const;
@@ -80,11 +82,11 @@ export function renderTemplate(template: string, messages: readonly Message[], v
       throw answer.name === 'RaisedError'
         ? new TextError(
             'TEMPLATE_REFUSED',
-            `Cannot render the conversation (roles ${messages.map(({ role }) => role).join(', ') || 'none'}): the chat template of the model refuses it: ${answer.message}`,
+            `Cannot render the conversation (roles ${shown(messages.map(({ role }) => role).join(', ')) || 'none'}): the chat template of the model refuses it: ${shown(answer.message)}`,
           )
         : new TextError(
             'TEMPLATE_INVALID',
-            `Cannot render the chat template of the model: ${answer.name}: ${answer.message}: correct chat_template.jinja or the chat_template of tokenizer_config.json`,
+            `Cannot render the chat template of the model: ${answer.name}: ${shown(answer.message)}: correct chat_template.jinja or the chat_template of tokenizer_config.json`,
           );
   }
 }
@@ -99,11 +101,19 @@ function startWorker(): SyncWorker {
         valueSize: 4 * templateBudgets.outputCharacters,
         valueDepth: 64,
         indent: 64,
+        heapBytes: templateBudgets.heapBytes,
       },
     },
-    // The stack holds `nesting` levels of the interpreter with room to spare; deeper recursion is a RangeError.
-    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+    // The stack holds `nesting` levels of the interpreter with room to spare; deeper recursion is a RangeError. The heap
+    // is far above its budget: a thread that ran into its end would die without a word.
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
   });
+}
+
+/** A template's own words, on one line of bounded length: they end up on a terminal. */
+function shown(text: string): string {
+  const line = text.replaceAll(/\p{Cc}+/gu, ' ').trim();
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
 }
 
 function budgetError(reason: string): TextError {
