@@ -12,8 +12,8 @@ import { openOptimiser } from '../src/train/optimiser.ts';
 import { microBatches } from '../src/train/packing.ts';
 import { type ComputeDtype, openPolicy } from '../src/train/policy.ts';
 import { scoreTrees } from '../src/train/reference.ts';
-import { type TreeLogProbs, trainingStep } from '../src/train/step.ts';
-import { buildTree, type PairTree } from '../src/train/trees.ts';
+import { trainingStep } from '../src/train/step.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../src/train/trees.ts';
 
 const [modelPath = '', dataPath = '', ...numbers] = process.argv.slice(2);
 const [steps = 8, batch = 8] = numbers.slice(0, 2).map(Number);

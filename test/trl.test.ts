@@ -14,8 +14,8 @@ import { microBatches } from '../src/train/packing.ts';
 import { openPolicy } from '../src/train/policy.ts';
 import { scoreTrees } from '../src/train/reference.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
-import { type TreeLogProbs, trainingStep } from '../src/train/step.ts';
-import { buildTree, type PairTree } from '../src/train/trees.ts';
+import { trainingStep } from '../src/train/step.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../src/train/trees.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'trl');
 

@@ -5,8 +5,11 @@
  */
 import { RecipeError } from '../errors.ts';
 
-/** Which exploration term, with its own settings. `alpha` (0 or more) is the paper's optimism coefficient. */
-export type Exploration = { readonly kind: 'none' } | { readonly kind: 'selm'; readonly alpha: number };
+/** Which exploration term, with its own settings. `alpha` (0 or more) is the strength of the optimism. */
+export type Exploration =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'selm'; readonly alpha: number }
+  | { readonly kind: 'xpo'; readonly alpha: number };
 
 /** An exploration term at one prompt: value, and derivative by the policy's log-probability of the response. */
 export interface ExplorationTerm {
@@ -24,14 +27,17 @@ const NOTHING: ExplorationTerm = { loss: 0, gradient: 0 };
  *   be minimised (https://arxiv.org/abs/2405.19332); subtracting log pi_ref leaves the gradient alone and starts the
  *   term at 0. It pushes log pi_theta(y) down, with the same force everywhere: it has no lower bound, so alpha is
  *   small (1e-4 to 5e-3 in the paper).
+ * - xpo: alpha log pi_theta(y|x), y sampled from the fixed reference. Xie et al. 2024, Algorithm 1,
+ *   https://arxiv.org/abs/2405.21046, in TRL's form (XPOTrainer, default alpha 1e-5). There is no beta in it: the
+ *   alpha of `selm` times beta is this alpha. Its value is far from 0, since log pi_ref is not subtracted.
  *
- * @param logRatio log pi_theta(y|x) - log pi_ref(y|x) in nats, summed over tokens whatever the preference loss; null
- *   where a prompt has no sampled response: then nothing is added
+ * @param response log-probabilities of y in nats, summed over tokens whatever the preference loss; null where a prompt
+ *   has no sampled response: then nothing is added
  * @param options.beta the preference loss's beta
  * @throws RecipeError OBJECTIVE_ALPHA_INVALID
  */
 export function explorationTerm(
-  logRatio: number | null,
+  response: { readonly policy: number; readonly reference: number } | null,
   options: { readonly exploration: Exploration; readonly beta: number },
 ): ExplorationTerm {
   const { exploration, beta } = options;
@@ -42,9 +48,15 @@ export function explorationTerm(
       const { alpha } = exploration;
       checkAlpha(alpha);
       // alpha = 0 is iterative DPO bit for bit: no -0, and no rounding of a product that should not exist.
-      if (logRatio === null || alpha === 0) return NOTHING;
+      if (response === null || alpha === 0) return NOTHING;
       const gradient = alpha * beta;
-      return { loss: gradient * logRatio, gradient };
+      return { loss: gradient * (response.policy - response.reference), gradient };
+    }
+    case 'xpo': {
+      const { alpha } = exploration;
+      checkAlpha(alpha);
+      if (response === null || alpha === 0) return NOTHING;
+      return { loss: alpha * response.policy, gradient: alpha };
     }
     default:
       return exploration satisfies never;

@@ -3,8 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TrainingError } from '../errors.ts';
 import type { Exploration } from './exploration.ts';
-import { type ObjectiveOptions, type PairInput, type PairObjective, pairObjective } from './objective.ts';
-import type { PreferenceLoss } from './preference.ts';
+import {
+  lossAtReference,
+  type ObjectiveOptions,
+  type PairInput,
+  type PairObjective,
+  pairObjective,
+} from './objective.ts';
+import type { BatchBaseline, PreferenceLoss } from './preference.ts';
 
 const NONE: Exploration = { kind: 'none' };
 
@@ -43,17 +49,18 @@ describe('pairObjective()', () => {
       fc.property(
         anyInput({ response: 'always' }),
         anyPreference(),
-        fc.double({ min: 0, max: 1, noNaN: true }),
-        (input, preference, alpha) => {
+        anyExploration(),
+        anyBaseline(),
+        (input, preference, exploration, baseline) => {
           const delta =
             input.policy.chosen - input.reference.chosen - (input.policy.rejected - input.reference.rejected);
           // The hinge has no derivative at its kink.
           fc.pre(preference.kind !== 'hinge' || Math.abs(1 - preference.beta * delta) > 0.01);
-          const options: ObjectiveOptions = { preference, exploration: { kind: 'selm', alpha } };
-          const { gradient } = pairObjective(input, options);
+          const options: ObjectiveOptions = { preference, exploration };
+          const { gradient } = pairObjective(input, options, baseline);
           for (const sequence of ['chosen', 'rejected', 'response'] as const) {
-            const slope = centralDifference(input, options, sequence);
-            // Step 1e-3: truncation beta^3 1e-6 / 60 for dpo, rounding 1e-16 loss / 1e-3 with losses up to 2e4 (ipo).
+            const slope = centralDifference(input, { options, baseline }, sequence);
+            // Step 1e-3: truncation beta^3 1e-6 / 60 for dpo, rounding 1e-16 loss / 1e-3 with losses up to 1e5 (sppo).
             expect(Math.abs(gradient[sequence] - slope)).toBeLessThan(1e-7 * Math.max(1, Math.abs(slope)));
           }
         },
@@ -67,9 +74,10 @@ describe('pairObjective()', () => {
       fc.property(
         anyInput({ response: 'sometimes' }),
         anyPreference(),
+        fc.constantFrom('selm' as const, 'xpo' as const),
         fc.constantFrom(0, -0),
-        (input, preference, alpha) => {
-          const withTerm = outcome(input, { preference, exploration: { kind: 'selm', alpha } });
+        (input, preference, kind, alpha) => {
+          const withTerm = outcome(input, { preference, exploration: { kind, alpha } });
           const plain = outcome(input, { preference, exploration: NONE });
           expectSameBits(withTerm, plain);
         },
@@ -215,6 +223,35 @@ describe('pairObjective()', () => {
   });
 });
 
+describe('lossAtReference()', () => {
+  const reference = { chosen: -30, rejected: -41, response: -50 };
+  const start = { reference, lengths: { chosen: 10, rejected: 20, response: 30 } };
+
+  it.each([
+    [{ kind: 'dpo', beta: 0.01, labelSmoothing: 0 }, Math.LN2],
+    [{ kind: 'dpo', beta: 0.01, labelSmoothing: 0.3 }, Math.LN2],
+    [{ kind: 'ipo', beta: 0.1 }, 25],
+    [{ kind: 'hinge', beta: 0.1 }, 1],
+    [{ kind: 'sppo', beta: 0.1, targets: 'hard' }, 50],
+    [{ kind: 'kto', beta: 0.1, chosenWeight: 1, rejectedWeight: 1 }, 0.5],
+  ] as [PreferenceLoss, number][])('of %j is %d, with the optimism of selm or without', (preference, expected) => {
+    for (const exploration of [NONE, { kind: 'selm', alpha: 0.5 }] as const) {
+      expect(Math.abs(lossAtReference(start, { preference, exploration }) - expected)).toBeLessThan(1e-13);
+    }
+  });
+
+  it("of sppo with the ranker's probabilities depends on them", () => {
+    const preference: PreferenceLoss = { kind: 'sppo', beta: 0.1, targets: 'ranker' };
+    const input = { ...start, winProbabilities: { chosen: 0.75, rejected: 0.5 } };
+    expect(lossAtReference(input, { preference, exploration: NONE })).toBe(6.25);
+  });
+
+  it('has the term of xpo in it, which does not subtract the reference', () => {
+    const preference: PreferenceLoss = { kind: 'hinge', beta: 0.1 };
+    expect(lossAtReference(start, { preference, exploration: { kind: 'xpo', alpha: 0.01 } })).toBe(1 - 0.5);
+  });
+});
+
 /** Within 1e-12: the golden values are written with 12 decimals. */
 function expectNear(actual: number, expected: number): void {
   expect(Math.abs(actual - expected)).toBeLessThanOrEqual(1e-12);
@@ -252,14 +289,15 @@ function expectSameBits(actual: PairObjective | string, expected: PairObjective 
 
 function centralDifference(
   input: PairInput,
-  options: ObjectiveOptions,
+  { options, baseline }: { options: ObjectiveOptions; baseline: BatchBaseline },
   sequence: 'chosen' | 'rejected' | 'response',
 ): number {
   const step = 1e-3;
   const lossAt = (change: number): number => {
     const logProb = input.policy[sequence];
     if (logProb === null) throw new Error('The input has no response');
-    return pairObjective({ ...input, policy: { ...input.policy, [sequence]: logProb + change } }, options).loss;
+    const changed = { ...input, policy: { ...input.policy, [sequence]: logProb + change } };
+    return pairObjective(changed, options, baseline).loss;
   };
   return (lossAt(step) - lossAt(-step)) / (2 * step);
 }
@@ -270,7 +308,14 @@ function anyInput(options: { response: 'always' | 'sometimes' }): fc.Arbitrary<P
   const length = fc.integer({ min: 1, max: 50 });
   const response = fc.tuple(logProb, logProb, length);
   const nil = options.response === 'always' ? response : fc.option(response, { nil: null, freq: 4 });
-  return fc.tuple(logProb, logProb, logProb, logProb, length, length, nil).map(([pc, pj, rc, rj, nc, nj, y]) => ({
+  const half = fc.double({ min: 0, max: 0.5, noNaN: true });
+  const winProbabilities = fc.option(
+    fc.tuple(half, half).map(([more, less]) => ({ chosen: 0.5 + more, rejected: less })),
+    { nil: null },
+  );
+  const sequences = fc.tuple(logProb, logProb, logProb, logProb, length, length, nil, winProbabilities);
+  return sequences.map(([pc, pj, rc, rj, nc, nj, y, winProbabilities]) => ({
+    winProbabilities,
     policy: { chosen: pc, rejected: pj, response: y?.[0] ?? null },
     reference: { chosen: rc, rejected: rj, response: y?.[1] ?? null },
     lengths: { chosen: nc, rejected: nj, response: y?.[2] ?? null },
@@ -279,10 +324,32 @@ function anyInput(options: { response: 'always' | 'sometimes' }): fc.Arbitrary<P
 
 function anyPreference(): fc.Arbitrary<PreferenceLoss> {
   const beta = fc.double({ min: 0.05, max: 1, noNaN: true });
+  const weight = fc.double({ min: 0.1, max: 4, noNaN: true });
   const labelSmoothing = fc.oneof(fc.constant(0), fc.double({ min: 0, max: 0.49, noNaN: true }));
   return fc.oneof(
     fc.record({ kind: fc.constant('dpo' as const), beta, labelSmoothing }),
     fc.record({ kind: fc.constant('ipo' as const), beta }),
     fc.record({ kind: fc.constant('hinge' as const), beta }),
+    fc.record({
+      kind: fc.constant('sppo' as const),
+      beta,
+      targets: fc.constantFrom('hard' as const, 'ranker' as const),
+    }),
+    fc.record({ kind: fc.constant('kto' as const), beta, chosenWeight: weight, rejectedWeight: weight }),
   );
+}
+
+function anyExploration(): fc.Arbitrary<Exploration> {
+  const alpha = fc.double({ min: 0, max: 1, noNaN: true });
+  return fc.oneof(
+    fc.constant(NONE),
+    fc.record({ kind: fc.constant('selm' as const), alpha }),
+    fc.record({ kind: fc.constant('xpo' as const), alpha }),
+  );
+}
+
+/** Reference points of kto, constants of the derivative; other losses do not read them. */
+function anyBaseline(): fc.Arbitrary<BatchBaseline> {
+  const point = fc.double({ min: 0, max: 20, noNaN: true });
+  return fc.record({ chosen: point, rejected: point });
 }

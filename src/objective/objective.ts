@@ -5,7 +5,13 @@
  */
 import { TrainingError } from '../errors.ts';
 import { type Exploration, explorationTerm } from './exploration.ts';
-import { type PreferenceLoss, preferenceTerm } from './preference.ts';
+import {
+  type BatchBaseline,
+  NO_BASELINE,
+  type PreferenceLoss,
+  preferenceTerm,
+  type WinProbabilities,
+} from './preference.ts';
 
 /** log pi(y|x) in nats, summed over the scored tokens of each sequence; `response` null where none was sampled. */
 export interface SequenceLogProbs {
@@ -20,6 +26,8 @@ export interface PairInput {
   readonly reference: SequenceLogProbs;
   /** Scored tokens of each sequence; only ipo reads them. */
   readonly lengths: { readonly chosen: number; readonly rejected: number; readonly response: number | null };
+  /** What the ranker makes of the two; only sppo reads them. Null or absent: the chosen certainly wins. */
+  readonly winProbabilities?: WinProbabilities | null;
 }
 
 export interface ObjectiveOptions {
@@ -49,18 +57,22 @@ const SEQUENCES = ['chosen', 'rejected', 'response'] as const;
  *
  * With alpha = 0, or without a response, the result is that of `exploration: { kind: 'none' }` bit for bit.
  *
+ * @param baseline numbers of the whole step, where the preference loss needs them (`needsBaseline`)
  * @throws TrainingError OBJECTIVE_INPUT_NOT_FINITE (names the log-probability), OBJECTIVE_RESPONSE_MISMATCH (one of
  *   policy and reference has a response and the other has none), OBJECTIVE_NOT_FINITE (finite inputs that overflow)
  */
-export function pairObjective(input: PairInput, options: ObjectiveOptions): PairObjective {
+export function pairObjective(
+  input: PairInput,
+  options: ObjectiveOptions,
+  baseline: BatchBaseline = NO_BASELINE,
+): PairObjective {
   checkInput(input);
-  const { policy, reference, lengths } = input;
-  const preference = preferenceTerm(
-    { chosen: policy.chosen - reference.chosen, rejected: policy.rejected - reference.rejected, lengths },
-    options.preference,
-  );
+  const { policy, reference, lengths, winProbabilities = null } = input;
+  const preference = preferenceTerm({ ...logRatios(input), lengths, winProbabilities }, options.preference, baseline);
   const exploration = explorationTerm(
-    policy.response === null || reference.response === null ? null : policy.response - reference.response,
+    policy.response === null || reference.response === null
+      ? null
+      : { policy: policy.response, reference: reference.response },
     { exploration: options.exploration, beta: options.preference.beta },
   );
   const result: PairObjective = {
@@ -73,6 +85,23 @@ export function pairObjective(input: PairInput, options: ObjectiveOptions): Pair
   };
   checkResult(result, input);
   return result;
+}
+
+/** log pi_theta - log pi_ref of the chosen and the rejected response. */
+export function logRatios({ policy, reference }: Pick<PairInput, 'policy' | 'reference'>): {
+  chosen: number;
+  rejected: number;
+} {
+  return { chosen: policy.chosen - reference.chosen, rejected: policy.rejected - reference.rejected };
+}
+
+/**
+ * The loss of the pair where the policy still is the reference (every log-ratio 0): ln 2 for dpo, 1 / (2 beta)^2 for ipo,
+ * 1 for hinge, 1 / (2 beta^2) for sppo with hard targets, 1/2 for kto; selm adds 0 to it and xpo alpha log pi_ref(y).
+ * The first step of each iteration must meet it, or reference and policy disagree on a forward pass.
+ */
+export function lossAtReference(input: Omit<PairInput, 'policy'>, options: ObjectiveOptions): number {
+  return pairObjective({ ...input, policy: input.reference }, options).loss;
 }
 
 function checkInput(input: PairInput): void {

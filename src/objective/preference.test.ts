@@ -1,7 +1,7 @@
 /** @file The preference losses against values worked out by hand, finite differences, and TRL's conventions. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { logSigmoid, lossAtReference, type PreferenceLoss, preferenceTerm, sigmoid } from './preference.ts';
+import { ktoBaseline, logSigmoid, type PreferenceLoss, preferenceTerm, sigmoid } from './preference.ts';
 
 const LENGTHS = { chosen: 10, rejected: 20 };
 const beta = 0.1;
@@ -105,13 +105,55 @@ describe('preferenceTerm()', () => {
   });
 });
 
-describe('lossAtReference()', () => {
-  it.each([
-    [{ kind: 'dpo', beta: 0.01, labelSmoothing: 0 }, Math.LN2],
-    [{ kind: 'dpo', beta: 0.01, labelSmoothing: 0.3 }, Math.LN2],
-    [{ kind: 'ipo', beta: 0.1 }, 25],
-    [{ kind: 'hinge', beta: 0.1 }, 1],
-  ] as [PreferenceLoss, number][])('of %j is %d', (preference, expected) => {
-    expect(Math.abs(lossAtReference(preference) - expected)).toBeLessThan(1e-14);
+describe('the sppo loss', () => {
+  it('asks for log-ratios of half an inverse beta, up for the chosen and down for the rejected', () => {
+    // beta 0.1: targets +5 and -5. (3 - 5)^2 + (-1 + 5)^2 = 4 + 16.
+    const pair = { chosen: 3, rejected: -1, lengths: LENGTHS };
+    const { loss, gradient } = preferenceTerm(pair, { kind: 'sppo', beta, targets: 'hard' });
+    expect(loss).toBe(20);
+    expect(gradient).toEqual({ chosen: -4, rejected: 8 });
+  });
+
+  it("takes the ranker's probabilities where it is told to, and certainty where there are none", () => {
+    const ranker: PreferenceLoss = { kind: 'sppo', beta, targets: 'ranker' };
+    const pair = { chosen: 3, rejected: -1, lengths: LENGTHS };
+    // P 0.75 and 0.5: targets (0.75 - 0.5) / 0.1 = 2.5 and 0. 0.5^2 + 1.
+    const probable = { ...pair, winProbabilities: { chosen: 0.75, rejected: 0.5 } };
+    expect(preferenceTerm(probable, ranker).loss).toBe(1.25);
+    expect(preferenceTerm(pair, ranker)).toEqual(preferenceTerm(pair, { kind: 'sppo', beta, targets: 'hard' }));
+    expect(preferenceTerm(probable, { kind: 'sppo', beta, targets: 'hard' }).loss).toBe(20);
+  });
+
+  it.each([-0.1, 1.1, Number.NaN])('refuses a win probability of %d', (chosen) => {
+    const pair = { chosen: 0, rejected: 0, lengths: LENGTHS, winProbabilities: { chosen, rejected: 0.5 } };
+    expect(() => preferenceTerm(pair, { kind: 'sppo', beta, targets: 'ranker' })).toThrow(
+      expect.objectContaining({ code: 'OBJECTIVE_PROBABILITY_INVALID' }),
+    );
+  });
+});
+
+describe('the kto loss', () => {
+  const kto: PreferenceLoss = { kind: 'kto', beta: 1, chosenWeight: 1, rejectedWeight: 2 };
+
+  it('measures each response from its reference point', () => {
+    const pair = { chosen: 1, rejected: 3, lengths: LENGTHS };
+    const { loss, gradient } = preferenceTerm(pair, kto, { chosen: 1, rejected: 3 });
+    // At its own reference point each side is 1/2: (1/2 + 2 x 1/2) / 2, slopes weight / 4 / 2.
+    expect(loss).toBe(0.75);
+    expect(gradient).toEqual({ chosen: -0.125, rejected: 0.25 });
+  });
+
+  it('takes the reference point of each side from the other side, and never below 0', () => {
+    const pairs = [
+      { chosen: 4, rejected: -3 },
+      { chosen: 0, rejected: 1 },
+    ];
+    expect(ktoBaseline(pairs)).toEqual({ chosen: 0, rejected: 2 });
+  });
+
+  it.each([0, -1, Number.NaN])('refuses a weight of %d', (rejectedWeight) => {
+    expect(() => preferenceTerm({ chosen: 0, rejected: 0, lengths: LENGTHS }, { ...kto, rejectedWeight })).toThrow(
+      expect.objectContaining({ code: 'OBJECTIVE_WEIGHT_INVALID' }),
+    );
   });
 });

@@ -10,14 +10,43 @@ import { RecipeError, TrainingError } from '../errors.ts';
 export type PreferenceLoss =
   | { readonly kind: 'dpo'; readonly beta: number; readonly labelSmoothing: number }
   | { readonly kind: 'ipo'; readonly beta: number }
-  | { readonly kind: 'hinge'; readonly beta: number };
+  | { readonly kind: 'hinge'; readonly beta: number }
+  | { readonly kind: 'sppo'; readonly beta: number; readonly targets: 'hard' | 'ranker' }
+  | {
+      readonly kind: 'kto';
+      readonly beta: number;
+      readonly chosenWeight: number;
+      readonly rejectedWeight: number;
+    };
+
+/** P(y > pi_ref | x): how often each response of a pair beats what the reference says, by the ranker. From 0 to 1. */
+export interface WinProbabilities {
+  readonly chosen: number;
+  readonly rejected: number;
+}
+
+/** What the ranker is taken to say where it gave no probabilities: the chosen always wins, the rejected never. */
+const CERTAIN: WinProbabilities = { chosen: 1, rejected: 0 };
 
 /** log pi_theta(y|x) - log pi_ref(y|x) of the two responses, in nats, summed over tokens, and their token counts. */
 export interface PairLogRatios {
   readonly chosen: number;
   readonly rejected: number;
   readonly lengths: { readonly chosen: number; readonly rejected: number };
+  /** Only sppo with `targets: 'ranker'` reads them; null: certain. */
+  readonly winProbabilities?: WinProbabilities | null;
 }
+
+/**
+ * Numbers of the whole step that a pair's loss depends on, constants of its derivative. Only kto has any: its reference
+ * points, one estimate of KL(policy || reference) >= 0 for the chosen and one for the rejected responses.
+ */
+export interface BatchBaseline {
+  readonly chosen: number;
+  readonly rejected: number;
+}
+
+export const NO_BASELINE: BatchBaseline = { chosen: 0, rejected: 0 };
 
 /** A preference loss at one pair: value, derivative by each policy log-probability, implicit rewards. */
 export interface PreferenceTerm {
@@ -37,14 +66,25 @@ export interface PreferenceTerm {
  *   log-ratios are averages per token here, so the derivative by a summed log-probability is divided by the length.
  * - hinge: max(0, 1 - beta Delta), SLiC-HF in TRL's form, Zhao et al. 2023, https://arxiv.org/abs/2305.10425. At the
  *   kink the derivative is 0, as torch.relu has it.
+ * - sppo: (chosen - (P_c - 1/2) / beta)^2 + (rejected - (P_j - 1/2) / beta)^2, P the win probabilities, Wu et al. 2024,
+ *   https://arxiv.org/abs/2405.00675, Eq. 4.7 with eta = 1 / beta. `hard`: P_c = 1, P_j = 0 (TRL's sppo_hard);
+ *   `ranker`: the ranker's estimates, as the paper takes them.
+ * - kto: (w_c sigma(beta (z_c - chosen)) + w_j sigma(beta (rejected - z_j))) / 2, Ethayarajh et al. 2024,
+ *   https://arxiv.org/abs/2402.01306, Eq. 7, with the constants of its value function left out. The reference points z
+ *   are `baseline`, see `ktoBaseline`; they have no derivative.
  *
  * The implicit reward is beta times the log-ratio that the loss itself uses (for ipo the average per token: TRL logs
  * the same).
  *
- * @throws RecipeError OBJECTIVE_BETA_INVALID, OBJECTIVE_LABEL_SMOOTHING_INVALID
- * @throws TrainingError OBJECTIVE_LENGTH_INVALID (ipo)
+ * @param baseline of the step, see `needsBaseline`
+ * @throws RecipeError OBJECTIVE_BETA_INVALID, OBJECTIVE_LABEL_SMOOTHING_INVALID, OBJECTIVE_WEIGHT_INVALID (kto)
+ * @throws TrainingError OBJECTIVE_LENGTH_INVALID (ipo), OBJECTIVE_PROBABILITY_INVALID (sppo)
  */
-export function preferenceTerm(pair: PairLogRatios, preference: PreferenceLoss): PreferenceTerm {
+export function preferenceTerm(
+  pair: PairLogRatios,
+  preference: PreferenceLoss,
+  baseline: BatchBaseline = NO_BASELINE,
+): PreferenceTerm {
   checkPreference(preference);
   const { beta } = preference;
   switch (preference.kind) {
@@ -67,17 +107,47 @@ export function preferenceTerm(pair: PairLogRatios, preference: PreferenceLoss):
       const slope = shortfall > 0 ? -beta : 0;
       return term(Math.max(0, shortfall), { chosen: slope, rejected: -slope }, pair, beta);
     }
+    case 'sppo': {
+      const probability =
+        preference.targets === 'hard' ? CERTAIN : checkProbabilities(pair.winProbabilities ?? CERTAIN);
+      const chosen = pair.chosen - (probability.chosen - 0.5) / beta;
+      const rejected = pair.rejected - (probability.rejected - 0.5) / beta;
+      const gradient = { chosen: 2 * chosen, rejected: 2 * rejected };
+      return term(chosen * chosen + rejected * rejected, gradient, pair, beta);
+    }
+    case 'kto': {
+      const { chosenWeight, rejectedWeight } = preference;
+      const chosen = beta * (baseline.chosen - pair.chosen);
+      const rejected = beta * (pair.rejected - baseline.rejected);
+      // Half: a pair is two examples, and the mean over examples is the mean over pairs of half their sum.
+      const loss = (chosenWeight * sigmoid(chosen) + rejectedWeight * sigmoid(rejected)) / 2;
+      const slope = (x: number): number => (beta * sigmoid(x) * sigmoid(-x)) / 2;
+      const gradient = { chosen: -chosenWeight * slope(chosen), rejected: rejectedWeight * slope(rejected) };
+      return term(loss, gradient, pair, beta);
+    }
     default:
       return preference satisfies never;
   }
 }
 
+/** Whether a pair's loss depends on the other pairs of its step, so that the step must be scored before it is learned. */
+export function needsBaseline({ kind }: PreferenceLoss): boolean {
+  return kind === 'kto';
+}
+
 /**
- * The preference loss where the policy still is the reference (every log-ratio 0): ln 2 for dpo, 1 / (2 beta)^2 for
- * ipo, 1 for hinge. The first step of each iteration must meet it, or reference and policy disagree on a forward pass.
+ * KTO's reference points from the log-ratios of a step's pairs: max(0, mean log-ratio) of the rejected responses for the
+ * chosen ones, and of the chosen ones for the rejected. It is the estimate of TRL 0.8.6 (`kto_pair`), over the whole
+ * step instead of a micro-batch; the paper takes mismatched completions of the same batch (its section 4.1), which would
+ * have to be run for nothing else. Both are biased: neither averages over the policy's own samples.
  */
-export function lossAtReference(preference: PreferenceLoss): number {
-  return preferenceTerm({ chosen: 0, rejected: 0, lengths: { chosen: 1, rejected: 1 } }, preference).loss;
+export function ktoBaseline(pairs: readonly Pick<PairLogRatios, 'chosen' | 'rejected'>[]): BatchBaseline {
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+  return {
+    chosen: Math.max(0, mean(pairs.map(({ rejected }) => rejected))),
+    rejected: Math.max(0, mean(pairs.map(({ chosen }) => chosen))),
+  };
 }
 
 /** log sigma(x) = -log(1 + e^-x), exact to rounding for every finite x: the exponent is never positive. */
@@ -110,6 +180,7 @@ function checkPreference(preference: PreferenceLoss): void {
       { details: { kind: preference.kind, beta } },
     );
   }
+  if (preference.kind === 'kto') checkWeights(preference);
   if (preference.kind !== 'dpo') return;
   const { labelSmoothing } = preference;
   // At 0.5 the labels carry no information and the optimum is the reference itself; above, they are reversed.
@@ -120,6 +191,31 @@ function checkPreference(preference: PreferenceLoss): void {
       { details: { labelSmoothing } },
     );
   }
+}
+
+function checkWeights(weights: { readonly chosenWeight: number; readonly rejectedWeight: number }): void {
+  for (const which of ['chosenWeight', 'rejectedWeight'] as const) {
+    const weight = weights[which];
+    if (Number.isFinite(weight) && weight > 0) continue;
+    throw new RecipeError(
+      'OBJECTIVE_WEIGHT_INVALID',
+      `Cannot compute the kto loss with ${which} ${weight}: it is a number above 0: 1 weighs both sides the same`,
+      { details: { [which]: weight } },
+    );
+  }
+}
+
+function checkProbabilities(probabilities: WinProbabilities): WinProbabilities {
+  for (const which of ['chosen', 'rejected'] as const) {
+    const probability = probabilities[which];
+    if (probability >= 0 && probability <= 1) continue;
+    throw new TrainingError(
+      'OBJECTIVE_PROBABILITY_INVALID',
+      `Cannot compute the sppo loss: the ranker's win probability of the ${which} response is ${probability} and must be from 0 to 1: look at the ranker's scores`,
+      { details: { which, probability } },
+    );
+  }
+  return probabilities;
 }
 
 function checkLengths(lengths: PairLogRatios['lengths']): PairLogRatios['lengths'] {

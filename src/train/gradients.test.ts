@@ -14,8 +14,8 @@ import { float32, int64, scope, toFloat32Array } from '../torch/tensor.ts';
 import { microBatches, type PackedTrees, packTrees } from './packing.ts';
 import { openPolicy, type Policy } from './policy.ts';
 import { scoreTrees } from './reference.ts';
-import { accumulateGradients, type TreeLogProbs } from './step.ts';
-import { buildTree, type PairTree } from './trees.ts';
+import { accumulateGradients } from './step.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from './trees.ts';
 
 /** Families, with windows, caps and rope switches small enough to act on the sequences below. */
 const FAMILIES: Record<string, Record<string, unknown>> = {

@@ -6,9 +6,8 @@ import { longAfter } from '../model/rope.ts';
 import { scoreRanges } from './head.ts';
 import { microBatches, type PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
-import type { TreeLogProbs } from './step.ts';
 import { scoredHidden } from './stream.ts';
-import type { PairTree } from './trees.ts';
+import type { PairTree, TreeLogProbs } from './trees.ts';
 
 /** Summed log-probabilities of every continuation of every tree of a batch, by pair. */
 export function scoreTrees(policy: Policy, batch: PackedTrees): Map<string, TreeLogProbs> {

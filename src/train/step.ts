@@ -4,20 +4,21 @@
  */
 import { TrainingError } from '../errors.ts';
 import {
+  logRatios,
+  lossAtReference,
   type ObjectiveOptions,
   type PairObjective,
   pairObjective,
   type SequenceLogProbs,
 } from '../objective/objective.ts';
+import { type BatchBaseline, ktoBaseline, NO_BASELINE, needsBaseline } from '../objective/preference.ts';
 import { headForwardBackward } from './head.ts';
 import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import { clearGradients, type Policy, refreshCompute } from './policy.ts';
+import { scoreTrees } from './reference.ts';
 import { type Activations, forwardBackward } from './stream.ts';
-import { type PairTree, scoredTokens } from './trees.ts';
-
-/** Summed log-probabilities of a tree's continuations, in their order. */
-export type TreeLogProbs = readonly number[];
+import { type PairTree, scoredTokens, type TreeLogProbs } from './trees.ts';
 
 /** What a step found out about one pair. */
 export interface PairResult {
@@ -25,6 +26,8 @@ export interface PairResult {
   policy: SequenceLogProbs;
   reference: SequenceLogProbs;
   objective: PairObjective;
+  /** What the loss is where the policy equals the reference: the first step of an iteration must meet it. */
+  lossAtReference: number;
 }
 
 export interface StepResult {
@@ -58,16 +61,18 @@ function lengthsOf(tree: PairTree): { chosen: number; rejected: number; response
 function evaluatePair(
   tree: PairTree,
   logProbs: { policy: TreeLogProbs; reference: TreeLogProbs },
-  options: ObjectiveOptions,
+  { options, baseline }: { options: ObjectiveOptions; baseline: BatchBaseline },
 ): PairResult {
   const policy = sequenceLogProbs(tree, logProbs.policy);
   const reference = sequenceLogProbs(tree, logProbs.reference);
+  const input = { policy, reference, lengths: lengthsOf(tree), winProbabilities: tree.winProbabilities };
   try {
     return {
       pairId: tree.pairId,
       policy,
       reference,
-      objective: pairObjective({ policy, reference, lengths: lengthsOf(tree) }, options),
+      objective: pairObjective(input, options, baseline),
+      lossAtReference: lossAtReference(input, options),
     };
   } catch (cause) {
     if (!(cause instanceof TrainingError)) throw cause;
@@ -99,10 +104,29 @@ export interface StepInput {
   activations: Activations;
 }
 
+/**
+ * Numbers of the whole step that its pairs' losses need: a forward pass over all micro-batches before the first backward
+ * one, so that the result does not depend on how the step was cut into them.
+ */
+function baselineOf(policy: Policy, input: StepInput): BatchBaseline {
+  if (!needsBaseline(input.objective.preference)) return NO_BASELINE;
+  const ratios = input.batches.flatMap((batch) => {
+    const scores = scoreTrees(policy, batch);
+    return batch.trees.map((tree) =>
+      logRatios({
+        policy: sequenceLogProbs(tree, scores.get(tree.pairId) ?? []),
+        reference: sequenceLogProbs(tree, input.reference.get(tree.pairId) ?? []),
+      }),
+    );
+  });
+  return ktoBaseline(ratios);
+}
+
 /** Adds the gradient of the mean loss to the policy's gradients (which it clears first). Changes no weight. */
 export function accumulateGradients(policy: Policy, input: StepInput): Omit<StepResult, 'gradientNorm'> {
   const count = input.batches.reduce((sum, batch) => sum + batch.trees.length, 0);
   const pairs: PairResult[] = [];
+  const terms = { options: input.objective, baseline: baselineOf(policy, input) };
   clearGradients(policy);
   for (const batch of input.batches) {
     const derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]): number[] => {
@@ -112,7 +136,7 @@ export function accumulateGradients(policy: Policy, input: StepInput): Omit<Step
         if (tree === undefined) throw new Error('A scored range without a tree');
         const own = logProbs.slice(i, i + tree.continuations.length);
         const reference = input.reference.get(tree.pairId) ?? [];
-        const pair = evaluatePair(tree, { policy: own, reference }, input.objective);
+        const pair = evaluatePair(tree, { policy: own, reference }, terms);
         pairs.push(pair);
         result.push(...treeDerivatives(tree, pair.objective, 1 / count));
         i += tree.continuations.length;

@@ -18,9 +18,9 @@ import { microBatches } from './packing.ts';
 import { planSteps } from './plan.ts';
 import { openPolicy, type Policy, weightOf } from './policy.ts';
 import { scoreSteps, scoreTrees } from './reference.ts';
-import { type TreeLogProbs, trainingStep } from './step.ts';
+import { trainingStep } from './step.ts';
 import { type TrainSettings, trainPolicy } from './train.ts';
-import { buildTree, type PairTree } from './trees.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from './trees.ts';
 
 const config = smallConfig();
 const objective = {

@@ -5,15 +5,14 @@
 import { InterruptedError, TrainingError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
-import { lossAtReference } from '../objective/preference.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import type { AdamWSettings, OptimiserState } from './optimiser.ts';
 import { microBatches } from './packing.ts';
 import type { Policy } from './policy.ts';
-import { type StepResult, type TreeLogProbs, trainingStep } from './step.ts';
+import { type StepResult, trainingStep } from './step.ts';
 import type { Activations } from './stream.ts';
-import type { PairTree } from './trees.ts';
+import type { PairTree, TreeLogProbs } from './trees.ts';
 
 export interface TrainSettings {
   objective: ObjectiveOptions;
@@ -61,7 +60,7 @@ export async function* trainPolicy(
       reference: input.reference,
       learningRate,
     });
-    if (step === 0 && input.startsAtReference) checkFirstLoss(result, settings.objective);
+    if (step === 0 && input.startsAtReference) checkFirstLoss(result);
     const seconds = (performance.now() - startedMs) / 1000;
     yield { step, metrics: stepMetrics(result, { learningRate, seconds }) };
 
@@ -81,9 +80,9 @@ export async function* trainPolicy(
 }
 
 /** A policy that is its own reference has a loss that is known beforehand: ln 2 for dpo. Anything else is a wrong pairing. */
-function checkFirstLoss(result: StepResult, objective: ObjectiveOptions): void {
-  const expected = lossAtReference(objective.preference);
-  if (Math.abs(result.loss - expected) <= FIRST_LOSS_TOLERANCE) return;
+function checkFirstLoss(result: StepResult): void {
+  const expected = mean(result.pairs.map((pair) => pair.lossAtReference));
+  if (Math.abs(result.loss - expected) <= FIRST_LOSS_TOLERANCE * Math.max(1, Math.abs(expected))) return;
   throw new TrainingError(
     'FIRST_LOSS_WRONG',
     `Cannot train: the first loss is ${result.loss}, but a policy that equals its reference has ${expected}: the reference's log-probabilities do not belong to these weights or tokens; delete them and resume`,

@@ -4,6 +4,8 @@
  * part of the response (the prompt's last one under the authors' rendering, a user's later turn) are read and not scored.
  */
 
+import type { WinProbabilities } from '../objective/preference.ts';
+
 /** Ids of a sequence. */
 export type TokenIds = Int32Array;
 
@@ -15,6 +17,8 @@ export interface PairTokens {
   rejectedIds: TokenIds;
   /** The policy's own response, for the optimism term; null when the objective has none. */
   responseIds: TokenIds | null;
+  /** What the ranker makes of chosen and rejected, where the objective asks; absent: the chosen certainly wins. */
+  winProbabilities?: WinProbabilities | null;
 }
 
 /** One prompt and its continuations, as they go through the model. */
@@ -32,7 +36,11 @@ export interface PairTree extends TokenTree {
   chosen: number;
   rejected: number;
   response: number | null;
+  winProbabilities: WinProbabilities | null;
 }
+
+/** Summed log-probabilities of a tree's continuations, in their order. */
+export type TreeLogProbs = readonly number[];
 
 /** Builds the tree of a pair; equal continuations become one. */
 export function buildTree(pair: PairTokens): PairTree {
@@ -42,6 +50,7 @@ export function buildTree(pair: PairTokens): PairTree {
     chosen: sequenceOf(chosenIds),
     rejected: sequenceOf(rejectedIds),
     response: responseIds === null ? null : sequenceOf(responseIds),
+    winProbabilities: pair.winProbabilities ?? null,
   });
 }
 
@@ -54,7 +63,12 @@ export interface Sequence {
 /** As buildTree, for prompts that need not be equal: what they do not share is read by its own response, unscored. */
 export function buildTreeOfSequences(
   pairId: string,
-  { chosen, rejected, response }: { chosen: Sequence; rejected: Sequence; response: Sequence | null },
+  {
+    chosen,
+    rejected,
+    response,
+    winProbabilities = null,
+  }: { chosen: Sequence; rejected: Sequence; response: Sequence | null; winProbabilities?: WinProbabilities | null },
 ): PairTree {
   const prompts = [chosen, rejected, ...(response === null ? [] : [response])].map(({ promptIds }) => promptIds);
   const shared = prompts.reduce((length, prompt) => Math.min(length, commonLength(prompt, chosen.promptIds)), Infinity);
@@ -79,6 +93,7 @@ export function buildTreeOfSequences(
     ...places,
     continuations: continuations.map(({ ids }) => ids),
     ...(isWhole ? {} : { scored: continuations.map(maskOf) }),
+    winProbabilities,
   };
 }
 

@@ -17,9 +17,9 @@ import { planSteps } from '../../train/plan.ts';
 import { type LoraStart, openPolicy, type Policy } from '../../train/policy.ts';
 import { scoreSteps } from '../../train/reference.ts';
 import { iterationLearningRate, learningRateAt, warmupSteps } from '../../train/schedule.ts';
-import type { TreeLogProbs } from '../../train/step.ts';
+
 import { type TrainSettings, trainPolicy } from '../../train/train.ts';
-import type { PairTree } from '../../train/trees.ts';
+import type { PairTree, TreeLogProbs } from '../../train/trees.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { finishStage, type IterationContext, runStage } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
