@@ -21,9 +21,9 @@ import { openOptimiser } from '../src/train/optimiser.ts';
 import { microBatches, packTrees } from '../src/train/packing.ts';
 import { openPolicy, type Policy, weightOf } from '../src/train/policy.ts';
 import { scoreTrees } from '../src/train/reference.ts';
-import { type TreeLogProbs, trainingStep } from '../src/train/step.ts';
+import { trainingStep } from '../src/train/step.ts';
 import { scoredHidden } from '../src/train/stream.ts';
-import { buildTree, type PairTree } from '../src/train/trees.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../src/train/trees.ts';
 
 const fixtures = join(packageRoot, 'test', 'fixtures', 'peft');
 const temporary = mkdtempSync(join(tmpdir(), 'selm-lora-'));

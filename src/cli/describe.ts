@@ -55,7 +55,10 @@ export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, s
 }
 
 function objectiveText({ objective: { preference, exploration } }: Recipe): string {
-  const alpha = exploration.kind === 'none' ? 'no exploration' : `exploration alpha ${String(exploration.alpha)}`;
+  const alpha =
+    exploration.kind === 'none'
+      ? 'no exploration'
+      : `exploration ${exploration.kind} with alpha ${String(exploration.alpha)}`;
   return `${preference.kind} with beta ${preference.beta}, ${alpha}`;
 }
 

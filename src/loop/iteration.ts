@@ -5,6 +5,7 @@
  */
 import type { PreferenceRow } from '../data/rows.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
+import { ruleNeeds } from '../rank/pairing.ts';
 import { alphaAt } from '../train/schedule.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';
@@ -28,11 +29,13 @@ export interface IterationInput {
 export async function runIteration(context: IterationContext, input: IterationInput): Promise<void> {
   const { rows } = input;
 
+  const needs = ruleNeeds(context.recipe.update);
+
   // y ~ pi_{t-1}( . | x) for every prompt x of the slice
-  await runStage(context, 'sample', () => sampleResponses(context, { rows, modelDirectory: input.policyDirectory }));
+  if (needs.samples) await runStage(context, 'sample', () => sampleResponses(context, input));
 
   // R ranks {y, y_w, y_l}
-  await runStage(context, 'rank', () => rankResponses(context, rows));
+  if (needs.ranking) await runStage(context, 'rank', () => rankResponses(context, rows));
 
   // y_c the best, y_r the worst of them
   await runStage(context, 'pair', () => pairResponses(context, rows));
@@ -53,5 +56,5 @@ function objectiveOf({ recipe, iteration }: IterationContext): ObjectiveOptions 
   const { preference, exploration } = recipe.objective;
   if (exploration.kind === 'none') return { preference, exploration };
   const alpha = alphaAt(exploration.alpha, iteration);
-  return { preference, exploration: alpha === 0 ? { kind: 'none' } : { kind: 'selm', alpha } };
+  return { preference, exploration: alpha === 0 ? { kind: 'none' } : { kind: exploration.kind, alpha } };
 }

@@ -18,6 +18,7 @@ import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
 const EXAMPLES = 3;
 
 interface MethodLedger {
+  name: string;
   recipe: Recipe;
   ledger: Ledger;
 }
@@ -26,6 +27,7 @@ interface MethodLedger {
 export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData | null {
   const recipes = [recipe, ...(twin === null ? [] : [twin])].filter((each) => existsSync(join(each.output, 'run.db')));
   const opened = recipes.map((each) => ({
+    name: each === twin ? 'alpha = 0 twin' : methodName(each),
     recipe: each,
     ledger: openLedger(join(each.output, 'run.db'), { access: 'read' }),
   }));
@@ -58,8 +60,16 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData |
   }
 }
 
-function methodName(recipe: Recipe): string {
-  return recipe.objective.exploration.kind === 'selm' ? 'SELM' : 'alpha = 0 twin';
+/** What a method is called in legends: by its exploration term, or without one by its preference loss. */
+function methodName({ objective }: Recipe): string {
+  switch (objective.exploration.kind) {
+    case 'selm':
+      return 'SELM';
+    case 'xpo':
+      return 'XPO';
+    case 'none':
+      return objective.preference.kind.toUpperCase();
+  }
 }
 
 function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {
@@ -67,14 +77,14 @@ function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {
   return new Map(found.map(({ iteration, audit }) => [iteration, audit as Evaluation]));
 }
 
-function methodOf({ recipe, ledger }: MethodLedger): MethodReport {
+function methodOf({ name, recipe, ledger }: MethodLedger): MethodReport {
   const { exploration, preference } = recipe.objective;
-  const alpha = exploration.kind === 'selm' ? `alpha = ${exploration.alpha}` : 'no optimism term';
+  const alpha = exploration.kind === 'none' ? 'no optimism term' : `alpha = ${exploration.alpha}`;
   const iterations: { iteration: number; evaluation: EvaluationData }[] = [...evaluationsOf(ledger)]
     .filter(([iteration]) => iteration > 0)
     .map(([iteration, { data }]) => ({ iteration, evaluation: data }));
   return {
-    name: methodName(recipe),
+    name,
     description: `${preference.kind}, beta = ${preference.beta}, ${alpha}`,
     iterations,
     training: trainingOf(ledger),
@@ -138,9 +148,9 @@ function examplesOf(base: Evaluation, methods: readonly MethodLedger[]): Example
     { length: Math.min(EXAMPLES, prompts.length) },
     (_, i) => prompts[Math.floor((i * prompts.length) / EXAMPLES)],
   );
-  const lasts = methods.flatMap(({ recipe, ledger }) => {
+  const lasts = methods.flatMap(({ name, ledger }) => {
     const last = [...evaluationsOf(ledger)].sort(([a], [b]) => b - a)[0];
-    return last === undefined || last[0] === 0 ? [] : [{ by: methodName(recipe), evaluation: last[1] }];
+    return last === undefined || last[0] === 0 ? [] : [{ by: name, evaluation: last[1] }];
   });
   const answerOf = (evaluation: Evaluation, promptId: string, by: string) => {
     const index = evaluation.answers.findIndex((answer) => answer.promptId === promptId);
@@ -174,7 +184,7 @@ function settingsOf(recipe: Recipe): Fact[] {
     },
     {
       label: 'Objective',
-      value: `${preference.kind}, beta ${preference.beta}, ${exploration.kind === 'selm' ? `alpha ${exploration.alpha}` : 'no exploration'}`,
+      value: `${preference.kind}, beta ${preference.beta}, ${exploration.kind === 'none' ? 'no exploration' : `${exploration.kind}, alpha ${exploration.alpha}`}`,
     },
     {
       label: 'Training',
@@ -192,13 +202,13 @@ function machineOf(recipe: Recipe): Fact[] {
   }));
 }
 
-function timingsOf({ recipe, ledger }: MethodLedger): ReportData['timings'] {
+function timingsOf({ name, ledger }: MethodLedger): ReportData['timings'] {
   return ledger
     .audits()
     .filter(({ kind }) => kind.startsWith('seconds/'))
     .map(({ iteration, kind, audit }) => ({
       stage: kind.slice('seconds/'.length),
-      method: methodName(recipe),
+      method: name,
       iteration,
       seconds: Number(audit),
     }));

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { buildPair } from './pairing.ts';
-import { type Candidate, type RankItem, rankingFromScores } from './ranker.ts';
+import {
+  type Pairing,
+  type PairOptions,
+  type PairRule,
+  type RankedRule,
+  rankedPairs,
+  ruleNeeds,
+  unrankedPairs,
+} from './pairing.ts';
+import { type Candidate, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
 
 const y = (text: string, sampleIndex = 0): Candidate => ({ kind: 'response', sampleIndex, text });
 const y_w: Candidate = { kind: 'chosen', sampleIndex: null, text: 'w' };
@@ -10,10 +18,19 @@ function item(...candidates: Candidate[]): RankItem {
   return { promptId: 'p', prompt: { kind: 'text', text: 'Once' }, candidates };
 }
 
+/** The only pairing of a prompt. */
+function buildPair(of: RankItem, ranking: Ranking, rule: RankedRule): Pairing | undefined {
+  const pairings = rankedPairs(of, ranking, rule);
+  expect(pairings).toHaveLength(1);
+  return pairings[0];
+}
+
+const textsOf = (pairing: Pairing | undefined): string | string[] =>
+  pairing?.kind === 'pair' ? [pairing.chosen.text, pairing.rejected.text] : (pairing?.reason ?? 'no pairing');
+
 /** [text of chosen, text of rejected], or the reason. */
 function pairOf(candidates: Candidate[], scores: number[], rule: 'best-and-worst' | 'replace' = 'best-and-worst') {
-  const pairing = buildPair(item(...candidates), rankingFromScores('p', scores), rule);
-  return pairing.kind === 'pair' ? [pairing.chosen.text, pairing.rejected.text] : pairing.reason;
+  return textsOf(buildPair(item(...candidates), rankingFromScores('p', scores), rule));
 }
 
 describe('rankingFromScores()', () => {
@@ -34,7 +51,7 @@ describe('rankingFromScores()', () => {
   });
 });
 
-describe('buildPair() with best-and-worst', () => {
+describe('rankedPairs() with best-and-worst', () => {
   // All six orders of three candidates: the best is chosen, the worst rejected, the middle left out.
   test.each([
     [
@@ -105,7 +122,8 @@ describe('buildPair() with best-and-worst', () => {
   test('keeps the scores of both sides, and null for a ranker that only orders', () => {
     const scored = buildPair(item(y('y'), y_w), rankingFromScores('p', [0.25, 0.75]), 'best-and-worst');
     expect(scored).toMatchObject({ scoreChosen: 0.75, scoreRejected: 0.25 });
-    const ordered = buildPair(item(y('y'), y_w), { promptId: 'p', scores: null, order: [1, 0], ties: [] }, 'replace');
+    const order = { promptId: 'p', scores: null, order: [1, 0], ties: [] };
+    const ordered = buildPair(item(y('y'), y_w), order, 'best-and-worst');
     expect(ordered).toMatchObject({ scoreChosen: null, scoreRejected: null, chosen: { text: 'w' } });
   });
 
@@ -120,19 +138,88 @@ describe('buildPair() with best-and-worst', () => {
   });
 });
 
-describe('buildPair() with replace', () => {
-  test('compares the response with the chosen and leaves the rejected out', () => {
-    expect(pairOf([y('y'), y_w, y_l], [3, 2, 1], 'replace')).toEqual(['y', 'w']);
+describe('rankedPairs() with replace', () => {
+  test("puts the response in the chosen's place where it ranks above it, else in the rejected's", () => {
+    expect(pairOf([y('y'), y_w, y_l], [3, 2, 1], 'replace')).toEqual(['y', 'l']);
     expect(pairOf([y('y'), y_w, y_l], [1, 2, 3], 'replace')).toEqual(['w', 'y']);
+    expect(pairOf([y('y'), y_w, y_l], [1, 3, 2], 'replace')).toEqual(['w', 'y']);
   });
 
-  test('skips a tie of the two, whatever the rejected scored', () => {
+  test('takes the best sample to replace the chosen, the worst to replace the rejected', () => {
+    expect(pairOf([y('a', 0), y('b', 1), y_w, y_l], [3, 4, 2, 1], 'replace')).toEqual(['b', 'l']);
+    expect(pairOf([y('a', 0), y('b', 1), y_w, y_l], [3, 2, 4, 1], 'replace')).toEqual(['w', 'b']);
+  });
+
+  test('skips a tie of response and chosen, whatever the rejected scored', () => {
     expect(pairOf([y('y'), y_w, y_l], [2, 2, 1], 'replace')).toBe('all candidates tie');
   });
 
   test('takes the best and the worst of the samples when the prompt stands alone', () => {
     expect(pairOf([y('a', 0), y('b', 1)], [1, 2], 'replace')).toEqual(['b', 'a']);
   });
+});
+
+describe('rankedPairs() with all-pairs', () => {
+  const pairsOf = (candidates: Candidate[], scores: number[], options: PairOptions = {}) =>
+    rankedPairs(item(...candidates), rankingFromScores('p', scores), 'all-pairs', options).map(textsOf);
+
+  test('pairs every two candidates in the order of the ranker', () => {
+    expect(pairsOf([y('a', 0), y('b', 1), y_w], [1, 3, 2])).toEqual([
+      ['b', 'a'],
+      ['w', 'a'],
+      ['b', 'w'],
+    ]);
+  });
+
+  test('leaves out ties, equal texts and margins that are too small', () => {
+    expect(pairsOf([y('a', 0), y('b', 1), y('a', 2)], [1, 1, 3])).toEqual([
+      'all candidates tie',
+      'equal texts',
+      ['a', 'b'],
+    ]);
+    expect(pairsOf([y('a', 0), y('b', 1), y_w], [1, 1.5, 3], { minMargin: 1 })).toEqual([
+      'margin too small',
+      ['w', 'a'],
+      ['w', 'b'],
+    ]);
+  });
+
+  test('has no margin to compare where the ranker only orders', () => {
+    const ranking = { promptId: 'p', scores: null, order: [1, 0], ties: [] };
+    expect(rankedPairs(item(y('a'), y_w), ranking, 'best-and-worst', { minMargin: 0 }).map(textsOf)).toEqual([
+      'no scores for a margin',
+    ]);
+  });
+});
+
+describe('unrankedPairs()', () => {
+  test("puts the data's chosen over every response, as SPIN does", () => {
+    const pairs = unrankedPairs(item(y('a', 0), y('b', 1), y_w, y_l), 'data-over-response');
+    expect(pairs.map(textsOf)).toEqual([
+      ['w', 'a'],
+      ['w', 'b'],
+    ]);
+    expect(pairs[0]).toMatchObject({ scoreChosen: null, scoreRejected: null, response: { text: 'a' } });
+  });
+
+  test("keeps the data's pair", () => {
+    expect(unrankedPairs(item(y_w, y_l), 'keep').map(textsOf)).toEqual([['w', 'l']]);
+  });
+
+  test('says so where the data have no pair', () => {
+    expect(unrankedPairs(item(y('a')), 'data-over-response').map(textsOf)).toEqual(['no pair in the data']);
+    expect(unrankedPairs(item(), 'keep').map(textsOf)).toEqual(['no pair in the data']);
+  });
+});
+
+test.each([
+  ['best-and-worst', true, true],
+  ['replace', true, true],
+  ['all-pairs', true, true],
+  ['data-over-response', true, false],
+  ['keep', false, false],
+] as [PairRule, boolean, boolean][])('ruleNeeds() of %s: samples %s, ranking %s', (rule, samples, ranking) => {
+  expect(ruleNeeds(rule)).toEqual({ samples, ranking });
 });
 
 describe('the response of the optimism term', () => {
@@ -148,6 +235,13 @@ describe('the response of the optimism term', () => {
   test('is the first of n samples, not the best', () => {
     const pairing = buildPair(item(y('a', 0), y('b', 1)), rankingFromScores('p', [1, 2]), 'best-and-worst');
     expect(pairing).toMatchObject({ response: { text: 'a', sampleIndex: 0 }, chosen: { text: 'b' } });
+  });
+
+  test('is the sample that the objective names', () => {
+    const [pairing] = rankedPairs(item(y('a', 0), y('b', 1)), rankingFromScores('p', [1, 2]), 'best-and-worst', {
+      exploredSample: 1,
+    });
+    expect(pairing).toMatchObject({ response: { text: 'b', sampleIndex: 1 } });
   });
 
   test('is null where nothing was sampled', () => {

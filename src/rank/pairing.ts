@@ -1,20 +1,41 @@
 /**
- * @file From a ranking to a preference pair, as the authors' code does it (scripts/online_feedback.py, l. 35-52 of
+ * @file From the candidates of a prompt to its preference pairs, by the rule of the recipe. Pure.
+ *
+ * The default is what the authors' code does (scripts/online_feedback.py, l. 35-52 of
  * https://github.com/shenao-zhang/SELM at 0ba546a): candidates [y..., y_w, y_l], best = argmin of the ranks, worst =
- * argmax, and the FIRST index wins a tie for both. Pure. One difference on purpose: there, a three-way tie gives a pair
- * of a text with itself (zero preference gradient); here equal texts never form a pair, and the reason is counted.
+ * argmax, and the FIRST index wins a tie for both. One difference on purpose: there, a three-way tie gives a pair of a
+ * text with itself (zero preference gradient); here equal texts never form a pair, and the reason is counted.
  */
 import type { Candidate, RankItem, Ranking } from './ranker.ts';
 
 /**
- * Which candidates may become the pair.
+ * Which candidates become pairs, where a ranker decides.
  * - best-and-worst: the best and the worst of all candidates.
- * - replace: the data's rejected is left out; the best of {samples, chosen} becomes chosen, the worst of them rejected.
+ * - replace: the policy's best response takes the place of the data's chosen where it ranks above it, else its worst
+ *   response takes the place of the data's rejected (the rule that the paper compared with, its appendix C). A prompt
+ *   without a pair in the data gives best and worst of its responses.
+ * - all-pairs: every two candidates that the ranker tells apart (DNO, with `minMargin`).
  */
-export type PairRule = 'best-and-worst' | 'replace';
+export type RankedRule = 'best-and-worst' | 'replace' | 'all-pairs';
 
-/** Why a prompt gave no pair; the words are counted in the audit and shown in the report. */
-export type SkipReason = 'ranker problem' | 'fewer than two candidates' | 'all candidates tie' | 'equal texts';
+/**
+ * Which candidates become pairs, where nothing is ranked.
+ * - data-over-response: the data's chosen over each of the policy's responses (SPIN).
+ * - keep: the data's own pair; nothing is sampled either (offline and stepwise DPO).
+ */
+export type UnrankedRule = 'data-over-response' | 'keep';
+
+export type PairRule = RankedRule | UnrankedRule;
+
+/** Why a prompt (or two of its candidates) gave no pair; the words are counted in the audit and shown in the report. */
+export type SkipReason =
+  | 'ranker problem'
+  | 'fewer than two candidates'
+  | 'all candidates tie'
+  | 'equal texts'
+  | 'margin too small'
+  | 'no scores for a margin'
+  | 'no pair in the data';
 
 /** A preference pair, or why there is none. */
 export type Pairing =
@@ -23,7 +44,7 @@ export type Pairing =
       promptId: string;
       chosen: Candidate;
       rejected: Candidate;
-      /** The sample of the optimism term: sample 0, whether it ranked best, worst or between; null without samples. */
+      /** The sample of the optimism term, whether it ranked best, worst or between; null where there is none. */
       response: Candidate | null;
       scoreChosen: number | null;
       scoreRejected: number | null;
@@ -33,55 +54,151 @@ export type Pairing =
     }
   | { kind: 'skipped'; promptId: string; reason: SkipReason };
 
+export interface PairOptions {
+  /** Least difference of the two scores; null takes every pair. */
+  readonly minMargin?: number | null;
+  /** Index of the sample that the exploration term takes. @default 0 */
+  readonly exploredSample?: number;
+}
+
+/** What a rule is made from: stages that would make what it does not need are left out. */
+export function ruleNeeds(rule: PairRule): { samples: boolean; ranking: boolean } {
+  switch (rule) {
+    case 'best-and-worst':
+    case 'replace':
+    case 'all-pairs':
+      return { samples: true, ranking: true };
+    case 'data-over-response':
+      return { samples: true, ranking: false };
+    case 'keep':
+      return { samples: false, ranking: false };
+  }
+}
+
 /**
- * The pair of one prompt. With n > 1 samples the optimism term takes the first sample (index 0): its samples are
- * exchangeable, so this is one draw y ~ pi_{t-1} as in Eq. 3.2 of https://arxiv.org/abs/2405.19332, and it does not depend on the ranker.
+ * The pairs of one prompt by a ranking. With n > 1 samples the optimism term takes the first sample (index 0): its
+ * samples are exchangeable, so this is one draw y ~ pi_{t-1} as in Eq. 3.2 of https://arxiv.org/abs/2405.19332, and it
+ * does not depend on the ranker.
  *
  * @param item the candidates that were ranked
  * @param ranking its verdict, with as many places as there are candidates
  */
-export function buildPair(item: RankItem, ranking: Ranking, rule: PairRule): Pairing {
-  const { promptId, candidates } = item;
-  const skipped = (reason: SkipReason): Pairing => ({ kind: 'skipped', promptId, reason });
-  if (ranking.problem !== undefined) return skipped('ranker problem');
-
+export function rankedPairs(item: RankItem, ranking: Ranking, rule: RankedRule, options: PairOptions = {}): Pairing[] {
+  const { candidates } = item;
+  if (ranking.problem !== undefined) return [skipped(item, 'ranker problem')];
   const places = placesOf(ranking);
-  const eligible = candidates.flatMap((candidate, index) => (mayCompete(candidate, rule) ? [index] : []));
-  if (eligible.length < 2) return skipped('fewer than two candidates');
+  const all = candidates.map((_, index) => index);
+  switch (rule) {
+    case 'best-and-worst':
+      return [bestAndWorst(item, { ranking, places, eligible: all }, options)];
+    case 'replace':
+      return [replace(item, { ranking, places }, options)];
+    case 'all-pairs': {
+      const pairs = all.flatMap((first) =>
+        all
+          .slice(first + 1)
+          .map((second) => bestAndWorst(item, { ranking, places, eligible: [first, second] }, options)),
+      );
+      return pairs.length === 0 ? [skipped(item, 'fewer than two candidates')] : pairs;
+    }
+  }
+}
 
+/** The pairs of one prompt without a ranking. */
+export function unrankedPairs(item: RankItem, rule: UnrankedRule, options: PairOptions = {}): Pairing[] {
+  const { candidates } = item;
+  const chosen = candidates.findIndex(({ kind }) => kind === 'chosen');
+  if (chosen < 0) return [skipped(item, 'no pair in the data')];
+  const worse = rule === 'keep' ? 'rejected' : 'response';
+  const pairs = candidates.flatMap(({ kind }, index) =>
+    kind === worse ? [pairOf(item, { ranking: null, places: [], best: chosen, worst: index }, options)] : [],
+  );
+  return pairs.length === 0 ? [skipped(item, 'fewer than two candidates')] : pairs;
+}
+
+interface Ranked {
+  ranking: Ranking;
+  /** Place of each candidate, 0 the best. */
+  places: readonly number[];
+}
+
+function skipped({ promptId }: RankItem, reason: SkipReason): Pairing {
+  return { kind: 'skipped', promptId, reason };
+}
+
+/** Best and worst of the eligible candidates (their indices, ascending). */
+function bestAndWorst(
+  item: RankItem,
+  { ranking, places, eligible }: Ranked & { eligible: readonly number[] },
+  options: PairOptions,
+): Pairing {
+  const { candidates } = item;
   const eligiblePlaces = eligible.map((index) => places[index] ?? 0);
   const bestPlace = Math.min(...eligiblePlaces);
   const worstPlace = Math.max(...eligiblePlaces);
-  const best = eligible[eligiblePlaces.indexOf(bestPlace)] ?? 0;
-  const worst = eligible[eligiblePlaces.indexOf(worstPlace)] ?? 0;
-  const chosen = candidates[best];
-  const rejected = candidates[worst];
-  if (chosen === undefined || rejected === undefined) return skipped('fewer than two candidates');
+  const best = eligible[eligiblePlaces.indexOf(bestPlace)];
+  const worst = eligible[eligiblePlaces.indexOf(worstPlace)];
+  if (eligible.length < 2 || best === undefined || worst === undefined) {
+    return skipped(item, 'fewer than two candidates');
+  }
   // Samples that agree word for word (a prompt the policy is sure of) are told apart from a ranker that cannot decide.
-  if (eligible.every((index) => candidates[index]?.text === chosen.text)) return skipped('equal texts');
-  if (bestPlace === worstPlace) return skipped('all candidates tie');
-  if (chosen.text === rejected.text) return skipped('equal texts');
+  const text = candidates[best]?.text;
+  if (eligible.every((index) => candidates[index]?.text === text)) return skipped(item, 'equal texts');
+  if (bestPlace === worstPlace) return skipped(item, 'all candidates tie');
+  return pairOf(item, { ranking, places: eligiblePlaces, best, worst }, options);
+}
 
+function replace(item: RankItem, { ranking, places }: Ranked, options: PairOptions): Pairing {
+  const { candidates } = item;
+  const place = (index: number): number => places[index] ?? 0;
+  const indicesOf = (kind: Candidate['kind']): number[] =>
+    candidates.flatMap((candidate, index) => (candidate.kind === kind ? [index] : []));
+  const responses = indicesOf('response');
+  const [chosen] = indicesOf('chosen');
+  const [rejected] = indicesOf('rejected');
+  if (chosen === undefined || rejected === undefined) {
+    return bestAndWorst(item, { ranking, places, eligible: responses }, options);
+  }
+  const bestPlace = Math.min(...responses.map(place));
+  const worstPlace = Math.max(...responses.map(place));
+  const best = responses.find((index) => place(index) === bestPlace);
+  const worst = responses.find((index) => place(index) === worstPlace);
+  if (best === undefined || worst === undefined) return skipped(item, 'fewer than two candidates');
+  if (bestPlace < place(chosen)) {
+    return pairOf(item, { ranking, places: [...responses.map(place)], best, worst: rejected }, options);
+  }
+  if (worstPlace === place(chosen)) return skipped(item, 'all candidates tie');
+  return pairOf(item, { ranking, places: [...responses.map(place)], best: chosen, worst }, options);
+}
+
+/** The pair of two candidates, unless their texts are equal or their scores too close. */
+function pairOf(
+  item: RankItem,
+  { ranking, places, best, worst }: { ranking: Ranking | null; places: readonly number[]; best: number; worst: number },
+  { minMargin = null, exploredSample = 0 }: PairOptions,
+): Pairing {
+  const { promptId, candidates } = item;
+  const [chosen, rejected] = [candidates[best], candidates[worst]];
+  if (chosen === undefined || rejected === undefined) return skipped(item, 'fewer than two candidates');
+  if (chosen.text === rejected.text) return skipped(item, 'equal texts');
+  const scoreChosen = ranking?.scores?.[best] ?? null;
+  const scoreRejected = ranking?.scores?.[worst] ?? null;
+  if (minMargin !== null) {
+    if (scoreChosen === null || scoreRejected === null) return skipped(item, 'no scores for a margin');
+    if (!(scoreChosen - scoreRejected >= minMargin)) return skipped(item, 'margin too small');
+  }
+  const shared = (place: number): boolean => places.filter((each) => each === place).length > 1;
   return {
     kind: 'pair',
     promptId,
     chosen,
     rejected,
-    response: candidates.find((candidate) => candidate.kind === 'response' && candidate.sampleIndex === 0) ?? null,
-    scoreChosen: ranking.scores?.[best] ?? null,
-    scoreRejected: ranking.scores?.[worst] ?? null,
-    tieForBest: eligiblePlaces.filter((place) => place === bestPlace).length > 1,
-    tieForWorst: eligiblePlaces.filter((place) => place === worstPlace).length > 1,
+    response: candidates.find(({ kind, sampleIndex }) => kind === 'response' && sampleIndex === exploredSample) ?? null,
+    scoreChosen,
+    scoreRejected,
+    tieForBest: shared(Math.min(...places)),
+    tieForWorst: shared(Math.max(...places)),
   };
-}
-
-function mayCompete(candidate: Candidate, rule: PairRule): boolean {
-  switch (rule) {
-    case 'best-and-worst':
-      return true;
-    case 'replace':
-      return candidate.kind !== 'rejected';
-  }
 }
 
 /** The place of each candidate, 0 the best; all of a tie share the best place of the group (competition ranking). */

@@ -28,7 +28,8 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
-  const alpha = objective.exploration.kind === 'selm' ? objective.exploration.alpha : null;
+  const { exploration } = objective;
+  const alpha = exploration.kind === 'none' ? null : exploration.alpha;
   if (Array.isArray(alpha) && alpha.length !== iterations) {
     report(
       'objective.exploration.alpha',
@@ -71,6 +72,23 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
   if (evaluate.twin && !explores) {
     report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');
+  }
+  if (explores && recipe.update === 'keep') {
+    report(
+      'update',
+      'is keep, which samples nothing, and the exploration term needs a sample: set objective.exploration to {kind: none}, or choose another rule',
+    );
+  }
+  if (exploration.kind === 'xpo' && explores) {
+    if (sampling.referenceSamples === 0) {
+      report('sampling.referenceSamples', 'is 0, and xpo explores away from a sample of the reference: set it to 1');
+    }
+    if (recipe.reference !== 'initial') {
+      report(
+        'reference',
+        `is ${recipe.reference}, and xpo holds every iteration to the initial model: set it to initial`,
+      );
+    }
   }
   return problems;
 }

@@ -8,12 +8,13 @@ data data.train data.limit data.onBadRow
 text text.rendering text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
-warmStart reference update accumulate
-sampling sampling.samples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
+warmStart reference update minMargin accumulate
+sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
 ranker.model ranker.dtype ranker.batchTokens
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
+objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
 objective.exploration objective.exploration.kind objective.exploration.alpha
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype

@@ -58,8 +58,18 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     warmStart: 'none',
     reference: 'previous',
     update: 'best-and-worst',
+    minMargin: null,
     accumulate: false,
-    sampling: { samples: 1, temperature: 0, topP: 1, topK: 0, maxNewTokens: 1024, batchSize: 64, stop: [] },
+    sampling: {
+      samples: 1,
+      referenceSamples: 0,
+      temperature: 0,
+      topP: 1,
+      topK: 0,
+      maxNewTokens: 1024,
+      batchSize: 64,
+      stop: [],
+    },
     ranker: {
       kind: 'function',
       module: join(folder, 'recipes/reward.ts'),
@@ -156,7 +166,7 @@ test.each([
   [
     'alpha without exploration',
     edit('kind: selm', 'kind: none'),
-    'line 11: objective.exploration.alpha is only for kind selm: remove it',
+    'line 11: objective.exploration.alpha is only for kinds selm and xpo: remove it',
   ],
   [
     'a number that is a text',
@@ -191,8 +201,8 @@ test.each([
   ],
   [
     'an unknown loss',
-    edit('dpo', 'kto'),
-    'line 10: objective.preference.kind is "kto": allowed is one of dpo, ipo, hinge',
+    edit('dpo', 'orpo'),
+    'line 10: objective.preference.kind is "orpo": allowed is one of dpo, ipo, hinge, sppo, kto',
   ],
   [
     'smoothing of one half',

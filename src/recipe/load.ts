@@ -146,12 +146,21 @@ function allowedText(issue: z.core.$ZodIssue): string {
   return field !== '' ? `a section with ${sample.join(', ')} ...` : 'a map of settings';
 }
 
+/** Settings that one preference loss has and the others have not. */
+const KIND_OF_SETTING = new Map([
+  ['labelSmoothing', 'dpo'],
+  ['targets', 'sppo'],
+  ['chosenWeight', 'kto'],
+  ['rejectedWeight', 'kto'],
+]);
+
 function unknownKey(path: readonly PropertyKey[], key: string, root: unknown): string {
   const section = path.join('.');
-  if (section === 'objective.preference' && key === 'labelSmoothing') {
-    return `is only for kind dpo, this is ${show(valueAt(root, [...path, 'kind']))}: remove it`;
+  const kind = section === 'objective.preference' ? KIND_OF_SETTING.get(key) : undefined;
+  if (kind !== undefined) {
+    return `is only for kind ${kind}, this is ${show(valueAt(root, [...path, 'kind']))}: remove it`;
   }
-  if (section === 'objective.exploration' && key === 'alpha') return 'is only for kind selm: remove it';
+  if (section === 'objective.exploration' && key === 'alpha') return 'is only for kinds selm and xpo: remove it';
   const here = keysOf(section);
   const near = nearest(key, here);
   if (near !== null) return `is unknown: did you mean "${near}"`;

@@ -83,6 +83,9 @@ const slices = z
 const sampling = z
   .strictObject({
     samples: integer(1).default(1).describe('Responses sampled for each prompt'),
+    referenceSamples: integer(0)
+      .default(0)
+      .describe('Responses sampled from the reference model as well (XPO needs one)'),
     temperature: fromZero().default(0).describe('0 is greedy, what the authors ran'),
     topP: probability().default(1),
     topK: integer(0).default(0).describe('0 is off'),
@@ -132,26 +135,43 @@ const preference = z
       }),
       z.strictObject({ kind: z.literal('ipo'), beta: beta() }),
       z.strictObject({ kind: z.literal('hinge'), beta: beta() }),
+      z.strictObject({
+        kind: z.literal('sppo'),
+        beta: beta(),
+        targets: oneOf(['ranker', 'hard'])
+          .default('ranker')
+          .describe("ranker: its win probabilities, as in the paper. hard: 1 for chosen, 0 for rejected (TRL's)"),
+      }),
+      z.strictObject({
+        kind: z.literal('kto'),
+        beta: beta(),
+        chosenWeight: positive().default(1).describe('Weight of the chosen responses, lambda_D of the paper'),
+        rejectedWeight: positive().default(1).describe('Weight of the rejected responses, lambda_U of the paper'),
+      }),
     ],
-    { error: 'one of dpo, ipo, hinge' },
+    { error: 'one of dpo, ipo, hinge, sppo, kto' },
   )
   .describe('Loss on a pair');
 
+const alpha = () =>
+  z.union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {
+    error: 'a number from 0, or a list of them, one each iteration',
+  });
 const exploration = z
   .discriminatedUnion(
     'kind',
     [
       z.strictObject({
         kind: z.literal('selm'),
-        alpha: z
-          .union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {
-            error: 'a number from 0, or a list of them, one each iteration',
-          })
-          .describe('Weight of the optimism term; 0 is iterative DPO'),
+        alpha: alpha().describe('Weight of the optimism term; 0 is iterative DPO'),
+      }),
+      z.strictObject({
+        kind: z.literal('xpo'),
+        alpha: alpha().describe("Weight of the optimism term; not multiplied by beta as selm's is"),
       }),
       z.strictObject({ kind: z.literal('none') }),
     ],
-    { error: 'one of selm, none' },
+    { error: 'one of selm, xpo, none' },
   )
   .describe('What makes the model look for better answers');
 
@@ -261,9 +281,15 @@ export const recipeSchema = z
       .default('none')
       .describe('dpo: first train on the original pairs of the first slice, without sampling'),
     reference: oneOf(['previous', 'initial']).default('previous').describe('Which model each iteration is held to'),
-    update: oneOf(['best-and-worst', 'replace'])
+    update: oneOf(['best-and-worst', 'replace', 'all-pairs', 'data-over-response', 'keep'])
       .default('best-and-worst')
-      .describe('Pair from best and worst of all candidates, or the response in place of the rejected one'),
+      .describe(
+        "Pairs from the candidates: best and worst of all; the response in place of the data's chosen or rejected; every two; the data's chosen over the response (SPIN); the data's own, nothing sampled",
+      ),
+    minMargin: fromZero()
+      .nullable()
+      .default(null)
+      .describe('Leave out pairs whose scores differ by less; null takes all'),
     accumulate: yesOrNo().default(false).describe('Train on the pairs of earlier iterations too'),
     sampling,
     ranker,

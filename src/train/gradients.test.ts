@@ -119,9 +119,9 @@ type Gradients = Map<string, Float32Array>;
 function gradientsOf(
   { policy, reference }: World,
   batches: readonly PackedTrees[],
-  activations: 'keep' | 'recompute' = 'keep',
+  { activations = 'keep', terms = objective }: { activations?: 'keep' | 'recompute'; terms?: ObjectiveOptions } = {},
 ): { loss: number; gradients: Gradients } {
-  const { loss } = accumulateGradients(policy, { batches, reference, objective, activations });
+  const { loss } = accumulateGradients(policy, { batches, reference, objective: terms, activations });
   return {
     loss,
     gradients: new Map([...(policy.gradients ?? [])].map(([name, gradient]) => [name, toFloat32Array(gradient)])),
@@ -246,8 +246,8 @@ describe.each(Object.entries(FAMILIES))('the gradient of a step of %s', (_, fiel
 
   it('has the same bits whether activations are kept or computed again', () => {
     const batches = microBatches(trees, 10_000, longAfter(world.config));
-    const kept = gradientsOf(world, batches, 'keep');
-    expect(bits(gradientsOf(world, batches, 'recompute').gradients)).toBe(bits(kept.gradients));
+    const kept = gradientsOf(world, batches);
+    expect(bits(gradientsOf(world, batches, { activations: 'recompute' }).gradients)).toBe(bits(kept.gradients));
   });
 });
 
@@ -258,11 +258,15 @@ describe('the gradient of a step', () => {
   });
   afterAll(() => world.policy.dispose());
 
-  it('is the same for one micro-batch, two, and one a tree', () => {
-    const whole = gradientsOf(world, microBatches(trees, 10_000));
+  it.each([
+    objective,
+    // Its reference points are means over the whole step: micro-batches must not have their own.
+    { ...objective, preference: { kind: 'kto', beta: 0.3, chosenWeight: 1, rejectedWeight: 1.5 } },
+  ] as ObjectiveOptions[])('is the same for one micro-batch, two, and one a tree: $preference.kind', (terms) => {
+    const whole = gradientsOf(world, microBatches(trees, 10_000), { terms });
     for (const maxTokens of [45, 20, 1]) {
       const batches = microBatches(trees, maxTokens);
-      const split = gradientsOf(world, batches);
+      const split = gradientsOf(world, batches, { terms });
       expect(batches.length).toBeGreaterThan(1);
       expect(Math.abs(split.loss - whole.loss)).toBeLessThan(TOLERANCE);
       expect(relativeDifference(split.gradients, whole.gradients)).toBeLessThan(TOLERANCE);
@@ -279,7 +283,7 @@ describe('the gradient of a step', () => {
     gradientsOf(world, batches);
     const before = memoryStatistics();
     gradientsOf(world, batches);
-    gradientsOf(world, batches, 'recompute');
+    gradientsOf(world, batches, { activations: 'recompute' });
     const after = memoryStatistics();
     expect(after.liveTensors).toBe(before.liveTensors);
     expect(after.tensorBytes).toBe(before.tensorBytes);

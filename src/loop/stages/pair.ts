@@ -1,26 +1,28 @@
-/** @file The stage that pairs: best and worst of each ranking become chosen and rejected. What gave no pair is counted. */
+/** @file The stage that pairs: what the rule makes of each prompt's candidates. What gave no pair is counted. */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
-import { buildPair, type Pairing } from '../../rank/pairing.ts';
-import type { PairRecord } from '../ledger.ts';
-import { rankItems } from './rank.ts';
+import { type Pairing, type PairOptions, type PairRule, rankedPairs, unrankedPairs } from '../../rank/pairing.ts';
+import type { RankItem } from '../../rank/ranker.ts';
+import type { PairRecord, RankingRecord } from '../ledger.ts';
+import { rankItems, rankingOf } from './rank.ts';
+import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
-/** Name of a pair: the same run makes the same names again. */
-function pairIdOf(iteration: number, promptId: string): string {
-  return sha256(`${iteration}\n${promptId}`).slice(0, 16);
+/** Name of a pair: the same run makes the same names again. `index`: of the pairs of one prompt. */
+function pairIdOf(iteration: number, promptId: string, index: number): string {
+  return sha256(index === 0 ? `${iteration}\n${promptId}` : `${iteration}\n${promptId}\n${index}`).slice(0, 16);
 }
 
 function recordOf(
   iteration: number,
   row: PreferenceRow,
   pairing: Extract<Pairing, { kind: 'pair' }>,
-  rankerId: string,
+  { rankerId, index }: { rankerId: string | null; index: number },
 ): PairRecord {
   const { chosen, rejected, response } = pairing;
   return {
-    pairId: pairIdOf(iteration, row.promptId),
+    pairId: pairIdOf(iteration, row.promptId, index),
     iteration,
     promptId: row.promptId,
     chosen: chosen.text,
@@ -32,23 +34,6 @@ function recordOf(
     scoreChosen: pairing.scoreChosen,
     scoreRejected: pairing.scoreRejected,
     source: row.source,
-  };
-}
-
-/** The pair of the data as it is, for the warm start. */
-function originalPair(row: PreferenceRow): PairRecord | null {
-  const { promptId, chosen, rejected, source } = row;
-  if (chosen === null || rejected === null || chosen === rejected) return null;
-  return {
-    pairId: pairIdOf(0, promptId),
-    iteration: 0,
-    promptId,
-    chosen,
-    rejected,
-    response: null,
-    chosenFrom: { kind: 'chosen', sampleIndex: null },
-    rejectedFrom: { kind: 'rejected', sampleIndex: null },
-    source,
   };
 }
 
@@ -64,31 +49,19 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
     pairs += 1;
     add(from, `${pair.chosenFrom.kind} over ${pair.rejectedFrom.kind}`);
   };
-  if (iteration === 0) {
-    for (const row of rows) {
-      const pair = originalPair(row);
-      if (pair === null) add(skipped, 'no pair in the data');
-      else put(pair);
-    }
-  } else {
-    const rankings = new Map(ledger.rankings(iteration).map((ranking) => [ranking.promptId, ranking]));
-    const rowOf = new Map(rows.map((row) => [row.promptId, row]));
-    for (const item of rankItems(ledger, iteration, rows)) {
-      const ranking = rankings.get(item.promptId);
-      const row = rowOf.get(item.promptId);
-      if (ranking === undefined || row === undefined) throw new Error(`Prompt ${item.promptId} was not ranked`);
-      const pairing = buildPair(
-        item,
-        {
-          ...ranking,
-          scores: copy(ranking.scores),
-          order: [...ranking.order],
-          ties: ranking.ties.map((tie) => [...tie]),
-        },
-        recipe.update,
-      );
+  // The warm start (iteration 0) trains on the data's own pairs.
+  const rule = iteration === 0 ? 'keep' : recipe.update;
+  const options = { minMargin: recipe.minMargin, exploredSample: exploredSample(recipe) };
+  const rankings = new Map(ledger.rankings(iteration).map((ranking) => [ranking.promptId, ranking]));
+  const rowOf = new Map(rows.map((row) => [row.promptId, row]));
+  for (const item of rankItems(ledger, iteration, rows)) {
+    const row = rowOf.get(item.promptId);
+    if (row === undefined) continue;
+    const ranking = rankings.get(item.promptId) ?? null;
+    const pairings = pairingsOf(item, { rule, ranking }, options);
+    for (const [index, pairing] of pairings.entries()) {
       if (pairing.kind === 'skipped') add(skipped, pairing.reason);
-      else put(recordOf(iteration, row, pairing, ranking.rankerId));
+      else put(recordOf(iteration, row, pairing, { rankerId: ranking?.rankerId ?? null, index }));
     }
   }
   if (pairs === 0) {
@@ -106,6 +79,13 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   return `${pairs} pairs`;
 }
 
-function copy<T>(values: readonly T[] | null): T[] | null {
-  return values === null ? null : [...values];
+/** What the rule makes of one prompt. */
+function pairingsOf(
+  item: RankItem,
+  { rule, ranking }: { rule: PairRule; ranking: RankingRecord | null },
+  options: PairOptions,
+): Pairing[] {
+  if (rule === 'keep' || rule === 'data-over-response') return unrankedPairs(item, rule, options);
+  if (ranking === null) throw new Error(`Prompt ${item.promptId} was not ranked`);
+  return rankedPairs(item, rankingOf(ranking), rule, options);
 }

@@ -1,7 +1,7 @@
 /** @file The stage that ranks: the policy's responses against the chosen and the rejected one, every verdict kept. */
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { Candidate, RankItem, Ranking } from '../../rank/ranker.ts';
-import type { Ledger } from '../ledger.ts';
+import type { Ledger, RankingRecord } from '../ledger.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Candidates of each row in the order [y..., y_w, y_l], from the ledger's responses and the data. */
@@ -30,6 +30,17 @@ function countCut(ledger: Ledger, iteration: number): { prompts: number; respons
   return {
     prompts: values.filter(({ prompt }) => prompt).length,
     responses: values.reduce((sum, { responses }) => sum + responses, 0),
+  };
+}
+
+/** A verdict as it was given, from its record. */
+export function rankingOf({ promptId, scores, order, ties, problem }: RankingRecord): Ranking {
+  return {
+    promptId,
+    scores: scores === null ? null : [...scores],
+    order: [...order],
+    ties: ties.map((tie) => [...tie]),
+    ...(problem === undefined ? {} : { problem }),
   };
 }
 

@@ -2,30 +2,39 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { loadModel } from '../../model/load.ts';
 import { randomKey } from '../../random.ts';
-import { type GenerationRequest, generate } from '../../sample/generate.ts';
+import type { Recipe } from '../../recipe/schema.ts';
+import { type GeneratedResponse, type GenerationRequest, generate } from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
 import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { responseOf, stopTest } from './responses.ts';
 import type { IterationContext } from './stage.ts';
 
-/** Samples what the ledger does not hold yet. */
+/** Which model answers, and the places of its answers among the samples of a prompt. */
+interface Source {
+  modelDirectory: string;
+  sampleIndices: readonly number[];
+}
+
+/** Index of the sample that the exploration term takes: the policy's first, or for xpo the first of the reference. */
+export function exploredSample({ objective, sampling }: Pick<Recipe, 'objective' | 'sampling'>): number {
+  return objective.exploration.kind === 'xpo' ? sampling.samples : 0;
+}
+
+/** Samples what the ledger does not hold yet: of the policy, then of the reference where the recipe asks for it. */
 export async function sampleResponses(
   context: IterationContext,
-  input: { rows: readonly PreferenceRow[]; modelDirectory: string },
+  input: { rows: readonly PreferenceRow[]; policyDirectory: string; referenceDirectory: string },
 ): Promise<string> {
-  const { recipe, ledger, iteration, tokenizer, watch } = context;
-  const { samples, temperature, topP, topK, maxNewTokens, batchSize, stop } = recipe.sampling;
+  const { recipe, ledger, iteration, watch } = context;
+  const { samples, referenceSamples, maxNewTokens } = recipe.sampling;
+  const indices = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i);
+  const sources: Source[] = [
+    { modelDirectory: input.policyDirectory, sampleIndices: indices(0, samples) },
+    { modelDirectory: input.referenceDirectory, sampleIndices: indices(samples, referenceSamples) },
+  ];
   const done = new Set(ledger.responses(iteration).map(({ promptId, sampleIndex }) => `${promptId}/${sampleIndex}`));
-  const requests: GenerationRequest[] = input.rows.map((row) => ({
-    promptId: row.promptId,
-    promptIds: renderSamplingPrompt(tokenizer, row.prompt, recipe.text),
-    samples: Array.from({ length: samples }, (_, sampleIndex) => ({
-      sampleIndex,
-      key: randomKey(recipe.seed, 'sample', iteration, row.promptId, sampleIndex),
-    })).filter(({ sampleIndex }) => !done.has(`${row.promptId}/${sampleIndex}`)),
-  }));
-  const total = input.rows.length * samples;
+  const total = input.rows.length * (samples + referenceSamples);
   watch({
     kind: 'stage-started',
     run: recipe.name,
@@ -35,15 +44,57 @@ export async function sampleResponses(
     done: done.size,
     unit: 'responses',
   });
-
-  const samplerSha256 = await modelSha256(input.modelDirectory);
-  const model = loadModel(input.modelDirectory);
-  const sampler = openSampler(model);
-  model.dispose();
   let tokens = 0;
   let cut = 0;
   let count = done.size;
   const startedMs = performance.now();
+  for (const source of sources) {
+    const requests = requestsOf(context, input.rows, source, done);
+    if (requests.length === 0) continue;
+    for await (const response of sampleFrom(context, source.modelDirectory, requests)) {
+      tokens += response.tokenIds.length;
+      cut += response.finish === 'length' ? 1 : 0;
+      count += 1;
+      const rate = tokens / ((performance.now() - startedMs) / 1000);
+      const detail = `${rate.toFixed(0)} tokens/s`;
+      watch({ kind: 'stage-progress', iteration, stage: 'sample', done: count, total, detail });
+    }
+  }
+  return `${count} responses, ${tokens} tokens sampled now, ${cut} cut at ${maxNewTokens} tokens`;
+}
+
+/** The prompts that lack samples of this source. */
+function requestsOf(
+  { recipe, iteration, tokenizer }: IterationContext,
+  rows: readonly PreferenceRow[],
+  { sampleIndices }: Source,
+  done: ReadonlySet<string>,
+): GenerationRequest[] {
+  const requests = rows.map((row) => ({
+    promptId: row.promptId,
+    promptIds: renderSamplingPrompt(tokenizer, row.prompt, recipe.text),
+    samples: sampleIndices
+      .filter((sampleIndex) => !done.has(`${row.promptId}/${sampleIndex}`))
+      .map((sampleIndex) => ({
+        sampleIndex,
+        key: randomKey(recipe.seed, 'sample', iteration, row.promptId, sampleIndex),
+      })),
+  }));
+  return requests.filter(({ samples }) => samples.length > 0);
+}
+
+/** Samples of one model, each in the ledger before it is given out. */
+async function* sampleFrom(
+  context: IterationContext,
+  modelDirectory: string,
+  requests: readonly GenerationRequest[],
+): AsyncGenerator<GeneratedResponse> {
+  const { recipe, ledger, iteration, tokenizer } = context;
+  const { temperature, topP, topK, maxNewTokens, batchSize, stop } = recipe.sampling;
+  const samplerSha256 = await modelSha256(modelDirectory);
+  const model = loadModel(modelDirectory);
+  const sampler = openSampler(model);
+  model.dispose();
   try {
     const options = {
       temperature,
@@ -56,8 +107,6 @@ export async function sampleResponses(
       signal: context.signal,
     };
     for await (const response of generate(sampler, requests, options)) {
-      tokens += response.tokenIds.length;
-      cut += response.finish === 'length' ? 1 : 0;
       const { text, ids } = responseOf(tokenizer, response, stop);
       ledger.putResponse({
         iteration,
@@ -70,19 +119,9 @@ export async function sampleResponses(
         samplerSha256,
         seed: recipe.seed,
       });
-      count += 1;
-      const rate = tokens / ((performance.now() - startedMs) / 1000);
-      watch({
-        kind: 'stage-progress',
-        iteration,
-        stage: 'sample',
-        done: count,
-        total,
-        detail: `${rate.toFixed(0)} tokens/s`,
-      });
+      yield response;
     }
   } finally {
     sampler.dispose();
   }
-  return `${count} responses, ${tokens} tokens sampled now, ${cut} cut at ${maxNewTokens} tokens`;
 }

@@ -1,9 +1,14 @@
 /** @file Pairs of the ledger as token trees, under the recipe's rendering; what the policy sampled comes with its very ids. */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { DataError } from '../../errors.ts';
+import type { ObjectiveOptions } from '../../objective/objective.ts';
+import type { WinProbabilities } from '../../objective/preference.ts';
+import { winProbabilities } from '../../rank/win-probability.ts';
 import { type PairResponse, renderPair } from '../../text/rendering.ts';
 import { buildTreeOfSequences, type PairTree } from '../../train/trees.ts';
-import type { CandidateOrigin, ResponseRecord, StoredPair } from '../ledger.ts';
+import type { CandidateOrigin, Ledger, ResponseRecord, StoredPair } from '../ledger.ts';
+import { rankingOf } from './rank.ts';
+import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
 /** How many sequences had to be cut to fit text.maxLength. */
@@ -12,11 +17,11 @@ export interface TokenCounts {
   responsesCut: number;
 }
 
-/** Trees of pairs; `withResponse` when the objective has a term for the policy's own response. */
+/** Trees of pairs; with y and the ranker's win probabilities where the objective asks for them. */
 export function tokenisePairs(
   context: IterationContext,
   pairs: readonly StoredPair[],
-  options: { rows: ReadonlyMap<string, PreferenceRow>; withResponse: boolean },
+  options: { rows: ReadonlyMap<string, PreferenceRow>; objective: ObjectiveOptions },
 ): { trees: PairTree[]; counts: TokenCounts } {
   const { recipe, ledger, tokenizer } = context;
   const counts: TokenCounts = { promptsCut: 0, responsesCut: 0 };
@@ -32,6 +37,10 @@ export function tokenisePairs(
         : undefined;
     return { text, sampledIds: sample?.tokenIds };
   };
+  const { preference, exploration } = options.objective;
+  const withResponse = exploration.kind !== 'none';
+  const probabilitiesOf =
+    preference.kind === 'sppo' && preference.targets === 'ranker' ? pairProbabilities(ledger, pairs) : null;
   const trees = pairs.map((pair) => {
     const row = options.rows.get(pair.promptId);
     if (row === undefined) {
@@ -40,22 +49,47 @@ export function tokenisePairs(
         `Cannot train pair ${pair.pairId}: the data no longer hold its prompt ${pair.promptId}: restore the data files`,
       );
     }
-    const own = options.withResponse ? pair.response : null;
+    const own = withResponse ? pair.response : null;
+    const explored: CandidateOrigin = { kind: 'response', sampleIndex: exploredSample(recipe) };
     const { promptCut, responsesCut, ...sequences } = renderPair(
       tokenizer,
       {
         prompt: row.prompt,
         chosen: responseOf(pair, pair.chosen, pair.chosenFrom),
         rejected: responseOf(pair, pair.rejected, pair.rejectedFrom),
-        response: own === null ? null : responseOf(pair, own, { kind: 'response', sampleIndex: 0 }),
+        response: own === null ? null : responseOf(pair, own, explored),
       },
       recipe.text,
     );
     counts.promptsCut += promptCut ? 1 : 0;
     counts.responsesCut += responsesCut;
-    return buildTreeOfSequences(pair.pairId, sequences);
+    return buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities: probabilitiesOf?.(pair) ?? null });
   });
   return { trees, counts };
+}
+
+/** The ranker's win probabilities of a pair's two responses; null for a pair that no ranker judged. */
+function pairProbabilities(
+  ledger: Ledger,
+  pairs: readonly StoredPair[],
+): (pair: StoredPair) => WinProbabilities | null {
+  const keyOf = (iteration: number, promptId: string, rankerId: string): string =>
+    `${iteration}/${promptId}/${rankerId}`;
+  const rankings = new Map(
+    [...new Set(pairs.map((pair) => pair.iteration))].flatMap((iteration) =>
+      ledger.rankings(iteration).map((ranking) => [keyOf(iteration, ranking.promptId, ranking.rankerId), ranking]),
+    ),
+  );
+  return ({ iteration, promptId, rankerId, chosenFrom, rejectedFrom }) => {
+    const ranking = rankerId === null ? undefined : rankings.get(keyOf(iteration, promptId, rankerId));
+    if (ranking === undefined) return null;
+    const { candidates } = ranking;
+    const probabilities = winProbabilities({ candidates }, rankingOf(ranking));
+    const at = ({ kind, sampleIndex }: CandidateOrigin): number | undefined =>
+      probabilities[candidates.findIndex((each) => each.kind === kind && each.sampleIndex === sampleIndex)];
+    const [chosen, rejected] = [at(chosenFrom), at(rejectedFrom)];
+    return chosen === undefined || rejected === undefined ? null : { chosen, rejected };
+  };
 }
 
 function sampleKey(iteration: number, promptId: string, sampleIndex: number): string {

@@ -49,8 +49,7 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
   const first = recipe.accumulate && iteration > 0 ? 1 : iteration;
   const pairs = Array.from({ length: iteration - first + 1 }, (_, i) => ledger.pairs(first + i)).flat();
   const rows = new Map([...(input.earlierRows ?? []), ...input.rows].map((row) => [row.promptId, row]));
-  const withResponse = input.objective.exploration.kind !== 'none';
-  const { trees, counts } = tokenisePairs(context, pairs, { rows, withResponse });
+  const { trees, counts } = tokenisePairs(context, pairs, { rows, objective: input.objective });
   if (counts.promptsCut + counts.responsesCut > 0) {
     watch({
       kind: 'note',
@@ -71,7 +70,7 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
     JSON.stringify([
       policySha256,
       referenceSha256,
-      trees.map(treeKey),
+      trees.map((tree) => [treeKey(tree), tree.winProbabilities]),
       steps.map((step) => step.map((tree) => tree.pairId)),
       input.objective,
       training,

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { type Candidate, type RankItem, rankingFromScores } from './ranker.ts';
+import { winProbabilities } from './win-probability.ts';
+
+const y = (sampleIndex: number): Candidate => ({ kind: 'response', sampleIndex, text: `y${sampleIndex}` });
+const y_w: Candidate = { kind: 'chosen', sampleIndex: null, text: 'w' };
+const item = (...candidates: Candidate[]): RankItem => ({
+  promptId: 'p',
+  prompt: { kind: 'text', text: 'x' },
+  candidates,
+});
+
+test('a candidate wins by the logistic of the score differences to the samples, one half against itself', () => {
+  // Scores ln 3 and 0: sigma(ln 3) = 3/4, and 1/4 the other way.
+  const [first, second] = winProbabilities(item(y(0), y(1)), rankingFromScores('p', [Math.log(3), 0]));
+  expect(first).toBeCloseTo((0.5 + 0.75) / 2, 14);
+  expect(second).toBeCloseTo((0.25 + 0.5) / 2, 14);
+});
+
+test("the data's responses are judged, but are nobody's opponents", () => {
+  const probabilities = winProbabilities(item(y(0), y_w), rankingFromScores('p', [0, Math.log(3)]));
+  expect(probabilities[0]).toBe(0.5);
+  expect(probabilities[1]).toBeCloseTo(0.75, 14);
+});
+
+test('an order alone counts wins, and one half for a tie', () => {
+  const ranking = { promptId: 'p', scores: null, order: [2, 0, 1], ties: [[0, 1]] };
+  expect(winProbabilities(item(y(0), y(1), y(2)), ranking)).toEqual([1 / 3, 1 / 3, (1 + 1 + 0.5) / 3]);
+});
+
+test('there is none without a verdict or without samples', () => {
+  expect(winProbabilities(item(y_w), rankingFromScores('p', [1]))).toEqual([]);
+  const problem = { promptId: 'p', scores: null, order: [], ties: [], problem: 'no answer' };
+  expect(winProbabilities(item(y(0), y_w), problem)).toEqual([]);
+});
