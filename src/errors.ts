@@ -43,6 +43,10 @@ export class FileError extends SelmError {}
 /** LibTorch or the native addon is missing, or of another version. */
 export class EngineError extends SelmError {}
 
+/** A judge's server cannot be used now, or its budget is spent; what it answered is kept, and the run can go on. */
+export class JudgeError extends SelmError {
+  override readonly exitCode = 1;
+}
 /** Training stopped before an update that would have spoiled the weights (non-finite numbers, first loss not ln 2). */
 export class TrainingError extends SelmError {
   override readonly exitCode = 1;

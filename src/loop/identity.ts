@@ -21,6 +21,7 @@ export interface RunIdentity {
   ranker: FileDigest[];
   /** Fingerprint of the ranker's model folder; absent for a ranker without one. */
   rankerModel?: string;
+  secondRankerModel?: string;
   evaluate: FileDigest | null;
 }
 
@@ -40,13 +41,20 @@ export interface RunEnvironment {
 /** Fingerprints of everything that a recipe names. Throws ModelError or FileError. */
 export function runIdentity(recipe: Recipe): RunIdentity {
   const folder = rankerModel(recipe.ranker);
+  const secondFolder = recipe.secondOpinion === null ? null : rankerModel(recipe.secondOpinion.ranker);
   return {
     model: modelFingerprint(recipe.model),
     data: recipe.data.train.map((path) => digestFileSync(path)),
-    ranker: rankerFiles(recipe.ranker).map((path) => digestFileSync(path)),
+    ranker: allRankerFiles(recipe).map((path) => digestFileSync(path)),
     ...(folder === null ? {} : { rankerModel: modelFingerprint(folder) }),
+    ...(secondFolder === null ? {} : { secondRankerModel: modelFingerprint(secondFolder) }),
     evaluate: recipe.evaluate.prompts === null ? null : digestFileSync(recipe.evaluate.prompts),
   };
+}
+
+/** Files of both rankers of a recipe. */
+export function allRankerFiles({ ranker, secondOpinion }: Recipe): string[] {
+  return [...rankerFiles(ranker), ...(secondOpinion === null ? [] : rankerFiles(secondOpinion.ranker))];
 }
 
 /** The environment of this process. */

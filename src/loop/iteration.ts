@@ -10,6 +10,7 @@ import { alphaAt } from '../train/schedule.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';
 import { sampleResponses } from './stages/sample.ts';
+import { askSecondOpinion } from './stages/second-opinion.ts';
 import { type IterationContext, runStage } from './stages/stage.ts';
 import { trainOnPairs } from './stages/train.ts';
 
@@ -36,6 +37,8 @@ export async function runIteration(context: IterationContext, input: IterationIn
 
   // R ranks {y, y_w, y_l}
   if (needs.ranking) await runStage(context, 'rank', () => rankResponses(context, rows));
+  if (needs.ranking && context.secondRanker !== null)
+    await runStage(context, 'second-opinion', () => askSecondOpinion(context, rows));
 
   // y_c the best, y_r the worst of them
   await runStage(context, 'pair', () => pairResponses(context, rows));

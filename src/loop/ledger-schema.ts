@@ -9,9 +9,22 @@ import { FileError, RunError } from '../errors.ts';
 import { errorCode, fileError, freeSpace } from '../files/fs.ts';
 
 /** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
-export const LEDGER_FORMAT_VERSION = 1;
+export const LEDGER_FORMAT_VERSION = 2;
 /** "selm" in ASCII: SQLite's own field for whose file it is. */
 export const LEDGER_APPLICATION_ID = 0x73656c6d;
+
+/** Every reply of a judge's server. outcome: an 'answer' is never asked for again, at most one a key. text: the body. */
+const answersTable = (scope: '' | 'TEMP '): string => `CREATE ${scope}TABLE answers (
+  key TEXT NOT NULL, attempt INTEGER NOT NULL, rankerId TEXT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('answer', 'problem')), text TEXT NOT NULL,
+  promptTokens INTEGER, completionTokens INTEGER, receivedAt TEXT NOT NULL,
+  PRIMARY KEY (key, attempt)) STRICT;`;
+const ANSWERS_INDEX = 'CREATE INDEX answersOfRanker ON answers (rankerId);';
+
+/** What makes version n + 1 of a file of version n: item 0 goes from 1 to 2. */
+const MIGRATIONS: readonly string[] = [
+  `${answersTable('')} ${ANSWERS_INDEX} ALTER TABLE rankings ADD COLUMN judgements TEXT;`,
+];
 
 const TABLES = `
 -- How often a stage was started, and how it stands.
@@ -29,11 +42,14 @@ CREATE TABLE responses (
   tokenIds BLOB NOT NULL, finish TEXT NOT NULL CHECK (finish IN ('stop', 'length')), logProb REAL NOT NULL,
   samplerSha256 TEXT NOT NULL, seed INTEGER NOT NULL,
   PRIMARY KEY (iteration, promptId, sampleIndex)) STRICT;
--- What the ranker said about which candidates. "order": indices into candidates, best first. JSON but for ids.
+-- What the ranker said about which candidates. "order": indices into candidates, best first. judgements: the answers it was
+-- made from, by key of \`answers\`. JSON but for ids.
 CREATE TABLE rankings (
   iteration INTEGER NOT NULL, promptId TEXT NOT NULL, rankerId TEXT NOT NULL, candidates TEXT NOT NULL, scores TEXT,
-  "order" TEXT NOT NULL, ties TEXT NOT NULL, problem TEXT,
+  "order" TEXT NOT NULL, ties TEXT NOT NULL, problem TEXT, judgements TEXT,
   PRIMARY KEY (iteration, promptId, rankerId)) STRICT;
+${answersTable('')}
+${ANSWERS_INDEX}
 -- What was trained on. response: the text of the exploration term. *From: JSON, which candidate a text was.
 CREATE TABLE pairs (
   pairId TEXT PRIMARY KEY, iteration INTEGER NOT NULL, promptId TEXT NOT NULL, chosen TEXT NOT NULL, rejected TEXT NOT NULL,
@@ -63,6 +79,8 @@ export function openDatabase(path: string, access: 'write' | 'read'): Database.D
     database = new Database(path, { readonly: access === 'read' });
     checkOwner(database, path);
     if (access === 'write') prepareForWriting(database);
+    // An older file is read as it is, and what it has no table for is empty. Temporary tables lie outside the file.
+    else if (pragmaNumber(database, 'user_version') === 1) database.exec(answersTable('TEMP '));
     const [verdict] = database.pragma('quick_check(1)', { simple: false }) as { quick_check: string }[];
     if (verdict?.quick_check !== 'ok') throw damaged(path, verdict?.quick_check);
     return database;
@@ -99,10 +117,23 @@ function prepareForWriting(database: Database.Database): void {
   database.pragma('journal_mode = WAL');
   // FULL makes each commit durable: about 0.2 ms each, little beside a sampled response or a training step.
   database.pragma('synchronous = FULL');
-  if (pragmaNumber(database, 'schema_version') > 0) return;
+  if (pragmaNumber(database, 'schema_version') > 0) {
+    migrate(database);
+    return;
+  }
   database.transaction(() => {
     database.exec(TABLES);
     database.pragma(`application_id = ${LEDGER_APPLICATION_ID}`);
+    database.pragma(`user_version = ${LEDGER_FORMAT_VERSION}`);
+  })();
+}
+
+/** Brings a file of an older version up to ours, whole or not at all. */
+function migrate(database: Database.Database): void {
+  const version = pragmaNumber(database, 'user_version');
+  if (version === LEDGER_FORMAT_VERSION) return;
+  database.transaction(() => {
+    for (const step of MIGRATIONS.slice(version - 1)) database.exec(step);
     database.pragma(`user_version = ${LEDGER_FORMAT_VERSION}`);
   })();
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryFolder } from '../files/temporary.testing.ts';
+import type { RawAnswer } from '../rank/services.ts';
 import {
   type Ledger,
   type LedgerOptions,
@@ -11,7 +12,7 @@ import {
   type RankingRecord,
   type ResponseRecord,
 } from './ledger.ts';
-import { translate } from './ledger-schema.ts';
+import { LEDGER_FORMAT_VERSION, translate } from './ledger-schema.ts';
 
 function newLedger(options: LedgerOptions = {}): Ledger {
   const ledger = openLedger(join(temporaryFolder(), 'run.db'), options);
@@ -42,6 +43,13 @@ const ranking: RankingRecord = {
   scores: [0.1 + 0.2, 2, -1],
   order: [1, 0, 2],
   ties: [[0, 1]],
+};
+const answer: RawAnswer = {
+  rankerId: 'judge',
+  outcome: 'answer',
+  text: '{"choices": ...}',
+  promptTokens: 100,
+  completionTokens: 1,
 };
 const pair: PairRecord = {
   pairId: 'pair-1',
@@ -168,6 +176,75 @@ test('a ranking without scores and with a problem, and a pair straight from the 
   ]);
 });
 
+test('answers under one key are kept in order, the usable one is found, and spending is by ranker', () => {
+  const ledger = newLedger();
+  const problem: RawAnswer = {
+    ...answer,
+    outcome: 'problem',
+    text: 'HTTP 500',
+    promptTokens: null,
+    completionTokens: null,
+  };
+  ledger.putAnswer('k', problem);
+  expect(ledger.answer('k')).toBeNull();
+  ledger.putAnswer('k', answer);
+  ledger.putAnswer('other', { ...answer, rankerId: 'another judge' });
+  ledger.close();
+  using again = openLedger(ledger.path);
+  expect(again.answers('k')).toEqual([problem, answer]);
+  expect(again.answer('k')).toBe(answer.text);
+  expect(again.spent('judge')).toEqual({ calls: 2, promptTokens: 100, completionTokens: 1 });
+  expect(again.spent('nobody')).toEqual({ calls: 0, promptTokens: 0, completionTokens: 0 });
+});
+
+test('judgements of a ranking come back as they are', () => {
+  const ledger = newLedger();
+  const judged = { ...ranking, judgements: [{ shown: [0, 1], value: 0.25, answerKey: 'k' }] };
+  ledger.putRanking(judged);
+  expect(ledger.rankings(1)).toEqual([judged]);
+});
+
+/** What a version 1 file held: no answers, no judgements. */
+function versionOne(): string {
+  const path = join(temporaryFolder(), 'run.db');
+  const ledger = openLedger(path);
+  ledger.putRanking(ranking);
+  ledger.close();
+  const database = new Database(path);
+  database.exec('DROP TABLE answers; ALTER TABLE rankings DROP COLUMN judgements');
+  database.pragma('user_version = 1');
+  database.close();
+  return path;
+}
+
+test('a ledger of version 1 is brought up to date when it is opened for writing, and nothing of it is lost', () => {
+  const path = versionOne();
+  for (let time = 0; time < 2; time++) {
+    using ledger = openLedger(path);
+    expect(ledger.rankings(1)).toEqual([ranking]);
+    ledger.putRanking(ranking); // the same again, in the new form, is still the same
+    ledger.putAnswer(`k${time}`, answer);
+  }
+  const database = new Database(path, { readonly: true });
+  expect(database.pragma('user_version', { simple: true })).toBe(LEDGER_FORMAT_VERSION);
+  const fresh = join(temporaryFolder(), 'fresh.db');
+  openLedger(fresh).close();
+  const freshDatabase = new Database(fresh, { readonly: true });
+  const columns = (of: Database.Database, table: string): unknown => of.pragma(`table_info(${table})`);
+  for (const table of ['rankings', 'answers']) expect(columns(database, table)).toEqual(columns(freshDatabase, table));
+  database.close();
+  freshDatabase.close();
+});
+
+test('a ledger of version 1 can be read as it is, and is not changed by it', () => {
+  const path = versionOne();
+  const before = readFileSync(path);
+  using reader = openLedger(path, { access: 'read' });
+  expect(reader.rankings(1)).toEqual([ranking]);
+  expect([reader.answer('k'), reader.answers('k'), reader.spent('judge').calls]).toEqual([null, [], 0]);
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
 test('a stage is none, running, finished, and running again when it is begun again', () => {
   const ledger = newLedger({ clock: () => 0 });
   expect(ledger.stageStatus(1, 'sample')).toBe('none');
@@ -274,6 +351,10 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['putReferenceLogProbs', (ledger) => ledger.putReferenceLogProbs([{ key: 'x', logProb: 1 }]), 'writes'],
   ['putMetric', (ledger) => ledger.putMetric({ iteration: 1, stage: 'x', step: 1, values: {} }), 'writes'],
   ['metrics', (ledger) => ledger.metrics(), 'reads'],
+  ['putAnswer', (ledger) => ledger.putAnswer('k', answer), 'writes'],
+  ['answer', (ledger) => ledger.answer('k'), 'reads'],
+  ['answers', (ledger) => ledger.answers('k'), 'reads'],
+  ['spent', (ledger) => ledger.spent('judge'), 'reads'],
   ['putAudit', (ledger) => ledger.putAudit(1, 'x', {}), 'writes'],
   ['audits', (ledger) => ledger.audits(), 'reads'],
 ];
@@ -312,7 +393,7 @@ test('openLedger() refuses a newer format, a database of others and a file that 
   const newer = join(folder, 'newer.db');
   openLedger(newer).close();
   const database = new Database(newer);
-  database.pragma('user_version = 2');
+  database.pragma(`user_version = ${LEDGER_FORMAT_VERSION + 1}`);
   database.close();
   const foreign = join(folder, 'foreign.db');
   new Database(foreign).exec('CREATE TABLE a (b)').close();

@@ -5,6 +5,8 @@
  */
 import type Database from 'better-sqlite3';
 import { RunError } from '../errors.ts';
+import type { Judgement } from '../rank/ranker.ts';
+import type { RawAnswer, Spending } from '../rank/services.ts';
 import { openDatabase, translate } from './ledger-schema.ts';
 
 /** Which candidate a text was: a sample of the policy, or one of the data's pair. */
@@ -42,6 +44,8 @@ export interface RankingRecord {
   ties: readonly (readonly number[])[];
   /** Why there is no verdict, when there is none. */
   problem?: string;
+  /** The answers that it was made from, where the ranker asked for some. */
+  judgements?: readonly Judgement[];
 }
 
 /** One pair to train on. */
@@ -169,7 +173,7 @@ export class Ledger {
   }
 
   putRanking(ranking: RankingRecord): void {
-    const { iteration, promptId, rankerId, candidates, scores, order, ties, problem } = ranking;
+    const { iteration, promptId, rankerId, candidates, scores, order, ties, problem, judgements } = ranking;
     const plain = candidates.map(({ kind, sampleIndex, text }) => ({ kind, sampleIndex, text }));
     this.#put('rankings', {
       key: { iteration, promptId, rankerId },
@@ -179,6 +183,7 @@ export class Ledger {
         order: JSON.stringify(order),
         ties: JSON.stringify(ties),
         problem: problem ?? null,
+        judgements: judgements === undefined ? null : JSON.stringify(judgements),
       },
     });
   }
@@ -228,6 +233,33 @@ export class Ledger {
     );
     const rankings = this.#all('SELECT * FROM rankings WHERE iteration = ? AND promptId = ? ORDER BY rankerId', key);
     return { pair, responses: responses.map(toResponse), rankings: rankings.map(toRanking) };
+  }
+
+  /** Keeps a reply of a judge's server, beside earlier ones under the same key. */
+  putAnswer(key: string, { rankerId, outcome, text, promptTokens, completionTokens }: RawAnswer): void {
+    this.#write(() => {
+      const sql = 'INSERT INTO answers SELECT ?, count(*) + 1, ?, ?, ?, ?, ?, ? FROM answers WHERE key = ?';
+      this.#run(sql, [key, rankerId, outcome, text, promptTokens, completionTokens, this.#now(), key]);
+    });
+  }
+
+  /** Body of the usable reply under a key, or null. */
+  answer(key: string): string | null {
+    const row = this.#one(`SELECT text FROM answers WHERE key = ? AND outcome = 'answer'`, [key]);
+    return row === undefined ? null : String(row.text);
+  }
+
+  /** Replies under a key, usable or not, in the order in which they came. */
+  answers(key: string): RawAnswer[] {
+    const columns = 'rankerId, outcome, text, promptTokens, completionTokens';
+    return this.#all(`SELECT ${columns} FROM answers WHERE key = ? ORDER BY attempt`, [key]) as unknown as RawAnswer[];
+  }
+
+  /** What a ranker has used. */
+  spent(rankerId: string): Spending {
+    const sql = `SELECT count(*) AS calls, coalesce(sum(promptTokens), 0) AS promptTokens,
+      coalesce(sum(completionTokens), 0) AS completionTokens FROM answers WHERE rankerId = ?`;
+    return this.#one(sql, [rankerId]) as unknown as Spending;
   }
 
   /** log pi_ref of a sequence, or null when it was not computed yet. */
@@ -408,6 +440,8 @@ function toRanking(row: Row): RankingRecord {
     order: parseJson(row.order) as RankingRecord['order'],
     ties: parseJson(row.ties) as RankingRecord['ties'],
     ...(row.problem === null ? {} : { problem: String(row.problem) }),
+    // Absent in a file of version 1 that is open for reading.
+    ...(typeof row.judgements === 'string' ? { judgements: parseJson(row.judgements) as Judgement[] } : {}),
   };
 }
 

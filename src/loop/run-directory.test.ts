@@ -144,6 +144,32 @@ function rankerModule({ ranker }: Recipe): string {
   return ranker.kind === 'function' ? ranker.module : '';
 }
 
+test('openRun() goes on when only how the rankers work changed, and keeps the old and the new values', () => {
+  const judge = { kind: 'judge', model: 'm', baseUrl: 'http://127.0.0.1:1/v1', budget: { calls: 10 } };
+  const recipe = newRecipe({ ranker: judge, secondOpinion: { ranker: { ...judge, model: 'n' } } });
+  if (recipe.ranker.kind !== 'judge' || recipe.secondOpinion?.ranker.kind !== 'judge') throw new Error('no judges');
+  open(recipe).close();
+  const raised: Recipe = {
+    ...recipe,
+    ranker: { ...recipe.ranker, budget: { calls: 20, money: null }, concurrency: 2 },
+    secondOpinion: { ...recipe.secondOpinion, ranker: { ...recipe.secondOpinion.ranker, timeoutMs: 5 } },
+  };
+  const run = open(raised);
+  expect(run.environmentChanges.map(({ field }) => field)).toEqual([
+    'ranker.budget.calls',
+    'ranker.concurrency',
+    'secondOpinion.ranker.timeoutMs',
+  ]);
+  run.close();
+  const config = readRunConfig(recipe.output);
+  expect(config?.recipe).toEqual(raised);
+  expect(config?.continuedIn.at(-1)?.settings?.[0]).toEqual({ field: 'ranker.budget.calls', old: 10, new: 20 });
+  // Going on with what it has is no change, and what decides the verdicts is none that may change.
+  expect(open(raised).environmentChanges).toEqual([]);
+  const other: Recipe = { ...raised, ranker: { ...recipe.ranker, temperature: 1 } };
+  expect(() => open(other)).toThrow(/ranker\.temperature: 0 -> 1/);
+});
+
 test.each([
   ['the weights', (recipe: Recipe) => saveWeights(recipe.model, new Uint8Array(1_000_000).fill(1)), 'model /'],
   ['the model settings', (recipe: Recipe) => writeFileSync(join(recipe.model, 'config.json'), '{"x":1}'), 'model /'],

@@ -9,9 +9,9 @@ import { RunError } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { errorCode, fileError } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
-import { rankerFiles, rankerModel } from '../rank/open.ts';
-import type { Recipe } from '../recipe/schema.ts';
-import { type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
+import { rankerModel } from '../rank/open.ts';
+import { type Recipe, RUN_TIME_RANKER_SETTINGS } from '../recipe/schema.ts';
+import { allRankerFiles, type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 
 /** Version of config.yaml and of the layout of the directory. */
@@ -24,8 +24,8 @@ export interface RunConfig {
   recipe: Recipe;
   identity: RunIdentity;
   environment: RunEnvironment;
-  /** Other environments that the run was continued in. */
-  continuedIn: { at: string; environment: RunEnvironment }[];
+  /** Other environments that the run was continued in, and the settings that were changed then (`isRunTime`). */
+  continuedIn: { at: string; environment: RunEnvironment; settings?: Difference[] }[];
 }
 
 /** A value that differs: `training.learningRate`, what the run has, what was asked. */
@@ -50,7 +50,7 @@ export class Run {
   readonly config: RunConfig;
   /** False when this call created it. */
   readonly resumed: boolean;
-  /** What changed in the machine or the versions since the run was last open, to be shown. */
+  /** What changed in the machine, the versions or run-time settings since the run was last open, to be shown. */
   readonly environmentChanges: readonly Difference[];
   readonly ledger: Ledger;
   readonly #lock: Lock;
@@ -123,8 +123,12 @@ export function openRun(recipe: Recipe, { libtorchVersion, clock = Date.now }: O
     const now = new Date(clock()).toISOString();
     const config = existing ?? { formatVersion: 1, createdAt: now, recipe, identity, environment, continuedIn: [] };
     const last = config.continuedIn.at(-1)?.environment ?? config.environment;
-    const changes = differences(last, environment);
-    if (changes.length > 0) config.continuedIn.push({ at: now, environment });
+    const settings = differences(config.recipe, recipe);
+    const changes = [...differences(last, environment), ...settings];
+    if (changes.length > 0) {
+      config.continuedIn.push({ at: now, environment, ...(settings.length > 0 ? { settings } : {}) });
+      config.recipe = recipe;
+    }
     const ledger = openLedger(join(path, 'run.db'), { clock });
     // Last, so that a directory with a config always has its ledger.
     if (existing === null || changes.length > 0) writeConfig(path, config);
@@ -172,7 +176,7 @@ export function differences(before: unknown, after: unknown, prefix = ''): Diffe
 function refuseDifferent(existing: RunConfig | null, asked: { recipe: Recipe; identity: RunIdentity }): void {
   if (existing === null) return;
   const path = asked.recipe.output;
-  const changed = differences(existing.recipe, asked.recipe);
+  const changed = differences(existing.recipe, asked.recipe).filter(({ field }) => !isRunTime(field));
   const inputs = differences(existing.identity, asked.identity);
   if (changed.length + inputs.length === 0) return;
   const lines = [
@@ -187,11 +191,17 @@ function refuseDifferent(existing: RunConfig | null, asked: { recipe: Recipe; id
   );
 }
 
+/** Whether a setting says how a ranker's work is done (budget, concurrency, address ...) and never what comes out. */
+function isRunTime(field: string): boolean {
+  const key = /^(?:secondOpinion\.)?ranker\.(\w+)/.exec(field)?.[1];
+  return RUN_TIME_RANKER_SETTINGS.some((name) => name === key);
+}
+
 function describeInput(field: string, recipe: Recipe): string {
   if (field === 'model') return `model ${recipe.model}`;
   if (field === 'data') return `data.train ${recipe.data.train.join(', ')}`;
   return field.startsWith('ranker')
-    ? `ranker ${[...rankerFiles(recipe.ranker), rankerModel(recipe.ranker) ?? []].flat().join(', ')}`
+    ? `ranker ${[...allRankerFiles(recipe), rankerModel(recipe.ranker) ?? []].flat().join(', ')}`
     : `evaluate.prompts ${recipe.evaluate.prompts}`;
 }
 

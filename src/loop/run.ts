@@ -8,13 +8,13 @@ import { writeFileAtomic } from '../files/atomic.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import { loadModel } from '../model/load.ts';
 import { checkSameSettings, targetShapes } from '../model/lora.ts';
-import { openRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
+import { openRankers } from './rankers.ts';
 import { collectReport } from './report-data.ts';
 import { openRun, type Run } from './run-directory.ts';
 import { evaluateModel } from './stages/evaluate.ts';
@@ -72,10 +72,11 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
   checkModel(recipe);
   const data = await loadTrainingData(recipe, { tokenizer, watch });
   const heldOut = await loadHeldOut(recipe);
-  const ranker = await openRanker(recipe.ranker);
+  const rankers = await openRankers(recipe, { watch, signal });
   try {
     using run = openRun(recipe, { libtorchVersion: engineVersion() });
     const { ledger } = run;
+    rankers.keepAnswersIn(ledger);
     tellResumed(run, watch);
     ledger.putAudit(0, 'data', { text: data.audit });
     const contextOf = (iteration: number): IterationContext => ({
@@ -83,7 +84,8 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       run,
       ledger,
       tokenizer,
-      ranker,
+      ranker: rankers.first,
+      secondRanker: rankers.second,
       watch,
       signal,
       iteration,
@@ -114,7 +116,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
     }
     return policyDirectory;
   } finally {
-    await ranker.close();
+    await rankers.close();
   }
 }
 

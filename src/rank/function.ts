@@ -13,6 +13,7 @@ import { RankerError } from '../errors.ts';
 import { sha256File } from '../files/hash.ts';
 import type { Message, Prompt } from '../text/rendering.ts';
 import { FunctionHost } from './function-host.ts';
+import { inOrder } from './in-order.ts';
 import { type Candidate, type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
 
 /** The third argument of `reward` and `rank`. */
@@ -195,20 +196,4 @@ function show(value: unknown): string {
     0,
     80,
   );
-}
-
-/** Runs `work` on items as they come, at most `limit` at once, and yields in their order. */
-async function* inOrder<Item, Result>(
-  items: AsyncIterable<Item>,
-  work: (item: Item) => Promise<Result>,
-  limit: number,
-): AsyncIterable<Result> {
-  const running: Promise<Result>[] = [];
-  for await (const item of items) {
-    const result = work(item);
-    result.catch(() => undefined); // heard where it is awaited; a later one may never be, after the first failed
-    running.push(result);
-    if (running.length >= limit) yield await (running.shift() as Promise<Result>);
-  }
-  for (const result of running) yield await result;
 }

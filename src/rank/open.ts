@@ -2,16 +2,20 @@
 import { basename } from 'node:path';
 import type { RankerSettings } from '../recipe/schema.ts';
 import { loadFunctionRanker } from './function.ts';
+import { openJudge } from './judge/judge.ts';
 import { openPairRmRanker } from './pairrm.ts';
 import type { Ranker } from './ranker.ts';
+import type { RankerServices } from './services.ts';
 
 /** Opens what the settings describe. RankerError (or ModelError) when it cannot be used; nothing is ranked yet. */
-export async function openRanker(settings: RankerSettings): Promise<Ranker> {
+export async function openRanker(settings: RankerSettings, services: RankerServices): Promise<Ranker> {
   switch (settings.kind) {
     case 'function':
       return loadFunctionRanker(settings.module, settings);
     case 'pairrm':
       return openPairRmRanker(settings.model, settings);
+    case 'judge':
+      return openJudge(settings, services);
   }
 }
 
@@ -22,6 +26,8 @@ export function describeRanker(settings: RankerSettings): string {
       return basename(settings.module);
     case 'pairrm':
       return basename(settings.model);
+    case 'judge':
+      return `judge ${settings.model}`;
   }
 }
 
@@ -32,6 +38,8 @@ export function rankerFiles(settings: RankerSettings): string[] {
       return [settings.module];
     case 'pairrm':
       return [];
+    case 'judge':
+      return settings.ask.prompt === null ? [] : [settings.ask.prompt];
   }
 }
 
@@ -39,6 +47,7 @@ export function rankerFiles(settings: RankerSettings): string[] {
 export function rankerModel(settings: RankerSettings): string | null {
   switch (settings.kind) {
     case 'function':
+    case 'judge':
       return null;
     case 'pairrm':
       return settings.model;

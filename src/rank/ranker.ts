@@ -19,19 +19,31 @@ export interface RankItem {
   candidates: Candidate[];
 }
 
+/** One answer behind a ranking: what was shown, and what came of it. */
+export interface Judgement {
+  /** Indices of the candidates as they were shown: two for a comparison, one for a rating. */
+  shown: readonly number[];
+  /** Preference for the first shown, in [0, 1], or the rating. Null: the answer held no verdict. */
+  value: number | null;
+  /** Of the raw answer, in the run's ledger. */
+  answerKey: string;
+}
+
 /** The verdict on one item. */
 export interface Ranking {
   promptId: string;
   /** One raw score a candidate, higher is better; null where the ranker only orders. */
-  scores: number[] | null;
+  scores: readonly number[] | null;
   /** Indices of the candidates, best first; candidates of one tie stand in their own order. Empty with a problem. */
-  order: number[];
+  order: readonly number[];
   /** Groups of two or more candidates that rank equal, each ascending. */
-  ties: number[][];
+  ties: readonly (readonly number[])[];
   /** Why there is no verdict (`onError: 'drop'`): the prompt is counted and reported, and gives no pair. */
   problem?: string;
   /** What was too long for the ranker and lost a part before it was judged; absent where all of it was read. */
   cut?: { prompt: boolean; responses: number };
+  /** The answers that it was made from, where a ranker asks for some. */
+  judgements?: readonly Judgement[];
 }
 
 /**

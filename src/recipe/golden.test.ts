@@ -12,6 +12,12 @@ warmStart reference update minMargin accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
 ranker.model ranker.dtype ranker.batchTokens
+ranker.baseUrl ranker.apiKeyVariable
+ranker.ask ranker.ask.kind ranker.ask.read ranker.ask.orders ranker.ask.opponents ranker.ask.prompt
+ranker.temperature ranker.maxTokens
+ranker.budget ranker.budget.calls ranker.budget.money ranker.budget.money.limit ranker.budget.money.promptPrice
+ranker.budget.money.completionPrice ranker.retries
+secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decides
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
 objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
@@ -26,5 +32,9 @@ evaluate.twin
 `;
 
 test('recipeKeys() is the frozen list', () => {
-  expect(recipeKeys()).toEqual(KEYS.trim().split(/\s+/));
+  // The second ranker takes the very settings of the first.
+  const second = KEYS.match(/\branker(\.\S+)?/g)?.map((key) => `secondOpinion.${key}`) ?? [];
+  const expected = KEYS.trim().split(/\s+/);
+  expected.splice(expected.indexOf('secondOpinion') + 1, 0, ...second);
+  expect(recipeKeys()).toEqual(expected);
 });

@@ -77,6 +77,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       concurrency: 8,
       onError: 'stop',
     },
+    secondOpinion: null,
     objective: {
       preference: { kind: 'dpo', beta: 0.01, labelSmoothing: 0 },
       exploration: { kind: 'selm', alpha: 0.001 },
@@ -417,4 +418,21 @@ test('recipeJsonSchema() describes settings and closes every section to unknown 
   expect(schema.required).toEqual(['name', 'seed', 'model', 'data', 'ranker', 'objective', 'training']);
   const text = JSON.stringify(schema);
   expect(text.match(/"type":"object"/g)?.length).toBe(text.match(/"additionalProperties":false/g)?.length);
+});
+
+test('loadRecipe() never shows a value that may be a key', () => {
+  const problem = (override: string): string => {
+    try {
+      load(minimal, [override]);
+    } catch (error) {
+      return String(error);
+    }
+    return '';
+  };
+  const judge = '{kind: judge, model: m, baseUrl: ';
+  const key = problem(`ranker=${judge}"http://x/v1", apiKeyVariable: sk-secret}`);
+  expect(key).toContain('ranker.apiKeyVariable is not usable (its value is not shown)');
+  const url = problem(`ranker=${judge}"https://me:sk-secret@x/v1"}`);
+  expect(url).toContain('ranker.baseUrl is not usable (its value is not shown)');
+  for (const text of [key, url]) expect(text).not.toContain('sk-secret');
 });

@@ -9,7 +9,7 @@ import { RecipeError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
 import { checkRecipe, type RecipeProblem } from './checks.ts';
 import { nearest } from './nearest.ts';
-import { type ParsedRecipe, type Recipe, recipeKeys, recipeSchema } from './schema.ts';
+import { type ParsedRecipe, type RankerSettings, type Recipe, recipeKeys, recipeSchema } from './schema.ts';
 import { type Origin, override, parseSource, type RecipeSource } from './source.ts';
 
 /** Options of `loadRecipe`. */
@@ -69,7 +69,16 @@ function resolveRecipe(parsed: ParsedRecipe, folderOf: (field: string) => string
     model: from('model', parsed.model),
     data: { ...data, train: files.map((file) => from('data.train', file)) },
     slices: { ...slices, count: slices.count ?? iterations + (warmStart === 'dpo' ? 1 : 0) },
-    ranker: resolveRanker(parsed.ranker, from),
+    ranker: resolveRanker(parsed.ranker, (key, path) => from(`ranker.${key}`, path)),
+    secondOpinion:
+      parsed.secondOpinion === null
+        ? null
+        : {
+            ...parsed.secondOpinion,
+            ranker: resolveRanker(parsed.secondOpinion.ranker, (key, path) =>
+              from(`secondOpinion.ranker.${key}`, path),
+            ),
+          },
     evaluate: {
       ...evaluate,
       prompts: evaluate.prompts === null ? null : from('evaluate.prompts', evaluate.prompts),
@@ -79,16 +88,17 @@ function resolveRecipe(parsed: ParsedRecipe, folderOf: (field: string) => string
   };
 }
 
-/** Paths of a ranker, made absolute. */
-function resolveRanker(
-  ranker: ParsedRecipe['ranker'],
-  from: (field: string, path: string) => string,
-): ParsedRecipe['ranker'] {
+/** Paths of a ranker, made absolute: `from` takes the key inside its section. */
+export function resolveRanker(ranker: RankerSettings, from: (key: string, path: string) => string): RankerSettings {
   switch (ranker.kind) {
     case 'function':
-      return { ...ranker, module: from('ranker.module', ranker.module) };
+      return { ...ranker, module: from('module', ranker.module) };
     case 'pairrm':
-      return { ...ranker, model: from('ranker.model', ranker.model) };
+      return { ...ranker, model: from('model', ranker.model) };
+    case 'judge': {
+      const { ask } = ranker;
+      return { ...ranker, ask: { ...ask, prompt: ask.prompt === null ? null : from('ask.prompt', ask.prompt) } };
+    }
   }
 }
 
@@ -107,7 +117,11 @@ function check(source: RecipeSource, file: string | null): ParsedRecipe {
   throw new RecipeError('RECIPE_INVALID', message, {
     details: {
       file,
-      problems: problems.map(({ path, problem }) => ({ field: path.join('.'), origin: source.origin(path), problem })),
+      problems: problems.map(({ path, problem }) => ({
+        field: path.join('.'),
+        origin: mayHoldSecret(path) ? null : source.origin(path),
+        problem,
+      })),
     },
   });
 }
@@ -117,13 +131,19 @@ function where(source: RecipeSource, path: readonly PropertyKey[]): string {
   const field = path.length === 0 ? 'the recipe ' : `${path.map(String).join('.')} `;
   for (let length = path.length; length > 0; length--) {
     const origin = source.origin(path.slice(0, length));
-    if (origin !== null) return `${originText(origin)}: ${field}`;
+    if (origin !== null) return `${originText(origin, mayHoldSecret(path))}: ${field}`;
   }
   return field;
 }
 
-function originText(origin: Origin): string {
-  return origin.kind === 'line' ? `line ${origin.line}` : `--set ${origin.text}`;
+function originText(origin: Origin, secret: boolean): string {
+  if (origin.kind === 'line') return `line ${origin.line}`;
+  return secret ? `--set ${origin.text.split('=', 1)[0]}=...` : `--set ${origin.text}`;
+}
+
+/** Whether someone may put a key there by mistake, which must not reach a terminal or a log. */
+function mayHoldSecret(path: readonly PropertyKey[]): boolean {
+  return ['apiKeyVariable', 'baseUrl'].includes(String(path.at(-1)));
 }
 
 function explain(issue: z.core.$ZodIssue, root: unknown): RecipeProblem[] {
@@ -132,6 +152,8 @@ function explain(issue: z.core.$ZodIssue, root: unknown): RecipeProblem[] {
   }
   const value = valueAt(root, issue.path);
   const allowed = allowedText(issue);
+  if (value !== undefined && mayHoldSecret(issue.path))
+    return [{ path: issue.path, problem: `is not usable (its value is not shown): allowed is ${allowed}` }];
   const problem = value === undefined ? `is missing: set it to ${allowed}` : `is ${show(value)}: allowed is ${allowed}`;
   return [{ path: issue.path, problem }];
 }

@@ -117,9 +117,92 @@ const pairRmRanker = z.strictObject({
   dtype: rankerDtype(),
   batchTokens: batchTokens(),
 });
-const ranker = z
-  .discriminatedUnion('kind', [functionRanker, pairRmRanker], { error: 'one of function, pairrm' })
-  .describe('What prefers one response to another');
+const judgePrompt = () =>
+  path('a path or null').nullable().default(null).describe('Prompt file; null: the one of the package');
+const judgeRanker = z.strictObject({
+  kind: z.literal('judge'),
+  model: path('a model name').describe('Name of the model, as its server knows it'),
+  baseUrl: z
+    .string({ error: 'a URL such as https://api.openai.com/v1' })
+    .regex(/^https?:\/\/[^\s?#@]+$/, {
+      error: 'a URL such as https://api.openai.com/v1, without user, query or key in it',
+    })
+    .describe('Address of an OpenAI-compatible server; prompts and responses are sent there'),
+  apiKeyVariable: z
+    .string({ error: 'a name or null' })
+    .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'the name of an environment variable in capitals, never the key itself' })
+    .nullable()
+    .default(null)
+    .describe('Environment variable that holds the key; null sends none'),
+  ask: z
+    .discriminatedUnion(
+      'kind',
+      [
+        z.strictObject({
+          kind: z.literal('pairwise'),
+          read: oneOf(['auto', 'log-probabilities', 'text'])
+            .default('auto')
+            .describe('Soft preference from the first token, or the verdict in the text; auto: what the server gives'),
+          orders: oneOf(['both', 'random'])
+            .default('both')
+            .describe('both: each pair is asked twice, each response first once. random: once, in a drawn order'),
+          opponents: oneOf(['all', 'one'])
+            .default('all')
+            .describe("all: each response against every other. one: against the data's chosen one, or the first"),
+          prompt: judgePrompt(),
+        }),
+        z.strictObject({ kind: z.literal('rating'), prompt: judgePrompt() }),
+      ],
+      { error: 'one of pairwise, rating' },
+    )
+    .prefault({ kind: 'pairwise' })
+    .describe('What is asked about the responses'),
+  temperature: fromZero().nullable().default(0).describe("null: the server's"),
+  maxTokens: integer(1)
+    .nullable()
+    .default(null)
+    .describe('Longest answer; null: 8 where a label is asked for, 1024 where an explanation is'),
+  budget: z
+    .strictObject({
+      calls: integer(1).nullable().default(null).describe('Requests, failed ones included'),
+      money: z
+        .strictObject({
+          limit: positive(),
+          promptPrice: fromZero().describe('Of a million prompt tokens'),
+          completionPrice: fromZero().describe('Of a million completion tokens'),
+        })
+        .nullable()
+        .default(null)
+        .describe('In any currency'),
+    })
+    .prefault({})
+    .describe('What the whole run may use; it stops before it uses more, and goes on when this is raised'),
+  retries: integer(0).default(5).describe('Times a failed request is sent again'),
+  timeoutMs: integer(1).default(60_000).describe('Milliseconds one request may take'),
+  concurrency: integer(1).default(8).describe('Requests under way at once'),
+  onError: onError(),
+});
+/** A `ranker` section alone. */
+export const rankerSchema = z.discriminatedUnion('kind', [functionRanker, pairRmRanker, judgeRanker], {
+  error: 'one of function, pairrm, judge',
+});
+const ranker = rankerSchema.describe('What prefers one response to another');
+
+const secondOpinion = z
+  .strictObject({
+    ranker: rankerSchema,
+    share: number('a number from 0 to 1', (value) => value >= 0 && value <= 1)
+      .default(0.1)
+      .describe('Share of the prompts, drawn at random, that the second ranker ranks too'),
+    doubtMargin: fromZero()
+      .nullable()
+      .default(null)
+      .describe('Also where the first is in doubt: best minus worst score up to this, a tie, or orders that disagree'),
+    decides: oneOf(['first', 'second']).default('first').describe('Whose verdict makes the pair where both have one'),
+  })
+  .nullable()
+  .default(null)
+  .describe('A second ranker beside the first, to measure their agreement or to settle doubt');
 
 const beta = () => positive().default(0.01).describe('Strength of the pull towards the reference, as in the paper');
 const preference = z
@@ -293,6 +376,7 @@ export const recipeSchema = z
     accumulate: yesOrNo().default(false).describe('Train on the pairs of earlier iterations too'),
     sampling,
     ranker,
+    secondOpinion,
     objective,
     training,
     evaluate,
@@ -314,6 +398,19 @@ export type Recipe = Omit<ParsedRecipe, 'output' | 'data' | 'slices' | 'evaluate
 
 /** The `ranker` section, resolved. */
 export type RankerSettings = Recipe['ranker'];
+
+/**
+ * Settings of a ranker that say how the work is done, never what comes out: a run goes on when they change.
+ */
+export const RUN_TIME_RANKER_SETTINGS = [
+  'baseUrl',
+  'apiKeyVariable',
+  'budget',
+  'retries',
+  'timeoutMs',
+  'concurrency',
+  'onError',
+] as const;
 
 /** JSON Schema (2020-12) of the recipe as it is written, for editors. */
 export function recipeJsonSchema(): Record<string, unknown> {

@@ -5,7 +5,7 @@ import { sha256 } from '../../files/hash.ts';
 import { type Pairing, type PairOptions, type PairRule, rankedPairs, unrankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { PairRecord, RankingRecord } from '../ledger.ts';
-import { rankItems, rankingOf } from './rank.ts';
+import { rankItems } from './rank.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -37,6 +37,25 @@ function recordOf(
   };
 }
 
+/** The verdict that makes each prompt's pair: the first ranker's, or the second's where it has one and decides. */
+function decidingRankings({
+  recipe,
+  ledger,
+  iteration,
+  ranker,
+  secondRanker,
+}: IterationContext): Map<string, RankingRecord> {
+  const all = ledger.rankings(iteration);
+  const deciding = new Map(
+    all.filter(({ rankerId }) => rankerId === ranker.id).map((ranking) => [ranking.promptId, ranking]),
+  );
+  if (recipe.secondOpinion?.decides !== 'second' || secondRanker === null) return deciding;
+  for (const ranking of all) {
+    if (ranking.rankerId === secondRanker.id && ranking.problem === undefined) deciding.set(ranking.promptId, ranking);
+  }
+  return deciding;
+}
+
 /** Writes the iteration's pairs to the ledger: from its rankings, or in iteration 0 from the data. */
 export async function pairResponses(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
   const { recipe, ledger, iteration, watch } = context;
@@ -52,7 +71,7 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   // The warm start (iteration 0) trains on the data's own pairs.
   const rule = iteration === 0 ? 'keep' : recipe.update;
   const options = { minMargin: recipe.minMargin, exploredSample: exploredSample(recipe) };
-  const rankings = new Map(ledger.rankings(iteration).map((ranking) => [ranking.promptId, ranking]));
+  const rankings = decidingRankings(context);
   const rowOf = new Map(rows.map((row) => [row.promptId, row]));
   for (const item of rankItems(ledger, iteration, rows)) {
     const row = rowOf.get(item.promptId);
@@ -87,5 +106,5 @@ function pairingsOf(
 ): Pairing[] {
   if (rule === 'keep' || rule === 'data-over-response') return unrankedPairs(item, rule, options);
   if (ranking === null) throw new Error(`Prompt ${item.promptId} was not ranked`);
-  return rankedPairs(item, rankingOf(ranking), rule, options);
+  return rankedPairs(item, ranking, rule, options);
 }

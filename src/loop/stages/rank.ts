@@ -1,7 +1,8 @@
 /** @file The stage that ranks: the policy's responses against the chosen and the rejected one, every verdict kept. */
 import type { PreferenceRow } from '../../data/rows.ts';
-import type { Candidate, RankItem, Ranking } from '../../rank/ranker.ts';
-import type { Ledger, RankingRecord } from '../ledger.ts';
+import type { Candidate, Ranker, RankItem, Ranking } from '../../rank/ranker.ts';
+import type { StageName } from '../events.ts';
+import type { Ledger } from '../ledger.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Candidates of each row in the order [y..., y_w, y_l], from the ledger's responses and the data. */
@@ -20,27 +21,13 @@ export function rankItems(ledger: Ledger, iteration: number, rows: readonly Pref
   });
 }
 
-/** Audits of what a ranker cut are kept under this and the prompt's id. */
-const CUT = 'ranker cut/';
-
-/** Prompts and responses of an iteration that were too long for the ranker and lost a part before they were judged. */
-function countCut(ledger: Ledger, iteration: number): { prompts: number; responses: number } {
-  const cuts = ledger.audits().filter((each) => each.iteration === iteration && each.kind.startsWith(CUT));
+/** Prompts and responses of an iteration that were too long for a ranker and lost a part before they were judged. */
+function countCut(ledger: Ledger, iteration: number, kindOfCut: string): { prompts: number; responses: number } {
+  const cuts = ledger.audits().filter((each) => each.iteration === iteration && each.kind.startsWith(`${kindOfCut}/`));
   const values = cuts.map(({ audit }) => audit as NonNullable<Ranking['cut']>);
   return {
     prompts: values.filter(({ prompt }) => prompt).length,
     responses: values.reduce((sum, { responses }) => sum + responses, 0),
-  };
-}
-
-/** A verdict as it was given, from its record. */
-export function rankingOf({ promptId, scores, order, ties, problem }: RankingRecord): Ranking {
-  return {
-    promptId,
-    scores: scores === null ? null : [...scores],
-    order: [...order],
-    ties: ties.map((tie) => [...tie]),
-    ...(problem === undefined ? {} : { problem }),
   };
 }
 
@@ -50,41 +37,49 @@ async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
 
 /** Ranks what the ledger has no verdict on yet. */
 export async function rankResponses(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const { recipe, ledger, ranker, iteration, watch } = context;
-  const ranked = new Set(ledger.rankings(iteration).map(({ promptId }) => promptId));
-  const items = rankItems(ledger, iteration, rows).filter(({ promptId }) => !ranked.has(promptId));
-  watch({
-    kind: 'stage-started',
-    run: recipe.name,
-    iteration,
-    stage: 'rank',
-    total: rows.length,
-    done: ranked.size,
-    unit: 'prompts',
-  });
-  const byPrompt = new Map(items.map((item) => [item.promptId, item]));
-  let done = ranked.size;
+  const items = rankItems(context.ledger, context.iteration, rows);
+  return rankWith(context, { stage: 'rank', ranker: context.ranker, items });
+}
+
+/** Ranks those of the items that the ledger has no verdict of this ranker on, and says what it did. */
+export async function rankWith(
+  context: IterationContext,
+  { stage, ranker, items }: { stage: StageName; ranker: Ranker; items: readonly RankItem[] },
+): Promise<string> {
+  const { recipe, ledger, iteration, watch } = context;
+  const own = ledger.rankings(iteration).filter(({ rankerId }) => rankerId === ranker.id);
+  const ranked = new Set(own.map(({ promptId }) => promptId));
+  const open = items.filter(({ promptId }) => !ranked.has(promptId));
+  let done = items.length - open.length;
+  const total = items.length;
+  watch({ kind: 'stage-started', run: recipe.name, iteration, stage, total, done, unit: 'prompts' });
+  const byPrompt = new Map(open.map((item) => [item.promptId, item]));
+  const kindOfCut = stage === 'rank' ? 'ranker cut' : 'second ranker cut';
   let ties = 0;
   let problems = 0;
-  for await (const ranking of ranker.rank(stream(items))) {
+  for await (const ranking of ranker.rank(stream(open))) {
     const item = byPrompt.get(ranking.promptId);
     if (item === undefined) continue;
     // Before the verdict, under the prompt's own name: an attempt that is cut short and repeated counts it once.
-    if (ranking.cut !== undefined) ledger.putAudit(iteration, `${CUT}${ranking.promptId}`, ranking.cut);
+    if (ranking.cut !== undefined) ledger.putAudit(iteration, `${kindOfCut}/${ranking.promptId}`, ranking.cut);
     ledger.putRanking({ iteration, rankerId: ranker.id, candidates: item.candidates, ...ranking });
     done += 1;
     ties += ranking.ties.length > 0 ? 1 : 0;
     problems += ranking.problem === undefined ? 0 : 1;
-    watch({ kind: 'stage-progress', iteration, stage: 'rank', done, total: rows.length });
+    watch({ kind: 'stage-progress', iteration, stage, done, total });
     context.signal?.throwIfAborted();
   }
-  const cut = countCut(ledger, iteration);
-  ledger.putAudit(iteration, 'ranker cut', cut);
+  const cut = countCut(ledger, iteration, kindOfCut);
+  ledger.putAudit(iteration, kindOfCut, cut);
   if (cut.prompts + cut.responses > 0) {
     watch({
       kind: 'warning',
       text: `Too long for the ranker and cut before it judged: ${cut.prompts} prompts, ${cut.responses} responses of iteration ${iteration}`,
     });
+  }
+  if (problems > 0) {
+    const text = `${problems} of ${total} prompts got no verdict and are left out`;
+    watch({ kind: 'warning', text });
   }
   return `${done} prompts ranked by ${ranker.id.replace(/(sha256=.{12}).*/, '$1')}, ${ties} with ties${problems > 0 ? `, ${problems} without a verdict` : ''}`;
 }

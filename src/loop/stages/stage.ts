@@ -13,6 +13,8 @@ export interface IterationContext {
   ledger: Ledger;
   tokenizer: Tokenizer;
   ranker: Ranker;
+  /** Of the recipe's second opinion. */
+  secondRanker: Ranker | null;
   watch: Watch;
   signal: AbortSignal | undefined;
   iteration: number;

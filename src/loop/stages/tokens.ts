@@ -7,7 +7,6 @@ import { winProbabilities } from '../../rank/win-probability.ts';
 import { type PairResponse, renderPair } from '../../text/rendering.ts';
 import { buildTreeOfSequences, type PairTree } from '../../train/trees.ts';
 import type { CandidateOrigin, Ledger, ResponseRecord, StoredPair } from '../ledger.ts';
-import { rankingOf } from './rank.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -84,7 +83,7 @@ function pairProbabilities(
     const ranking = rankerId === null ? undefined : rankings.get(keyOf(iteration, promptId, rankerId));
     if (ranking === undefined) return null;
     const { candidates } = ranking;
-    const probabilities = winProbabilities({ candidates }, rankingOf(ranking));
+    const probabilities = winProbabilities({ candidates }, ranking);
     const at = ({ kind, sampleIndex }: CandidateOrigin): number | undefined =>
       probabilities[candidates.findIndex((each) => each.kind === kind && each.sampleIndex === sampleIndex)];
     const [chosen, rejected] = [at(chosenFrom), at(rejectedFrom)];

@@ -1,0 +1,68 @@
+/** @file The rankers of a run: opened before its directory exists, so that what is wrong with them leaves nothing behind. */
+import { RankerError } from '../errors.ts';
+import { openRanker } from '../rank/open.ts';
+import type { Ranker } from '../rank/ranker.ts';
+import type { AnswerStore, RankerServices } from '../rank/services.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Watch } from './events.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface Rankers {
+  first: Ranker;
+  /** Of the recipe's second opinion. */
+  second: Ranker | null;
+  /** Where the answers that they pay for go; to be called before anything is ranked. */
+  keepAnswersIn(ledger: Ledger): void;
+  close(): Promise<void>;
+}
+
+/** Opens what the recipe names. Throws RankerError, ModelError or FileError. */
+export async function openRankers(
+  { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
+  { watch, signal }: { watch: Watch; signal: AbortSignal | undefined },
+): Promise<Rankers> {
+  let ledger: Ledger | null = null;
+  const services: RankerServices = {
+    answers: () => {
+      if (ledger === null) throw new Error('A ranker was asked before there was a ledger');
+      return answersIn(ledger);
+    },
+    signal,
+    warn: (text) => watch({ kind: 'warning', text }),
+  };
+  const first = await openRanker(ranker, services);
+  let second: Ranker | null = null;
+  try {
+    second = secondOpinion === null ? null : await openRanker(secondOpinion.ranker, services);
+    if (second?.id === first.id) {
+      throw new RankerError(
+        'RANKERS_EQUAL',
+        `Cannot ask for a second opinion: both rankers are ${first.id}: name another model, prompt or module in secondOpinion.ranker`,
+      );
+    }
+  } catch (error) {
+    await first.close();
+    await second?.close();
+    throw error;
+  }
+  return {
+    first,
+    second,
+    keepAnswersIn: (opened) => {
+      ledger = opened;
+    },
+    async close() {
+      await first.close();
+      await second?.close();
+    },
+  };
+}
+
+/** The ledger as a store of answers. */
+export function answersIn(ledger: Ledger): AnswerStore {
+  return {
+    get: (key) => ledger.answer(key),
+    put: (key, answer) => ledger.putAnswer(key, answer),
+    spent: (rankerId) => ledger.spent(rankerId),
+  };
+}
