@@ -2,10 +2,11 @@
  * @file A run that trains an adapter: each iteration's model is an adapter that names its base, the reference is the base
  * first and the adapter before later, a run that is stopped and taken up again ends with the same bytes.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InterruptedError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
 import type { LoopEvent } from '../src/loop/events.ts';
@@ -98,6 +99,36 @@ it('ends with the same bytes when it is stopped after each step and taken up aga
   while ((await run('broken', { stopAfter: 1 })).stopped) attempts++;
   expect(attempts).toBeGreaterThan(2);
   expect(hashes('broken')).toEqual(hashes('unbroken'));
+});
+
+describe('selm merge', () => {
+  const adapterPath = (): string => join(folder, 'unbroken', 'iteration-2', 'model');
+  function selm(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+    return spawnSync(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], { encoding: 'utf8', cwd: folder });
+  }
+
+  it('makes a whole model that answers as the adapter does, word for word and with the same log-probability', () => {
+    const { status, stderr } = selm('merge', adapterPath(), 'merged');
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(existsSync(join(folder, 'merged', 'config.json'))).toBe(true);
+    expect(existsSync(join(folder, 'merged', 'adapter_config.json'))).toBe(false);
+    const args = ['--text', '--prompt', 'Tom', '--max-new-tokens', '20', '--seed', '1', '--json'];
+    const [merged, adapted, base] = ['merged', adapterPath(), model].map(
+      (each) => selm('generate', each, ...args).stdout,
+    );
+    expect(merged).toBe(adapted);
+    expect(merged).toContain('"logProb"');
+    expect(base).not.toBe(merged);
+  });
+
+  it('refuses a folder that is there, and a model that is no adapter', () => {
+    const there = selm('merge', adapterPath(), '.');
+    expect([there.status, there.stderr]).toEqual([2, expect.stringContaining('it is there already')]);
+    const whole = selm('merge', model, 'other');
+    expect([whole.status, whole.stderr]).toEqual([2, expect.stringContaining('no adapter_config.json')]);
+    expect(existsSync(join(folder, 'other'))).toBe(false);
+  });
 });
 
 it.each([

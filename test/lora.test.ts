@@ -10,6 +10,7 @@ import { readSafetensorsHeader } from '../src/files/safetensors.ts';
 import { namedFactors, readAdapter, writeAdapterFiles } from '../src/model/adapter.ts';
 import { loadModel, type Model } from '../src/model/load.ts';
 import { type Adapter, targetShapes } from '../src/model/lora.ts';
+import { mergeAdapter } from '../src/model/merge.ts';
 import { headName } from '../src/model/weights.ts';
 import { openCaches, openSampler, prefill } from '../src/sample/sampler.ts';
 import { noGrad } from '../src/torch/autograd.ts';
@@ -106,6 +107,30 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
     sampler.dispose();
     policy.dispose();
     model.dispose();
+  });
+
+  it('gives the logits of PEFT when it was merged, also in bf16 where the rounding of weights allows', async () => {
+    const model = loadFixture(name);
+    const { ids, logits_TV } = expectedLogits(name);
+    if (model.adapter === null) throw new Error('No adapter');
+    const folder = mkdtempSync(join(temporary, 'adapter-'));
+    const base = join(packageRoot, configOf(name).base_model_name_or_path);
+    writeAdapterFiles(folder, { adapter: model.adapter, config: model.config, base });
+    model.dispose();
+    for (const dtype of ['float32', 'bfloat16'] as const) {
+      const out = join(folder, dtype);
+      await mergeAdapter(folder, out, dtype);
+      const merged = loadModel(out);
+      expect(merged.adapter).toBeNull();
+      expect(merged.weights.get('model.layers.1.self_attn.v_proj.weight')?.dtype).toBe(dtype);
+      const policy = openPolicy(merged, { dtype: 'float32', purpose: 'score' });
+      const spread = Math.max(...logits_TV) - Math.min(...logits_TV);
+      // fp32: one rounding of W + scale B A. bf16: 8 bits of each weight, through two blocks.
+      const tolerance = dtype === 'float32' ? 1e-4 : 0.02 * spread;
+      expect(largestDifference(trainerLogits(policy, ids), logits_TV)).toBeLessThan(tolerance);
+      policy.dispose();
+      merged.dispose();
+    }
   });
 
   it('is written as it was read: names, shapes, values and the settings that matter', () => {

@@ -5,6 +5,7 @@ import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
 import { generateCommand } from './generate.ts';
 import { initCommand } from './init.ts';
+import { mergeCommand } from './merge.ts';
 import { metricsCommand } from './metrics.ts';
 import { pairsCommand } from './pairs.ts';
 import { trainCommand } from './train.ts';
@@ -17,6 +18,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(initCommand())
     .addCommand(trainCommand())
     .addCommand(generateCommand())
+    .addCommand(mergeCommand())
     .addCommand(metricsCommand())
     .addCommand(pairsCommand())
     .addCommand(doctorCommand())

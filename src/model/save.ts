@@ -5,6 +5,7 @@ import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write
 import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
 import { to_dtype } from '../torch/ops.ts';
 import { scope, type Tensor, toBytes } from '../torch/tensor.ts';
+import { type Adapter, mergedWeight } from './lora.ts';
 
 /** Types that weights are saved in. */
 export type SavedDtype = Extract<Dtype, 'float32' | 'bfloat16' | 'float16'>;
@@ -27,30 +28,44 @@ export function weightBytes(weights: ReadonlyMap<string, Tensor>, dtype: SavedDt
   return [...weights.values()].reduce((sum, { size }) => sum + size * dtypeBytes(dtype), 0);
 }
 
-/** Weights as entries for writeSafetensors, converted when their turn comes. */
-export function tensorEntries(weights: ReadonlyMap<string, Tensor>, dtype: SavedDtype): TensorToWrite[] {
+/** Weights as entries for writeSafetensors; an adapter is merged into them, and they are converted, when their turn comes. */
+export function tensorEntries(
+  weights: ReadonlyMap<string, Tensor>,
+  dtype: SavedDtype,
+  adapter: Adapter | null = null,
+): TensorToWrite[] {
   return [...weights].map(([name, tensor]) => ({
     name,
     dtype: NAMES[dtype],
     shape: tensor.shape,
-    bytes: () => scope(`save ${name}`, () => toBytes(to_dtype(tensor, dtype))),
+    bytes: () => scope(`save ${name}`, () => toBytes(to_dtype(mergedWeight(name, tensor, adapter), dtype))),
   }));
+}
+
+/** A model to save. */
+export interface ModelToSave {
+  /** Folder whose tokenizer files are copied. */
+  base: string;
+  /** config.json. */
+  raw: Record<string, unknown>;
+  weights: ReadonlyMap<string, Tensor>;
+  /** Merged into the weights. @default null */
+  adapter?: Adapter | null;
+  dtype: SavedDtype;
 }
 
 /**
  * Fills `directory` (which exists) with config.json, model.safetensors and the base's tokenizer files. The caller makes
  * it durable and gives it its name (files/atomic.ts).
  */
-export function writeModelFiles(
-  directory: string,
-  model: { base: string; raw: Record<string, unknown>; weights: ReadonlyMap<string, Tensor>; dtype: SavedDtype },
-): void {
+export function writeModelFiles(directory: string, model: ModelToSave): void {
   const config: Record<string, unknown> = { ...model.raw };
   // Checkpoints spell the type `dtype` or, before transformers 4.56, `torch_dtype`.
   if ('torch_dtype' in config) config.torch_dtype = model.dtype;
   if ('dtype' in config || !('torch_dtype' in config)) config.dtype = model.dtype;
   writeFileSync(join(directory, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-  writeSafetensors(join(directory, 'model.safetensors'), tensorEntries(model.weights, model.dtype), [['format', 'pt']]);
+  const entries = tensorEntries(model.weights, model.dtype, model.adapter);
+  writeSafetensors(join(directory, 'model.safetensors'), entries, [['format', 'pt']]);
   copyCompanions(model.base, directory);
 }
 

@@ -1,0 +1,37 @@
+/** @file Makes a whole model of an adapter and its base, for tools that know no adapters. */
+import { existsSync } from 'node:fs';
+import { ModelError } from '../errors.ts';
+import { commitDirectory } from '../files/atomic.ts';
+import { noGrad } from '../torch/autograd.ts';
+import { baseDirectory, isAdapterDirectory } from './adapter.ts';
+import { loadModel } from './load.ts';
+import { type SavedDtype, weightBytes, writeModelFiles } from './save.ts';
+
+/**
+ * Writes the model W + scale * B A, computed in fp32, to the new folder `out` in the given type. Throws ModelError where
+ * there is no adapter, or `out` is there already.
+ */
+export async function mergeAdapter(directory: string, out: string, dtype: SavedDtype): Promise<void> {
+  if (!isAdapterDirectory(directory)) {
+    throw new ModelError(
+      'ADAPTER_CONFIG',
+      `Cannot merge ${directory}: it has no adapter_config.json, so it is no adapter: a whole model needs no merging`,
+      { details: { file: directory } },
+    );
+  }
+  if (existsSync(out)) {
+    throw new ModelError('OUTPUT_EXISTS', `Cannot merge into ${out}: it is there already: name a new folder`, {
+      details: { file: out },
+    });
+  }
+  const model = loadModel(directory);
+  try {
+    const { config, weights, adapter } = model;
+    const base = baseDirectory(directory);
+    const fill = (temporary: string): void =>
+      noGrad(() => writeModelFiles(temporary, { base, raw: config.raw, weights, adapter, dtype }));
+    await commitDirectory(out, fill, { bytesNeeded: weightBytes(weights, dtype) });
+  } finally {
+    model.dispose();
+  }
+}
