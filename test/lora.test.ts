@@ -11,16 +11,15 @@ import { namedFactors, readAdapter, writeAdapterFiles } from '../src/model/adapt
 import { loadModel, type Model } from '../src/model/load.ts';
 import { type Adapter, targetShapes } from '../src/model/lora.ts';
 import { mergeAdapter } from '../src/model/merge.ts';
-import { headName } from '../src/model/weights.ts';
 import { openCaches, openSampler, prefill } from '../src/sample/sampler.ts';
 import { noGrad } from '../src/torch/autograd.ts';
 import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
 import { packageRoot } from '../src/torch/native.ts';
-import { linear } from '../src/torch/ops.ts';
 import { scope, toFloat32Array } from '../src/torch/tensor.ts';
+import { logitsOf } from '../src/train/head.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { microBatches, packTrees } from '../src/train/packing.ts';
-import { openPolicy, type Policy, weightOf } from '../src/train/policy.ts';
+import { openPolicy, type Policy } from '../src/train/policy.ts';
 import { scoreTrees } from '../src/train/reference.ts';
 import { trainingStep } from '../src/train/step.ts';
 import { scoredHidden } from '../src/train/stream.ts';
@@ -74,7 +73,7 @@ function trainerLogits(policy: Policy, ids: readonly number[]): Float32Array {
   return scope('logits', () =>
     noGrad(() => {
       const hidden_SD = scoredHidden(policy, packTrees([tree]));
-      return toFloat32Array(linear(hidden_SD, weightOf(policy.compute, headName(policy.config))));
+      return toFloat32Array(logitsOf(policy, hidden_SD));
     }),
   );
 }
@@ -122,7 +121,7 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
       await mergeAdapter(folder, out, dtype);
       const merged = loadModel(out);
       expect(merged.adapter).toBeNull();
-      expect(merged.weights.get('model.layers.1.self_attn.v_proj.weight')?.dtype).toBe(dtype);
+      expect(merged.weights.get('model.layers.1.self_attn.o_proj.weight')?.dtype).toBe(dtype);
       const policy = openPolicy(merged, { dtype: 'float32', purpose: 'score' });
       const spread = Math.max(...logits_TV) - Math.min(...logits_TV);
       // fp32: one rounding of W + scale B A. bf16: 8 bits of each weight, through two blocks.
