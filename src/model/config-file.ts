@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { ModelError } from '../errors.ts';
 
-/** `directory`/config.json, parsed. ModelError MODEL_CONFIG when it is not there or no JSON. */
-export function readConfigFile(directory: string): { path: string; value: unknown } {
+/** `directory`/config.json, parsed and as text. ModelError MODEL_CONFIG when it is not there or no JSON. */
+export function readConfigFile(directory: string): { path: string; value: unknown; text: string } {
   const path = join(directory, 'config.json');
   try {
-    return { path, value: JSON.parse(readFileSync(path, 'utf8')) };
+    const text = readFileSync(path, 'utf8');
+    return { path, value: JSON.parse(text), text };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ModelError(

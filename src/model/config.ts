@@ -94,8 +94,8 @@ export interface ModelConfig {
   ropes: readonly RopeConfig[];
   /** The head's weights are the embedding's. */
   tiedHead: boolean;
-  /** config.json as it was, for saving. */
-  raw: Record<string, unknown>;
+  /** config.json as it was, for saving; its text tells whole numbers from others. */
+  raw: { fields: Record<string, unknown>; text: string };
 }
 
 const FAMILIES: ReadonlyMap<string, Family> = new Map([
@@ -110,7 +110,7 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map([
 ]);
 
 /** A parsed config.json as ModelConfig; ModelError naming file and field for what cannot be run. */
-export function normaliseConfig(value: unknown, path: string): ModelConfig {
+export function normaliseConfig(value: unknown, path: string, text = JSON.stringify(value)): ModelConfig {
   const kind = textField(value, 'model_type');
   const family = FAMILIES.get(kind ?? '');
   if (family === undefined) {
@@ -118,11 +118,11 @@ export function normaliseConfig(value: unknown, path: string): ModelConfig {
   }
   const given = value as Record<string, unknown>;
   const raw = parseConfig(rawSchema, { ...family.defaults, ...given }, path);
-  return family.normalise({ raw, given, path });
+  return family.normalise({ raw, given: { fields: given, text }, path });
 }
 
 /** Reads and normalises `directory`/config.json. */
 export function readModelConfig(directory: string): ModelConfig {
-  const { path, value } = readConfigFile(directory);
-  return normaliseConfig(value, path);
+  const { path, value, text } = readConfigFile(directory);
+  return normaliseConfig(value, path, text);
 }

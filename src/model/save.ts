@@ -5,6 +5,8 @@ import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write
 import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
 import { to_dtype } from '../torch/ops.ts';
 import { scope, type Tensor, toBytes } from '../torch/tensor.ts';
+import type { ModelConfig } from './config.ts';
+import { configText } from './config-text.ts';
 import { type Adapter, mergedWeight } from './lora.ts';
 
 /** Types that weights are saved in. */
@@ -47,7 +49,7 @@ export interface ModelToSave {
   /** Folder whose tokenizer files are copied. */
   base: string;
   /** config.json. */
-  raw: Record<string, unknown>;
+  raw: ModelConfig['raw'];
   weights: ReadonlyMap<string, Tensor>;
   /** Merged into the weights. @default null */
   adapter?: Adapter | null;
@@ -59,11 +61,11 @@ export interface ModelToSave {
  * it durable and gives it its name (files/atomic.ts).
  */
 export function writeModelFiles(directory: string, model: ModelToSave): void {
-  const config: Record<string, unknown> = { ...model.raw };
+  const fields: Record<string, unknown> = { ...model.raw.fields };
   // Checkpoints spell the type `dtype` or, before transformers 4.56, `torch_dtype`.
-  if ('torch_dtype' in config) config.torch_dtype = model.dtype;
-  if ('dtype' in config || !('torch_dtype' in config)) config.dtype = model.dtype;
-  writeFileSync(join(directory, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  if ('torch_dtype' in fields) fields.torch_dtype = model.dtype;
+  if ('dtype' in fields || !('torch_dtype' in fields)) fields.dtype = model.dtype;
+  writeFileSync(join(directory, 'config.json'), configText(fields, model.raw.text));
   const entries = tensorEntries(model.weights, model.dtype, model.adapter);
   writeSafetensors(join(directory, 'model.safetensors'), entries, [['format', 'pt']]);
   copyCompanions(model.base, directory);

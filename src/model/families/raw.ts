@@ -67,8 +67,8 @@ export const rawSchema = z.looseObject({
 export interface Source {
   /** With the family's defaults for what the file leaves out. */
   raw: z.infer<typeof rawSchema>;
-  /** The file's own value. */
-  given: Record<string, unknown>;
+  /** The file itself. */
+  given: ModelConfig['raw'];
   path: string;
 }
 
