@@ -259,7 +259,10 @@ describe('the command', () => {
       const full = join(disk, 'run');
       const { status, stderr } = command(['train', recipe, '--set', `output=${full}`]);
       expect(status).toBe(2);
-      expect(stderr).toMatch(/DISK_FULL|no space|free/i);
+      expect(stderr).toMatch(
+        /Cannot write ".*": the disk of ".*" is full: [\d.]+ MB needed, [\d.]+ [KM]?B free: free space/,
+      );
+      expect(stderr).toContain('(DISK_FULL)');
       spawnSync('mount', ['-o', 'remount,size=100m', disk]);
       expect(command(['train', recipe, '--set', `output=${full}`]).status).toBe(0);
       expect(command(['train', recipe, '--set', `output=${output}`]).status).toBe(0);

@@ -2,7 +2,7 @@
 import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter.ts';
-import { loadModel } from '../model/load.ts';
+import { withModel } from '../model/load.ts';
 import { randomKey } from '../random.ts';
 import { type GeneratedResponse, type GenerationRequest, generate } from '../sample/generate.ts';
 import { openSampler } from '../sample/sampler.ts';
@@ -24,9 +24,7 @@ interface NamedPrompt {
 export async function* respond(modelDirectory: string, options: GenerateOptions): AsyncGenerator<string> {
   const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
   const prompts = await readPrompts(options, tokenizer);
-  const model = loadModel(modelDirectory);
-  const sampler = openSampler(model);
-  model.dispose();
+  const sampler = withModel(modelDirectory, openSampler);
   try {
     const requests = prompts.map((prompt) => requestFor(prompt, tokenizer, options));
     const settings = { ...options, stopIds: tokenizer.stopIds, batchSize: BATCH_SIZE };

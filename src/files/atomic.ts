@@ -6,7 +6,7 @@
  */
 import { basename, dirname, join } from 'node:path';
 import { FileError } from '../errors.ts';
-import { errorCode, type Fs, fileError, fsyncDirectory, nodeFs, writeAll } from './fs.ts';
+import { errorCode, type Fs, fileError, fsyncDirectory, makeFolder, nodeFs, writeAll } from './fs.ts';
 import { digestFile, type FileDigest } from './hash.ts';
 import { type DirectoryManifest, formatManifest, MANIFEST_NAME, readManifest } from './manifest.ts';
 import { nameProblem, safePath } from './safe-path.ts';
@@ -54,7 +54,7 @@ export async function commitDirectory(
   const previousPath = siblingPath(finalPath, 'previous');
   const parent = dirname(finalPath);
   try {
-    fs.mkdirSync(parent, { recursive: true });
+    makeFolder(parent, { action: 'create', fs });
     recoverPrevious(finalPath, fs);
     fs.rmSync(temporaryPath, { recursive: true, force: true });
     fs.rmSync(previousPath, { recursive: true, force: true });

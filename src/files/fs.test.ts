@@ -1,7 +1,9 @@
+import { existsSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FileError, ModelError } from '../errors.ts';
 import { systemError } from './fs.testing.ts';
-import { errorCode, fileError, formatBytes, freeSpace, fsyncDirectory, nodeFs, writeAll } from './fs.ts';
+import { errorCode, fileError, formatBytes, freeSpace, fsyncDirectory, makeFolder, nodeFs, writeAll } from './fs.ts';
 import { temporaryFolder } from './temporary.testing.ts';
 
 const context = { action: 'write', path: '/disk/run/model.safetensors' };
@@ -86,4 +88,36 @@ test('fsyncDirectory() of a real folder works, of a missing one throws', () => {
   const folder = temporaryFolder();
   fsyncDirectory(folder);
   expect(() => fsyncDirectory(`${folder}/missing`)).toThrow('ENOENT');
+});
+
+test('makeFolder() makes folders, and names the link that leads nowhere', () => {
+  const folder = temporaryFolder();
+  makeFolder(join(folder, 'a/b'), { action: 'create' });
+  makeFolder(join(folder, 'a/b'), { action: 'create' });
+  expect(existsSync(join(folder, 'a/b'))).toBe(true);
+  symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
+  for (const path of ['link', 'link/run']) {
+    expect(() => makeFolder(join(folder, path), { action: 'create' })).toThrow(
+      expect.objectContaining({
+        code: 'LINK_BROKEN',
+        message: expect.stringContaining(`"${join(folder, 'link')}" is a link`),
+      }),
+    );
+  }
+  expect(existsSync(join(folder, 'nowhere'))).toBe(false);
+});
+
+test('makeFolder() below a read-only file system says so, though Node reports a missing folder', () => {
+  const fs = {
+    ...nodeFs,
+    mkdirSync: (() => {
+      throw systemError('ENOENT', 'mkdir');
+    }) as typeof nodeFs.mkdirSync,
+    accessSync: () => {
+      throw systemError('EROFS', 'access');
+    },
+  };
+  expect(() => makeFolder(join(temporaryFolder(), 'a/b'), { action: 'create', fs })).toThrow(
+    expect.objectContaining({ code: 'READ_ONLY' }),
+  );
 });

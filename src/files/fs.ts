@@ -23,6 +23,7 @@ export type Fs = Pick<
   | 'rmSync'
   | 'linkSync'
   | 'statfsSync'
+  | 'accessSync'
 >;
 
 /** The real file system. */
@@ -114,6 +115,38 @@ export function writeAll(fd: number, bytes: Uint8Array, fs: Fs = nodeFs): void {
   let position = 0;
   while (position < bytes.length) {
     position += fs.writeSync(fd, bytes, position, Math.min(largestWrite, bytes.length - position));
+  }
+}
+
+/**
+ * Makes a folder and those above it. Throws FileError with the true reason, which Node does not give for a recursive
+ * `mkdir`: it reports "does not exist" for a link that leads nowhere, and below a read-only file system.
+ */
+export function makeFolder(path: string, { action, fs = nodeFs }: { action: string; fs?: Fs }): void {
+  try {
+    fs.mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw fileError(error, { action, path }, fs);
+    const { link, refusal } = obstacleAbove(path, fs);
+    if (link === null) throw fileError(refusal ?? error, { action, path }, fs);
+    throw new FileError(
+      'LINK_BROKEN',
+      `Cannot ${action} "${path}": "${link}" is a link to a place that does not exist: make that folder, or remove the link`,
+      { cause: error, details: { path, link } },
+    );
+  }
+}
+
+/** The nearest thing above a path that is there: a link that leads nowhere, or a folder, and why it refuses writing. */
+function obstacleAbove(path: string, fs: Fs): { link: string | null; refusal: unknown } {
+  const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return obstacleAbove(dirname(path), fs);
+  if (stat.isSymbolicLink()) return { link: path, refusal: null };
+  try {
+    fs.accessSync(path, nodeFileSystem.constants.W_OK);
+    return { link: null, refusal: null };
+  } catch (refusal) {
+    return { link: null, refusal };
   }
 }
 

@@ -24,6 +24,8 @@ export interface IterationInput {
   policyDirectory: string;
   /** pi_ref: the previous policy, or always the initial one. */
   referenceDirectory: string;
+  /** The iteration is finished, but its model is gone and is made again (lost-models.ts). */
+  again?: boolean;
 }
 
 /** Runs iteration t; afterwards pi_t lies in the run's iteration-t/model. */

@@ -2,12 +2,12 @@
  * @file The run directory: `openRun(recipe, ...)` creates it, or goes on with the run that is there when that is the same
  * run. config.yaml says what the run is; run.db (ledger.ts) what it did; the lock keeps a second process out.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { RunError } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
-import { errorCode, fileError } from '../files/fs.ts';
+import { errorCode, fileError, makeFolder } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
 import { rankerModel } from '../rank/open.ts';
 import { type Recipe, RUN_TIME_RANKER_SETTINGS } from '../recipe/schema.ts';
@@ -111,11 +111,7 @@ export function openRun(recipe: Recipe, { libtorchVersion, clock = Date.now }: O
   // Compared before anything is written, and again under the lock: another process may create the run in between.
   refuseDifferent(readRunConfig(path), { recipe, identity });
   refuseForeign(path);
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fileError(error, { action: 'create run directory', path });
-  }
+  makeFolder(path, { action: 'create run directory' });
   const lock = acquireLock(join(path, 'run.lock'));
   try {
     const existing = readRunConfig(path);
@@ -191,8 +187,12 @@ function refuseDifferent(existing: RunConfig | null, asked: { recipe: Recipe; id
   );
 }
 
-/** Whether a setting says how a ranker's work is done (budget, concurrency, address ...) and never what comes out. */
+/**
+ * Whether a setting never changes what comes out: how a ranker's work is done (budget, concurrency, address ...), and
+ * where the run lies, which may have been moved or be reached by a link.
+ */
 function isRunTime(field: string): boolean {
+  if (field === 'output') return true;
   const key = /^(?:secondOpinion\.)?ranker\.(\w+)/.exec(field)?.[1];
   return RUN_TIME_RANKER_SETTINGS.some((name) => name === key);
 }

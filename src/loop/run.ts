@@ -14,6 +14,7 @@ import { engineVersion, setThreads } from '../torch/native.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
+import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { openRankers } from './rankers.ts';
 import { collectReport } from './report-data.ts';
 import { openRun, type Run } from './run-directory.ts';
@@ -91,6 +92,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       iteration,
     });
 
+    const lost = findLostModels(run, { heldOut: heldOut.length > 0, watch });
     let policyDirectory = recipe.model;
     await evaluateModel(contextOf(0), {
       heldOut,
@@ -100,7 +102,8 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
     });
     if (recipe.warmStart === 'dpo') {
       const rows = await data.slice(0);
-      await runWarmStart(contextOf(0), { rows, policyDirectory, referenceDirectory: policyDirectory });
+      const again = lost.has(0);
+      await runWarmStart(contextOf(0), { rows, policyDirectory, referenceDirectory: policyDirectory, again });
       policyDirectory = run.modelPath(0);
     }
     const initialDirectory = policyDirectory;
@@ -109,7 +112,9 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       const rows = await data.slice(t);
       const previousDirectory = policyDirectory;
       const referenceDirectory = recipe.reference === 'previous' ? policyDirectory : initialDirectory;
-      await runIteration(context, { rows, earlierRows: await data.earlier(t), policyDirectory, referenceDirectory });
+      const earlierRows = await data.earlier(t);
+      const input = { rows, earlierRows, policyDirectory, referenceDirectory, again: lost.has(t) };
+      await runIteration(context, input);
       policyDirectory = run.modelPath(t);
       const name = `iteration ${t}`;
       await evaluateModel(context, { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
@@ -130,6 +135,26 @@ function checkModel({ model, training: { adapter } }: Recipe): void {
   } finally {
     dispose();
   }
+}
+
+/** The finished iterations whose model is gone and needed: told, and trained again. */
+function findLostModels(run: Run, { heldOut, watch }: { heldOut: boolean; watch: Watch }): Set<number> {
+  const { recipe, ledger } = run;
+  const first = recipe.warmStart === 'none' ? 1 : 0;
+  const states = Array.from({ length: recipe.iterations + 1 - first }, (_, index): ModelState => {
+    const iteration = first + index;
+    const trained = ledger.stageStatus(iteration, 'train') === 'finished';
+    const measured = !heldOut || iteration === 0 || ledger.stageStatus(iteration, 'evaluate') === 'finished';
+    return { iteration, trained, finished: trained && measured, present: isModelThere(run.modelPath(iteration)) };
+  });
+  const lost = lostModels(states, recipe.reference);
+  for (const t of lost) {
+    watch({
+      kind: 'warning',
+      text: `The model of iteration ${t} is gone from ${run.modelPath(t)}: it is trained again`,
+    });
+  }
+  return lost;
 }
 
 function tellResumed(run: Run, watch: Watch): void {

@@ -50,3 +50,13 @@ function loadBase(directory: string): Pick<Model, 'config' | 'weights'> {
   });
   return { config, weights };
 }
+
+/** Opens a model for as long as `body` copies out of it what it needs; the mappings are freed whatever happens. */
+export function withModel<T>(directory: string, body: (model: Model) => T): T {
+  const model = loadModel(directory);
+  try {
+    return body(model);
+  } finally {
+    model.dispose();
+  }
+}

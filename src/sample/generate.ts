@@ -230,6 +230,8 @@ class Batch {
       tokens += request.promptIds.length;
     }
     if (fresh.length === 0) return;
+    // Before their logits are made, so that dispose() finds those of a prefill that failed half-way.
+    this.#prompts.push(...fresh);
     scope('prefill', () => {
       const logits = prefill(
         this.#sampler,
@@ -240,7 +242,6 @@ class Batch {
         prompt.logits = keep(index_select(logits, 0, int64([i])));
       });
     });
-    this.#prompts.push(...fresh);
   }
 
   /** Draws the next token of each sequence from its row of logits; gives out the sequences that end with it. */

@@ -87,13 +87,15 @@ export function openCaches(
     Array.from({ length: config.layers }, () =>
       zeros([sizes.slots, length, config.keyValueHeads, config.headSize], { dtype: 'float32' }),
     );
-  const tensors = keep({
-    promptKeys: build(sizes.promptLength),
-    promptValues: build(sizes.promptLength),
-    keys: build(sizes.responseLength),
-    values: build(sizes.responseLength),
-    rotary: rotaryTables(config, sizes.promptLength + sizes.responseLength),
-  });
+  const tensors = keep(
+    scope('open caches', () => ({
+      promptKeys: build(sizes.promptLength),
+      promptValues: build(sizes.promptLength),
+      keys: build(sizes.responseLength),
+      values: build(sizes.responseLength),
+      rotary: rotaryTables(config, sizes.promptLength + sizes.responseLength),
+    })),
+  );
   const { promptLength, responseLength } = sizes;
   return { promptLength, responseLength, ...tensors, dispose: () => disposeAll(tensors) };
 }

@@ -25,15 +25,16 @@ export interface OptimiserState {
   secondMoments: ReadonlyMap<string, Tensor>;
   updates: number;
   dispose(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A fresh state: moments zero. */
 export function openOptimiser(policy: Policy): OptimiserState {
   const zeros = (): Map<string, Tensor> =>
     new Map([...policy.masters].map(([name, master]) => [name, noGrad(() => zeros_like(master))]));
-  const firstMoments = keep(zeros());
-  const secondMoments = keep(zeros());
-  return { firstMoments, secondMoments, updates: 0, dispose: () => disposeAll([firstMoments, secondMoments]) };
+  const moments = keep(scope('open an optimiser', () => ({ firstMoments: zeros(), secondMoments: zeros() })));
+  const dispose = (): void => disposeAll(moments);
+  return { ...moments, updates: 0, dispose, [Symbol.dispose]: dispose };
 }
 
 /** Euclidean norm of all gradients together, summed in float64. */

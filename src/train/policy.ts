@@ -44,6 +44,7 @@ export interface Policy {
   /** fp32 gradients of the masters; null for a policy that only scores. */
   gradients: ReadonlyMap<string, Tensor> | null;
   dispose(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A model to make a policy of; `adapter` may be left out where there is none. */
@@ -71,14 +72,15 @@ export interface PolicyOptions {
 
 /** Makes a policy of a model, which may be disposed afterwards. */
 export function openPolicy(model: PolicySource, options: PolicyOptions): Policy {
-  const build = (): Omit<Policy, 'dispose'> => {
+  const build = (): Omit<Policy, 'dispose' | typeof Symbol.dispose> => {
     if (options.purpose === 'score') return scoringPolicy(model, options);
     if (options.lora) return adapterPolicy(model, { ...options, lora: options.lora });
     return fullPolicy(model, options);
   };
   const built = keep(scope('open a policy', () => noGrad(build)));
   const { masters, compute, vectors, lowRank, gradients } = built;
-  return { ...built, dispose: () => disposeAll([masters, compute, vectors, lowRank, gradients]) };
+  const dispose = (): void => disposeAll([masters, compute, vectors, lowRank, gradients]);
+  return { ...built, dispose, [Symbol.dispose]: dispose };
 }
 
 /** Every weight has a master; an adapter of the model is merged into them. */

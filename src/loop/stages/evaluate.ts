@@ -7,7 +7,7 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { EvaluationData } from '../../evaluate/report-data.ts';
 import { type Interval, klEstimate } from '../../evaluate/statistics.ts';
-import { loadModel } from '../../model/load.ts';
+import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
 import { randomKey } from '../../random.ts';
 import { describeRanker } from '../../rank/open.ts';
@@ -112,9 +112,7 @@ async function answer(
   }));
   const total = requests.length * samples;
   watch({ kind: 'stage-started', run: recipe.name, iteration, stage: 'evaluate', total, done: 0, unit: 'answers' });
-  const model = loadModel(modelDirectory);
-  const sampler = openSampler(model);
-  model.dispose();
+  const sampler = withModel(modelDirectory, openSampler);
   const answers: Answer[] = [];
   try {
     const { topP, topK, batchSize, stop } = recipe.sampling;
@@ -232,9 +230,7 @@ function klTo(context: IterationContext, answers: readonly Answer[], directory: 
       responseIds: null,
     });
   });
-  const model = loadModel(directory);
-  const other = openPolicy(model, { dtype: 'float32', purpose: 'score' });
-  model.dispose();
+  const other = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }));
   try {
     const logProbs = new Map<string, number>();
     for (const batch of microBatches(trees, recipe.training.microBatchTokens, longAfter(other.config))) {

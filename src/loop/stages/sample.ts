@@ -1,6 +1,6 @@
 /** @file The stage that samples: n responses of the policy to every prompt of the slice, each durable when it is finished. */
 import type { PreferenceRow } from '../../data/rows.ts';
-import { loadModel } from '../../model/load.ts';
+import { withModel } from '../../model/load.ts';
 import { randomKey } from '../../random.ts';
 import type { Recipe } from '../../recipe/schema.ts';
 import { type GeneratedResponse, type GenerationRequest, generate } from '../../sample/generate.ts';
@@ -92,9 +92,7 @@ async function* sampleFrom(
   const { recipe, ledger, iteration, tokenizer } = context;
   const { temperature, topP, topK, maxNewTokens, batchSize, stop } = recipe.sampling;
   const samplerSha256 = await modelSha256(modelDirectory);
-  const model = loadModel(modelDirectory);
-  const sampler = openSampler(model);
-  model.dispose();
+  const sampler = withModel(modelDirectory, openSampler);
   try {
     const options = {
       temperature,

@@ -4,7 +4,7 @@ import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
 import { baseDirectory, isAdapterDirectory, writeAdapterFiles } from '../../model/adapter.ts';
-import { loadModel } from '../../model/load.ts';
+import { withModel } from '../../model/load.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
@@ -31,6 +31,8 @@ export interface TrainStageInput {
   policyDirectory: string;
   referenceDirectory: string;
   objective: ObjectiveOptions;
+  /** Train although the stage is finished: its model is gone, and is made again. */
+  again?: boolean;
 }
 
 /** Everything that decides what training does: steps of trees, and a name for all of it. */
@@ -110,11 +112,11 @@ async function scoreReference(
     done: known.size,
     unit: 'pairs',
   });
-  const model = loadModel(input.referenceDirectory);
   // Read as the policy's own frozen weights are, so that the first loss is known to the bit.
   const frozen = recipe.training.adapter.kind === 'lora' ? 'in-place' : 'copied';
-  const reference = openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score', frozen });
-  model.dispose();
+  const reference = withModel(input.referenceDirectory, (model) =>
+    openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score', frozen }),
+  );
   try {
     const { microBatchTokens } = recipe.training;
     for await (const scores of scoreSteps(reference, plan.steps, { microBatchTokens, known: new Map(known) })) {
@@ -189,7 +191,7 @@ async function isSaved(directory: string, plan: string): Promise<boolean> {
 
 /** Trains from pi_{t-1} on the iteration's pairs, and saves pi_t in the run's iteration-t/model. */
 export async function trainOnPairs(context: IterationContext, input: TrainStageInput): Promise<void> {
-  if (context.ledger.stageStatus(context.iteration, 'train') === 'finished') {
+  if (context.ledger.stageStatus(context.iteration, 'train') === 'finished' && input.again !== true) {
     for (const stage of ['reference', 'train'] as const)
       context.watch({ kind: 'stage-skipped', iteration: context.iteration, stage });
     return;
@@ -230,56 +232,51 @@ async function trainAndSave(
   }
   resetPeak();
   const folder = run.checkpointsPath(iteration);
-  const model = loadModel(input.policyDirectory);
-  const policy = openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) });
-  const optimiser = openOptimiser(policy);
-  model.dispose();
-  try {
-    const restored = await restoreCheckpoint(folder, { policy, optimiser, plan: plan.id });
-    for (const { path, reason } of restored.passedOver)
-      watch({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
-    ledger.beginStage(iteration, 'train', { resumeStep: restored.step });
-    watch({
-      kind: 'stage-started',
-      run: recipe.name,
-      iteration,
-      stage: 'train',
-      total: plan.steps.length,
-      done: restored.step,
-      unit: 'steps',
-    });
-    const settings = {
-      ...trainSettings(context, input, plan.steps.length),
-      activations: chooseActivations(recipe, policy.config),
-    };
-    const { steps, startsAtReference } = plan;
-    const training = {
-      policy,
-      optimiser,
-      steps,
-      firstStep: restored.step,
-      reference,
-      startsAtReference,
-      checkpoints: { folder, plan: plan.id },
-      signal: context.signal,
-    };
-    let loss = Number.NaN;
-    for await (const { step, metrics } of trainPolicy(training, settings)) {
-      loss = metrics.loss ?? Number.NaN;
-      ledger.putMetric({ iteration, stage: 'train', step, values: metrics });
-      watch({ kind: 'metrics', iteration, step, values: metrics });
-      const detail = `loss ${loss.toFixed(4)}, margin ${(metrics['rewards/margins'] ?? 0).toFixed(3)}`;
-      watch({ kind: 'stage-progress', iteration, stage: 'train', done: step + 1, total: steps.length, detail });
-    }
-    watch({ kind: 'note', text: `Saving the model of iteration ${iteration}` });
-    await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
-      details: { plan: plan.id, iteration },
-      bytesNeeded: weightBytes(policy.masters, 'float32'),
-    });
-    removeCheckpoints(folder);
-    finish(`${steps.length} steps on ${plan.pairs} pairs, last loss ${loss.toFixed(4)}`);
-  } finally {
-    optimiser.dispose();
-    policy.dispose();
+  using policy = withModel(input.policyDirectory, (model) =>
+    openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
+  );
+  using optimiser = openOptimiser(policy);
+  const restored = await restoreCheckpoint(folder, { policy, optimiser, plan: plan.id });
+  for (const { path, reason } of restored.passedOver)
+    watch({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
+  ledger.beginStage(iteration, 'train', { resumeStep: restored.step });
+  watch({
+    kind: 'stage-started',
+    run: recipe.name,
+    iteration,
+    stage: 'train',
+    total: plan.steps.length,
+    done: restored.step,
+    unit: 'steps',
+  });
+  const settings = {
+    ...trainSettings(context, input, plan.steps.length),
+    activations: chooseActivations(recipe, policy.config),
+  };
+  const { steps, startsAtReference } = plan;
+  const training = {
+    policy,
+    optimiser,
+    steps,
+    firstStep: restored.step,
+    reference,
+    startsAtReference,
+    checkpoints: { folder, plan: plan.id },
+    signal: context.signal,
+  };
+  let loss = Number.NaN;
+  for await (const { step, metrics } of trainPolicy(training, settings)) {
+    loss = metrics.loss ?? Number.NaN;
+    ledger.putMetric({ iteration, stage: 'train', step, values: metrics });
+    watch({ kind: 'metrics', iteration, step, values: metrics });
+    const detail = `loss ${loss.toFixed(4)}, margin ${(metrics['rewards/margins'] ?? 0).toFixed(3)}`;
+    watch({ kind: 'stage-progress', iteration, stage: 'train', done: step + 1, total: steps.length, detail });
   }
+  watch({ kind: 'note', text: `Saving the model of iteration ${iteration}` });
+  await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
+    details: { plan: plan.id, iteration },
+    bytesNeeded: weightBytes(policy.masters, 'float32'),
+  });
+  removeCheckpoints(folder);
+  finish(`${steps.length} steps on ${plan.pairs} pairs, last loss ${loss.toFixed(4)}`);
 }
