@@ -2,6 +2,7 @@
  * @file Everything a report shows, as one typed object that the loop fills from the ledger. Raw numbers go in (rewards,
  * lengths, counts); means, intervals and verdicts are computed by the report, so that no figure can disagree with them.
  */
+import type { AgreementTable } from './agreement.ts';
 import type { Interval } from './statistics.ts';
 
 /** Version of this shape, for reports that are kept as JSON. */
@@ -76,6 +77,31 @@ export interface ExampleReport {
   answers: { by: string; text: string; reward: number | null; textHealth: number | null }[];
 }
 
+/** What one ranker did in the whole run. */
+export interface RankerReport {
+  /** For tables, e.g. 'judge gpt-4.1-mini'. */
+  name: string;
+  prompts: number;
+  /** Prompts that it gave no verdict on. */
+  problems: number;
+  /** One entry a prompt with comparisons in both orders: on how many of them the orders agree. */
+  orders: { count: number; of: number }[];
+  /** Requests to a server, and the tokens it counted; 0 for a ranker that asks none. */
+  calls: number;
+  promptTokens: number;
+  completionTokens: number;
+}
+
+/** The rankers, and one table of verdicts (rows: the first ranker's) for each prompt that both judged. */
+export interface OpinionReport {
+  /** The first, and the second where there is one. */
+  rankers: RankerReport[];
+  /** Prompts drawn at random. */
+  drawn: AgreementTable[];
+  /** Prompts on which the first was in doubt. */
+  doubt: AgreementTable[];
+}
+
 /** Input of `renderReport` and `summariseReport`. */
 export interface ReportData {
   formatVersion: typeof REPORT_FORMAT_VERSION;
@@ -91,6 +117,8 @@ export interface ReportData {
   rewardRange: { low: number; high: number } | null;
   /** The model before training, on the same prompts as every method. */
   base: EvaluationData;
+  /** Null for a single ranker that says nothing of itself. */
+  opinions: OpinionReport | null;
   /** In the order of the legends; the first is what the run is about, another one its twin. */
   methods: MethodReport[];
   examples: ExampleReport[];

@@ -71,6 +71,7 @@ export function reportFixture(parts: Partial<ReportData> = {}): ReportData {
     rewardName: 'kindness of the story, 0 to 1',
     rewardRange: { low: 0, high: 1 },
     base: evaluationFixture('base', 0.26, null),
+    opinions: null,
     methods: [
       methodFixture('SELM', 'alpha = 0.01', [0.34, 0.45, 0.58]),
       methodFixture('alpha = 0 twin', 'iterative DPO', [0.33, 0.42, 0.47]),

@@ -15,6 +15,7 @@ import {
   warnings,
 } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
+import { opinionLines, opinionsSection } from './opinions.ts';
 import { factTable, page, table } from './page.ts';
 import type { ReportData, TrainingPoint } from './report-data.ts';
 import { distinctShare, histogram, type Interval } from './statistics.ts';
@@ -41,6 +42,7 @@ export function renderReport(data: ReportData): string {
     examples(data),
     training(data),
     pairs(data),
+    opinionsSection(data),
     provenance(data),
   ]);
 }
@@ -355,6 +357,7 @@ export function summariseReport(data: ReportData): string {
       .slice(0, 5)
       .map((line) => `  ${line}`),
   );
+  lines.push(...opinionLines(data).map((line) => `  ${line}`));
   const found = warnings(data);
   for (const line of found.slice(0, 4)) lines.push(`  Warning: ${line}`);
   if (found.length > 4) lines.push(`  ... and ${found.length - 4} more warnings in the report`);

@@ -226,7 +226,7 @@ function resampledMean(values: readonly number[], draws: Int32Array, resample: n
 let lastTable: { name: string; draws: Int32Array } = { name: '', draws: new Int32Array(0) };
 
 /** Which value each draw of each resample takes: of (seed, count, resamples) alone, so that intervals are comparable. */
-function resamplingTable(seed: number, count: number, resamples: number): Int32Array {
+export function resamplingTable(seed: number, count: number, resamples: number): Int32Array {
   const name = `${seed} ${count} ${resamples}`;
   if (lastTable.name !== name) {
     const key = randomKey(seed, 'bootstrap');

@@ -12,6 +12,7 @@ import type {
 } from '../evaluate/report-data.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type Ledger, openLedger } from './ledger.ts';
+import { firstRankings, opinionsOf } from './opinions.ts';
 import { readRunConfig } from './run-directory.ts';
 import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
 
@@ -44,6 +45,7 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData |
       rewardName: base.rewardName,
       rewardRange: null,
       base: base.data,
+      opinions: opinionsOf(recipe, main.ledger),
       methods: opened.map((each) => methodOf(each)),
       examples: examplesOf(base, opened),
       settings: settingsOf(recipe),
@@ -124,7 +126,7 @@ function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
       chosenFrom[pair.chosenFrom.kind] += 1;
       rejectedFrom[pair.rejectedFrom.kind] += 1;
     }
-    const ties = ledger.rankings(iteration).filter((ranking) => ranking.ties.length > 0).length;
+    const ties = firstRankings(ledger, iteration).filter((ranking) => ranking.ties.length > 0).length;
     const skipped = Object.entries(
       (audits.get(iteration) as { skipped?: Record<string, number> } | undefined)?.skipped ?? {},
     );

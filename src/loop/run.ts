@@ -15,6 +15,7 @@ import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
+import { putRankerIds } from './opinions.ts';
 import { openRankers } from './rankers.ts';
 import { collectReport } from './report-data.ts';
 import { openRun, type Run } from './run-directory.ts';
@@ -78,6 +79,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
     using run = openRun(recipe, { libtorchVersion: engineVersion() });
     const { ledger } = run;
     rankers.keepAnswersIn(ledger);
+    putRankerIds(ledger, { first: rankers.first.id, second: rankers.second?.id ?? null });
     tellResumed(run, watch);
     ledger.putAudit(0, 'data', { text: data.audit });
     const contextOf = (iteration: number): IterationContext => ({

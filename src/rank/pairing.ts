@@ -202,7 +202,7 @@ function pairOf(
 }
 
 /** The place of each candidate, 0 the best; all of a tie share the best place of the group (competition ranking). */
-function placesOf(ranking: Ranking): number[] {
+export function placesOf(ranking: Pick<Ranking, 'order' | 'ties'>): number[] {
   const places: number[] = [];
   for (const [place, index] of ranking.order.entries()) places[index] = place;
   for (const tie of ranking.ties) {

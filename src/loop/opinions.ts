@@ -1,0 +1,109 @@
+/** @file What the rankers of a run said of the same prompts, and of themselves, from the ledger: raw counts for the report. */
+import { type AgreementTable, preferenceTable } from '../evaluate/agreement.ts';
+import type { OpinionReport, RankerReport } from '../evaluate/report-data.ts';
+import { randomKey, uniformAt } from '../random.ts';
+import { bothOrders, inDoubt } from '../rank/doubt.ts';
+import { describeRanker } from '../rank/open.ts';
+import { placesOf } from '../rank/pairing.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Ledger, RankingRecord } from './ledger.ts';
+
+/** Kind of the audit that keeps which ranker of the ledger is which. */
+export const RANKERS = 'rankers';
+
+/** Ids of a run's rankers. */
+export interface RankerIds {
+  first: string;
+  second: string | null;
+}
+
+/** Keeps the ids, so that a reader can tell the verdicts apart. */
+export function putRankerIds(ledger: Ledger, ids: RankerIds): void {
+  ledger.putAudit(0, RANKERS, ids);
+}
+
+/** The ids, or null in a ledger that was written before they were kept. */
+export function rankerIds(ledger: Ledger): RankerIds | null {
+  const found = ledger.audits().find(({ kind }) => kind === RANKERS);
+  return (found?.audit as RankerIds | undefined) ?? null; // written by putRankerIds
+}
+
+/** Verdicts of the first ranker in an iteration. */
+export function firstRankings(ledger: Ledger, iteration: number): RankingRecord[] {
+  const ids = rankerIds(ledger);
+  return ledger.rankings(iteration).filter(({ rankerId }) => ids === null || rankerId === ids.first);
+}
+
+/** Why a prompt gets a second opinion. A drawn prompt that is also in doubt counts as drawn: the draw stays random. */
+export type OpinionReason = 'drawn' | 'doubt';
+
+/** Whether and why a prompt gets a second opinion; of the recipe, the iteration and the first verdict alone. */
+export function opinionReason(
+  { seed, secondOpinion }: Pick<Recipe, 'seed' | 'secondOpinion'>,
+  first: Omit<RankingRecord, 'rankerId' | 'candidates'>,
+): OpinionReason | null {
+  if (secondOpinion === null) return null;
+  const { share, doubtMargin } = secondOpinion;
+  if (uniformAt(randomKey(seed, 'second-opinion', first.iteration, first.promptId), 0) < share) return 'drawn';
+  return doubtMargin !== null && inDoubt(first, doubtMargin) ? 'doubt' : null;
+}
+
+/** How the comparisons of one iteration's prompts that both rankers judged fell, by why the second was asked. */
+export function opinionTables(
+  recipe: Pick<Recipe, 'seed' | 'secondOpinion'>,
+  ledger: Ledger,
+  iteration: number,
+): Record<OpinionReason, AgreementTable[]> {
+  const tables: Record<OpinionReason, AgreementTable[]> = { drawn: [], doubt: [] };
+  const ids = rankerIds(ledger);
+  if (ids === null || ids.second === null) return tables;
+  const all = ledger.rankings(iteration);
+  const seconds = new Map(all.filter(({ rankerId }) => rankerId === ids.second).map((each) => [each.promptId, each]));
+  for (const first of all.filter(({ rankerId }) => rankerId === ids.first)) {
+    const second = seconds.get(first.promptId);
+    const reason = opinionReason(recipe, first);
+    if (second === undefined || reason === null) continue;
+    if (first.problem !== undefined || second.problem !== undefined) continue;
+    tables[reason].push(preferenceTable(comparablePairs(first), placesOf(first), placesOf(second)));
+  }
+  return tables;
+}
+
+/** Pairs of candidates with different texts; equal texts are no comparison. */
+function comparablePairs({ candidates }: RankingRecord): [number, number][] {
+  return candidates.flatMap(({ text }, a) =>
+    candidates.flatMap((other, b): [number, number][] => (b > a && other.text !== text ? [[a, b]] : [])),
+  );
+}
+
+/** Everything about the rankers, over all iterations; null where there is one that says nothing of itself. */
+export function opinionsOf(recipe: Recipe, ledger: Ledger): OpinionReport | null {
+  const ids = rankerIds(ledger);
+  if (ids === null) return null;
+  const iterations = Array.from({ length: recipe.iterations }, (_, i) => i + 1);
+  const tables = iterations.map((iteration) => opinionTables(recipe, ledger, iteration));
+  const second =
+    recipe.secondOpinion === null || ids.second === null
+      ? []
+      : [rankerReport(ledger, { id: ids.second, name: describeRanker(recipe.secondOpinion.ranker), iterations })];
+  const rankers = [rankerReport(ledger, { id: ids.first, name: describeRanker(recipe.ranker), iterations }), ...second];
+  if (second.length === 0 && rankers.every(({ orders, calls }) => orders.length === 0 && calls === 0)) return null;
+  return {
+    rankers,
+    drawn: tables.flatMap(({ drawn }) => drawn),
+    doubt: tables.flatMap(({ doubt }) => doubt),
+  };
+}
+
+function rankerReport(
+  ledger: Ledger,
+  { id, name, iterations }: { id: string; name: string; iterations: readonly number[] },
+): RankerReport {
+  const own = iterations.flatMap((iteration) => ledger.rankings(iteration).filter(({ rankerId }) => rankerId === id));
+  const orders = own.flatMap(({ judgements = [] }) => {
+    const both = bothOrders(judgements);
+    return both.length === 0 ? [] : [{ count: both.filter(({ consistent }) => consistent).length, of: both.length }];
+  });
+  const problems = own.filter(({ problem }) => problem !== undefined).length;
+  return { name, prompts: own.length, problems, orders, ...ledger.spent(id) };
+}
