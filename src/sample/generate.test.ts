@@ -51,6 +51,31 @@ describe('generate()', () => {
     for (const batchSize of [3, 4, 64]) expect(await collect(requests(3), { batchSize })).toEqual(expected);
   });
 
+  it('does so with sliding windows and soft caps', async () => {
+    const fields = { sliding_window: 5, attn_logit_softcapping: 2, final_logit_softcapping: 3, head_dim: 8 };
+    const gemma = smallConfig({ model_type: 'gemma2', query_pre_attn_scalar: 8, ...fields });
+    const own = openSampler({ config: gemma, weights: smallWeights(gemma) });
+    const expected = await collect(requests(2), { batchSize: 1 }, own);
+    for (const batchSize of [3, 64]) expect(await collect(requests(2), { batchSize }, own)).toEqual(expected);
+    own.dispose();
+  });
+
+  it('refuses a response that would pass the length at which longrope changes its factors, and says which field', async () => {
+    const factors = { short_factor: [1, 1, 1, 1], long_factor: [1, 2, 3, 4] };
+    const phi = smallConfig({
+      model_type: 'phi3',
+      original_max_position_embeddings: 30,
+      rope_scaling: { type: 'longrope', ...factors },
+    });
+    const own = openSampler({ config: phi, weights: smallWeights(phi) });
+    await expect(collect(requests(1), {}, own)).rejects.toMatchObject({
+      code: 'RESPONSE_CROSSES_ROPE',
+      details: { field: 'original_max_position_embeddings', promptId: 'p6', limit: 30 },
+    });
+    expect((await collect(requests(1), { maxNewTokens: 21 }, own)).size).toBe(9);
+    own.dispose();
+  });
+
   it('gives the first samples unchanged when n grows, and the rest unchanged when some are done already', async () => {
     const three = await collect(requests(3));
     const five = await collect(requests(5));

@@ -1,0 +1,233 @@
+/**
+ * @file Our own kernels (native/kernels/) against the same thing said in LibTorch's operators: values and gradients of gated
+ * activations, soft caps, and attention over trees with windows and caps; and the composition that other types take.
+ */
+import { describe, expect, it } from 'vitest';
+import { normalAt, randomKey } from '../src/random.ts';
+import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
+import type { Dtype } from '../src/torch/dtype.ts';
+import {
+  decodeAttention,
+  gather,
+  geglu,
+  gelu,
+  log_softmax_int,
+  logProbGradient_,
+  masked_fill_Scalar,
+  matmul,
+  mul_Scalar,
+  mul_Tensor,
+  narrow,
+  permute,
+  repeat_interleave_self_int,
+  silu,
+  softCap_,
+  softmax_int,
+  squeeze_dim,
+  sum,
+  swiglu,
+  tanh,
+  targetLogProbs,
+  to_dtype,
+  treeAttention,
+  unsqueeze,
+} from '../src/torch/ops.ts';
+import { float32, int64, scope, type Tensor, tensorFrom, toFloat32Array } from '../src/torch/tensor.ts';
+
+function normals(name: string, shape: readonly number[], scale = 1): Tensor {
+  const key = randomKey(11, name);
+  const count = shape.reduce((product, length) => product * length, 1);
+  const values = Float32Array.from({ length: count }, (_, i) => scale * normalAt(key, i));
+  return tensorFrom(values, shape, 'float32');
+}
+
+const numbers = (x: Tensor): Float32Array => toFloat32Array(noGrad(() => to_dtype(x, 'float32')));
+
+function expectNear(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+  expect(actual.length).toBe(expected.length);
+  const worst = Array.from(expected).reduce((most, value, i) => {
+    const difference = Math.abs(value - (actual[i] ?? Number.NaN)) / Math.max(1, Math.abs(value));
+    return Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(most, difference);
+  }, 0);
+  expect(worst).toBeLessThan(tolerance);
+}
+
+/** Values of `f` and its gradients by the inputs, for a fixed random direction of the output. */
+function valueAndGradients(inputs: readonly Tensor[], f: (...inputs: Tensor[]) => Tensor): Float32Array[] {
+  const leaves = inputs.map((input) => requireGrad(noGrad(() => mul_Scalar(input, 1))));
+  const out = f(...leaves);
+  backward([out], [noGrad(() => to_dtype(normals('direction', out.shape), out.dtype))]);
+  return [out, ...leaves.map((leaf) => gradientOf(leaf) ?? out)].map(numbers);
+}
+
+const capped = (x: Tensor, cap: number): Tensor => (cap > 0 ? mul_Scalar(tanh(mul_Scalar(x, 1 / cap)), cap) : x);
+
+describe('gated activations', () => {
+  // 37 is no multiple of a vector's length; a scale of 3 reaches both flat ends.
+  it.each([
+    ['swiglu', swiglu, (gate: Tensor) => silu(gate)],
+    ['geglu', geglu, (gate: Tensor) => gelu(gate, { approximate: 'tanh' })],
+  ] as const)('%s is its activation times the other half', (_, kernel, activation) => {
+    scope('gate', () => {
+      const inputs = [normals('gate', [3, 37], 3), normals('up', [3, 37])];
+      const own = valueAndGradients(inputs, (gate, up) => kernel(gate, up));
+      const plain = valueAndGradients(inputs, (gate, up) => mul_Tensor(activation(gate), up));
+      own.forEach((values, i) => void expectNear(values, plain[i] ?? [], 2e-6));
+    });
+  });
+
+  it('geglu stays finite far out', () => {
+    scope('gate', () => {
+      const gate = float32([-1e4, -50, -10, 0, 10, 50, 1e4]);
+      expectNear(numbers(geglu(gate, float32(Array(7).fill(1)))), [0, 0, 0, 0, 10, 50, 1e4], 1e-6);
+    });
+  });
+});
+
+describe('soft caps', () => {
+  it('softCap_() is cap * tanh(x / cap), close to zero and far out', () => {
+    scope('cap', () => {
+      const x = [...Array.from({ length: 81 }, (_, i) => (i - 40) / 4), 1e-6, -1e-6, 200, -1e9];
+      const expected = x.map((value) => 5 * Math.tanh(value / 5));
+      const values = numbers(softCap_(float32(x), 5));
+      expectNear(values, expected, 5e-7);
+      // Small numbers keep their relative precision.
+      expect(Math.abs((values[81] ?? 0) / 1e-6 - 1)).toBeLessThan(1e-6);
+    });
+  });
+
+  it.each(['float32', 'float64'] as const)('logProbGradient_() goes through the cap in %s', (dtype) => {
+    scope('head', () => {
+      const [rows, width, cap] = [4, 21, 3];
+      const logits = to_dtype(normals('logits', [rows, width], 4), dtype);
+      const targets = int64([0, 20, 7, 16]);
+      const factors = float32([1, -2, 0.5, 0.25]);
+      const leaf = requireGrad(noGrad(() => mul_Scalar(logits, 1)));
+      const chosen = squeeze_dim(gather(log_softmax_int(capped(leaf, cap), -1), 1, unsqueeze(targets, 1)), 1);
+      const one = noGrad(() => to_dtype(tensorFrom(Float32Array.of(1), [], 'float32'), dtype));
+      backward([sum(mul_Tensor(chosen, to_dtype(factors, dtype)))], [one]);
+      noGrad(() => {
+        const own = softCap_(logits, cap);
+        const [logProbs, normalisers] = targetLogProbs(own, targets);
+        expectNear(numbers(logProbs), numbers(chosen), 2e-6);
+        const gradient = logProbGradient_(own, targets, normalisers, factors, { softCap: cap });
+        expectNear(numbers(gradient), numbers(gradientOf(leaf) ?? gradient), 2e-6);
+      });
+    });
+  });
+});
+
+// A prompt of 19 tokens with continuations of 21 and 1, a second level under the first, and a tree of its own.
+const SEGMENTS = [0, 19, -1, 19, 21, 0, 40, 1, 0, 41, 6, 1, 47, 5, -1];
+const TOKENS = 52;
+
+/** Segments from the root to a token's own, as ranges of tokens. */
+function pathOf(segment: number): [number, number][] {
+  if (segment < 0) return [];
+  const [start = 0, length = 0, parent = -1] = SEGMENTS.slice(segment * 3, segment * 3 + 3);
+  return [...pathOf(parent), [start, length]];
+}
+
+/** Whether a token sees another: it lies on its path, not after it, and at most `window` - 1 tokens before. */
+function hiddenPairs(window: number): Tensor {
+  const hidden = new Uint8Array(TOKENS * TOKENS).fill(1);
+  for (let segment = 0; segment * 3 < SEGMENTS.length; segment++) {
+    const path = pathOf(segment).flatMap(([start, length]) => Array.from({ length }, (_, i) => start + i));
+    const [start = 0, length = 0] = pathOf(segment).at(-1) ?? [];
+    for (let query = start; query < start + length; query++) {
+      const at = path.indexOf(query);
+      const first = window === 0 ? 0 : Math.max(0, at - window + 1);
+      for (const key of path.slice(first, at + 1)) hidden[query * TOKENS + key] = 0;
+    }
+  }
+  return tensorFrom(hidden, [TOKENS, TOKENS], 'bool');
+}
+
+function plainAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  rule: { scale: number; window: number; softCap: number },
+): Tensor {
+  const times = (q.shape[1] ?? 1) / (k.shape[1] ?? 1);
+  const byHead = (x: Tensor): Tensor => permute(x, [1, 0, 2]);
+  const wide = (x: Tensor): Tensor => repeat_interleave_self_int(byHead(x), times, { dim: 0 });
+  const scores = capped(mul_Scalar(matmul(byHead(q), permute(wide(k), [0, 2, 1])), rule.scale), rule.softCap);
+  const masked = masked_fill_Scalar(scores, hiddenPairs(rule.window), Number.NEGATIVE_INFINITY);
+  return permute(matmul(softmax_int(masked, -1), wide(v)), [1, 0, 2]);
+}
+
+describe('attention over trees', () => {
+  const rules = [
+    { window: 0, softCap: 0 },
+    { window: 1, softCap: 0 },
+    { window: 6, softCap: 0 },
+    { window: 22, softCap: 1.5 },
+    { window: 1000, softCap: 0.7 },
+  ];
+  const inputs = (dtype: Dtype): Tensor[] =>
+    noGrad(() => [
+      to_dtype(normals('q', [TOKENS, 4, 12]), dtype),
+      to_dtype(normals('k', [TOKENS, 2, 12]), dtype),
+      to_dtype(normals('v', [TOKENS, 2, 12]), dtype),
+    ]);
+
+  // fp32: sums of up to 46 products. bf16 keeps 8 bits, and its backward pass starts from a rounded output. float64 takes
+  // the composition that other devices take too.
+  it.each(
+    rules.flatMap((rule) =>
+      (
+        [
+          ['float32', 1e-5],
+          ['float64', 1e-6],
+          ['bfloat16', 0.1],
+        ] as const
+      ).map(([dtype, tolerance]) => ({ ...rule, dtype, tolerance })),
+    ),
+  )('is masked attention: window $window, cap $softCap, $dtype', ({ window, softCap, dtype, tolerance }) => {
+    scope('attention', () => {
+      const own = valueAndGradients(inputs(dtype), (...[q, k, v]) =>
+        treeAttention(q as Tensor, k as Tensor, v as Tensor, SEGMENTS, 0.8, { window, softCap }),
+      );
+      const wide = inputs(dtype).map((x) => noGrad(() => to_dtype(x, 'float64')));
+      const plain = valueAndGradients(wide, (...[q, k, v]) =>
+        plainAttention(q as Tensor, k as Tensor, v as Tensor, { scale: 0.8, window, softCap }),
+      );
+      own.forEach((values, i) => void expectNear(values, plain[i] ?? [], tolerance));
+    });
+  });
+
+  it('of one new token against a cache sees the same window of prompt and response', () => {
+    scope('decode', () => {
+      noGrad(() => {
+        const [q, k, v] = inputs('float32') as [Tensor, Tensor, Tensor];
+        // The path of the second level: the prompt's 19 tokens are the prefix, 21 + 6 are the sequence's own.
+        const own = [...Array.from({ length: 21 }, (_, i) => 19 + i), ...Array.from({ length: 6 }, (_, i) => 41 + i)];
+        const rowsOf = (x: Tensor, rows: readonly number[]): Tensor =>
+          tensorFrom(
+            Float32Array.from(rows.flatMap((row) => [...numbers(narrow(x, 0, row, 1))])),
+            [1, rows.length, 2, 12],
+            'float32',
+          );
+        const prefix = Array.from({ length: 19 }, (_, i) => i);
+        for (const { window, softCap } of rules) {
+          const expected = plainAttention(q, k, v, { scale: 0.8, window, softCap });
+          for (const length of [1, 5, 22, 27]) {
+            const token = own[length - 1] ?? 0;
+            const found = decodeAttention(
+              narrow(q, 0, token, 1),
+              rowsOf(k, prefix),
+              rowsOf(v, prefix),
+              rowsOf(k, own),
+              rowsOf(v, own),
+              [0, 19, 0, length],
+              0.8,
+              { window, softCap },
+            );
+            expectNear(numbers(found), numbers(narrow(expected, 0, token, 1)), 3e-6);
+          }
+        }
+      });
+    });
+  });
+});
