@@ -13,6 +13,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['model', 'text', 'data', 'objective', 'recipe'],
   ['train', 'sample', 'rank', 'evaluate'],
   ['loop', 'server'],
+  ['forecast'],
   ['cli', 'index'],
 ];
 

@@ -6,8 +6,11 @@ import { Command } from 'commander';
 import { InterruptedError } from '../errors.ts';
 import type { Watch } from '../loop/events.ts';
 import { loadRecipe } from '../recipe/load.ts';
+import type { Recipe } from '../recipe/schema.ts';
 import { describeOutcome, describeRecipe } from './describe.ts';
+import { describeForecast } from './dry-run.ts';
 import { selmCommand } from './format.ts';
+import { wholeNumber } from './numbers.ts';
 import { openProgress, tolerant } from './progress.ts';
 import { listenForStop } from './signals.ts';
 
@@ -15,6 +18,8 @@ export interface TrainOptions {
   set: string[];
   json?: true;
   quiet?: true;
+  dryRun?: true;
+  rows?: number;
 }
 
 /** The command. */
@@ -25,6 +30,8 @@ export function trainCommand(): Command {
     )
     .argument('<recipe>', 'recipe file (YAML); `selm init` writes one')
     .option('--set <key.path=value>', 'change a setting of the recipe for this run; may be repeated', collect, [])
+    .option('--dry-run', 'print slices, steps, learning rates, and estimates of tokens, memory and time; run nothing')
+    .option('--rows <number>', 'with --dry-run: rows of data that are not on this machine', wholeNumber(1))
     .option('--json', 'print every event as a line of JSON on stdout')
     .option('--quiet', 'print warnings and the result only')
     .addHelpText(
@@ -42,6 +49,7 @@ Example:
 /** Runs a recipe file. Progress goes to stderr, the result to stdout. */
 export async function train(recipePath: string, options: TrainOptions): Promise<void> {
   const recipe = loadRecipe(recipePath, { overrides: options.set });
+  if (options.dryRun) return dryRun(recipe, options);
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   if (options.json === undefined && options.quiet === undefined) say(describeRecipe(recipe));
 
@@ -73,6 +81,14 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
   } finally {
     stop.close();
   }
+}
+
+/** Prints the forecast of a recipe. */
+async function dryRun(recipe: Recipe, { rows = null, json }: { rows?: number | null; json?: true }): Promise<void> {
+  const { forecast } = await import('../forecast/forecast.ts');
+  const { measureRates } = await import('../forecast/rates.ts');
+  const result = await forecast(recipe, { rows, rates: async () => measureRates(recipe.training.dtype) });
+  process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result)}\n`);
 }
 
 function watcherFor({ json, quiet }: TrainOptions, draw: Watch): Watch {

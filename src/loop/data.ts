@@ -58,8 +58,8 @@ export async function loadHeldOut(recipe: Recipe): Promise<PreferenceRow[]> {
   return prompts === null ? [] : collectRows(readRows([prompts]), { limit, onBadRow: recipe.data.onBadRow });
 }
 
-/** Which rows each iteration sees; 0 is the warm start. */
-function slicesOf(recipe: Recipe, rows: number): (iteration: number) => Slice {
+/** Which rows each iteration sees; 0 is the warm start. DataError where there are too few. */
+export function slicesOf(recipe: Recipe, rows: number): (iteration: number) => Slice {
   const slices = sliceRows(rows, recipe.slices);
   const warmSlices = recipe.warmStart === 'none' ? 0 : 1;
   const needed = recipe.iterations + warmSlices;

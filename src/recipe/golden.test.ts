@@ -23,6 +23,7 @@ objective.preference objective.preference.kind objective.preference.beta objecti
 objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
 objective.exploration objective.exploration.kind objective.exploration.alpha
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
+training.dropLastStep
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
 training.microBatchTokens training.activations training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets

@@ -84,6 +84,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     },
     training: {
       batchSize: 128,
+      dropLastStep: false,
       epochs: 1,
       learningRate: 5e-7,
       cycle: 'constant',

@@ -305,6 +305,9 @@ const training = z
       .default('cosine')
       .describe('How it changes within an iteration, after warm-up'),
     warmupRatio: decay().default(0.1).describe('Share of the steps of an iteration in which it rises from 0'),
+    dropLastStep: yesOrNo()
+      .default(false)
+      .describe('Leave out the last step of an epoch where it has fewer pairs, as the trainer of the authors did'),
     weightDecay: fromZero().default(0),
     adamBeta1: decay().default(0.9),
     adamBeta2: decay().default(0.999),

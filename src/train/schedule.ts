@@ -3,6 +3,7 @@
  * counts; a resumed run asks again and gets the same answer.
  */
 import { RecipeError } from '../errors.ts';
+import type { Recipe } from '../recipe/schema.ts';
 
 /** Shape within an iteration, after the warm-up. */
 export type LearningRateSchedule = 'cosine' | 'linear' | 'constant';
@@ -109,6 +110,19 @@ export function iterationLearningRate(
     default:
       return cycle satisfies never;
   }
+}
+
+/** The schedule of an iteration of a recipe, from its settings and its number of steps. */
+export function scheduleOf(
+  { training, iterations }: Pick<Recipe, 'training' | 'iterations'>,
+  { iteration, totalSteps }: { iteration: number; totalSteps: number },
+): LearningRateOptions {
+  return {
+    totalSteps,
+    warmupSteps: warmupSteps(totalSteps, training.warmupRatio),
+    learningRate: iterationLearningRate(training.cycle, iteration, iterations, training.learningRate),
+    kind: training.schedule,
+  };
 }
 
 /**

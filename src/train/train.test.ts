@@ -39,8 +39,8 @@ const trees: PairTree[] = Array.from({ length: 8 }, (_, i) =>
     responseIds: ids(`y${i}`, 4),
   }),
 );
-const steps = planSteps(trees.length, 2, [randomKey(1, 'shuffle')]).map((own) =>
-  own.flatMap((index) => trees[index] ?? []),
+const steps = planSteps(trees.length, { batchSize: 2, dropLastStep: false, keys: [randomKey(1, 'shuffle')] }).map(
+  (own) => own.flatMap((index) => trees[index] ?? []),
 );
 
 const opened: { policy: Policy; optimiser: OptimiserState }[] = [];

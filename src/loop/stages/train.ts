@@ -16,7 +16,7 @@ import { openOptimiser } from '../../train/optimiser.ts';
 import { planSteps } from '../../train/plan.ts';
 import { type LoraStart, openPolicy, type Policy } from '../../train/policy.ts';
 import { scoreSteps } from '../../train/reference.ts';
-import { iterationLearningRate, learningRateAt, warmupSteps } from '../../train/schedule.ts';
+import { learningRateAt, scheduleOf } from '../../train/schedule.ts';
 
 import { type TrainSettings, trainPolicy } from '../../train/train.ts';
 import type { PairTree, TreeLogProbs } from '../../train/trees.ts';
@@ -61,7 +61,7 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
   const keys = Array.from({ length: training.epochs }, (_, epoch) =>
     randomKey(recipe.seed, 'shuffle', iteration, epoch),
   );
-  const steps = planSteps(trees.length, training.batchSize, keys).map((indices) =>
+  const steps = planSteps(trees.length, { ...training, keys }).map((indices) =>
     indices.flatMap((index) => trees[index] ?? []),
   );
   const [policySha256, referenceSha256] = [
@@ -141,13 +141,8 @@ function trainSettings(
   totalSteps: number,
 ): Omit<TrainSettings, 'activations'> {
   const { recipe, iteration } = context;
-  const { training, iterations } = recipe;
-  const schedule = {
-    totalSteps,
-    warmupSteps: warmupSteps(totalSteps, training.warmupRatio),
-    learningRate: iterationLearningRate(training.cycle, iteration, iterations, training.learningRate),
-    kind: training.schedule,
-  };
+  const { training } = recipe;
+  const schedule = scheduleOf(recipe, { iteration, totalSteps });
   return {
     objective: input.objective,
     adamW: {

@@ -1,0 +1,111 @@
+/** @file `selm train --dry-run`: what a recipe will do and roughly cost, as text. Nothing is sampled, nothing written. */
+import type { IterationCost, MemoryPart } from '../forecast/cost.ts';
+import type { Forecast } from '../forecast/forecast.ts';
+import type { IterationPlan } from '../forecast/plan.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { describeRecipe } from './describe.ts';
+
+/** The forecast as text: slices and steps, learning rates, tokens, memory, time. */
+export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Forecast): string {
+  const used = Math.max(...iterations.map(({ slice }) => slice.end));
+  const { prompt, response, atMost } = facts.tokens;
+  const about = atMost ? 'at most ' : '';
+  return [
+    describeRecipe(recipe),
+    `Rows: ${count(facts.rows)} (${facts.sources.rows}), ${facts.hasPairs ? 'with pairs' : 'prompts alone'}; ${count(facts.rows - used)} are in no slice`,
+    '',
+    ...table([
+      ['iteration', 'rows', 'responses', 'pairs', 'steps', 'warm-up', 'peak rate'],
+      ...iterations.map(planRow),
+    ]),
+    '  Pairs: if every prompt gives all it can; ties and equal texts give fewer.',
+    '',
+    'Learning rates, steps counted from 0',
+    ...iterations.map(
+      ({ iteration, rates }) =>
+        `  ${nameOf(iteration)}: ${rates.map(({ step, learningRate }) => `${step} ${learningRate === 0 ? '0' : learningRate.toExponential(6)}`).join(', ')}`,
+    ),
+    '',
+    `Tokens: ${about}${count(prompt)} a prompt, ${about}${count(response)} a response (${facts.sources.tokens})`,
+    ...costLines(cost, facts.sources.model),
+    '',
+    'A dry run: nothing was sampled, trained or written.',
+  ].join('\n');
+}
+
+function planRow({ iteration, slice, responses, pairs, schedule }: IterationPlan): string[] {
+  const { totalSteps, warmupSteps, learningRate } = schedule;
+  const rows = `[${slice.start}:${slice.end}]`;
+  return [nameOf(iteration), rows, ...[responses, pairs, totalSteps, warmupSteps].map(count), String(learningRate)];
+}
+
+function costLines(cost: Forecast['cost'], source: string): string[] {
+  if (cost === null) return ['', `Memory and time: unknown, the model is ${source}`];
+  const { parameters, memory, rates } = cost;
+  return [
+    ...table([
+      ['iteration', 'sampled', 'trained on'],
+      ...cost.iterations.map(({ iteration, sampledTokens, trainedTokens }) => [
+        nameOf(iteration),
+        count(sampledTokens),
+        count(trainedTokens),
+      ]),
+    ]),
+    '',
+    `Memory, an estimate (${count(parameters)} weights, ${source}); the larger of the two is needed`,
+    ...memoryLines('training', memory.training),
+    ...memoryLines('sampling', memory.sampling),
+    '',
+    `Time, an estimate at the rates measured here now (${gigaflops(rates.trainFlops)} GFLOP/s in training, ${gigaflops(rates.sampleFlops)} in sampling): products alone, without the ranker, the evaluation and saving`,
+    ...table([
+      ['iteration', 'sample', 'reference', 'train'],
+      ...cost.iterations.map((each) => [nameOf(each.iteration), ...secondsOf(each).map(duration)]),
+      [
+        'all',
+        ...[0, 1, 2].map((i) => duration(cost.iterations.reduce((sum, each) => sum + (secondsOf(each)[i] ?? 0), 0))),
+      ],
+    ]),
+  ];
+}
+
+function secondsOf({ sampleSeconds, referenceSeconds, trainSeconds }: IterationCost): [number, number, number] {
+  return [sampleSeconds, referenceSeconds, trainSeconds];
+}
+
+function memoryLines(stage: string, parts: readonly MemoryPart[]): string[] {
+  const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  return [
+    `  ${stage} ${gibibytes(total)}: ${parts.map(({ what, bytes }) => `${what} ${gibibytes(bytes)}`).join(', ')}`,
+  ];
+}
+
+function nameOf(iteration: number): string {
+  return iteration === 0 ? 'warm start' : String(iteration);
+}
+
+/** Rows of cells as lines, the first column to the left and the others to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map(
+    (row) =>
+      `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart((widths[column] ?? 0) + 2))).join('')}`,
+  );
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+function gigaflops(flops: number): string {
+  return (flops / 1e9).toFixed(0);
+}
+
+function gibibytes(bytes: number): string {
+  return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(0)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 7200) return `${(seconds / 60).toFixed(0)} min`;
+  return seconds < 172_800 ? `${(seconds / 3600).toFixed(1)} h` : `${(seconds / 86_400).toFixed(1)} days`;
+}

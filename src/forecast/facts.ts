@@ -1,0 +1,126 @@
+/**
+ * @file What a dry run knows of the recipe's data and model: read where they are on this machine, else the sizes of the
+ * published ones (recipes/published.json), else what the user says. Reads; writes nothing.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { auditRows } from '../data/audit.ts';
+import { readRows } from '../data/read.ts';
+import { RecipeError } from '../errors.ts';
+import { type ModelConfig, normaliseConfig, readModelConfig } from '../model/config.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
+import { loadTokenizer } from '../text/tokenizer.ts';
+import { packageRoot } from '../torch/native.ts';
+import type { TokenFacts } from './cost.ts';
+import type { RowFacts } from './plan.ts';
+
+export interface RecipeFacts extends RowFacts {
+  tokens: TokenFacts;
+  /** Null for a model that is not here and not known: its memory and time cannot be told. */
+  config: ModelConfig | null;
+  /** Where the numbers come from, for the reader. */
+  sources: { rows: string; tokens: string; model: string };
+}
+
+const publishedSchema = z.object({
+  models: z.record(z.string(), z.record(z.string(), z.unknown())),
+  data: z.record(z.string(), z.object({ rows: z.int(), pairs: z.boolean() })),
+});
+
+/**
+ * Facts of a recipe. `rows` overrides the number of rows.
+ *
+ * @throws RecipeError DRY_RUN_ROWS_UNKNOWN where the data are not here and nothing says how many rows they have
+ */
+export async function factsOf(recipe: Recipe, { rows }: { rows: number | null }): Promise<RecipeFacts> {
+  const published = publishedSchema.parse(
+    JSON.parse(readFileSync(join(packageRoot, 'recipes/published.json'), 'utf8')),
+  );
+  const modelIsHere = existsSync(join(recipe.model, 'config.json'));
+  const knownModel = published.models[nameOnHub(recipe.model)];
+  const config = modelIsHere
+    ? readModelConfig(recipe.model)
+    : knownModel === undefined
+      ? null
+      : normaliseConfig(knownModel, 'recipes/published.json');
+  const model = modelIsHere ? 'read from its folder' : config === null ? 'not on this machine' : 'its published sizes';
+  const limits = {
+    prompt: recipe.text.maxPromptLength,
+    response: recipe.text.maxLength - recipe.text.maxPromptLength,
+    sampled: recipe.sampling.maxNewTokens,
+    atMost: true,
+  };
+  const atLimits = "the recipe's limits: the real number is lower";
+
+  if (recipe.data.train.every((file) => existsSync(file))) {
+    const found = await measured(recipe, modelIsHere);
+    const tokens = found.tokens ?? limits;
+    return {
+      rows: rows ?? found.rows,
+      hasPairs: found.hasPairs,
+      tokens,
+      config,
+      sources: {
+        rows: rows === null ? 'counted' : 'as given',
+        tokens: tokens.atMost ? atLimits : 'means over the data; responses are taken to be as long as theirs',
+        model,
+      },
+    };
+  }
+  const known = recipe.data.train.map((file) => published.data[nameOnHub(file)]);
+  const total = known.reduce((sum, each) => sum + (each?.rows ?? Number.NaN), 0);
+  const limited = Math.min(total, recipe.data.limit ?? total);
+  const count = rows ?? limited;
+  if (!Number.isFinite(count)) {
+    throw new RecipeError(
+      'DRY_RUN_ROWS_UNKNOWN',
+      `Cannot plan without knowing the rows: ${recipe.data.train.join(', ')} is not on this machine: say how many it has with --rows`,
+      { details: { train: recipe.data.train } },
+    );
+  }
+  return {
+    rows: count,
+    hasPairs: known.every((each) => each?.pairs ?? true),
+    tokens: limits,
+    config,
+    sources: { rows: rows === null ? 'the published size' : 'as given', tokens: atLimits, model },
+  };
+}
+
+/** Rows that are usable, and mean tokens where there is a tokenizer and the rows have responses to measure. */
+async function measured(
+  recipe: Recipe,
+  hasTokenizer: boolean,
+): Promise<{ rows: number; hasPairs: boolean; tokens: TokenFacts | null }> {
+  const tokenizer = hasTokenizer ? loadTokenizer(recipe.model) : null;
+  const totals = { rows: 0, prompt: 0, responses: 0, response: 0 };
+  const measure = (rows: readonly MeasuredText[]): RowMeasure[] => {
+    if (tokenizer === null) {
+      return rows.map(() => ({ prompt: 0, responses: [], promptCut: false, responsesCut: 0, missingEnd: false }));
+    }
+    const measures = measureRows(tokenizer, rows, recipe.text);
+    for (const { prompt, responses } of measures) {
+      totals.rows += 1;
+      totals.prompt += prompt;
+      totals.responses += responses.length;
+      totals.response += responses.reduce((sum, length) => sum + length, 0);
+    }
+    return measures;
+  };
+  const { train, ...usable } = recipe.data;
+  const audit = await auditRows(readRows(train), { ...usable, measure });
+  const hasPairs = audit.promptsAlone < audit.used;
+  if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null };
+  const { maxNewTokens } = recipe.sampling;
+  const response = totals.responses > 0 ? totals.response / totals.responses : maxNewTokens;
+  const sampled = Math.min(response, maxNewTokens);
+  const tokens = { prompt: totals.prompt / totals.rows, response, sampled, atMost: totals.responses === 0 };
+  return { rows: audit.used, hasPairs, tokens };
+}
+
+/** `owner/name` or `owner/name:split` of a name on the Hub, without its revision; the text itself for a path. */
+function nameOnHub(text: string): string {
+  return text.replace(/^.*\bhub:/, '').replace(/@[^:]*/, '');
+}

@@ -1,0 +1,136 @@
+/** @file Dry runs: the published recipes against the table of their authors' runs, costs against sums by hand. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { describeForecast } from '../cli/dry-run.ts';
+import { loadRecipe } from '../recipe/load.ts';
+import { packageRoot } from '../torch/native.ts';
+import type { MachineRates } from './cost.ts';
+import { type Forecast, forecast } from './forecast.ts';
+
+const RATES: MachineRates = { trainFlops: 1e12, sampleFlops: 1e11, bytesPerSecond: 1e10 };
+
+async function dryRun(
+  name: string,
+  { overrides = [], rows = null }: { overrides?: string[]; rows?: number | null } = {},
+): Promise<Forecast & { text: string; output: string }> {
+  const recipe = loadRecipe(join(packageRoot, 'recipes', `${name}.yaml`), { overrides });
+  const result = await forecast(recipe, { rows, rates: async () => RATES });
+  return { ...result, text: describeForecast(recipe, result), output: recipe.output };
+}
+
+const slicesOf = ({ iterations }: Forecast): number[][] => iterations.map(({ slice }) => [slice.start, slice.end]);
+const rateAt = ({ iterations }: Forecast, index: number, step: number): number =>
+  iterations[index]?.rates.find((each) => each.step === step)?.learningRate ?? Number.NaN;
+const expectRate = (actual: number, expected: number): void =>
+  // The table gives four to seven digits.
+  expect(Math.abs(actual - expected) / expected).toBeLessThan(1e-4);
+
+describe('a dry run of the published recipes', () => {
+  it('of Zephyr has the slices, steps and learning rates of the authors', async () => {
+    const zephyr = await dryRun('zephyr-7b');
+    expect(slicesOf(zephyr)).toEqual([
+      [0, 15283],
+      [15283, 30566],
+      [30566, 45849],
+      [45849, 61132],
+    ]);
+    for (const { pairs, schedule } of zephyr.iterations) {
+      expect([pairs, schedule.totalSteps, schedule.warmupSteps]).toEqual([15283, 59, 6]);
+    }
+    expect(zephyr.iterations.map(({ schedule }) => schedule.learningRate)).toEqual([5e-7, 5e-7, 5e-7, 1e-7]);
+    for (const iteration of [0, 1, 2]) {
+      expect(rateAt(zephyr, iteration, 0)).toBe(0);
+      expectRate(rateAt(zephyr, iteration, 1), 8.3333e-8);
+      expect(rateAt(zephyr, iteration, 6)).toBe(5e-7);
+      expectRate(rateAt(zephyr, iteration, 29), 3.014947e-7);
+      expectRate(rateAt(zephyr, iteration, 58), 4.3907e-10);
+    }
+    // Nothing is sampled for the warm start; three candidates after it.
+    expect(zephyr.iterations.map(({ responses, candidates }) => [responses, candidates])).toEqual([
+      [0, 0],
+      [15283, 3],
+      [15283, 3],
+      [15283, 3],
+    ]);
+  });
+
+  it.each(['llama-3-8b', 'phi-3-mini'])('of %s has them too', async (name) => {
+    const plan = await dryRun(name);
+    expect(slicesOf(plan)).toEqual([
+      [0, 20378],
+      [20378, 40756],
+      [40756, 61134],
+    ]);
+    for (const { schedule } of plan.iterations) expect([schedule.totalSteps, schedule.warmupSteps]).toEqual([159, 16]);
+    expect(plan.iterations.map(({ schedule }) => schedule.learningRate)).toEqual([5e-7, 3e-7, 1e-7]);
+  });
+
+  it.each([
+    ['zephyr-7b', 7_241_732_096],
+    ['llama-3-8b', 8_030_261_248],
+    ['phi-3-mini', 3_821_079_552],
+  ])('of %s knows the size of its model: %d weights', async (name, parameters) => {
+    expect((await dryRun(name)).cost?.parameters).toBe(parameters);
+  });
+
+  it('says what it prints, and writes nothing', async () => {
+    const { text, output } = await dryRun('zephyr-7b', { overrides: ['name=never-run'] });
+    expect(text).toContain('61,135 (the published size), with pairs; 3 are in no slice');
+    expect(text).toMatch(/warm start +\[0:15283\] +0 +15,283 +59 +6 +5e-7/);
+    expect(text).toContain('3: 0 0, 1 1.666667e-8, 6 1.000000e-7');
+    expect(text).toContain('7,241,732,096 weights, its published sizes');
+    expect(existsSync(output)).toBe(false);
+  });
+
+  it('sums the memory of full training in bfloat16: 2 + 4 + 4 + 8 bytes a weight, activations, logits', async () => {
+    const { cost } = await dryRun('zephyr-7b');
+    const parts = cost?.memory.training.map(({ bytes }) => bytes) ?? [];
+    const weights = 7_241_732_096;
+    // 8192 tokens: an input of 4096 numbers for each of 32 blocks, and one block's activations at a time.
+    const inputs = 8192 * 4096 * 32 * 2;
+    const block = 8192 * (4 * 4096 + 4 * 4096 + 3 * 14336) * 2;
+    expect(parts).toEqual([2 * weights, 4 * weights, 4 * weights, 8 * weights, inputs + block, 192 * 2 ** 20]);
+  });
+});
+
+describe('a dry run', () => {
+  it('counts rows and measures tokens where data and model are here', async () => {
+    const { facts, iterations } = await dryRun('selm');
+    expect(facts).toMatchObject({ rows: 384, hasPairs: true, tokens: { atMost: false } });
+    expect(facts.tokens.prompt).toBeGreaterThan(10);
+    expect(facts.tokens.response).toBeLessThan(110);
+    expect(iterations.map(({ pairs }) => pairs)).toEqual([128, 128, 128]);
+  });
+
+  it('counts the pairs that a rule can give, and adds those of earlier iterations where they accumulate', async () => {
+    const dno = await dryRun('dno');
+    expect(dno.iterations[0]).toMatchObject({ responses: 3 * 128, candidates: 5, pairs: 10 * 128 });
+    const xpo = await dryRun('xpo');
+    expect(xpo.iterations.map(({ pairs }) => pairs)).toEqual([256, 512, 768]);
+    const offline = await dryRun('offline-dpo');
+    expect(offline.iterations.map(({ responses, pairs }) => [responses, pairs])).toEqual([[0, 384]]);
+  });
+
+  it('multiplies tokens by weights: forward once for the reference, three times for training', async () => {
+    const { cost, facts } = await dryRun('offline-dpo');
+    const [only] = cost?.iterations ?? [];
+    const { prompt, response } = facts.tokens;
+    // stories260K: 5 blocks of 64 x 64 (q, o), 32 x 64 (k, v), 3 x 172 x 64; head 512 x 64; attention 4 x 5 x 64 a token.
+    const block = 2 * 5 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 172 * 64);
+    const tokens = prompt + 2 * response;
+    const forward = tokens * (block + ((4 * 5 * 64) / 2) * (prompt + response)) + 2 * response * 2 * 512 * 64;
+    expect((only?.referenceSeconds ?? 0) / ((384 * forward) / 1e12)).toBeCloseTo(1, 10);
+    expect((only?.trainSeconds ?? 0) / ((3 * 384 * forward) / 1e12)).toBeCloseTo(1, 10);
+    expect(only?.sampleSeconds).toBe(0);
+  });
+
+  it('asks for the rows of data that it cannot see, and leaves costs out for a model that it cannot see', async () => {
+    const overrides = ['data.train=/nowhere/rows.jsonl', 'model=/nowhere/model'];
+    await expect(dryRun('selm', { overrides })).rejects.toMatchObject({ code: 'DRY_RUN_ROWS_UNKNOWN', exitCode: 2 });
+    const { iterations, cost, text } = await dryRun('selm', { overrides, rows: 61135 });
+    expect(iterations.at(-1)?.slice.end).toBe(61134);
+    expect(cost).toBeNull();
+    expect(text).toContain('Memory and time: unknown, the model is not on this machine');
+  });
+});

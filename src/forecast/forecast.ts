@@ -1,0 +1,45 @@
+/** @file A dry run: everything that a recipe will do and roughly cost, before anything is sampled or written. */
+import type { Recipe } from '../recipe/schema.ts';
+import {
+  costOf,
+  type IterationCost,
+  type MachineRates,
+  type MemoryForecast,
+  memoryOf,
+  parameterCount,
+} from './cost.ts';
+import { factsOf, type RecipeFacts } from './facts.ts';
+import { type IterationPlan, planOf } from './plan.ts';
+
+export interface Forecast {
+  facts: Omit<RecipeFacts, 'config'>;
+  iterations: IterationPlan[];
+  /** Null where the model is not known. */
+  cost: {
+    parameters: number;
+    memory: MemoryForecast;
+    iterations: IterationCost[];
+    rates: MachineRates;
+  } | null;
+}
+
+/** The forecast of a recipe; `rates` measures this machine, and is asked only where the model is known. */
+export async function forecast(
+  recipe: Recipe,
+  options: { rows: number | null; rates: () => Promise<MachineRates> },
+): Promise<Forecast> {
+  const { config, ...facts } = await factsOf(recipe, options);
+  const iterations = planOf(recipe, facts);
+  if (config === null) return { facts, iterations, cost: null };
+  const rates = await options.rates();
+  return {
+    facts,
+    iterations,
+    cost: {
+      parameters: parameterCount(config),
+      memory: memoryOf(recipe, config, facts.tokens),
+      iterations: costOf(recipe, { config, tokens: facts.tokens, rates }, iterations),
+      rates,
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** @file How fast this machine multiplies and copies, measured in under a second. */
+import { noGrad } from '../torch/autograd.ts';
+import type { Dtype } from '../torch/dtype.ts';
+import { clone, mm, ones } from '../torch/ops.ts';
+import { scope } from '../torch/tensor.ts';
+import type { MachineRates } from './cost.ts';
+
+const SIZE = 1024;
+const COPIED = 32 * 2 ** 20;
+const SECONDS = 0.2;
+
+/** Rates of products in `dtype` and in fp32 and of copies: the best of the repetitions that fit in a fifth of a second. */
+export function measureRates(dtype: 'float32' | 'bfloat16'): MachineRates {
+  const sampleFlops = productRate('float32');
+  return {
+    sampleFlops,
+    trainFlops: dtype === 'float32' ? sampleFlops : productRate(dtype),
+    bytesPerSecond: scope('measure copies', () => {
+      const values = ones([COPIED / 4], { dtype: 'float32' });
+      return (2 * COPIED) / bestSeconds(() => clone(values).dispose());
+    }),
+  };
+}
+
+function productRate(dtype: Dtype): number {
+  return scope('measure products', () =>
+    noGrad(() => {
+      const matrix = ones([SIZE, SIZE], { dtype });
+      return (2 * SIZE ** 3) / bestSeconds(() => mm(matrix, matrix).dispose());
+    }),
+  );
+}
+
+function bestSeconds(work: () => void): number {
+  let best = Number.POSITIVE_INFINITY;
+  const startedMs = performance.now();
+  while (performance.now() - startedMs < 1000 * SECONDS) {
+    const beganMs = performance.now();
+    work();
+    best = Math.min(best, (performance.now() - beganMs) / 1000);
+  }
+  return best;
+}

@@ -1,0 +1,63 @@
+/**
+ * @file The recipes of recipes/: each opens with its command, loads, and is in docs/recipes.md; each method on the
+ * quickstart's world runs, on a few of its rows.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { LoopEvent } from '../../src/loop/events.ts';
+import { openLedger } from '../../src/loop/ledger.ts';
+import { runRecipe } from '../../src/loop/run.ts';
+import { loadRecipe } from '../../src/recipe/load.ts';
+import { packageRoot } from '../../src/torch/native.ts';
+
+const folder = join(packageRoot, 'recipes');
+const names = readdirSync(folder)
+  .filter((name) => name.endsWith('.yaml'))
+  .map((name) => name.slice(0, -'.yaml'.length));
+const PUBLISHED = ['zephyr-7b', 'llama-3-8b', 'phi-3-mini'];
+const page = readFileSync(join(packageRoot, 'docs', 'recipes.md'), 'utf8');
+
+const root = mkdtempSync(join(tmpdir(), 'selm-methods-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe.each(names)('recipes/%s.yaml', (name) => {
+  const path = join(folder, `${name}.yaml`);
+
+  it('opens with its command, loads under its own name, and has its paragraph', () => {
+    expect(readFileSync(path, 'utf8').split(/\s{2,}|\n/)[0]).toBe(`# selm train recipes/${name}.yaml`);
+    expect(loadRecipe(path).name).toBe(name);
+    expect(page).toContain(`recipes/${name}.yaml`);
+  });
+});
+
+describe('an iteration on a few rows', () => {
+  const methods = names.filter((name) => !PUBLISHED.includes(name) && name !== 'quickstart');
+  it.each(methods)('of recipes/%s.yaml trains on pairs of its rule', async (name) => {
+    const output = join(root, name);
+    const overrides = [
+      `output=${output}`,
+      'threads=1',
+      'iterations=1',
+      'data.limit=12',
+      'slices.count=2',
+      'sampling.maxNewTokens=24',
+      'training.batchSize=3',
+      'evaluate.prompts=null',
+    ];
+    const recipe = loadRecipe(join(folder, `${name}.yaml`), { overrides });
+    const events: LoopEvent[] = [];
+    await runRecipe(recipe, { watch: (event) => void events.push(event) });
+    using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    const origins = new Set(
+      ledger.pairs(1).map(({ chosenFrom, rejectedFrom }) => `${chosenFrom.kind} over ${rejectedFrom.kind}`),
+    );
+    expect(origins.size).toBeGreaterThan(0);
+    if (recipe.update === 'keep') expect([...origins]).toEqual(['chosen over rejected']);
+    if (recipe.update === 'data-over-response') expect([...origins]).toEqual(['chosen over response']);
+    const losses = events.flatMap((event) => (event.kind === 'metrics' ? [event.values.loss] : []));
+    expect(losses.length).toBeGreaterThan(0);
+    expect(losses.every(Number.isFinite)).toBe(true);
+  });
+});
