@@ -11,7 +11,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'random'],
   ['files', 'torch', 'engine'],
   ['model', 'text', 'data', 'objective', 'recipe'],
-  ['train', 'sample', 'rank', 'evaluate'],
+  ['train', 'sample', 'rank', 'evaluate', 'export'],
   ['loop', 'server'],
   ['forecast'],
   ['cli', 'index'],

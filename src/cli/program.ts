@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
+import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
 import { initCommand } from './init.ts';
 import { mergeCommand } from './merge.ts';
@@ -19,6 +20,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(trainCommand())
     .addCommand(generateCommand())
     .addCommand(mergeCommand())
+    .addCommand(exportCommand())
     .addCommand(metricsCommand())
     .addCommand(pairsCommand())
     .addCommand(doctorCommand())

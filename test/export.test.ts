@@ -1,0 +1,177 @@
+/**
+ * @file Exported models in llama.cpp (node-llama-cpp's own binary, a process of its own): it decodes greedily the tokens
+ * that we do, and reads texts as the same ids. Architectures are checked on the small random checkpoints.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { llamaCppModel } from '../src/export/architecture.ts';
+import { exportGguf, ggufTensors } from '../src/export/export.ts';
+import { type GgufTensorType, type GgufValue, writeGguf } from '../src/export/gguf.ts';
+import { loadModel } from '../src/model/load.ts';
+import { randomKey } from '../src/random.ts';
+import { generate } from '../src/sample/generate.ts';
+import { openSampler } from '../src/sample/sampler.ts';
+import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { packageRoot } from '../src/torch/native.ts';
+
+const stories = join(packageRoot, 'assets', 'stories260K');
+const fixtures = join(packageRoot, 'test', 'fixtures', 'models');
+const TEXTS = ['Once upon a time, Lily', '  two  spaces', 'naïve Ünïcode 日本 \n tab\t', '</s> x'];
+
+interface Task {
+  gguf: string;
+  prompt: readonly number[];
+  count: number;
+  texts: readonly string[];
+}
+interface Decoded {
+  ids: number[];
+  /** Sum over the ids, in nats. */
+  logProb: number;
+}
+interface Answer extends Decoded {
+  texts: number[][];
+}
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'selm-export-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What llama.cpp makes of each task. */
+function llamaCpp(tasks: readonly Task[]): Answer[] {
+  const script = join(packageRoot, 'test', 'support', 'llama-cpp.mjs');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script], {
+    input: JSON.stringify(tasks),
+    encoding: 'utf8',
+    cwd: packageRoot,
+  });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return JSON.parse(stdout) as Answer[];
+}
+
+/** Our own greedy tokens, the end token of stories260K left in as any other. */
+async function greedy(directory: string, prompt: readonly number[], count: number): Promise<Decoded> {
+  const model = loadModel(directory);
+  const sampler = openSampler(model);
+  model.dispose();
+  const request = { promptId: 'x', promptIds: prompt, samples: [{ sampleIndex: 0, key: randomKey(1, 'x') }] };
+  const settings = { temperature: 0, topP: 1, topK: 0, maxNewTokens: count, stopIds: [], batchSize: 1 };
+  const found: Decoded[] = [];
+  for await (const { tokenIds: ids, logProb } of generate(sampler, [request], settings)) found.push({ ids, logProb });
+  sampler.dispose();
+  return found[0] ?? { ids: [], logProb: Number.NaN };
+}
+
+describe('stories260K in llama.cpp', () => {
+  const types: GgufTensorType[] = ['f32', 'f16', 'q8_0'];
+  let answers: Answer[] = [];
+  let ours: Decoded = { ids: [], logProb: 0 };
+  beforeAll(async () => {
+    const tasks: Task[] = [];
+    for (const type of types) {
+      const { ggufPath } = await exportGguf(stories, join(folder, type), type);
+      tasks.push({ gguf: ggufPath, prompt: [1], count: 64, texts: TEXTS });
+    }
+    answers = llamaCpp(tasks);
+    ours = await greedy(stories, [1], 64);
+  });
+
+  // q8_0 rounds weights to 8 bits; that its 64 tokens are the same was seen, and is this model's good nature.
+  it.each(types)('%s decodes greedily the 64 tokens that we do', (type) => {
+    expect(answers[types.indexOf(type)]?.ids).toEqual(ours.ids);
+  });
+
+  // fp32 keeps every weight; fp16 rounds them by 2^-11, q8_0 by 1/254 of the largest of 32: seen are 4e-5, 0.002, 0.08.
+  it.each([
+    ['f32', 1e-3],
+    ['f16', 0.02],
+    ['q8_0', 0.5],
+  ] as const)('%s gives them our log-probability within %d nats', (type, tolerance) => {
+    const difference = Math.abs((answers[types.indexOf(type)]?.logProb ?? Number.NaN) - ours.logProb);
+    expect(difference).toBeLessThan(tolerance);
+  });
+
+  it('reads texts as the ids of its tokenizer.json', () => {
+    const tokenizer = loadTokenizer(stories);
+    for (const answer of answers) expect(answer.texts).toEqual(tokenizer.encodeBatch(TEXTS));
+  });
+
+  it('makes a Modelfile that names the file and what ends an answer, and says why there is no TEMPLATE', () => {
+    expect(readFileSync(join(folder, 'q8_0', 'Modelfile'), 'utf8')).toMatch(
+      /^FROM \.\/model-q8_0\.gguf\nPARAMETER stop "<\/s>"\n# No TEMPLATE: the chat template .* no fixed frame/,
+    );
+  });
+});
+
+/** A checkpoint of the fixtures, with changes to its config.json. */
+function checkpoint(name: string, changes: Record<string, unknown>): string {
+  const directory = mkdtempSync(join(folder, `${name}-`));
+  cpSync(join(fixtures, name), directory, { recursive: true });
+  const config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as Record<string, unknown>;
+  writeFileSync(join(directory, 'config.json'), JSON.stringify({ ...config, ...changes }));
+  return directory;
+}
+
+/** The weights in fp32, with a vocabulary of made-up texts: the fixtures' own has no bytes, so it is not exported. */
+function exportWeights(directory: string): string {
+  const model = loadModel(directory);
+  const target = llamaCppModel(model.config);
+  const ids = Array.from({ length: model.config.vocabularySize }, (_, id) => id);
+  const metadata = new Map<string, GgufValue>([
+    ...target.metadata,
+    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { type: 'string', value: 'gpt-2' }],
+    ['tokenizer.ggml.tokens', { type: 'strings', value: ids.map((id) => `t${id}`) }],
+    ['tokenizer.ggml.merges', { type: 'strings', value: ['t 1'] }],
+    ['tokenizer.ggml.token_type', { type: 'int32s', value: ids.map(() => 1) }],
+  ]);
+  const path = join(directory, 'model.gguf');
+  writeGguf(path, { metadata, tensors: ggufTensors(model, target, 'f32') });
+  model.dispose();
+  return path;
+}
+
+/** Without a window, since llama.cpp knows none of these families. */
+const everything = { sliding_window: null };
+const cases: [name: string, changes: Record<string, unknown>][] = [
+  ['llama2', {}],
+  ['llama3', {}],
+  ['biases', {}],
+  ['wide-heads', {}],
+  ['smollm2', {}],
+  ['mistral', everything],
+  ['qwen2', {}],
+  ['qwen3', {}],
+  ['phi3', everything],
+  ['olmo2', {}],
+  // With the scale of attention that llama.cpp takes.
+  ['gemma2', { query_pre_attn_scalar: 8 }],
+  ['gemma3', { sliding_window_pattern: 6 }],
+];
+
+it('checkpoints of every exported family decode greedily in llama.cpp as here', async () => {
+  const tasks: Task[] = [];
+  const expected = new Map<string, Decoded>();
+  for (const [name, changes] of cases) {
+    const directory = checkpoint(name, changes);
+    const { greedy: known } = JSON.parse(readFileSync(join(directory, 'expected.json'), 'utf8')) as {
+      greedy: { prompt: number[]; ids: number[] };
+    };
+    const count = 16;
+    tasks.push({ gguf: exportWeights(directory), prompt: known.prompt, count, texts: [] });
+    expected.set(name, await greedy(directory, known.prompt, count));
+  }
+  const answers = llamaCpp(tasks);
+
+  for (const [i, [name]] of cases.entries()) {
+    const [theirs, ours] = [answers[i], expected.get(name)];
+    expect(theirs?.ids, name).toEqual(ours?.ids);
+    expect(Math.abs((theirs?.logProb ?? Number.NaN) - (ours?.logProb ?? 0)), name).toBeLessThan(1e-3);
+  }
+});
