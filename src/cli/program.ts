@@ -9,6 +9,7 @@ import { initCommand } from './init.ts';
 import { mergeCommand } from './merge.ts';
 import { metricsCommand } from './metrics.ts';
 import { pairsCommand } from './pairs.ts';
+import { rankCommand } from './rank.ts';
 import { trainCommand } from './train.ts';
 
 /** The whole command line. Wrong use is told (unless `silent`) and throws commander's CommanderError. */
@@ -19,6 +20,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(initCommand())
     .addCommand(trainCommand())
     .addCommand(generateCommand())
+    .addCommand(rankCommand())
     .addCommand(mergeCommand())
     .addCommand(exportCommand())
     .addCommand(metricsCommand())

@@ -4,12 +4,19 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { RecipeError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
 import { checkRecipe, type RecipeProblem } from './checks.ts';
 import { nearest } from './nearest.ts';
-import { type ParsedRecipe, type RankerSettings, type Recipe, recipeKeys, recipeSchema } from './schema.ts';
+import {
+  type ParsedRecipe,
+  type RankerSettings,
+  type Recipe,
+  rankerSchema,
+  recipeKeys,
+  recipeSchema,
+} from './schema.ts';
 import { type Origin, override, parseSource, type RecipeSource } from './source.ts';
 
 /** Options of `loadRecipe`. */
@@ -58,6 +65,25 @@ export function parseRecipe(
   const parsed = check({ value, origin: () => null }, null);
   return resolveRecipe(parsed, () => directory ?? workingDirectory, workingDirectory);
 }
+
+/**
+ * A ranker alone, for use without a recipe: checked as the `ranker` section, its paths and those of the overrides
+ * (`ranker.budget.calls=10`) relative to the current directory. Throws RecipeError.
+ */
+export function loadRanker(
+  settings: unknown,
+  { overrides = [], workingDirectory = process.cwd() }: LoadOptions = {},
+): RankerSettings {
+  const source = override({ value: { ranker: settings }, origin: () => null }, overrides);
+  const result = rankerAlone.safeParse(source.value);
+  if (!result.success) {
+    const problems = result.error.issues.flatMap((issue) => explain(issue, source.value));
+    throw invalid(source, { what: 'this ranker', file: null, problems });
+  }
+  return resolveRanker(result.data.ranker, (_, path) => resolve(workingDirectory, path));
+}
+
+const rankerAlone = z.strictObject({ ranker: rankerSchema });
 
 function resolveRecipe(parsed: ParsedRecipe, folderOf: (field: string) => string, workingDirectory: string): Recipe {
   const from = (field: string, path: string) => resolve(folderOf(field), path);
@@ -108,13 +134,20 @@ function check(source: RecipeSource, file: string | null): ParsedRecipe {
     ? checkRecipe(result.data)
     : result.error.issues.flatMap((issue) => explain(issue, source.value));
   if (result.success && problems.length === 0) return result.data;
+  throw invalid(source, { what: file === null ? 'this recipe' : `recipe "${file}"`, file, problems });
+}
+
+/** One error that lists every problem. */
+function invalid(
+  source: RecipeSource,
+  { what, file, problems }: { what: string; file: string | null; problems: readonly RecipeProblem[] },
+): RecipeError {
   const lines = problems.map(({ path, problem }) => `${where(source, path)}${problem}`);
-  const recipe = file === null ? 'this recipe' : `recipe "${file}"`;
   const message =
     lines.length === 1
-      ? `Cannot use ${recipe}: ${lines[0]}`
-      : `Cannot use ${recipe}: it has ${lines.length} problems:\n${lines.map((line) => `  ${line}`).join('\n')}`;
-  throw new RecipeError('RECIPE_INVALID', message, {
+      ? `Cannot use ${what}: ${lines[0]}`
+      : `Cannot use ${what}: it has ${lines.length} problems:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+  return new RecipeError('RECIPE_INVALID', message, {
     details: {
       file,
       problems: problems.map(({ path, problem }) => ({

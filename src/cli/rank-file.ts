@@ -1,0 +1,151 @@
+/** @file The work of `selm rank`: rows in, one line of JSON for each out, in order. */
+import { type CandidateRow, readCandidates } from '../data/candidates.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { type AnswerFile, openAnswerFile } from '../rank/answer-file.ts';
+import { bothOrders } from '../rank/doubt.ts';
+import { openRanker } from '../rank/open.ts';
+import type { RankItem, Ranking } from '../rank/ranker.ts';
+import { type AnswerStore, memoryAnswers } from '../rank/services.ts';
+import { loadRanker, loadRecipe } from '../recipe/load.ts';
+import type { RankerSettings } from '../recipe/schema.ts';
+import { UsageError } from './errors.ts';
+import { formatRate } from './format.ts';
+import type { RankOptions } from './rank.ts';
+
+/** What was done, in numbers. */
+export interface RankSummary {
+  ranker: string;
+  rows: number;
+  ties: number;
+  problems: number;
+  /** Comparisons that were asked in both orders, and those whose orders agree. */
+  bothOrders: number;
+  consistent: number;
+  /** Of the ranker in its answers file, earlier commands included. */
+  calls: number;
+  promptTokens: number;
+  completionTokens: number;
+}
+
+/** The setting that the part after `kind:` is. */
+const KINDS = new Map([
+  ['function', 'module'],
+  ['pairrm', 'model'],
+  ['reward-model', 'model'],
+  ['judge', 'model'],
+]);
+
+/** Ranks a file; the rankings are on stdout or in the output file when it returns. Throws SelmError. */
+export async function rankFile(
+  file: string,
+  options: RankOptions,
+  { signal, say }: { signal: AbortSignal; say: (text: string) => void },
+): Promise<{ text: string; summary: RankSummary }> {
+  const settings = settingsOf(options);
+  // Every row is read before the first is ranked: a bad one is found before anything is paid for.
+  const rows = await readCandidates([file]);
+  const kept: AnswerFile | null = options.answers === undefined ? null : openAnswerFile(options.answers);
+  const answers: AnswerStore = kept ?? memoryAnswers();
+  if (settings.kind === 'judge' && kept === null)
+    say('The answers of the judge are not kept: --answers FILE keeps them');
+  try {
+    const ranker = await openRanker(settings, {
+      answers: () => answers,
+      signal,
+      warn: (text) => say(`warning: ${text}`),
+    });
+    const lines: string[] = [];
+    const summary = { ranker: ranker.id, rows: 0, ties: 0, problems: 0, bothOrders: 0, consistent: 0 };
+    const progress = openCount(rows.length);
+    try {
+      for await (const ranking of ranker.rank(stream(rows))) {
+        signal.throwIfAborted();
+        const line = lineOf(ranking, rows[summary.rows]);
+        count(summary, ranking);
+        if (options.output === undefined) process.stdout.write(line);
+        else lines.push(line);
+        progress.show(summary.rows);
+      }
+    } finally {
+      progress.close();
+      await ranker.close();
+    }
+    if (options.output !== undefined) writeFileAtomic(options.output, lines.join(''));
+    const whole = { ...summary, ...answers.spent(ranker.id) };
+    return { text: describe(whole), summary: whole };
+  } finally {
+    kept?.close();
+  }
+}
+
+function settingsOf({ ranker, recipe, set }: RankOptions): RankerSettings {
+  if ((ranker === undefined) === (recipe === undefined))
+    throw new UsageError('Cannot rank: give the ranker by --ranker KIND:WHAT or by --recipe FILE, one of the two');
+  if (recipe !== undefined) return loadRecipe(recipe, { overrides: set }).ranker;
+  const [, kind = ranker ?? '', what = ''] = /^([^:]*):(.+)$/.exec(ranker ?? '') ?? [];
+  const key = KINDS.get(kind);
+  if (key === undefined || what === '') {
+    const forms = 'function:reward.ts, pairrm:DIR, reward-model:DIR, judge:MODEL';
+    throw new UsageError(`Cannot use --ranker ${JSON.stringify(ranker)}: allowed are ${forms}`);
+  }
+  return loadRanker({ kind, [key]: what }, { overrides: set });
+}
+
+async function* stream(rows: readonly CandidateRow[]): AsyncGenerator<RankItem> {
+  for (const { promptId, prompt, chosen, rejected, responses } of rows) {
+    const candidates: RankItem['candidates'] = responses.map((text, sampleIndex) => ({
+      kind: 'response',
+      sampleIndex,
+      text,
+    }));
+    if (chosen !== null) candidates.push({ kind: 'chosen', sampleIndex: null, text: chosen });
+    if (rejected !== null) candidates.push({ kind: 'rejected', sampleIndex: null, text: rejected });
+    yield { promptId, prompt, candidates };
+  }
+}
+
+function lineOf({ promptId, scores, order, ties, problem, cut }: Ranking, row: CandidateRow | undefined): string {
+  const line = row?.source.line ?? null;
+  return `${JSON.stringify({ promptId, line, scores, order, ties, problem, cut })}\n`;
+}
+
+function count(summary: Omit<RankSummary, 'calls' | 'promptTokens' | 'completionTokens'>, ranking: Ranking): void {
+  const both = bothOrders(ranking.judgements ?? []);
+  summary.rows += 1;
+  summary.ties += ranking.ties.length > 0 ? 1 : 0;
+  summary.problems += ranking.problem === undefined ? 0 : 1;
+  summary.bothOrders += both.length;
+  summary.consistent += both.filter(({ consistent }) => consistent).length;
+}
+
+function describe(summary: RankSummary): string {
+  const { ranker, rows, ties, problems, calls, promptTokens, completionTokens } = summary;
+  const lines = [`${rows} rows ranked by ${ranker}, ${ties} with ties, ${problems} without a verdict`];
+  if (summary.bothOrders > 0) {
+    const share = ((100 * summary.consistent) / summary.bothOrders).toFixed(1);
+    lines.push(`Orders agree on ${share} % of ${summary.bothOrders} comparisons`);
+  }
+  if (calls > 0) lines.push(`${calls} requests, ${promptTokens} prompt tokens, ${completionTokens} completion tokens`);
+  return lines.join('\n');
+}
+
+/** Least time between two drawings. */
+const DRAW_MS = 100;
+
+/** On a terminal a line that counts; nothing elsewhere. */
+function openCount(total: number): { show(done: number): void; close(): void } {
+  const startedMs = performance.now();
+  let drawnMs = 0;
+  const isTerminal = process.stderr.isTTY === true;
+  return {
+    show(done) {
+      const now = performance.now();
+      if (!isTerminal || now - drawnMs < DRAW_MS) return;
+      drawnMs = now;
+      process.stderr.write(`\r\x1b[2K${done}/${total} rows, ${formatRate((1000 * done) / (now - startedMs))}`);
+    },
+    close() {
+      if (drawnMs > 0) process.stderr.write('\r\x1b[2K');
+    },
+  };
+}

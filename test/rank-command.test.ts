@@ -1,0 +1,172 @@
+/** @file `selm rank` as a user runs it: bin/selm in a process of its own, without a run. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { rankFile } from '../src/cli/rank-file.ts';
+import { completion, type JudgeServer, startServer } from '../src/rank/judge/server.testing.ts';
+import { packageRoot } from '../src/torch/native.ts';
+
+let folder = '';
+let server: JudgeServer;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'selm-rank-'));
+  // The longer response is better; "odd" gets an answer that is none.
+  server = await startServer(({ body }) => {
+    const [prompt = '', first = '', second = ''] = (body.messages[0]?.content ?? '').split('|');
+    const verdict = first.length === second.length ? 'tie' : first.length > second.length ? 'A' : 'B';
+    return { kind: 'reply', body: completion(prompt === 'odd' ? 'hm' : verdict) };
+  });
+  writeFileSync(
+    join(folder, 'rows.jsonl'),
+    [
+      { prompt: 'one', prompt_id: 'one', responses: ['x', 'yyy', 'zz'] },
+      { prompt: 'two', prompt_id: 'two', chosen: 'c', rejected: 'longer' },
+    ]
+      .map((row) => `${JSON.stringify(row)}\n`)
+      .join(''),
+  );
+  writeFileSync(
+    join(folder, 'reward.ts'),
+    'export const reward = (_: string, responses: string[]): number[] => responses.map((text) => text.length);\n',
+  );
+  writeFileSync(
+    join(folder, 'judge.yaml'),
+    "user: '{prompt}|{first}|{second}'\nanswers: { first: A, second: B, tie: tie }\n",
+  );
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Not spawnSync: the judge's server lives in this process. */
+function selm(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], { cwd: folder });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (data: Buffer) => {
+      stdout += data.toString();
+    });
+    child.stderr.on('data', (data: Buffer) => {
+      stderr += data.toString();
+    });
+    child.on('close', (status) => resolve({ status, stdout, stderr }));
+  });
+}
+
+function lines(text: string): unknown[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+}
+
+const judge = (...more: string[]): string[] => [
+  ...['--ranker', 'judge:test-judge', '--set', `ranker.baseUrl=${server.url}`],
+  ...['--set', 'ranker.ask={kind: pairwise, read: text, prompt: judge.yaml}', ...more],
+];
+
+it('ranks by a function: a line a row on stdout, in order, and exit code 0', async () => {
+  const { status, stdout, stderr } = await selm('rank', 'rows.jsonl', '--ranker', 'function:reward.ts');
+  expect(status).toBe(0);
+  expect(lines(stdout)).toEqual([
+    { promptId: 'one', line: 1, scores: [1, 3, 2], order: [1, 2, 0], ties: [] },
+    { promptId: 'two', line: 2, scores: [1, 6], order: [1, 0], ties: [] },
+  ]);
+  expect(stderr).toContain('2 rows ranked by function:reward.ts');
+});
+
+it('ranks by a judge into a file, keeps the answers, and asks nothing twice', async () => {
+  const args = ['rank', 'rows.jsonl', ...judge('--output', 'out.jsonl', '--answers', 'answers.jsonl', '--json')];
+  const first = await selm(...args);
+  expect(first).toMatchObject({ status: 0, stdout: '' });
+  const ranked = readFileSync(join(folder, 'out.jsonl'), 'utf8');
+  expect(lines(ranked)).toMatchObject([
+    { promptId: 'one', scores: [0, 1, 0.5], order: [1, 2, 0] },
+    { promptId: 'two', scores: [0, 1], order: [1, 0] },
+  ]);
+  expect(JSON.parse(first.stderr)).toMatchObject({ rows: 2, calls: 8, bothOrders: 4, consistent: 4 });
+  const asked = server.requests.length;
+  await selm(...args);
+  expect(server.requests.length).toBe(asked);
+  expect(readFileSync(join(folder, 'out.jsonl'), 'utf8')).toBe(ranked);
+});
+
+it('takes the ranker of a recipe, and writes no file when it stops on the way, with exit code 1', async () => {
+  const recipe = {
+    name: 'r',
+    seed: 1,
+    model: 'nowhere',
+    data: { train: 'rows.jsonl' },
+    ranker: {
+      kind: 'judge',
+      model: 'm',
+      baseUrl: server.url,
+      ask: { kind: 'pairwise', read: 'text', prompt: 'judge.yaml' },
+    },
+    objective: { preference: { kind: 'dpo' }, exploration: { kind: 'none' } },
+    training: { learningRate: 0.1 },
+  };
+  writeFileSync(join(folder, 'recipe.yaml'), JSON.stringify(recipe)); // JSON is YAML
+  const good = await selm('rank', 'rows.jsonl', '--recipe', 'recipe.yaml');
+  expect(good.status).toBe(0);
+  expect(good.stderr).toContain('--answers FILE keeps them');
+  const poor = await selm(
+    'rank',
+    'rows.jsonl',
+    '--recipe',
+    'recipe.yaml',
+    '--set',
+    'ranker.budget.calls=2',
+    '--output',
+    'poor.jsonl',
+  );
+  expect(poor.status).toBe(1);
+  expect(poor.stderr).toContain('JUDGE_BUDGET');
+  expect(existsSync(join(folder, 'poor.jsonl'))).toBe(false);
+});
+
+it('writes why a row has no verdict', async () => {
+  writeFileSync(
+    join(folder, 'odd.jsonl'),
+    `${JSON.stringify({ prompt: 'odd', prompt_id: 'o', responses: ['x', 'yy'] })}\n`,
+  );
+  const { status, stdout, stderr } = await selm('rank', 'odd.jsonl', ...judge('--set', 'ranker.onError=drop'));
+  expect(status).toBe(0);
+  expect(lines(stdout)).toEqual([
+    { promptId: 'o', line: 1, scores: null, order: [], ties: [], problem: 'no verdict in the answer "hm"' },
+  ]);
+  expect(stderr).toContain('1 without a verdict');
+});
+
+it('refuses wrong use with exit code 2, one error and no stack', async () => {
+  const { status, stderr } = await selm('rank', 'rows.jsonl');
+  expect(status).toBe(2);
+  expect(stderr).toContain('--ranker KIND:WHAT or by --recipe');
+  expect(stderr).not.toMatch(/^\s+at /m);
+});
+
+// The work of the command in this process: each start of the program takes a second.
+it.each([
+  ['an unknown kind', 'rows.jsonl', { ranker: 'oracle:x' }, 'allowed are function:reward.ts'],
+  ['a kind alone', 'rows.jsonl', { ranker: 'judge:' }, 'allowed are function:reward.ts'],
+  ['a ranker and a recipe', 'rows.jsonl', { ranker: 'judge:m', recipe: 'recipe.yaml' }, 'one of the two'],
+  ['a file that is not there', 'none.jsonl', { ranker: 'function:reward.ts' }, 'none.jsonl'],
+  ['a module that is not there', 'rows.jsonl', { ranker: 'function:none.ts' }, 'none.ts'],
+  ['a judge without address', 'rows.jsonl', { ranker: 'judge:m' }, 'ranker.baseUrl is missing'],
+  [
+    'a misspelt setting',
+    'rows.jsonl',
+    { ranker: 'function:reward.ts', set: ['ranker.timeoutMS=1'] },
+    'did you mean "timeoutMs"',
+  ],
+])('refuses %s', async (_, file, options, says) => {
+  const ranking = rankFile(
+    join(folder, file),
+    { set: [], ...options },
+    { signal: new AbortController().signal, say: () => {} },
+  );
+  await expect(ranking).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining(says) });
+});
