@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { SelmError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
 import { runRecipe } from '../src/loop/run.ts';
@@ -63,6 +64,11 @@ function editHeader(path: string, change: (header: Record<string, { data_offsets
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(text.length));
   writeFileSync(path, Buffer.concat([size, text, bytes.subarray(8 + length)]));
+}
+
+/** Puts another ranker into a recipe. */
+function rankWith(recipe: string, ranker: Record<string, unknown>): void {
+  writeFileSync(recipe, stringify({ ...parse(readFileSync(recipe, 'utf8')), ranker }));
 }
 
 const row = (value: unknown): string => `${JSON.stringify(value)}\n`;
@@ -167,6 +173,21 @@ const cases: { name: string; break: (w: World) => void; says: (string | RegExp)[
     name: 'a reward module that exports nothing',
     break: ({ folder }) => writeFileSync(join(folder, 'reward.ts'), 'const reward = 1;\n'),
     says: ['reward.ts', 'exports no function'],
+  },
+  {
+    name: 'a ranker directory of another architecture',
+    break: ({ recipe }) => rankWith(recipe, { kind: 'pairrm', model: 'model' }),
+    says: ['model as PairRM', 'LlamaForCausalLM', 'llm-blender/PairRM', 'reward-model'],
+  },
+  {
+    name: 'a reward model without a score head',
+    break: ({ recipe }) => rankWith(recipe, { kind: 'reward-model', model: 'model' }),
+    says: ['reward model', 'score.weight', 'ForSequenceClassification'],
+  },
+  {
+    name: 'a ranker directory that is not there',
+    break: ({ recipe }) => rankWith(recipe, { kind: 'reward-model', model: 'nowhere' }),
+    says: [/nowhere.config\.json/, 'Hugging Face layout'],
   },
 ];
 

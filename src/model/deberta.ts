@@ -97,10 +97,7 @@ export function openDeberta(
     relate: (queryPositions, keyPositions) => relate(config, queryPositions, keyPositions),
     attend: (attention, layer) =>
       disentangledAttention(config, relative[layer] ?? { keys: null, queries: null }, attention),
-    dispose: () => {
-      disposeAll(relative);
-      disposeAll([...weights].filter(([name, own]) => own !== stored.get(name)).map(([, own]) => own));
-    },
+    dispose: () => disposeAll([relative, weights]),
   };
 }
 

@@ -117,7 +117,7 @@ export function encoderNorm(encoder: Pick<Encoder, 'weight' | 'sizes'>, x: Tenso
   return layer_norm(x, [hiddenSize], { weight, bias, eps: normEpsilon });
 }
 
-/** Weights in the type of the computation: those on disk where they are of it already, else copies. */
+/** Weights in the type of the computation: the memory that they are mapped to where it is of that type, else copies. */
 export function inDtype(weights: ReadonlyMap<string, Tensor>, dtype: Dtype): Map<string, Tensor> {
   return keep(
     scope('convert weights', () => new Map([...weights].map(([name, weight]) => [name, to_dtype(weight, dtype)]))),

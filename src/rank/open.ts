@@ -5,6 +5,7 @@ import { loadFunctionRanker } from './function.ts';
 import { openJudge } from './judge/judge.ts';
 import { openPairRmRanker } from './pairrm.ts';
 import type { Ranker } from './ranker.ts';
+import { openRewardModel } from './reward-model.ts';
 import type { RankerServices } from './services.ts';
 
 /** Opens what the settings describe. RankerError (or ModelError) when it cannot be used; nothing is ranked yet. */
@@ -14,6 +15,8 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
       return loadFunctionRanker(settings.module, settings);
     case 'pairrm':
       return openPairRmRanker(settings.model, settings);
+    case 'reward-model':
+      return openRewardModel(settings.model, settings);
     case 'judge':
       return openJudge(settings, services);
   }
@@ -25,6 +28,7 @@ export function describeRanker(settings: RankerSettings): string {
     case 'function':
       return basename(settings.module);
     case 'pairrm':
+    case 'reward-model':
       return basename(settings.model);
     case 'judge':
       return `judge ${settings.model}`;
@@ -37,6 +41,7 @@ export function rankerFiles(settings: RankerSettings): string[] {
     case 'function':
       return [settings.module];
     case 'pairrm':
+    case 'reward-model':
       return [];
     case 'judge':
       return settings.ask.prompt === null ? [] : [settings.ask.prompt];
@@ -50,6 +55,7 @@ export function rankerModel(settings: RankerSettings): string | null {
     case 'judge':
       return null;
     case 'pairrm':
+    case 'reward-model':
       return settings.model;
   }
 }

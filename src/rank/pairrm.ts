@@ -12,9 +12,10 @@ import { RankerError } from '../errors.ts';
 import type { EncoderDtype } from '../model/encoder.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { batchesOf } from './batches.ts';
 import { scoresFromMatrix } from './comparisons.ts';
 import { type EncodedItem, encodeItem, MARKERS, type PairTokens, pairIds, pairTokens } from './pairrm-input.ts';
-import { openPairRm, type PairRmModel, type PairSequence } from './pairrm-model.ts';
+import { openPairRm, type PairRmModel } from './pairrm-model.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
 
 export interface PairRmOptions {
@@ -40,7 +41,7 @@ export function openPairRmRanker(directory: string, options: PairRmOptions = {})
     const pairs = candidates.flatMap((left, i) =>
       candidates.flatMap((right, j) => (i === j ? [] : [{ i, j, ...pairIds(tokens, { source, left, right }) }])),
     );
-    for (const batch of batchesOf(pairs, batchTokens)) {
+    for (const batch of batchesOf(pairs, batchTokens, ({ ids }) => ids.length)) {
       const logits = model.logits(batch);
       batch.forEach(({ i, j }, k) => {
         const row = matrix[i];
@@ -104,21 +105,4 @@ function openTokens(directory: string, model: PairRmModel): { tokenizer: Tokeniz
     model.dispose();
     throw error;
   }
-}
-
-/** Consecutive pairs of at most `maxTokens` tokens; a longer pair stands alone. */
-function batchesOf<Pair extends PairSequence>(pairs: readonly Pair[], maxTokens: number): Pair[][] {
-  const batches: Pair[][] = [];
-  let room = 0;
-  for (const pair of pairs) {
-    const last = batches.at(-1);
-    if (last === undefined || pair.ids.length > room) {
-      batches.push([pair]);
-      room = maxTokens - pair.ids.length;
-    } else {
-      last.push(pair);
-      room -= pair.ids.length;
-    }
-  }
-  return batches;
 }

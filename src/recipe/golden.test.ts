@@ -11,10 +11,10 @@ slices slices.count slices.size slices.share slices.reuse
 warmStart reference update minMargin accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
-ranker.model ranker.dtype ranker.batchTokens
+ranker.model ranker.dtype ranker.batchTokens ranker.maxTokens
 ranker.baseUrl ranker.apiKeyVariable
 ranker.ask ranker.ask.kind ranker.ask.read ranker.ask.orders ranker.ask.opponents ranker.ask.prompt
-ranker.temperature ranker.maxTokens
+ranker.temperature
 ranker.budget ranker.budget.calls ranker.budget.money ranker.budget.money.limit ranker.budget.money.promptPrice
 ranker.budget.money.completionPrice ranker.retries
 secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decides

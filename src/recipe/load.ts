@@ -120,6 +120,7 @@ export function resolveRanker(ranker: RankerSettings, from: (key: string, path: 
     case 'function':
       return { ...ranker, module: from('module', ranker.module) };
     case 'pairrm':
+    case 'reward-model':
       return { ...ranker, model: from('model', ranker.model) };
     case 'judge': {
       const { ask } = ranker;

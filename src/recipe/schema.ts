@@ -117,6 +117,13 @@ const pairRmRanker = z.strictObject({
   dtype: rankerDtype(),
   batchTokens: batchTokens(),
 });
+const rewardModelRanker = z.strictObject({
+  kind: z.literal('reward-model'),
+  model: path('a path to a model folder').describe('Folder of a sequence classifier with one label'),
+  dtype: rankerDtype(),
+  batchTokens: batchTokens(),
+  maxTokens: integer(8).nullable().default(null).describe("Tokens of prompt and response; null: the model's limit"),
+});
 const judgePrompt = () =>
   path('a path or null').nullable().default(null).describe('Prompt file; null: the one of the package');
 const judgeRanker = z.strictObject({
@@ -183,9 +190,13 @@ const judgeRanker = z.strictObject({
   onError: onError(),
 });
 /** A `ranker` section alone. */
-export const rankerSchema = z.discriminatedUnion('kind', [functionRanker, pairRmRanker, judgeRanker], {
-  error: 'one of function, pairrm, judge',
-});
+export const rankerSchema = z.discriminatedUnion(
+  'kind',
+  [functionRanker, pairRmRanker, rewardModelRanker, judgeRanker],
+  {
+    error: 'one of function, pairrm, reward-model, judge',
+  },
+);
 const ranker = rankerSchema.describe('What prefers one response to another');
 
 const secondOpinion = z

@@ -3,6 +3,7 @@
  * trees. Micro-batches are filled by token budget, longest tree first, so that running out of memory shows at once.
  */
 import { TrainingError } from '../errors.ts';
+import type { PackedTokens } from '../model/packed.ts';
 import { type PairTree, scoredTokens, type TokenIds, type TokenTree, treeTokens } from './trees.ts';
 
 /** Where the log-probabilities of one continuation lie among the scored tokens. */
@@ -14,16 +15,8 @@ export interface ScoredRange {
 }
 
 /** Trees on one stream of T tokens, of which S predict a scored token. */
-export interface PackedTrees<Tree extends TokenTree = PairTree> {
+export interface PackedTrees<Tree extends TokenTree = PairTree> extends PackedTokens {
   trees: readonly Tree[];
-  ids_T: Int32Array;
-  /** Positions restart after the prompt for every continuation. */
-  positions_T: Int32Array;
-  /** 1 for tokens of sequences of more than `longAfter` tokens. */
-  long_T: Uint8Array;
-  longAfter: number;
-  /** (start, length, parent) of every segment, see native/kernels/kernels.h. */
-  segments: number[];
   /** Stream rows whose hidden state predicts a scored token, and that token. */
   rows_S: Int32Array;
   targets_S: Int32Array;

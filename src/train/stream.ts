@@ -2,11 +2,11 @@
  * @file A packed stream on its way through the policy: hidden states forward, and gradients backward block by block. A
  * block's graph lives only while its own gradient is computed (or, where memory allows, from its forward pass on).
  */
-import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
-import { longAfter, rotaryTables, rotations } from '../model/rope.ts';
+import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
+import { embedTokens, hiddenRows, packedContext } from '../model/packed.ts';
 import { biasName, EMBEDDING } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
-import { add_Tensor, detach, index_add_, index_select, mixedLinear, to_dtype, treeAttention } from '../torch/ops.ts';
+import { add_Tensor, detach, index_add_, index_select, mixedLinear, to_dtype } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
 import { type Policy, weightOf } from './policy.ts';
@@ -15,24 +15,10 @@ import { type Policy, weightOf } from './policy.ts';
 export type Activations = 'keep' | 'recompute';
 
 function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
-  const { config, vectors } = policy;
-  if (batch.longAfter !== longAfter(config)) {
-    throw new Error(
-      `A batch packed for sequences up to ${batch.longAfter}, the model's rope changes after ${longAfter(config)}`,
-    );
-  }
-  const length = batch.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
-  const rows = batch.positions_T.map((position, i) => position + (batch.long_T[i] === 1 ? length : 0));
-  return {
-    config,
-    vector: (name) => weightOf(vectors, name),
+  return packedContext(policy.config, batch, {
+    vector: (name) => weightOf(policy.vectors, name),
     linear: (x, name) => policyLinear(policy, x, name),
-    attend: ({ q_THd, k_TKd, v_TKd }, layer) => {
-      const { scale, window, softCap } = attentionRule(config, layer);
-      return treeAttention(q_THd, k_TKd, v_TKd, batch.segments, scale, { window, softCap });
-    },
-    rotation: rotations(config, rotaryTables(config, length), rows),
-  };
+  });
 }
 
 /** x W^T plus the bias, plus scale * (x A^T) B^T where the matrix has an adapter; gradients go to whatever has a master. */
@@ -47,24 +33,13 @@ function policyLinear({ masters, compute, vectors, lowRank }: Policy, x: Tensor,
 }
 
 function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor): Tensor {
-  const rows_TD = index_select(masters.get(EMBEDDING) ?? weightOf(compute, EMBEDDING), 0, ids_T);
-  return to_dtype(scaledEmbedding(to_dtype(rows_TD, 'float32'), config), dtype);
+  return embedTokens(masters.get(EMBEDDING) ?? weightOf(compute, EMBEDDING), ids_T, { config, dtype });
 }
 
 /** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
 export function scoredHidden(policy: Policy, batch: PackedTrees): Tensor {
-  return noGrad(() =>
-    scope('forward', () => {
-      const context = contextOf(policy, batch);
-      let x_TD = embed(policy, int64(batch.ids_T));
-      for (let layer = 0; layer < policy.config.layers; layer++) {
-        const input_TD = x_TD;
-        x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
-        input_TD.dispose('the next block');
-      }
-      return finalNorm(index_select(x_TD, 0, int64(batch.rows_S)), context);
-    }),
-  );
+  const open = () => ({ context: contextOf(policy, batch), x_TD: embed(policy, int64(batch.ids_T)) });
+  return hiddenRows(open, batch.rows_S);
 }
 
 /**
