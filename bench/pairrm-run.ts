@@ -47,7 +47,17 @@ const third = Math.floor(tokens / 3);
 /** The six orders of one triple, one stream, and the rows that PairRM's head reads. */
 function rank(): void {
   const six = Array.from({ length: 6 }, () => sequence);
-  scope('triple', () => void toBytes(encodeRows(encoder, six, six.map(() => [1, third, 2 * third]))));
+  scope(
+    'triple',
+    () =>
+      void toBytes(
+        encodeRows(
+          encoder,
+          six,
+          six.map(() => [1, third, 2 * third]),
+        ),
+      ),
+  );
 }
 rank();
 const startedMs = performance.now();
