@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const FAMILIES = ['mistral', 'qwen2.5-yarn-sliding', 'qwen3', 'phi3-longrope', 'gemma2', 'gemma3', 'olmo2'];
+const FAMILIES = ['mistral', 'qwen2.5-yarn-sliding', 'qwen3', 'phi3-longrope', 'gemma2', 'gemma3-with-images', 'olmo2'];
 
 it.each(FAMILIES)('%s', async (name) => {
   const folder = join(root, name);
@@ -31,6 +31,8 @@ it.each(FAMILIES)('%s', async (name) => {
     join(folder, 'reward.ts'),
     `export const reward = (_: string, responses: string[]): number[] => responses.map((text) => ${score});\n`,
   );
+  const prompts = Array.from({ length: 9 }, (_, i) => ({ prompt: `the ${'abcdefghi'[i]} is` }));
+  writeFileSync(join(folder, 'prompts.jsonl'), prompts.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const losses: number[] = [];
   await runRecipe(loadRecipe(recipe, { overrides: [`output=${join(folder, 'run')}`] }), {
     watch: (event) => {
@@ -40,9 +42,9 @@ it.each(FAMILIES)('%s', async (name) => {
   const [before, after] = [loadModel(model), loadModel(join(folder, 'run', 'iteration-1', 'model'))];
   const bytes = (from: Model, weight: string): Uint8Array =>
     scope('weight', () => toBytes(to_dtype(weightOf(from.weights, weight), 'float32')));
-  expect(losses.length).toBeGreaterThan(2);
+  expect(losses.length).toBeGreaterThan(1);
   expect(Math.abs((losses[0] ?? 0) - Math.LN2)).toBeLessThan(1e-6);
-  expect(after.config).toEqual({ ...before.config, raw: after.config.raw });
+  expect(after.config).toEqual({ ...before.config, part: 'whole', raw: after.config.raw });
   expect([...after.weights.keys()]).toEqual([...before.weights.keys()]);
   for (const weight of after.weights.keys()) expect(bytes(after, weight), weight).not.toEqual(bytes(before, weight));
   before.dispose();

@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { ModelError } from '../errors.ts';
 import { type ModelConfig, normaliseConfig } from './config.ts';
+import { targetShapes } from './lora.ts';
+import { weightInFile } from './weights.ts';
 
 const sizes = {
   hidden_size: 32,
@@ -44,6 +46,35 @@ describe('which layers slide', () => {
   it('none of a Llama or an OLMo 2', () => {
     expect(windows(read('llama', { sliding_window: 7 }))).toEqual([0, 0, 0, 0]);
     expect(windows(read('olmo2'))).toEqual([0, 0, 0, 0]);
+  });
+});
+
+describe('a Gemma 3 that sees images', () => {
+  const text_config = { ...sizes, model_type: 'gemma3_text', head_dim: 8, sliding_window: 7 };
+  const fields = { model_type: 'gemma3', eos_token_id: [1, 106], text_config, vision_config: { hidden_size: 8 } };
+
+  it('is its text part, saved as a Gemma 3 for text', () => {
+    const config = normaliseConfig(fields, 'config.json');
+    expect(config).toMatchObject({ family: 'gemma3_text', part: 'text', hiddenSize: 32 });
+    expect(config.raw.fields).toMatchObject({
+      model_type: 'gemma3_text',
+      architectures: ['Gemma3ForCausalLM'],
+      eos_token_id: [1, 106],
+    });
+    expect(config.raw.fields).not.toHaveProperty('vision_config');
+  });
+
+  it('reads its weights under either prefix and leaves the eyes alone', () => {
+    const config = normaliseConfig(fields, 'config.json');
+    expect(weightInFile(config, 'language_model.model.norm.weight')).toBe('model.norm.weight');
+    expect(weightInFile(config, 'model.language_model.norm.weight')).toBe('model.norm.weight');
+    expect(weightInFile(config, 'vision_tower.embeddings.patch_embedding.bias')).toBeNull();
+    expect(weightInFile(config, 'model.multi_modal_projector.mm_soft_emb_norm.weight')).toBeNull();
+  });
+
+  it('takes no adapter, which PEFT would name by the whole model', () => {
+    const config = normaliseConfig(fields, 'config.json');
+    expect(() => targetShapes(config, 'all-linear')).toThrow(expect.objectContaining({ code: 'LORA_TEXT_PART' }));
   });
 });
 
@@ -100,6 +131,7 @@ const refusals: { what: string; type: string; fields: Record<string, unknown>; f
   { what: 'a mixture of experts', type: 'mixtral', fields: { num_local_experts: 8 }, field: 'model_type' },
   { what: 'a mixture of experts', type: 'qwen3_moe', fields: { num_experts: 8 }, field: 'model_type' },
   { what: 'ALiBi', type: 'falcon', fields: { alibi: true }, field: 'model_type' },
+  { what: 'images without text', type: 'gemma3', fields: {}, field: 'text_config' },
   { what: 'another activation', type: 'llama', fields: { hidden_act: 'gelu' }, field: 'hidden_act' },
   { what: 'another activation', type: 'gemma2', fields: { hidden_activation: 'gelu' }, field: 'hidden_activation' },
   { what: 'rotation of a part', type: 'phi3', fields: { partial_rotary_factor: 0.75 }, field: 'partial_rotary_factor' },

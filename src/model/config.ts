@@ -4,7 +4,7 @@
  * run exactly is refused with the field that is the reason.
  */
 import { parseConfig, readConfigFile, refuseField, textField } from './config-file.ts';
-import { gemma2, gemma3 } from './families/gemma.ts';
+import { gemma2, gemma3, gemma3WithImages } from './families/gemma.ts';
 import { llama } from './families/llama.ts';
 import { mistral } from './families/mistral.ts';
 import { olmo2 } from './families/olmo.ts';
@@ -60,6 +60,8 @@ export interface LayerAttention {
 export interface ModelConfig {
   /** Its name in messages: config.json's model_type. */
   family: string;
+  /** The text part of a model that also sees images: its weights carry a prefix in the files, the rest is left alone. */
+  part: 'whole' | 'text';
   hiddenSize: number;
   intermediateSize: number;
   layers: number;
@@ -106,6 +108,7 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map([
   ['phi3', phi3],
   ['gemma2', gemma2],
   ['gemma3_text', gemma3],
+  ['gemma3', gemma3WithImages],
   ['olmo2', olmo2],
 ]);
 
@@ -116,9 +119,10 @@ export function normaliseConfig(value: unknown, path: string, text = JSON.string
   if (family === undefined) {
     refuseField(path, { field: 'model_type', value: kind, allowed: [...FAMILIES.keys()].join(', ') });
   }
-  const given = value as Record<string, unknown>;
-  const raw = parseConfig(rawSchema, { ...family.defaults, ...given }, path);
-  return family.normalise({ raw, given: { fields: given, text }, path });
+  const whole = value as Record<string, unknown>;
+  const fields = family.textPart === undefined ? whole : family.textPart(whole, path);
+  const raw = parseConfig(rawSchema, { ...family.defaults, ...fields }, path);
+  return family.normalise({ raw, given: { fields, text }, path });
 }
 
 /** Reads and normalises `directory`/config.json. */

@@ -7,7 +7,7 @@ import { baseDirectory, isAdapterDirectory, readAdapter } from './adapter.ts';
 import { type ModelConfig, readModelConfig } from './config.ts';
 import type { Adapter } from './lora.ts';
 import { openWeights } from './weight-files.ts';
-import { expectedWeights, HEAD } from './weights.ts';
+import { expectedWeights, weightInFile } from './weights.ts';
 
 /** A model on disk, ready to be read. */
 export interface Model {
@@ -19,11 +19,6 @@ export interface Model {
   adapter: Adapter | null;
   /** Frees the mappings. */
   dispose(): void;
-}
-
-/** Buffers that older checkpoints carry and that follow from the configuration. */
-function isDerived(name: string): boolean {
-  return name.endsWith('rotary_emb.inv_freq');
 }
 
 /**
@@ -46,7 +41,7 @@ function loadBase(directory: string): Pick<Model, 'config' | 'weights'> {
   const weights = openWeights(directory, {
     model: `a ${config.family} model`,
     expected: expectedWeights(config),
-    nameOf: (name) => (isDerived(name) || (name === HEAD && config.tiedHead) ? null : name),
+    nameOf: (name) => weightInFile(config, name),
   });
   return { config, weights };
 }

@@ -60,6 +60,13 @@ function blockMatrices(config: ModelConfig): Map<string, [number, number]> {
  * called so or ends with it after a point, as in PEFT. Throws ModelError LORA_TARGET for a name that means nothing.
  */
 export function targetShapes(config: ModelConfig, targets: LoraSettings['targets']): Map<string, [number, number]> {
+  if (config.part === 'text') {
+    throw new ModelError(
+      'LORA_TEXT_PART',
+      `Cannot put an adapter on the text part of a ${config.family} model that sees images: PEFT would name its modules by the whole model: train all weights`,
+      { details: { family: config.family } },
+    );
+  }
   const matrices = blockMatrices(config);
   if (targets === 'all-linear') return matrices;
   const isMeant = (weight: string, target: string): boolean => `.${moduleOf(weight)}`.endsWith(`.${target}`);

@@ -90,6 +90,22 @@ export function blockNames(config: ModelConfig, layer: number): BlockNames {
   };
 }
 
+/**
+ * The name, as in blockNames, of a tensor in the model's files; null for what is not read: buffers that follow from the
+ * configuration, a head that is the embedding, and the eyes of a model of which the text part is run.
+ */
+export function weightInFile(config: ModelConfig, fileName: string): string | null {
+  const name = config.part === 'whole' ? fileName : textName(fileName);
+  if (name === null || name.endsWith('rotary_emb.inv_freq')) return null;
+  return name === HEAD && config.tiedHead ? null : name;
+}
+
+/** Before transformers 4.52, and again on disk since, `language_model.` stands before the whole name. */
+function textName(fileName: string): string | null {
+  if (/^(model\.)?(vision_tower|multi_modal_projector)\./.test(fileName)) return null;
+  return fileName.replace(/^language_model\./, '').replace(/^model\.language_model\./, 'model.');
+}
+
 /** The bias that belongs to a matrix. */
 export function biasName(weight: string): string {
   return weight.replace(/\.weight$/, '.bias');

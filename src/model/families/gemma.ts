@@ -4,6 +4,7 @@
  * have a rope of their own.
  */
 import type { LayerAttention, ModelConfig, RopeConfig } from '../config.ts';
+import { refuseField } from '../config-file.ts';
 import { type Family, llamaLike, refuse, type Source, slidingLayers, windowOf } from './raw.ts';
 import { type RawPlace, ropeAt, ropeOf } from './rope.ts';
 
@@ -97,4 +98,27 @@ export const gemma3: Family = {
     const layers = sliding.map((slides) => (slides ? { window: windowOf(source), rope: 1 } : { window: 0, rope: 0 }));
     return { ...gemma(source, { ropes: gemma3Ropes(source), layers }), queryKeyNorm: 'per-head' };
   },
+};
+
+/** Token ids that the whole model's file may hold for its text part. */
+const TOKEN_FIELDS = ['bos_token_id', 'eos_token_id', 'pad_token_id'];
+
+/** Gemma 3 of 4 billion parameters and more sees images too: its text part is read, and saved as a Gemma 3 for text. */
+export const gemma3WithImages: Family = {
+  defaults: gemma3.defaults,
+  textPart(fields, path) {
+    const text: unknown = fields.text_config;
+    if (typeof text !== 'object' || text === null) {
+      refuseField(path, { field: 'text_config', value: text, allowed: 'an object, the text part of the model' });
+    }
+    const inherited = TOKEN_FIELDS.flatMap((field) => (field in fields ? [[field, fields[field]]] : []));
+    return {
+      ...(Object.fromEntries(inherited) as Record<string, unknown>),
+      ...text,
+      quantization_config: fields.quantization_config ?? null,
+      architectures: ['Gemma3ForCausalLM'],
+      model_type: 'gemma3_text',
+    };
+  },
+  normalise: (source) => ({ ...gemma3.normalise(source), part: 'text' }),
 };

@@ -74,6 +74,8 @@ export interface Source {
 
 export interface Family {
   defaults: Record<string, unknown>;
+  /** Of a model that does more than text: the fields of a config.json for its text part alone. */
+  textPart?(fields: Readonly<Record<string, unknown>>, path: string): Record<string, unknown>;
   normalise(source: Source): ModelConfig;
 }
 
@@ -120,6 +122,7 @@ export function llamaLike(
   }
   return {
     family: raw.model_type,
+    part: 'whole',
     hiddenSize: raw.hidden_size,
     intermediateSize: raw.intermediate_size,
     layers: raw.num_hidden_layers,
