@@ -67,3 +67,18 @@ export class TensorFreedError extends SelmError {
 export class OutOfMemoryError extends SelmError {
   override readonly exitCode = 1;
 }
+
+/**
+ * A value of a foreign file as it may stand in a message: short, and never an error itself (deep nesting exhausts the
+ * stack of JSON.stringify, which also refuses a bigint).
+ */
+export function shownValue(value: unknown, most = 200): string {
+  let text: string;
+  try {
+    const plain = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part));
+    text = plain ?? String(value);
+  } catch {
+    text = Array.isArray(value) ? 'a deeply nested list' : 'a deeply nested object';
+  }
+  return text.length > most ? `${text.slice(0, most - 3)}...` : text;
+}

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ModelError } from '../errors.ts';
+import { ModelError, shownValue } from '../errors.ts';
 import { parseConfig } from './config-file.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
@@ -64,7 +64,7 @@ export function parseAdapterConfig(value: unknown, path: string): AdapterConfig 
   const refuse = (field: string, allowed: string): never => {
     throw new ModelError(
       'ADAPTER_UNSUPPORTED',
-      `Cannot use the adapter of ${path}: ${field} is ${JSON.stringify(raw[field])}, supported is ${allowed}`,
+      `Cannot use the adapter of ${path}: ${field} is ${shownValue(raw[field])}, supported is ${allowed}`,
       { details: { file: path, field } },
     );
   };

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { ModelError } from '../errors.ts';
+import { ModelError, shownValue } from '../errors.ts';
 
 /** `directory`/config.json, parsed and as text. ModelError MODEL_CONFIG when it is not there or no JSON. */
 export function readConfigFile(directory: string): { path: string; value: unknown; text: string } {
@@ -36,7 +36,7 @@ export function refuseField(path: string, refusal: { field: string; value: unkno
   const { field, value, allowed } = refusal;
   throw new ModelError(
     'MODEL_UNSUPPORTED',
-    `Cannot run the model of ${path}: ${field} is ${JSON.stringify(value)}, supported is ${allowed}`,
+    `Cannot run the model of ${path}: ${field} is ${shownValue(value)}, supported is ${allowed}`,
     { details: { file: path, field } },
   );
 }

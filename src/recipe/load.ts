@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { RecipeError } from '../errors.ts';
+import { RecipeError, shownValue } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
 import { checkRecipe, type RecipeProblem } from './checks.ts';
 import { nearest } from './nearest.ts';
@@ -249,6 +249,5 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
 
 function show(value: unknown): string {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return 'a section';
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+  return typeof value === 'number' ? String(value) : shownValue(value, 80);
 }

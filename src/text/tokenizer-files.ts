@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TextError } from '../errors.ts';
+import { shownValue, TextError } from '../errors.ts';
 import { sha256 } from '../files/hash.ts';
 
 /** What the files say; ids of tokens given by text are found by the tokenizer itself. */
@@ -98,7 +98,7 @@ function tokenText(value: unknown, path: string, field: string): string | null {
   if (isObject(value) && typeof value.content === 'string') return value.content;
   throw new TextError(
     'TOKENIZER_FILES',
-    `Cannot read field "${field}" of ${path}: ${JSON.stringify(value)}: it must be a text or an object with a text "content"`,
+    `Cannot read field "${field}" of ${path}: ${shownValue(value)}: it must be a text or an object with a text "content"`,
   );
 }
 
@@ -109,7 +109,7 @@ function tokenIds(value: unknown, path: string, field: string): number[] {
     if (typeof id === 'number' && Number.isInteger(id) && id >= 0) return id;
     throw new TextError(
       'TOKENIZER_FILES',
-      `Cannot read field "${field}" of ${path}: ${JSON.stringify(value)}: it must be a token id or a list of token ids`,
+      `Cannot read field "${field}" of ${path}: ${shownValue(value)}: it must be a token id or a list of token ids`,
     );
   });
 }

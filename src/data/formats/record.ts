@@ -1,4 +1,5 @@
 /** @file What every file format gives: records with their place, one after another. */
+import { shownValue } from '../../errors.ts';
 
 /** Where a record lies: the line of a text file, or the row of a Parquet file, from 1. */
 export interface RecordSource {
@@ -23,9 +24,7 @@ export type DataRecord =
  */
 export type FieldChoice = (available: readonly string[]) => readonly string[];
 
-/** A value as it may be shown in a message: short, and never an error itself. */
+/** A value as it may be shown in a message about a row. */
 export function shown(value: unknown): string {
-  const text =
-    JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part)) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  return shownValue(value, 60);
 }

@@ -6,7 +6,14 @@ import { z } from 'zod';
 import type { LayerAttention, ModelConfig, RopeConfig } from '../config.ts';
 import { refuseField } from '../config-file.ts';
 
-const positive = z.number().int().positive();
+/** No size of a real model comes near; within it, the bytes of a matrix can be counted exactly. */
+const positive = z
+  .number()
+  .int()
+  .positive()
+  .max(2 ** 24);
+/** Of heads, of a head, and of layers, each of which gets entries of its own. */
+const few = positive.max(4096);
 export const ropeSchema = z.looseObject({
   rope_theta: z.number().positive().nullish(),
   rope_type: z.string().nullish(),
@@ -31,10 +38,10 @@ export const rawSchema = z.looseObject({
   model_type: z.string(),
   hidden_size: positive,
   intermediate_size: positive,
-  num_hidden_layers: positive,
-  num_attention_heads: positive,
-  num_key_value_heads: positive.nullish(),
-  head_dim: positive.nullish(),
+  num_hidden_layers: few,
+  num_attention_heads: few,
+  num_key_value_heads: few.nullish(),
+  head_dim: few.nullish(),
   vocab_size: positive,
   max_position_embeddings: positive.default(2048),
   original_max_position_embeddings: positive.nullish(),
