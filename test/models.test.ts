@@ -102,6 +102,17 @@ describe.each(readdirSync(root))('the checkpoint %s', (name) => {
     });
   });
 
+  // bf16 keeps 8 bits: a weight or an activation is off by 4e-3 at most.
+  it('has its log-probabilities within 3 % in bf16', () => {
+    const policy = withModel((model) => openPolicy(model, { dtype: 'bfloat16', purpose: 'score' }));
+    expected.inputIds.forEach((ids, i) => {
+      const tree = treeOf('x', ids.slice(0, expected.promptLength), ids.slice(expected.promptLength));
+      const [logProb] = scoreTrees(policy, packTrees([tree], longAfter(policy.config))).get('x') ?? [];
+      expect(Math.abs((logProb ?? Number.NaN) / (expected.logProbs[i] ?? 1) - 1)).toBeLessThan(0.03);
+    });
+    policy.dispose();
+  });
+
   it("has its gradients within 1e-3 of each weight's largest", () => {
     withPolicy((policy) => {
       const trees = expected.inputIds.map((ids, i) =>

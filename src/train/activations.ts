@@ -10,8 +10,12 @@ const SHARE = 0.3;
 /** Bytes that a stream of tokens keeps: per block the inputs of its products, its rotated heads, and its gates. */
 export function activationBytes(config: ModelConfig, options: { tokens: number; bytesPerElement: number }): number {
   const heads = config.heads * config.headSize;
-  // block input, two norms, middle; queries, repeated keys and values, attention's output; gate, up, their product.
-  const elements = 4 * config.hiddenSize + 4 * heads + 3 * config.intermediateSize;
+  // Block input, middle, and what norms give or, where they stand after, are given.
+  const wide = (config.normPlacement === 'around' ? 6 : 4) * config.hiddenSize;
+  // Queries, repeated keys and values, attention's output; queries and keys before their norm.
+  const byHead = 4 * heads + (config.queryKeyNorm === 'none' ? 0 : heads + config.keyValueHeads * config.headSize);
+  // Gate, up, their product.
+  const elements = wide + byHead + 3 * config.intermediateSize;
   return options.tokens * config.layers * elements * options.bytesPerElement;
 }
 
