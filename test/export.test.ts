@@ -3,19 +3,24 @@
  * that we do, and reads texts as the same ids. Architectures are checked on the small random checkpoints.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { llamaCppModel } from '../src/export/architecture.ts';
 import { exportGguf, ggufTensors } from '../src/export/export.ts';
 import { type GgufTensorType, type GgufValue, writeGguf } from '../src/export/gguf.ts';
+import { writeAdapterFiles } from '../src/model/adapter.ts';
 import { loadModel } from '../src/model/load.ts';
+import { initialAdapter } from '../src/model/lora.ts';
+import { writeModelFiles } from '../src/model/save.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
 import { loadTokenizer } from '../src/text/tokenizer.ts';
 import { packageRoot } from '../src/torch/native.ts';
+import { scope, tensorFrom, toFloat32Array } from '../src/torch/tensor.ts';
+import { smallConfig, smallWeights } from './support/small-model.ts';
 
 const stories = join(packageRoot, 'assets', 'stories260K');
 const fixtures = join(packageRoot, 'test', 'fixtures', 'models');
@@ -154,6 +159,74 @@ const cases: [name: string, changes: Record<string, unknown>][] = [
   ['gemma2', { query_pre_attn_scalar: 8 }],
   ['gemma3', { sliding_window_pattern: 6 }],
 ];
+
+/** A small random Llama with the tokenizer of a rendering fixture, which has the structure of a known model's. */
+function randomModel(name: string): string {
+  const directory = mkdtempSync(join(folder, `${name}-`));
+  const base = join(packageRoot, 'test', 'fixtures', 'rendering', name);
+  const { vocabularySize } = loadTokenizer(base);
+  // Ids that the tokenizer does not have, as in most models.
+  const config = smallConfig({ vocab_size: vocabularySize + 7 });
+  writeModelFiles(directory, { base, raw: config.raw, weights: smallWeights(config), dtype: 'float32' });
+  return directory;
+}
+
+it('llama.cpp reads texts as the tokenizers of Zephyr, Llama 3 and Phi-3 do, special tokens in them too', async () => {
+  const texts = [
+    ...TEXTS,
+    "I'm sure it's 12345 o'clock,   isn't it?\n\n  Yes!!\r\n",
+    '<|user|>\nHello</s>\n<|assistant|>\nThere',
+    '<|start_header_id|>user<|end_header_id|>\n\nHello there<|eot_id|>',
+    '<|user|>\nWhat is it<|end|>\n<|assistant|>\n',
+  ];
+  const models = ['zephyr', 'llama-3', 'phi-3'].map((name) => ({ name, directory: randomModel(name) }));
+  const tasks: Task[] = [];
+  for (const { name, directory } of models) {
+    const { ggufPath } = await exportGguf(directory, join(folder, `gguf-${name}`), 'f32');
+    tasks.push({ gguf: ggufPath, prompt: [1], count: 1, texts });
+  }
+  const answers = llamaCpp(tasks);
+  for (const [i, { name, directory }] of models.entries()) {
+    // llama.cpp takes spaces after </s> away in every Phi-3; this one's tokenizer does not.
+    const shown = texts.flatMap((text, at) => (name === 'phi-3' && text.includes('</s>') ? [] : [at]));
+    const theirs = shown.map((at) => answers[i]?.texts[at]);
+    expect(theirs, name).toEqual(loadTokenizer(directory).encodeBatch(shown.map((at) => texts[at] ?? '')));
+  }
+});
+
+it('a folder that is there, and a tokenizer without bytes, are refused before anything is written', async () => {
+  await expect(exportGguf(stories, folder, 'f16')).rejects.toThrow('it is there already');
+  const out = join(folder, 'none');
+  await expect(exportGguf(join(fixtures, 'llama2'), out, 'f16')).rejects.toThrow(
+    'tokenizer.json to GGUF: it has no byte tokens, without which llama.cpp cannot read every text',
+  );
+  expect(existsSync(out)).toBe(false);
+});
+
+it('an adapter is exported merged into its base', async () => {
+  const base = loadModel(stories);
+  const settings = { rank: 4, alpha: 64, rankStabilised: false, targets: 'all-linear' } as const;
+  const directory = mkdtempSync(join(folder, 'adapter-'));
+  scope('adapter', () => {
+    const fresh = initialAdapter(base.config, settings, 1);
+    // A fresh adapter changes nothing: take a multiple of A's first numbers as B.
+    const factors = new Map(
+      [...fresh.factors].map(([name, { a_RI, b_OR }]) => {
+        const values = toFloat32Array(a_RI).slice(0, b_OR.size);
+        const [outputs = 0, rank = 0] = b_OR.shape;
+        const padded = Float32Array.from({ length: outputs * rank }, (_, i) => 0.2 * (values[i % values.length] ?? 0));
+        return [name, { a_RI, b_OR: tensorFrom(padded, b_OR.shape, 'float32') }];
+      }),
+    );
+    writeAdapterFiles(directory, { adapter: { ...fresh, factors }, config: base.config, base: stories });
+  });
+  base.dispose();
+  const { ggufPath } = await exportGguf(directory, join(folder, 'merged'), 'f32');
+  const [answer] = llamaCpp([{ gguf: ggufPath, prompt: [1], count: 32, texts: [] }]);
+  const [adapted, plain] = [await greedy(directory, [1], 32), await greedy(stories, [1], 32)];
+  expect(answer?.ids).toEqual(adapted.ids);
+  expect(adapted.ids).not.toEqual(plain.ids);
+});
 
 it('checkpoints of every exported family decode greedily in llama.cpp as here', async () => {
   const tasks: Task[] = [];

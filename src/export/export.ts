@@ -52,19 +52,16 @@ export async function exportGguf(directory: string, out: string, type: GgufTenso
   try {
     const target = llamaCppModel(model.config);
     const tokenizer = loadTokenizer(baseDirectory(directory));
-    const general = generalMetadata(basename(directory), type);
-    const metadata = new Map([
-      ...general,
-      ...target.metadata,
-      ...tokenizerMetadata(tokenizer, model.config.vocabularySize),
-    ]);
+    const { vocabularySize } = model.config;
+    const text = tokenizerMetadata(tokenizer, { name: basename(directory), vocabularySize });
+    const metadata = new Map([...generalMetadata(type), ...target.metadata, ...text]);
     const tensors = ggufTensors(model, target, type);
     const name = `model-${type}.gguf`;
-    const text = modelfile(tokenizer, { gguf: name, stops: stopTexts(metadata, tokenizer) });
+    const instructions = modelfile(tokenizer, { gguf: name, stops: stopTexts(metadata, tokenizer) });
     const bytes = tensors.reduce((sum, tensor) => sum + ggufBytes(tensor), 0);
     const fill = (temporary: string): void => {
       noGrad(() => writeGguf(join(temporary, name), { metadata, tensors }));
-      writeFileSync(join(temporary, 'Modelfile'), text);
+      writeFileSync(join(temporary, 'Modelfile'), instructions);
     };
     await commitDirectory(out, fill, { bytesNeeded: bytes });
     return {
@@ -79,10 +76,9 @@ export async function exportGguf(directory: string, out: string, type: GgufTenso
   }
 }
 
-function generalMetadata(name: string, type: GgufTensorType): [string, GgufValue][] {
+function generalMetadata(type: GgufTensorType): [string, GgufValue][] {
   return [
     ['general.type', { type: 'string', value: 'model' }],
-    ['general.name', { type: 'string', value: name }],
     ['general.file_type', { type: 'uint32', value: FILE_TYPES[type] }],
     ...(type === 'q8_0' ? [['general.quantization_version', { type: 'uint32', value: 2 }] as [string, GgufValue]] : []),
   ];

@@ -11,6 +11,14 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { GgufMetadata, GgufValue } from './gguf.ts';
 
 const pairs = z.union([z.array(z.tuple([z.string(), z.string()])), z.array(z.string())]);
+const addedToken = z.looseObject({
+  id: z.int().min(0),
+  content: z.string(),
+  special: z.boolean(),
+  lstrip: z.boolean().default(false),
+  rstrip: z.boolean().default(false),
+  single_word: z.boolean().default(false),
+});
 const schema = z.looseObject({
   model: z.looseObject({
     type: z.string().optional(),
@@ -20,7 +28,7 @@ const schema = z.looseObject({
     byte_fallback: z.boolean().nullish(),
     ignore_merges: z.boolean().nullish(),
   }),
-  added_tokens: z.array(z.looseObject({ id: z.int().min(0), content: z.string(), special: z.boolean() })).default([]),
+  added_tokens: z.array(addedToken).default([]),
   pre_tokenizer: z.unknown(),
   normalizer: z.unknown(),
 });
@@ -34,8 +42,14 @@ const LLAMA_3 =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const QWEN_2 = LLAMA_3.replace('\\p{N}{1,3}', '\\p{N}');
 
-/** What tokenizer.json says, as metadata. `vocabularySize` is the model's: ids without a token are filled up. */
-export function tokenizerMetadata(tokenizer: Tokenizer, vocabularySize: number): GgufMetadata {
+/**
+ * What tokenizer.json says, as metadata, `general.name` among it. `vocabularySize` is the model's: ids without a token are
+ * filled up. Throws TextError EXPORT_UNSUPPORTED.
+ */
+export function tokenizerMetadata(
+  tokenizer: Tokenizer,
+  { name, vocabularySize }: { name: string; vocabularySize: number },
+): GgufMetadata {
   const path = join(tokenizer.directory, 'tokenizer.json');
   const refuse: Refuse = (reason) => {
     throw new TextError('EXPORT_UNSUPPORTED', `Cannot export the tokenizer of ${path} to GGUF: ${reason}`, {
@@ -52,6 +66,7 @@ export function tokenizerMetadata(tokenizer: Tokenizer, vocabularySize: number):
   const metadata = stepsOf.some(({ type }) => type === 'ByteLevel')
     ? byteLevel(json, { steps: stepsOf, merges, refuse })
     : sentencePiece(json, { tokens, merges, refuse });
+  metadata.set('general.name', { type: 'string', value: generalName(json, { name, refuse }) });
   metadata.set('tokenizer.ggml.tokens', { type: 'strings', value: tokens });
   metadata.set('tokenizer.ggml.token_type', { type: 'int32s', value: types });
   const [, endOfTurn] = tokenizer.stopIds;
@@ -73,6 +88,25 @@ export function tokenizerMetadata(tokenizer: Tokenizer, vocabularySize: number):
 }
 
 type Refuse = (reason: string) => never;
+
+/**
+ * llama.cpp takes away spaces after special tokens where the model's name holds "phi-3", and nowhere else: so the name
+ * says what the tokenizer does.
+ */
+function generalName(
+  { added_tokens: added }: TokenizerJson,
+  { name, refuse }: { name: string; refuse: Refuse },
+): string {
+  const special = added.filter((token) => token.special);
+  const odd = added.find((token) => token.lstrip || token.single_word || (token.rstrip && !token.special));
+  if (odd !== undefined) refuse(`its token "${odd.content}" takes in what stands beside it`);
+  // No text follows these in a prompt of Phi-3: releases differ in them, and either way is taken.
+  const others = special.filter((token) => !['<unk>', '<s>', '</s>', '<|endoftext|>'].includes(token.content));
+  if (!others.some((token) => token.rstrip)) return name.replaceAll(/phi-?3/gi, 'phi 3');
+  const plain = others.find((token) => !token.rstrip);
+  if (plain !== undefined) refuse(`its token "${plain.content}" keeps spaces after it and others take them away`);
+  return /phi-?3/i.test(name) ? name : `${name} (phi-3)`;
+}
 
 /** "a b" of older files; a token never holds a space there. */
 function splitMerge(merge: string): [string, string] {

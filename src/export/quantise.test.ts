@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { quantiseQ8 } from './quantise.ts';
+
+test('quantiseQ8() gives the bytes of gguf-py 0.19, whose results are those of ggml', () => {
+  const values = Float32Array.from([
+    ...Array.from({ length: 32 }, (_, i) => (Math.sin(i * 0.7) * (1 + (i % 5))) / 3),
+    ...new Array<number>(32).fill(0),
+    // A scale of 1: halves are rounded away from zero.
+    127,
+    ...Array.from({ length: 31 }, (_, i) => 0.5 * i - 8),
+  ]);
+  expect(Buffer.from(quantiseQ8(values)).toString('hex')).toBe(
+    'ac2200214c582bf7d3b5bf0211334221d1e9ced10356192b17d98ee7e104467f150f' +
+      '00000000000000000000000000000000000000000000000000000000000000000000' +
+      '003c7ff8f8f9f9fafafbfbfcfcfdfdfefeffff000101020203030404050506060707',
+  );
+});
