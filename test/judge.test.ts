@@ -1,9 +1,11 @@
 /** @file A judge and a second opinion through a whole small run: what is asked, kept, paired, reported, and gone on with. */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { pairsText } from '../src/cli/pairs.ts';
 import type { LoopEvent } from '../src/loop/events.ts';
 import { type Ledger, openLedger } from '../src/loop/ledger.ts';
 import { opinionReason, rankerIds } from '../src/loop/opinions.ts';
@@ -16,6 +18,7 @@ import {
   startServer,
 } from '../src/rank/judge/server.testing.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
+import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-judge-'));
@@ -28,6 +31,9 @@ function preferLetterA(request: SeenRequest): Act {
   const [ours, theirs] = [first.split('a').length, second.split('a').length];
   return { kind: 'reply', body: completion(ours === theirs ? 'tie' : ours > theirs ? 'A' : 'B') };
 }
+
+/** Eight prompts with two samples each: at most 16 questions, and a training of seconds. */
+const SMALL = { iterations: 1, data: { train: 'prompts.jsonl', limit: 8 } };
 
 let server: JudgeServer;
 let act: (request: SeenRequest) => Act = preferLetterA;
@@ -50,7 +56,7 @@ function write(changes: (judge: Record<string, unknown>) => Record<string, unkno
     ask: { kind: 'pairwise', read: 'text', prompt: 'judge.yaml' },
     retries: 0,
   };
-  const recipe = writeSmallRecipe(folder, { iterations: 1, ...changes(judge) });
+  const recipe = writeSmallRecipe(folder, { ...SMALL, ...changes(judge) });
   const prompt = { user: '{prompt}|{first}|{second}', answers: { first: 'A', second: 'B', tie: 'tie' } };
   writeFileSync(join(folder, 'judge.yaml'), stringify(prompt));
   return { recipe, output: join(folder, 'run') };
@@ -88,6 +94,12 @@ describe('a run whose ranker is a judge', () => {
       for (const { answerKey } of ranking?.judgements ?? []) expect(ledger.answer(answerKey)).toMatch(/"choices"/);
       expect(ledger.spent(rankerIds(ledger)?.first ?? '').calls).toBe(server.requests.length);
     });
+    const { pairId } = reading(judged.output, (ledger) => ledger.pairs(1)[0]) ?? { pairId: '' };
+    expect(await pairsText(judged.output, { id: pairId })).toMatch(
+      /Answers of the judge \(preference for the first shown, 0 to 1\):\n {2}response 0 .* shown before response 1 .*: [01], answer \w{12}\n/,
+    );
+    const lineage: unknown = JSON.parse(await pairsText(judged.output, { id: pairId, json: true }));
+    expect(lineage).toMatchObject({ answers: [{ outcome: 'answer', promptTokens: 100 }, { completionTokens: 10 }] });
   });
 
   it('stops at its budget with exit code 1, goes on when that is raised, and asks nothing twice', async () => {
@@ -105,9 +117,9 @@ describe('a run whose ranker is a judge', () => {
 
   it('stops when its server goes away in the middle, and goes on where it was when it is back', async () => {
     const judged = write((ranker) => ({ ranker: { ...ranker, onError: 'drop' } }));
-    act = (request) => (request.index < 12 ? preferLetterA(request) : { kind: 'hang up' });
+    act = (request) => (request.index < 7 ? preferLetterA(request) : { kind: 'hang up' });
     await expect(run(judged)).rejects.toMatchObject({ code: 'JUDGE_UNAVAILABLE', exitCode: 1 });
-    const answered = 12;
+    const answered = 7;
     act = preferLetterA;
     const before = server.requests.length;
     await run(judged);
@@ -115,6 +127,33 @@ describe('a run whose ranker is a judge', () => {
     expect(rankings.filter(({ problem }) => problem !== undefined)).toEqual([]);
     const asked = rankings.reduce((sum, { judgements = [] }) => sum + judgements.length, 0);
     expect(server.requests.length - before).toBe(asked - answered);
+  });
+
+  it('killed while it judges, asks nothing twice that was answered and makes the pairs of an unbroken run', async () => {
+    const unbroken = write((ranker) => ({ ranker }));
+    await run(unbroken);
+    const before = server.requests.length;
+    const judged = write((ranker) => ({ ranker: { ...ranker, concurrency: 2 } }));
+    act = (request) => ({ ...(preferLetterA(request) as Extract<Act, { kind: 'reply' }>), delayMs: 5 });
+    const script = join(packageRoot, 'test', 'support', 'run-recipe.ts');
+    const code = await new Promise<number | null>((resolve) => {
+      const args = ['--import', 'tsx', script, judged.recipe, judged.output];
+      const child = spawn(process.execPath, args, { cwd: packageRoot, stdio: 'ignore' });
+      const timer = setInterval(() => {
+        if (server.requests.length - before >= 6) child.kill('SIGKILL');
+      }, 1);
+      child.on('close', (status) => {
+        clearInterval(timer);
+        resolve(status);
+      });
+    });
+    expect(code).toBeNull();
+    await run(judged);
+    const questions = server.requests.slice(before).map(({ body }) => JSON.stringify(body.messages));
+    // At most the two requests that were under way are asked again.
+    expect(questions.length - new Set(questions).size).toBeLessThanOrEqual(2);
+    expect(questions.length).toBeLessThanOrEqual(before + 2);
+    expect(pairTexts(judged.output)).toEqual(pairTexts(unbroken.output));
   });
 
   it('leaves out what could not be judged, and says how many', async () => {
@@ -127,9 +166,21 @@ describe('a run whose ranker is a judge', () => {
       expect(problems.length).toBeGreaterThan(0);
       const paired = new Set(ledger.pairs(1).map(({ promptId }) => promptId));
       expect(problems.filter(({ promptId }) => paired.has(promptId))).toEqual([]);
-      const text = `${problems.length} of 24 prompts got no verdict and are left out`;
+      const text = `${problems.length} of 8 prompts got no verdict and are left out`;
       expect(events).toContainEqual({ kind: 'warning', text });
     });
+  });
+
+  it('that says nothing of a held-out answer takes that prompt from all policies in the report', async () => {
+    const judged = write((ranker) => ({ ranker, evaluate: { prompts: 'prompts.jsonl', limit: 3 } }));
+    // The held-out prompts are the first three; answers of iteration 1 to the second of them get no verdict.
+    act = (request) =>
+      request.body.messages[0]?.content.startsWith('Lily went to the house.')
+        ? { kind: 'reply', body: completion('hm') }
+        : preferLetterA(request);
+    await run(judged, ['ranker.onError=drop']);
+    const report = readFileSync(join(judged.output, 'report.html'), 'utf8');
+    expect(report).toContain('1 held-out prompts are left out');
   });
 
   it('without its key is refused before a run directory exists, and the key is in no file of a run that has it', async () => {
@@ -169,9 +220,9 @@ describe('a second opinion', () => {
       const of = (id: string | null | undefined) => ledger.rankings(1).filter(({ rankerId }) => rankerId === id);
       const drawn = of(ids?.first).filter((first) => opinionReason(recipe, first) === 'drawn');
       expect(of(ids?.second).map(({ promptId }) => promptId)).toEqual(drawn.map(({ promptId }) => promptId));
-      // 24 prompts at one half: 12 expected, standard deviation 2.4.
-      expect(drawn.length).toBeGreaterThan(4);
-      expect(drawn.length).toBeLessThan(20);
+      // Eight prompts at one half: this seed draws some and not all.
+      expect(drawn.length).toBeGreaterThan(0);
+      expect(drawn.length).toBeLessThan(8);
     });
     expect(pairTexts(both.output)).toEqual(pairTexts(alone.output));
     // The judge has the function's taste, so they agree throughout.

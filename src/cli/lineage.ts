@@ -1,16 +1,20 @@
 /** @file The lineage of one pair: who said what, how it was scored, and which text became what. */
 import type { PairLineage, RankingRecord, ResponseRecord } from '../loop/ledger.ts';
+import type { RawAnswer } from '../rank/services.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { formatNumber, indented, printable } from './format.ts';
 import { promptAsText } from './prompts.ts';
 
-/** The lineage as plain data; token ids as a list. */
+/** The lineage as plain data; token ids as a list, raw answers of judges by their key. */
 export function lineageJson(
   { pair, responses, rankings }: PairLineage,
   prompt: Prompt | null,
+  answersOf: (key: string) => RawAnswer[],
 ): Record<string, unknown> {
+  const keys = rankings.flatMap(({ judgements = [] }) => judgements.map(({ answerKey }) => answerKey));
+  const answers = [...new Set(keys)].flatMap((key) => answersOf(key).map((answer) => ({ key, ...answer })));
   const withIds = responses.map((response) => ({ ...response, tokenIds: Array.from(response.tokenIds) }));
-  return { pair, prompt, rankings, responses: withIds };
+  return { pair, prompt, rankings, responses: withIds, answers };
 }
 
 /** The lineage as a page of text, lines cut nowhere: the terminal wraps them. */
@@ -40,14 +44,39 @@ export function describeLineage(
   const own = rankings.filter(({ rankerId }) => pair.rankerId === null || rankerId === pair.rankerId);
   if (own.length === 0) parts.push(block('chosen', pair.chosen, columns), block('rejected', pair.rejected, columns));
   for (const ranking of own) parts.push(...describeRanking(ranking, { pair, responses, columns }));
+  for (const other of rankings.filter((each) => !own.includes(each))) parts.push('', describeOpinion(other));
   return parts.join('\n');
+}
+
+/** The verdict of a ranker that did not make the pair, in one line: candidates best first. */
+function describeOpinion({ rankerId, candidates, scores, order, ties, problem }: RankingRecord): string {
+  if (problem !== undefined) return `Also asked: ${rankerId}: no verdict: ${problem}`;
+  const places = order.map((index) => {
+    const score = scores?.[index];
+    return `${candidateName(candidates[index])}${score === undefined ? '' : ` (${formatNumber(score)})`}`;
+  });
+  const named = ties.map((tie) => tie.map((index) => candidateName(candidates[index])).join(' = '));
+  return `Also asked: ${rankerId}: ${places.join(' > ')}${named.length === 0 ? '' : `; ties: ${named.join('; ')}`}`;
+}
+
+/** What a judge was shown and what it came to, a line an answer. */
+function describeJudgements({ candidates, judgements = [] }: RankingRecord): string[] {
+  if (judgements.length === 0) return [];
+  const lines = judgements.map(({ shown, value, answerKey }) => {
+    const names = shown.map((index) => candidateName(candidates[index]));
+    const said = value === null ? 'no verdict' : formatNumber(value);
+    return `  ${names.join(' shown before ')}: ${said}, answer ${answerKey.slice(0, 12)}`;
+  });
+  const what = (judgements[0]?.shown.length ?? 0) > 1 ? 'preference for the first shown, 0 to 1' : 'rating';
+  return ['', `Answers of the judge (${what}):`, ...lines];
 }
 
 /** Every candidate, best first, under a line of its place, score, origin and role. */
 function describeRanking(
-  { candidates, scores, order, ties, problem }: RankingRecord,
+  ranking: RankingRecord,
   { pair, responses, columns }: Pick<PairLineage, 'pair' | 'responses'> & { columns: number },
 ): string[] {
+  const { candidates, scores, order, ties, problem } = ranking;
   if (problem !== undefined) return [block('no verdict', problem, columns)];
   const named = ties.map((tie) => tie.map((index) => candidateName(candidates[index])).join(' = '));
   // The loop takes the first sample with this text.
@@ -74,7 +103,12 @@ function describeRanking(
     ].join(', ');
     return block(title, candidate?.text ?? '', columns);
   });
-  return [...blocks, '', named.length === 0 ? 'No ties' : `Ties: ${named.join('; ')} (the first candidate wins)`];
+  return [
+    ...blocks,
+    ...describeJudgements(ranking),
+    '',
+    named.length === 0 ? 'No ties' : `Ties: ${named.join('; ')} (the first candidate wins)`,
+  ];
 }
 
 function candidateName(candidate: { kind: string; sampleIndex: number | null } | undefined): string {

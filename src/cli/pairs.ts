@@ -40,7 +40,7 @@ export function pairsCommand(): Command {
 export async function pairsText(name: string, options: PairsOptions): Promise<string> {
   using run = openRunArgument(name);
   const all = pairsOf(run, options.iteration);
-  if (options.id !== undefined) return lineageText(run, findPair(all, options.id), options);
+  if (options.id !== undefined) return await lineageText(run, findPair(all, options.id), options);
   const limit = options.limit ?? (options.json ? all.length : LIMIT);
   const pairs = all.slice(0, limit);
   const prompts = await findPrompts(pairs);
@@ -66,7 +66,7 @@ async function lineageText(run: ReadableRun, pair: StoredPair, { json }: PairsOp
   if (lineage === null) throw new Error(`No lineage of pair ${pair.pairId}`);
   const prompt = (await findPrompts([pair])).get(pair.pairId) ?? null;
   return json
-    ? JSON.stringify(lineageJson(lineage, prompt))
+    ? JSON.stringify(lineageJson(lineage, prompt, (key) => run.ledger.answers(key)))
     : describeLineage(lineage, prompt, process.stdout.columns ?? 100);
 }
 

@@ -11,10 +11,11 @@ import type {
   TrainingPoint,
 } from '../evaluate/report-data.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { evaluationsOf, onCommonPrompts } from './evaluations.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { firstRankings, opinionsOf } from './opinions.ts';
 import { readRunConfig } from './run-directory.ts';
-import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
+import type { Evaluation } from './stages/evaluate.ts';
 
 const EXAMPLES = 3;
 
@@ -22,20 +23,24 @@ interface MethodLedger {
   name: string;
   recipe: Recipe;
   ledger: Ledger;
+  /** By iteration, on the prompts that all methods have. */
+  evaluations: ReadonlyMap<number, Evaluation>;
 }
 
 /** The report of a finished (or partly finished) run; `twin` is its alpha = 0 twin, if it was run. */
 export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData | null {
   const recipes = [recipe, ...(twin === null ? [] : [twin])].filter((each) => existsSync(join(each.output, 'run.db')));
-  const opened = recipes.map((each) => ({
+  const ledgers = recipes.map((each) => ({
     name: each === twin ? 'alpha = 0 twin' : methodName(each),
     recipe: each,
     ledger: openLedger(join(each.output, 'run.db'), { access: 'read' }),
   }));
   try {
+    const { runs, leftOut } = onCommonPrompts(ledgers.map(({ ledger }) => evaluationsOf(ledger)));
+    const opened = ledgers.map((each, index) => ({ ...each, evaluations: runs[index] ?? new Map() }));
     const [main] = opened;
-    const base = main && evaluationsOf(main.ledger).get(0);
-    if (main === undefined || base === undefined) return null;
+    const base = main?.evaluations.get(0);
+    if (main === undefined || base === undefined || base.data.promptIds.length === 0) return null;
     return {
       formatVersion: 1,
       name: recipe.name,
@@ -55,10 +60,10 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData |
       timings: opened.flatMap(timingsOf),
       peakMemoryBytes: peakOf(opened),
       audit: auditOf(main.ledger),
-      notes: notesOf(recipe),
+      notes: notesOf(recipe, leftOut),
     };
   } finally {
-    for (const { ledger } of opened) ledger.close();
+    for (const { ledger } of ledgers) ledger.close();
   }
 }
 
@@ -74,15 +79,10 @@ function methodName({ objective }: Recipe): string {
   }
 }
 
-function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {
-  const found = ledger.audits().filter(({ kind }) => kind === EVALUATION);
-  return new Map(found.map(({ iteration, audit }) => [iteration, audit as Evaluation]));
-}
-
-function methodOf({ name, recipe, ledger }: MethodLedger): MethodReport {
+function methodOf({ name, recipe, ledger, evaluations }: MethodLedger): MethodReport {
   const { exploration, preference } = recipe.objective;
   const alpha = exploration.kind === 'none' ? 'no optimism term' : `alpha = ${exploration.alpha}`;
-  const iterations: { iteration: number; evaluation: EvaluationData }[] = [...evaluationsOf(ledger)]
+  const iterations: { iteration: number; evaluation: EvaluationData }[] = [...evaluations]
     .filter(([iteration]) => iteration > 0)
     .map(([iteration, { data }]) => ({ iteration, evaluation: data }));
   return {
@@ -150,8 +150,8 @@ function examplesOf(base: Evaluation, methods: readonly MethodLedger[]): Example
     { length: Math.min(EXAMPLES, prompts.length) },
     (_, i) => prompts[Math.floor((i * prompts.length) / EXAMPLES)],
   );
-  const lasts = methods.flatMap(({ name, ledger }) => {
-    const last = [...evaluationsOf(ledger)].sort(([a], [b]) => b - a)[0];
+  const lasts = methods.flatMap(({ name, evaluations }) => {
+    const last = [...evaluations].sort(([a], [b]) => b - a)[0];
     return last === undefined || last[0] === 0 ? [] : [{ by: name, evaluation: last[1] }];
   });
   const answerOf = (evaluation: Evaluation, promptId: string, by: string) => {
@@ -228,8 +228,11 @@ function auditOf(ledger: Ledger): string {
   return data?.text ?? '';
 }
 
-function notesOf(recipe: Recipe): string[] {
+function notesOf(recipe: Recipe, leftOut: number): string[] {
   const notes: string[] = [];
+  if (leftOut > 0) {
+    notes.push(`${leftOut} held-out prompts are left out: the ranker gave no verdict on some policy's answer to them.`);
+  }
   if (recipe.sampling.temperature > 0) {
     notes.push(
       `Responses are sampled at temperature ${recipe.sampling.temperature}; the authors' code decodes greedily.`,

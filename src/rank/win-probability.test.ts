@@ -33,3 +33,19 @@ test('there is none without a verdict or without samples', () => {
   const problem = { promptId: 'p', scores: null, order: [], ties: [], problem: 'no answer' };
   expect(winProbabilities(item(y(0), y_w), problem)).toEqual([]);
 });
+
+test('a judge that compares says the probability itself, in whichever order and for equal texts alike', () => {
+  const judgements = [
+    { shown: [0, 1], value: 0.9, answerKey: 'a' },
+    { shown: [1, 0], value: 0.3, answerKey: 'b' },
+    { shown: [0, 2], value: 0.6, answerKey: 'c' },
+  ];
+  const candidates = [y(0), y_w, y(1), { ...y(2), text: 'y0' }]; // y2 is y0 word for word, 2 was never shown with 1
+  const ranking = { ...rankingFromScores('p', [0.7, 0.2, 0.4, 0.7]), judgements };
+  const probabilities = winProbabilities(item(...candidates), ranking);
+  // y0 against y0, y1 and y2: one half, 0.6, one half.
+  expect(probabilities[0]).toBeCloseTo((0.5 + 0.6 + 0.5) / 3, 14);
+  expect(probabilities[3]).toBe(probabilities[0]);
+  // w against y0 twice: the mean of 1 - 0.9 and 0.3; against y1, which it never met: 0.5 + (0.2 - 0.4) / 2.
+  expect(probabilities[1]).toBeCloseTo((0.2 + 0.4 + 0.2) / 3, 14);
+});
