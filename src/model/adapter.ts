@@ -22,16 +22,16 @@ export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 const PREFIX = 'base_model.model.';
 
 /** The names of a matrix's factors in adapter_model.safetensors. */
-export function factorNames(weight: string): { a: string; b: string } {
-  const module = PREFIX + moduleOf(weight);
+export function factorNames(weight: string, part: ModelConfig['part']): { a: string; b: string } {
+  const module = PREFIX + moduleOf(weight, part);
   return { a: `${module}.lora_A.weight`, b: `${module}.lora_B.weight` };
 }
 
 /** An adapter's tensors by PEFT's names, in the order of the model. */
-export function namedFactors(adapter: Pick<Adapter, 'factors'>): Map<string, Tensor> {
+export function namedFactors(adapter: Pick<Adapter, 'factors' | 'part'>): Map<string, Tensor> {
   return new Map(
     [...adapter.factors].flatMap(([weight, { a_RI, b_OR }]) => {
-      const { a, b } = factorNames(weight);
+      const { a, b } = factorNames(weight, adapter.part);
       return [
         [a, a_RI],
         [b, b_OR],
@@ -71,7 +71,7 @@ export function readAdapter(directory: string, config: ModelConfig): Adapter {
   const { rank, alpha, rankStabilised } = readAdapterConfig(directory);
   const header = readSafetensorsHeader(join(directory, ADAPTER_WEIGHTS));
   const shapes = targetShapes(config, 'all-linear');
-  const known = new Set([...shapes.keys()].flatMap((weight) => Object.values(factorNames(weight))));
+  const known = new Set([...shapes.keys()].flatMap((weight) => Object.values(factorNames(weight, config.part))));
   for (const name of header.tensors.keys()) {
     if (!known.has(name)) throw badTensor(header.path, name, 'has no place in a LoRA adapter of this base model');
   }
@@ -87,7 +87,7 @@ export function readAdapter(directory: string, config: ModelConfig): Adapter {
         const file = mapFile(header.path);
         return new Map(
           [...shapes].flatMap(([weight, [outputs, inputs]]) => {
-            const { a, b } = factorNames(weight);
+            const { a, b } = factorNames(weight, config.part);
             if (!header.tensors.has(a) && !header.tensors.has(b)) return [];
             return [[weight, { a_RI: read(a, [rank, inputs], file), b_OR: read(b, [outputs, rank], file) }]];
           }),
@@ -95,7 +95,8 @@ export function readAdapter(directory: string, config: ModelConfig): Adapter {
       }),
     ),
   );
-  return { rank, alpha, rankStabilised, scale: loraScale({ rank, alpha, rankStabilised }), factors };
+  const scale = loraScale({ rank, alpha, rankStabilised });
+  return { rank, alpha, rankStabilised, scale, part: config.part, factors };
 }
 
 function badTensor(path: string, tensor: string, problem: string): ModelError {

@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import { ModelError } from '../errors.ts';
 import { type ModelConfig, normaliseConfig } from './config.ts';
-import { targetShapes } from './lora.ts';
 import { weightInFile } from './weights.ts';
 
 const sizes = {
@@ -70,11 +69,6 @@ describe('a Gemma 3 that sees images', () => {
     expect(weightInFile(config, 'model.language_model.norm.weight')).toBe('model.norm.weight');
     expect(weightInFile(config, 'vision_tower.embeddings.patch_embedding.bias')).toBeNull();
     expect(weightInFile(config, 'model.multi_modal_projector.mm_soft_emb_norm.weight')).toBeNull();
-  });
-
-  it('takes no adapter, which PEFT would name by the whole model', () => {
-    const config = normaliseConfig(fields, 'config.json');
-    expect(() => targetShapes(config, 'all-linear')).toThrow(expect.objectContaining({ code: 'LORA_TEXT_PART' }));
   });
 });
 

@@ -32,6 +32,8 @@ export interface Adapter {
   rankStabilised: boolean;
   /** Factor of B A. */
   scale: number;
+  /** What of the base the adapter is for: PEFT names modules by the whole model. */
+  part: ModelConfig['part'];
   /** By the name of the base's weight. */
   factors: ReadonlyMap<string, LowRank>;
 }
@@ -41,9 +43,10 @@ export function loraScale({ rank, alpha, rankStabilised }: Pick<LoraSettings, 'r
   return alpha / (rankStabilised ? Math.sqrt(rank) : rank);
 }
 
-/** Name of the module that a matrix belongs to: its own without `.weight`. */
-export function moduleOf(weight: string): string {
-  return weight.replace(/\.weight$/, '');
+/** Name of the module that a matrix belongs to, in the whole model: its own without `.weight`. */
+export function moduleOf(weight: string, part: ModelConfig['part']): string {
+  const module = weight.replace(/\.weight$/, '');
+  return part === 'whole' ? module : module.replace(/^model\./, 'model.language_model.');
 }
 
 /** Matrices of the blocks by name, with their shapes [O, I]: what an adapter can change. */
@@ -60,16 +63,10 @@ function blockMatrices(config: ModelConfig): Map<string, [number, number]> {
  * called so or ends with it after a point, as in PEFT. Throws ModelError LORA_TARGET for a name that means nothing.
  */
 export function targetShapes(config: ModelConfig, targets: LoraSettings['targets']): Map<string, [number, number]> {
-  if (config.part === 'text') {
-    throw new ModelError(
-      'LORA_TEXT_PART',
-      `Cannot put an adapter on the text part of a ${config.family} model that sees images: PEFT would name its modules by the whole model: train all weights`,
-      { details: { family: config.family } },
-    );
-  }
   const matrices = blockMatrices(config);
   if (targets === 'all-linear') return matrices;
-  const isMeant = (weight: string, target: string): boolean => `.${moduleOf(weight)}`.endsWith(`.${target}`);
+  const isMeant = (weight: string, target: string): boolean =>
+    `.${moduleOf(weight, config.part)}`.endsWith(`.${target}`);
   for (const target of targets) {
     if ([...matrices.keys()].some((weight) => isMeant(weight, target))) continue;
     throw new ModelError(
@@ -83,21 +80,25 @@ export function targetShapes(config: ModelConfig, targets: LoraSettings['targets
 
 /**
  * The shortest list of names that means these matrices and no others: `q_proj` where every block's is among them, else
- * the whole name of each.
+ * the whole name of each. Beside a text part there are eyes with a `q_proj` of their own.
  */
 export function targetNames(config: ModelConfig, weights: Iterable<string>): string[] {
   const chosen = new Set(weights);
-  const lastPart = (weight: string): string => moduleOf(weight).replace(/^.*\./, '');
   const others = [...blockMatrices(config).keys()].filter((weight) => !chosen.has(weight));
   const partial = new Set(others.map(lastPart));
+  const isAmbiguous = (weight: string): boolean => config.part === 'text' || partial.has(lastPart(weight));
   return [
-    ...new Set([...chosen].map((weight) => (partial.has(lastPart(weight)) ? moduleOf(weight) : lastPart(weight)))),
+    ...new Set([...chosen].map((weight) => (isAmbiguous(weight) ? moduleOf(weight, config.part) : lastPart(weight)))),
   ];
 }
 
 /** Last parts of the modules' names, each once, in order: `q_proj`, `k_proj` ... */
 function moduleNames(weights: Iterable<string>): string[] {
-  return [...new Set([...weights].map((weight) => moduleOf(weight).replace(/^.*\./, '')))];
+  return [...new Set([...weights].map(lastPart))];
+}
+
+function lastPart(weight: string): string {
+  return moduleOf(weight, 'whole').replace(/^.*\./, '');
 }
 
 /**
@@ -111,7 +112,7 @@ export function initialAdapter(config: ModelConfig, settings: LoraSettings, seed
     const a_RI = uniform(randomKey(seed, 'adapter', weight), { rows: rank, columns: inputs });
     factors.set(weight, { a_RI, b_OR: tensorFrom(new Float32Array(outputs * rank), [outputs, rank], 'float32') });
   }
-  return { rank, alpha, rankStabilised, scale: loraScale(settings), factors };
+  return { rank, alpha, rankStabilised, scale: loraScale(settings), part: config.part, factors };
 }
 
 /** Throws ModelError LORA_DIFFERS where an adapter that is to be trained further is not what the settings ask for. */
