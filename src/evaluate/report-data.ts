@@ -3,6 +3,7 @@
  * lengths, counts); means, intervals and verdicts are computed by the report, so that no figure can disagree with them.
  */
 import type { AgreementTable } from './agreement.ts';
+import type { Diversity } from './diversity.ts';
 import type { Interval } from './statistics.ts';
 
 /** Version of this shape, for reports that are kept as JSON. */
@@ -12,6 +13,17 @@ export const REPORT_FORMAT_VERSION = 1;
 export interface Fact {
   label: string;
   value: string;
+}
+
+/** What exploration did in one iteration. */
+export interface ExplorationReport {
+  iteration: number;
+  /** Prompts by what became of the policy's response y in their pair. */
+  fate: { chosen: number; rejected: number; between: number; noPair: number };
+  /** log pi_theta(y) - log pi_ref(y) in nats after training, one a prompt of a sample; empty where it was not measured. */
+  logRatios: number[];
+  /** Norms over all trained weights, of the mean loss of some pairs; null where it was not measured. */
+  gradient: { pairs: number; preference: number; exploration: number; total: number } | null;
 }
 
 /** One policy on the evaluation prompts. The arrays run in parallel: one entry a sample, in any order. */
@@ -25,6 +37,8 @@ export interface EvaluationData {
   textHealth: number[] | null;
   /** Share of responses that ended by themselves (not by the token limit), in [0, 1]. */
   finishedShare: number | null;
+  /** How different its responses are from each other; null where their texts were not kept. */
+  diversity: Diversity | null;
   /** KL(this policy || base) in nats a response; null for the base itself. */
   klToBase: Interval | null;
   /** KL(this policy || the policy of the iteration before). */
@@ -68,6 +82,8 @@ export interface MethodReport {
   iterations: { iteration: number; evaluation: EvaluationData }[];
   training: TrainingPoint[];
   pairs: PairCounts[];
+  /** One entry an iteration in which the policy was sampled. */
+  exploration: ExplorationReport[];
 }
 
 /** A prompt with the base's answer and every method's last answer. */

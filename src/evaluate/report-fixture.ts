@@ -19,6 +19,7 @@ export function evaluationFixture(name: string, meanReward: number, kl: number |
     lengths: draws.map((index) => 60 + Math.floor(36 * uniformAt(key, 1000 + index))),
     textHealth: draws.map((index) => 1 - 0.05 * uniformAt(key, 2000 + index)),
     finishedShare: 0.9,
+    diversity: { distinct: [0.2 + meanReward / 10, 0.6, 0.8], selfBleu: 0.5 },
     klToBase: kl === null ? null : interval(kl),
     klToPrevious: kl === null ? null : interval(kl / 2),
   };
@@ -56,6 +57,12 @@ export function methodFixture(name: string, description: string, meanRewards: nu
       rejectedFrom: { response: 250, chosen: 0, rejected: 0 },
       ties: 31,
       skipped: [{ reason: 'all candidates tie', count: 6 }],
+    })),
+    exploration: meanRewards.map((_, index) => ({
+      iteration: index + 1,
+      fate: { chosen: 100, rejected: 90, between: 60, noPair: 6 },
+      logRatios: Array.from({ length: 40 }, (_, prompt) => normalAt(key, 9000 + 100 * index + prompt) - index),
+      gradient: { pairs: 8, preference: 1.5, exploration: name === 'SELM' ? 0.03 : 0, total: 1.49 },
     })),
   };
 }

@@ -89,7 +89,7 @@ describe('renderReport()', () => {
   test('describes every chart to who cannot see it', () => {
     const html = renderReport(reportFixture());
     const charts = html.match(/<svg viewBox="0 0 460 250"[^>]*>/g) ?? [];
-    expect(charts).toHaveLength(12);
+    expect(charts).toHaveLength(14);
     for (const chart of charts) expect(chart).toMatch(/role="img" aria-label="[^"]{40,}"/);
   });
 
@@ -133,6 +133,7 @@ describe('renderReport()', () => {
       iterations: [{ iteration: 1, evaluation: bare }],
       training: [],
       pairs: [],
+      exploration: [],
     };
     const html = renderReport(
       reportFixture({

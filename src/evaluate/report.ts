@@ -3,6 +3,7 @@
  * gives one HTML file that opens anywhere and asks the network for nothing; `summariseReport` the same for a terminal.
  */
 import { type ChartPoint, histogramChart, type LineChartOptions, legend, lineChart, type Series } from './charts.ts';
+import { explorationLines, explorationSection } from './exploration.ts';
 import {
   fixed,
   type MethodNumbers,
@@ -42,6 +43,7 @@ export function renderReport(data: ReportData): string {
     examples(data),
     training(data),
     pairs(data),
+    explorationSection(data),
     opinionsSection(data),
     provenance(data),
   ]);
@@ -357,7 +359,7 @@ export function summariseReport(data: ReportData): string {
       .slice(0, 5)
       .map((line) => `  ${line}`),
   );
-  lines.push(...opinionLines(data).map((line) => `  ${line}`));
+  lines.push(...[...explorationLines(data), ...opinionLines(data)].map((line) => `  ${line}`));
   const found = warnings(data);
   for (const line of found.slice(0, 4)) lines.push(`  Warning: ${line}`);
   if (found.length > 4) lines.push(`  ... and ${found.length - 4} more warnings in the report`);

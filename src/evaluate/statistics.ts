@@ -155,10 +155,15 @@ export function histogram(values: readonly number[], range: { low: number; high:
  */
 export function distinctShare(texts: readonly string[], n: number): number {
   const grams = texts.flatMap((text) => {
-    const words = text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
+    const words = wordsOf(text);
     return words.slice(n - 1).map((_, start) => words.slice(start, start + n).join(' '));
   });
   return grams.length === 0 ? 1 : new Set(grams).size / grams.length;
+}
+
+/** Words of a text in lower case: letters, digits and apostrophes. */
+export function wordsOf(text: string): string[] {
+  return text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
 }
 
 /** Lengths (tokens) in five numbers. */

@@ -13,6 +13,7 @@ function evaluation(promptIds: string[]): Evaluation {
       rewards: promptIds.map((_, index) => index),
       lengths: promptIds.map((_, index) => 10 * index),
       textHealth: null,
+      diversity: null,
       finishedShare: 1,
       klToBase: null,
       klToPrevious: null,

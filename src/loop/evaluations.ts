@@ -2,6 +2,7 @@
  * @file The measurements of a run as a report takes them: on the same prompts for every policy. A ranker that gave no
  * verdict on one policy's answer to a prompt (a judge that abstained) takes that prompt from all of them.
  */
+import { diversityOf } from '../evaluate/diversity.ts';
 import type { Ledger } from './ledger.ts';
 import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
 
@@ -38,6 +39,7 @@ function restrict(evaluation: Evaluation, promptIds: ReadonlySet<string>): Evalu
       rewards: only(data.rewards),
       lengths: only(data.lengths),
       textHealth: data.textHealth === null ? null : only(data.textHealth),
+      diversity: diversityOf(only(answers).map(({ text }) => text)),
     },
   };
 }

@@ -1,7 +1,16 @@
 /** @file What a running loop tells whoever watches: plain data, so that a terminal, a log and a program can all use it. */
 
 /** Stages of an iteration in their order; `data` comes once, before the first. */
-export type StageName = 'data' | 'sample' | 'rank' | 'second-opinion' | 'pair' | 'reference' | 'train' | 'evaluate';
+export type StageName =
+  | 'data'
+  | 'sample'
+  | 'rank'
+  | 'second-opinion'
+  | 'pair'
+  | 'reference'
+  | 'train'
+  | 'explore'
+  | 'evaluate';
 
 export type LoopEvent =
   /** Work of a known size began; `done` of it was there already. */

@@ -6,7 +6,9 @@
 import type { PreferenceRow } from '../data/rows.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
+import type { Recipe } from '../recipe/schema.ts';
 import { alphaAt } from '../train/schedule.ts';
+import { measureExploration } from './stages/explore.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';
 import { sampleResponses } from './stages/sample.ts';
@@ -46,7 +48,19 @@ export async function runIteration(context: IterationContext, input: IterationIn
   await runStage(context, 'pair', () => pairResponses(context, rows));
 
   // pi_t = argmin of -log sigma(beta Delta) + alpha beta (log pi(y) - log pi_ref(y)), from pi_{t-1}
-  await trainOnPairs(context, { ...input, objective: objectiveOf(context) });
+  const objective = objectiveOf(context);
+  await trainOnPairs(context, { ...input, objective });
+
+  // what the optimism did: log pi_t(y) - log pi_ref(y), and its gradient beside DPO's
+  if (measuresExploration(context.recipe)) {
+    const modelDirectory = context.run.modelPath(context.iteration);
+    await runStage(context, 'explore', () => measureExploration(context, { ...input, objective, modelDirectory }));
+  }
+}
+
+/** Whether iterations end with a measurement of their exploration. */
+export function measuresExploration({ update, evaluate }: Recipe): boolean {
+  return evaluate.explorationPrompts > 0 && ruleNeeds(update).samples;
 }
 
 /** The warm start: plain DPO on the pairs of the data, nothing sampled (the authors' Zephyr recipe). */

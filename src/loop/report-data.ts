@@ -4,18 +4,21 @@ import { join } from 'node:path';
 import type {
   EvaluationData,
   ExampleReport,
+  ExplorationReport,
   Fact,
   MethodReport,
   PairCounts,
   ReportData,
   TrainingPoint,
 } from '../evaluate/report-data.ts';
+import { ruleNeeds } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { evaluationsOf, onCommonPrompts } from './evaluations.ts';
-import { type Ledger, openLedger } from './ledger.ts';
+import { type Ledger, openLedger, type StoredPair } from './ledger.ts';
 import { firstRankings, opinionsOf } from './opinions.ts';
 import { readRunConfig } from './run-directory.ts';
 import type { Evaluation } from './stages/evaluate.ts';
+import { EXPLORATION, type ExplorationMeasure } from './stages/explore.ts';
 
 const EXAMPLES = 3;
 
@@ -91,6 +94,7 @@ function methodOf({ name, recipe, ledger, evaluations }: MethodLedger): MethodRe
     iterations,
     training: trainingOf(ledger),
     pairs: pairsOf(recipe, ledger),
+    exploration: explorationOf(recipe, ledger),
   };
 }
 
@@ -141,6 +145,33 @@ function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
       },
     ];
   });
+}
+
+/** What became of y in each iteration, and what its measurement found. */
+function explorationOf(recipe: Recipe, ledger: Ledger): ExplorationReport[] {
+  if (!ruleNeeds(recipe.update).samples) return [];
+  const measures = new Map(
+    ledger
+      .audits()
+      .filter(({ kind }) => kind === EXPLORATION)
+      .map(({ iteration, audit }) => [iteration, audit as ExplorationMeasure]),
+  );
+  return Array.from({ length: recipe.iterations }, (_, i) => i + 1).flatMap((iteration) => {
+    const prompts = new Set(ledger.responses(iteration).map(({ promptId }) => promptId));
+    if (prompts.size === 0) return [];
+    const fate = { chosen: 0, rejected: 0, between: 0, noPair: 0 };
+    const first = new Map(ledger.pairs(iteration).map((pair) => [pair.promptId, pair]));
+    for (const promptId of prompts) fate[fateOf(first.get(promptId))] += 1;
+    const measure = measures.get(iteration);
+    return [{ iteration, fate, logRatios: measure?.logRatios ?? [], gradient: measure?.gradient ?? null }];
+  });
+}
+
+/** By its text: the sequence that is trained on is the same, whichever sample it was. */
+function fateOf(pair: StoredPair | undefined): keyof ExplorationReport['fate'] {
+  if (pair === undefined || pair.response === null) return 'noPair';
+  if (pair.response === pair.chosen) return 'chosen';
+  return pair.response === pair.rejected ? 'rejected' : 'between';
 }
 
 /** Three prompts, evenly spread, with the base's first answer and each method's last. */

@@ -13,7 +13,7 @@ import { loadTokenizer } from '../text/tokenizer.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
-import { runIteration, runWarmStart } from './iteration.ts';
+import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { putRankerIds } from './opinions.ts';
 import { openRankers } from './rankers.ts';
@@ -147,7 +147,14 @@ function findLostModels(run: Run, { heldOut, watch }: { heldOut: boolean; watch:
     const iteration = first + index;
     const trained = ledger.stageStatus(iteration, 'train') === 'finished';
     const measured = !heldOut || iteration === 0 || ledger.stageStatus(iteration, 'evaluate') === 'finished';
-    return { iteration, trained, finished: trained && measured, present: isModelThere(run.modelPath(iteration)) };
+    const explored =
+      !measuresExploration(recipe) || iteration === 0 || ledger.stageStatus(iteration, 'explore') === 'finished';
+    return {
+      iteration,
+      trained,
+      finished: trained && measured && explored,
+      present: isModelThere(run.modelPath(iteration)),
+    };
   });
   const lost = lostModels(states, recipe.reference);
   for (const t of lost) {

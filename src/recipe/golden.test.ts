@@ -29,7 +29,7 @@ training.microBatchTokens training.activations training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
 evaluate evaluate.prompts evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
-evaluate.twin
+evaluate.explorationPrompts evaluate.twin
 `;
 
 test('recipeKeys() is the frozen list', () => {

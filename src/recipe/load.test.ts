@@ -108,6 +108,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       temperature: 0.7,
       maxNewTokens: 1024,
       title: 'first',
+      explorationPrompts: 64,
       twin: false,
     },
   });

@@ -347,6 +347,9 @@ const evaluate = z
     temperature: fromZero().default(0.7),
     maxNewTokens: integer(1).nullable().default(null).describe("null: sampling's"),
     title: title().nullable().default(null).describe('Heading of the report; null: the name of the run'),
+    explorationPrompts: integer(0)
+      .default(64)
+      .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing'),
     twin: yesOrNo().default(false).describe('Also run the same recipe with alpha = 0 and report both'),
   })
   .prefault({})

@@ -273,6 +273,32 @@ describe('the gradient of a step', () => {
     }
   });
 
+  it('is that of the preference and that of the exploration term, added', () => {
+    const batches = microBatches(trees, 10_000);
+    const of = (terms: 'all' | 'preference' | 'exploration'): Gradients => {
+      accumulateGradients(world.policy, {
+        batches,
+        reference: world.reference,
+        objective: { ...objective, exploration: { kind: 'selm', alpha: 0.8 } },
+        activations: 'keep',
+        terms,
+      });
+      const gradients = [...(world.policy.gradients ?? [])];
+      return new Map(gradients.map(([name, gradient]) => [name, toFloat32Array(gradient)]));
+    };
+    const [all, preference, exploration] = [of('all'), of('preference'), of('exploration')];
+    const sum = new Map(
+      [...preference].map(([name, values]) => [
+        name,
+        values.map((value, i) => value + (exploration.get(name)?.[i] ?? Number.NaN)),
+      ]),
+    );
+    expect(relativeDifference(all, sum)).toBeLessThan(TOLERANCE);
+    // Both parts are there: neither is the whole.
+    expect(relativeDifference(all, preference)).toBeGreaterThan(0.01);
+    expect(relativeDifference(all, exploration)).toBeGreaterThan(0.01);
+  });
+
   it('has the same bits in every run', () => {
     const batches = microBatches(trees, 40);
     expect(bits(gradientsOf(world, batches).gradients)).toBe(bits(gradientsOf(world, batches).gradients));

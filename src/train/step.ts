@@ -84,16 +84,25 @@ function evaluatePair(
 }
 
 /** Derivative of the loss by every continuation of a tree: sequences that are one continuation add up. */
-function treeDerivatives(tree: PairTree, { gradient }: PairObjective, weight: number): number[] {
+function treeDerivatives(
+  tree: PairTree,
+  { gradient }: PairObjective,
+  { weight, terms }: { weight: number; terms: LossTerms },
+): number[] {
   const derivatives = tree.continuations.map(() => 0);
   const add = (index: number | null, value: number): void => {
     if (index !== null) derivatives[index] = (derivatives[index] ?? 0) + value * weight;
   };
-  add(tree.chosen, gradient.chosen);
-  add(tree.rejected, gradient.rejected);
-  add(tree.response, gradient.response);
+  if (terms !== 'exploration') {
+    add(tree.chosen, gradient.chosen);
+    add(tree.rejected, gradient.rejected);
+  }
+  if (terms !== 'preference') add(tree.response, gradient.response);
   return derivatives;
 }
+
+/** Which terms of the loss a gradient is of: training takes all, a measurement one at a time. */
+export type LossTerms = 'all' | 'preference' | 'exploration';
 
 export interface StepInput {
   /** Micro-batches of the step's trees. */
@@ -102,6 +111,8 @@ export interface StepInput {
   reference: ReadonlyMap<string, TreeLogProbs>;
   objective: ObjectiveOptions;
   activations: Activations;
+  /** @default 'all' */
+  terms?: LossTerms;
 }
 
 /**
@@ -126,7 +137,7 @@ function baselineOf(policy: Policy, input: StepInput): BatchBaseline {
 export function accumulateGradients(policy: Policy, input: StepInput): Omit<StepResult, 'gradientNorm'> {
   const count = input.batches.reduce((sum, batch) => sum + batch.trees.length, 0);
   const pairs: PairResult[] = [];
-  const terms = { options: input.objective, baseline: baselineOf(policy, input) };
+  const objective = { options: input.objective, baseline: baselineOf(policy, input) };
   clearGradients(policy);
   for (const batch of input.batches) {
     const derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]): number[] => {
@@ -136,9 +147,9 @@ export function accumulateGradients(policy: Policy, input: StepInput): Omit<Step
         if (tree === undefined) throw new Error('A scored range without a tree');
         const own = logProbs.slice(i, i + tree.continuations.length);
         const reference = input.reference.get(tree.pairId) ?? [];
-        const pair = evaluatePair(tree, { policy: own, reference }, terms);
+        const pair = evaluatePair(tree, { policy: own, reference }, objective);
         pairs.push(pair);
-        result.push(...treeDerivatives(tree, pair.objective, 1 / count));
+        result.push(...treeDerivatives(tree, pair.objective, { weight: 1 / count, terms: input.terms ?? 'all' }));
         i += tree.continuations.length;
       }
       return result;

@@ -110,6 +110,11 @@ export function stepMetrics(result: StepResult, cost: { learningRate: number; se
     grad_norm: result.gradientNorm,
     'loss/preference': over((pair) => pair.objective.preferenceLoss),
     'loss/exploration': over((pair) => pair.objective.explorationLoss),
+    // Mean size of the loss's derivative by a log-probability: what each term pulls with, before the weights.
+    'slopes/preference': over(
+      ({ objective: { gradient } }) => (Math.abs(gradient.chosen) + Math.abs(gradient.rejected)) / 2,
+    ),
+    'slopes/exploration': over(({ objective: { gradient } }) => Math.abs(gradient.response)),
     'rewards/chosen': over((pair) => pair.objective.rewardChosen),
     'rewards/rejected': over((pair) => pair.objective.rewardRejected),
     'rewards/margins': over((pair) => pair.objective.rewardChosen - pair.objective.rewardRejected),

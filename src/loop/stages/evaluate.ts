@@ -5,6 +5,7 @@
  * answer with the base's, and its margin is the reward.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
+import { diversityOf } from '../../evaluate/diversity.ts';
 import type { EvaluationData } from '../../evaluate/report-data.ts';
 import { type Interval, klEstimate } from '../../evaluate/statistics.ts';
 import { withModel } from '../../model/load.ts';
@@ -66,6 +67,7 @@ export async function evaluateModel(
       lengths: kept.map((each) => each.tokenIds.length),
       textHealth: await ranker.textHealth(kept.map((each) => each.text)),
       finishedShare: kept.filter((each) => each.finish === 'stop').length / Math.max(1, kept.length),
+      diversity: diversityOf(kept.map((each) => each.text)),
       klToBase: iteration === 0 ? null : klTo(context, kept, recipe.model),
       klToPrevious: input.previousDirectory === null ? null : klTo(context, kept, input.previousDirectory),
     };

@@ -159,7 +159,7 @@ function trainSettings(
 }
 
 /** An adapter's training starts at random numbers of the recipe's seed. */
-function loraStart({ training: { adapter }, seed }: Recipe): LoraStart | null {
+export function loraStart({ training: { adapter }, seed }: Recipe): LoraStart | null {
   switch (adapter.kind) {
     case 'none':
       return null;
