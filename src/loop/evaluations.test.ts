@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { diversityOf } from '../evaluate/diversity.ts';
 import { onCommonPrompts } from './evaluations.ts';
 import type { Evaluation } from './stages/evaluate.ts';
 
@@ -13,7 +14,7 @@ function evaluation(promptIds: string[]): Evaluation {
       rewards: promptIds.map((_, index) => index),
       lengths: promptIds.map((_, index) => 10 * index),
       textHealth: null,
-      diversity: null,
+      diversity: diversityOf(promptIds.map((promptId) => `answer to ${promptId}`)),
       finishedShare: 1,
       klToBase: null,
       klToPrevious: null,
