@@ -141,6 +141,23 @@ it('writes why a row has no verdict', async () => {
   expect(stderr).toContain('1 without a verdict');
 });
 
+// Small random checkpoints: what they say is held against transformers elsewhere, here that the command gets it.
+it.each(['pairrm:pairrm', 'reward-model:deberta-reward'])('ranks by %s', async (ranker) => {
+  const [kind, name = ''] = ranker.split(':');
+  const output = join(folder, `${kind}.jsonl`);
+  const options = { ranker: `${kind}:${join(packageRoot, 'test', 'fixtures', 'rankers', name)}`, set: [], output };
+  const { summary } = await rankFile(join(folder, 'rows.jsonl'), options, {
+    signal: new AbortController().signal,
+    say: () => {},
+  });
+  expect(summary).toMatchObject({ rows: 2, problems: 0, calls: 0 });
+  const finite = expect.any(Number);
+  expect(lines(readFileSync(output, 'utf8'))).toMatchObject([
+    { promptId: 'one', scores: [finite, finite, finite] },
+    { promptId: 'two', scores: [finite, finite] },
+  ]);
+});
+
 it('refuses wrong use with exit code 2, one error and no stack', async () => {
   const { status, stderr } = await selm('rank', 'rows.jsonl');
   expect(status).toBe(2);

@@ -19,7 +19,7 @@ export function describeRecipe(recipe: Recipe): string {
       `${warmStart === 'dpo' ? 'a warm start by DPO, then ' : ''}${iterations} iterations; reference is the ${recipe.reference} model`,
     ],
     ['sample', `${sampling.samples} a prompt, ${how}, up to ${sampling.maxNewTokens} tokens`],
-    ['rank', `by ${describeRanker(recipe.ranker)}; pairs: ${recipe.update}`],
+    ['rank', `by ${describeRanker(recipe.ranker)}${opinionText(recipe)}; pairs: ${recipe.update}`],
     [
       'train',
       `${objectiveText(recipe)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,
@@ -60,6 +60,13 @@ function objectiveText({ objective: { preference, exploration } }: Recipe): stri
       ? 'no exploration'
       : `exploration ${exploration.kind} with alpha ${String(exploration.alpha)}`;
   return `${preference.kind} with beta ${preference.beta}, ${alpha}`;
+}
+
+function opinionText({ secondOpinion }: Recipe): string {
+  if (secondOpinion === null) return '';
+  const { ranker, share, doubtMargin, decides } = secondOpinion;
+  const where = `${formatNumber(100 * share)} % of the prompts${doubtMargin === null ? '' : ' and where the first is in doubt'}`;
+  return `, second opinion by ${describeRanker(ranker)} on ${where}${decides === 'second' ? ', which decides' : ''}`;
 }
 
 function evaluateText({ evaluate }: Recipe): string {

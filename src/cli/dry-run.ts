@@ -2,6 +2,8 @@
 import type { IterationCost, MemoryPart } from '../forecast/cost.ts';
 import type { Forecast } from '../forecast/forecast.ts';
 import type { IterationPlan } from '../forecast/plan.ts';
+import { questionCount } from '../rank/judge/rounds.ts';
+import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { describeRecipe } from './describe.ts';
 
@@ -19,6 +21,7 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
       ...iterations.map(planRow),
     ]),
     '  Pairs: if every prompt gives all it can; ties and equal texts give fewer.',
+    ...judgeLines(recipe, iterations),
     '',
     'Learning rates, steps counted from 0',
     ...iterations.map(
@@ -37,6 +40,25 @@ function planRow({ iteration, slice, responses, pairs, schedule }: IterationPlan
   const { totalSteps, warmupSteps, learningRate } = schedule;
   const rows = `[${slice.start}:${slice.end}]`;
   return [nameOf(iteration), rows, ...[responses, pairs, totalSteps, warmupSteps].map(count), String(learningRate)];
+}
+
+/** Questions that a judge is paid for; of a second opinion those on the drawn prompts. */
+function judgeLines({ ranker, secondOpinion }: Recipe, iterations: readonly IterationPlan[]): string[] {
+  const questions = ({ slice, candidates }: IterationPlan, settings: Recipe['ranker'], share: number): number =>
+    settings.kind === 'judge' ? share * (slice.end - slice.start) * questionCount(candidates, settings.ask) : 0;
+  const line = (settings: Recipe['ranker'], share: number, rest: string): string[] => {
+    const all = iterations.reduce((sum, plan) => sum + questions(plan, settings, share), 0);
+    return all === 0 ? [] : [`  ${describeRanker(settings)}: about ${count(all)} questions${rest}`];
+  };
+  const second =
+    secondOpinion === null
+      ? []
+      : line(
+          secondOpinion.ranker,
+          secondOpinion.share,
+          secondOpinion.doubtMargin === null ? '' : ', and more on doubt',
+        );
+  return [...line(ranker, 1, ' if all responses differ, and more for held-out prompts'), ...second];
 }
 
 function costLines(cost: Forecast['cost'], source: string): string[] {

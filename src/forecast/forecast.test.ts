@@ -134,3 +134,17 @@ describe('a dry run', () => {
     expect(text).toContain('Memory and time: unknown, the model is not on this machine');
   });
 });
+
+it('a dry run adds up the questions of a judge, and of one that gives a second opinion', async () => {
+  const judge = 'kind: judge, model: m, baseUrl: "http://127.0.0.1/v1"';
+  // Three iterations of 15,283 prompts with three candidates: six questions each in both orders.
+  const first = await dryRun('zephyr-7b', { overrides: [`ranker={${judge}}`] });
+  expect(first.text).toContain(
+    'judge m: about 275,094 questions if all responses differ, and more for held-out prompts',
+  );
+  const second = await dryRun('zephyr-7b', {
+    overrides: [`secondOpinion={ranker: {${judge}, ask: {kind: rating}}, share: 0.5, doubtMargin: 0}`],
+  });
+  // Three ratings on half of them.
+  expect(second.text).toContain('judge m: about 68,774 questions, and more on doubt');
+});

@@ -66,6 +66,9 @@ const MAX_BODY_BYTES = 1 << 20;
 /** What is kept of an error's text. */
 const MAX_ERROR_CHARACTERS = 2000;
 
+/** Characters of the shortest key that is taken for a secret. */
+const SHORTEST_SECRET = 8;
+
 /** How a server wants its parameters: found out from its refusals, once a process. */
 interface Dialect {
   logProbs: boolean;
@@ -83,7 +86,7 @@ export function openClient({
     baseURL: baseUrl,
     apiKey: apiKey ?? 'none',
     defaultHeaders: apiKey === null ? { Authorization: null } : {},
-    // The package would take these from the environment: only what the recipe names is sent.
+    // The package would take these from the environment.
     adminAPIKey: null,
     organization: null,
     project: null,
@@ -93,7 +96,9 @@ export function openClient({
     fetchOptions: { redirect: 'error' },
   });
   const dialect: Dialect = { logProbs: true, lengthName: 'max_tokens' };
-  const redact = (text: string): string => (apiKey === null ? text : text.replaceAll(apiKey, '[key]'));
+  // A stand-in such as "x" or "EMPTY" is no secret, and blacking it out would spoil the replies.
+  const secret = apiKey !== null && apiKey.length >= SHORTEST_SECRET ? apiKey : null;
+  const redact = (text: string): string => (secret === null ? text : text.replaceAll(secret, '[key]'));
 
   async function sendOnce(request: JudgeRequest): Promise<Reply> {
     // Covers the body too: the package's own timeout ends with the headers.

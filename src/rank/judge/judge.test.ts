@@ -315,6 +315,16 @@ test('the key comes from the named variable, goes into the header, and is seen n
   expect(JSON.stringify([ranking, kept.answers])).not.toContain('very-secret');
 });
 
+test('a stand-in for a key that a local server wants is no secret, and does not spoil its answers', async () => {
+  const server = await serve(preferLonger);
+  const services = { answers: () => memoryAnswers() };
+  const ranker = openJudge(settings(server.url, { apiKeyVariable: 'KEY' }), services, { environment: { KEY: 'o' } });
+  const rankings: Ranking[] = [];
+  for await (const ranking of ranker.rank(stream([item('p', ['x', 'yy'])]))) rankings.push(ranking);
+  expect(server.requests[0]?.headers.authorization).toBe('Bearer o');
+  expect(rankings[0]?.order).toEqual([1, 0]);
+});
+
 test('a judge without the key it needs is refused before anything is asked; one that needs none sends none', async () => {
   const server = await serve(preferLonger);
   const services = { answers: () => memoryAnswers() };

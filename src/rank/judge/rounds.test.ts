@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { combineOrders, type Outcome, pairsToCompare, scoresOf, showings } from './rounds.ts';
+import { combineOrders, type Outcome, pairsToCompare, questionCount, scoresOf, showings } from './rounds.ts';
 
 test('pairsToCompare() is a full round robin, or all against one', () => {
   expect(pairsToCompare(3, 'all', 1)).toEqual([
@@ -57,4 +57,13 @@ test('scoresOf() is the mean preference over those that a response met', () => {
     { pair: [1, 2], preference: 0.25 },
   ];
   expect(scoresOf(4, results)).toEqual([0.75, 0.125, 0.625, 0.5]);
+});
+
+test.each([
+  [{ kind: 'pairwise', orders: 'both', opponents: 'all' }, 12],
+  [{ kind: 'pairwise', orders: 'random', opponents: 'all' }, 6],
+  [{ kind: 'pairwise', orders: 'both', opponents: 'one' }, 6],
+  [{ kind: 'rating' }, 4],
+] as const)('questionCount() about four responses of %j', (task, expected) => {
+  expect(questionCount(4, task)).toBe(expected);
 });

@@ -29,6 +29,19 @@ export function pairsToCompare(count: number, opponents: Opponents, anchor: numb
   }
 }
 
+/** What is asked about the responses of one prompt, as in the recipe. */
+export type JudgeTask = { kind: 'pairwise'; orders: 'both' | 'random'; opponents: Opponents } | { kind: 'rating' };
+
+/** Questions about so many different responses to one prompt. */
+export function questionCount(responses: number, task: JudgeTask): number {
+  switch (task.kind) {
+    case 'rating':
+      return responses;
+    case 'pairwise':
+      return pairsToCompare(responses, task.opponents, 0).length * (task.orders === 'both' ? 2 : 1);
+  }
+}
+
 /**
  * The orders in which a pair is shown: both, or one drawn by the texts alone, so that it does not depend on a seed, on a
  * restart, or on who else competes.
