@@ -160,6 +160,21 @@ const refusals: { what: string; type: string; fields: Record<string, unknown>; f
     field: 'rope_scaling.short_factor',
   },
   {
+    what: 'YaRN of frequencies that are all alike',
+    type: 'qwen2',
+    fields: { rope_theta: 1, rope_scaling: { rope_type: 'yarn', factor: 2 } },
+    field: 'rope_theta',
+  },
+  {
+    what: 'LongRoPE from one token on',
+    type: 'phi3',
+    fields: {
+      original_max_position_embeddings: 1,
+      rope_scaling: { type: 'longrope', short_factor: [1, 1, 1, 1], long_factor: [1, 1, 1, 1] },
+    },
+    field: 'original_max_position_embeddings',
+  },
+  {
     what: 'one rope where a Gemma 3 has two',
     type: 'gemma3_text',
     fields: { rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
@@ -212,6 +227,12 @@ const refusals: { what: string; type: string; fields: Record<string, unknown>; f
 ];
 
 describe('what cannot be run exactly', () => {
+  it('is refused before memory is asked for: a billion blocks', () => {
+    expect(() => read('llama', { num_hidden_layers: 1e9 })).toThrow(
+      expect.objectContaining({ code: 'MODEL_CONFIG', details: { file: 'config.json', field: 'num_hidden_layers' } }),
+    );
+  });
+
   it.each(refusals)('is refused: $what ($type, $field)', ({ type, fields, field }) => {
     try {
       read(type, fields);

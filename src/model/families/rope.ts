@@ -49,6 +49,8 @@ export function ropeAt(
       };
     case 'yarn': {
       const factor = need('factor');
+      if (theta <= 1)
+        refuse(source, values.rope_theta ? `${place.field}.rope_theta` : 'rope_theta', 'more than 1 for yarn');
       return {
         kind,
         theta,
@@ -91,6 +93,7 @@ function longRope(
   // Phi-3 keeps it beside the rope settings, and there it wins.
   const originalMaxPositions =
     raw.original_max_position_embeddings ?? values.original_max_position_embeddings ?? raw.max_position_embeddings;
+  if (originalMaxPositions === 1) refuse(source, 'original_max_position_embeddings', 'more than 1');
   const factor = values.factor ?? raw.max_position_embeddings / originalMaxPositions;
   const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
   return { kind: 'longrope', ...given, originalMaxPositions, attentionFactor: values.attention_factor ?? inferred };
