@@ -14,12 +14,10 @@ import { writeAdapterFiles } from '../src/model/adapter.ts';
 import { loadModel } from '../src/model/load.ts';
 import { initialAdapter } from '../src/model/lora.ts';
 import { writeModelFiles } from '../src/model/save.ts';
-import { randomKey } from '../src/random.ts';
-import { generate } from '../src/sample/generate.ts';
-import { openSampler } from '../src/sample/sampler.ts';
 import { loadTokenizer } from '../src/text/tokenizer.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { scope, tensorFrom, toFloat32Array } from '../src/torch/tensor.ts';
+import { type Decoded, greedy } from './support/greedy.ts';
 import { smallConfig, smallWeights } from './support/small-model.ts';
 
 const stories = join(packageRoot, 'assets', 'stories260K');
@@ -31,11 +29,6 @@ interface Task {
   prompt: readonly number[];
   count: number;
   texts: readonly string[];
-}
-interface Decoded {
-  ids: number[];
-  /** Sum over the ids, in nats. */
-  logProb: number;
 }
 interface Answer extends Decoded {
   texts: number[][];
@@ -58,19 +51,6 @@ function llamaCpp(tasks: readonly Task[]): Answer[] {
   expect(stderr).toBe('');
   expect(status).toBe(0);
   return JSON.parse(stdout) as Answer[];
-}
-
-/** Our own greedy tokens, the end token of stories260K left in as any other. */
-async function greedy(directory: string, prompt: readonly number[], count: number): Promise<Decoded> {
-  const model = loadModel(directory);
-  const sampler = openSampler(model);
-  model.dispose();
-  const request = { promptId: 'x', promptIds: prompt, samples: [{ sampleIndex: 0, key: randomKey(1, 'x') }] };
-  const settings = { temperature: 0, topP: 1, topK: 0, maxNewTokens: count, stopIds: [], batchSize: 1 };
-  const found: Decoded[] = [];
-  for await (const { tokenIds: ids, logProb } of generate(sampler, [request], settings)) found.push({ ids, logProb });
-  sampler.dispose();
-  return found[0] ?? { ids: [], logProb: Number.NaN };
 }
 
 describe('stories260K in llama.cpp', () => {

@@ -7,13 +7,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { InterruptedError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
 import type { LoopEvent } from '../src/loop/events.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadModel } from '../src/model/load.ts';
+import { mergeAdapter } from '../src/model/merge.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { packageRoot } from '../src/torch/native.ts';
+import { greedy } from './support/greedy.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const model = join(packageRoot, 'assets', 'stories260K');
@@ -53,7 +56,7 @@ async function run(
 
 function hashes(name: string): string[] {
   return [1, 2].flatMap((iteration) =>
-    ['adapter_model.safetensors', 'adapter_config.json'].map((file) =>
+    ['adapter_model.safetensors', 'adapter_config.json', 'README.md'].map((file) =>
       sha256(readFileSync(join(folder, name, `iteration-${iteration}`, 'model', file))),
     ),
   );
@@ -75,8 +78,31 @@ it('saves adapters that name their base, and each iteration trains the one befor
     expect(loaded.adapter?.factors.size).toBe(10);
     loaded.dispose();
   }
-  const [one, , two] = hashes('unbroken');
+  const [one, , , two] = hashes('unbroken');
   expect(one).not.toBe(two);
+});
+
+it('writes a card beside each model, with its method, data, metrics, settings, base and licence', () => {
+  const card = readFileSync(join(folder, 'unbroken', 'iteration-2', 'model', 'README.md'), 'utf8');
+  const [, front = '', text = ''] = card.split(/^---$/m);
+  expect(parse(front)).toEqual({
+    base_model: 'stories260K',
+    base_model_relation: 'adapter',
+    license: 'other',
+    license_name: 'unknown',
+    library_name: 'peft',
+    pipeline_tag: 'text-generation',
+    tags: ['selm', 'preference-optimization', 'active-exploration', 'dpo', 'lora'],
+  });
+  expect(text).toContain('# small, iteration 2 of 2');
+  expect(text).toContain('DPO with beta 0.1, with the exploration term selm, alpha 0.01');
+  expect(text).toMatch(/\| prompts\.jsonl \| [0-9a-f]{64} \|/);
+  expect(text).toMatch(/\| loss \| 0\.\d+ \| 0\.\d+ \|/);
+  expect(text).toContain('rank: 4');
+  expect(text).toContain('Unknown: the base model stories260K came without a card');
+  // Nothing of this machine: no path, no time.
+  expect(card).not.toContain(folder);
+  expect(card).not.toMatch(/20\d\d-\d\d|seconds/);
 });
 
 it('starts each iteration at its reference: base without adapter, then the adapter before, and says so', () => {
@@ -107,26 +133,23 @@ describe('selm merge', () => {
     return spawnSync(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], { encoding: 'utf8', cwd: folder });
   }
 
-  it('makes a whole model that answers as the adapter does, word for word and with the same log-probability', () => {
+  it('makes a whole model that answers as the adapter does, word for word and with the same log-probability', async () => {
     const { status, stderr } = selm('merge', adapterPath(), 'merged');
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(existsSync(join(folder, 'merged', 'config.json'))).toBe(true);
     expect(existsSync(join(folder, 'merged', 'adapter_config.json'))).toBe(false);
-    const args = ['--text', '--prompt', 'Tom', '--max-new-tokens', '20', '--seed', '1', '--json'];
-    const [merged, adapted, base] = ['merged', adapterPath(), model].map(
-      (each) => selm('generate', each, ...args).stdout,
-    );
-    expect(merged).toBe(adapted);
-    expect(merged).toContain('"logProb"');
-    expect(base).not.toBe(merged);
+    const card = readFileSync(join(folder, 'merged', 'README.md'), 'utf8');
+    expect(card).toContain('LoRA of rank 4 with alpha 8 on 10 matrices, added in float32 and saved in float32');
+    const merged = await greedy(join(folder, 'merged'), [1], 20);
+    expect(merged).toEqual(await greedy(adapterPath(), [1], 20));
+    expect(merged.logProb).not.toBe((await greedy(model, [1], 20)).logProb);
   });
 
-  it('refuses a folder that is there, and a model that is no adapter', () => {
-    const there = selm('merge', adapterPath(), '.');
-    expect([there.status, there.stderr]).toEqual([2, expect.stringContaining('it is there already')]);
-    const whole = selm('merge', model, 'other');
-    expect([whole.status, whole.stderr]).toEqual([2, expect.stringContaining('no adapter_config.json')]);
+  it('refuses a folder that is there, and a model that is no adapter', async () => {
+    const { status, stderr } = selm('merge', adapterPath(), '.');
+    expect([status, stderr]).toEqual([2, expect.stringContaining('it is there already')]);
+    await expect(mergeAdapter(model, join(folder, 'other'), 'float32')).rejects.toThrow('no adapter_config.json');
     expect(existsSync(join(folder, 'other'))).toBe(false);
   });
 });

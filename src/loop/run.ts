@@ -15,6 +15,7 @@ import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
 import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
+import { writeModelCard } from './model-card.ts';
 import { putRankerIds } from './opinions.ts';
 import { openRankers } from './rankers.ts';
 import { collectReport } from './report-data.ts';
@@ -106,6 +107,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       const rows = await data.slice(0);
       const again = lost.has(0);
       await runWarmStart(contextOf(0), { rows, policyDirectory, referenceDirectory: policyDirectory, again });
+      writeModelCard(run, 0);
       policyDirectory = run.modelPath(0);
     }
     const initialDirectory = policyDirectory;
@@ -120,6 +122,7 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
       policyDirectory = run.modelPath(t);
       const name = `iteration ${t}`;
       await evaluateModel(context, { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
+      writeModelCard(run, t);
     }
     return policyDirectory;
   } finally {

@@ -1,10 +1,13 @@
 /** @file Makes a whole model of an adapter and its base, for tools that know no adapters. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { ModelError } from '../errors.ts';
 import { commitDirectory } from '../files/atomic.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { baseDirectory, isAdapterDirectory } from './adapter.ts';
+import { formatModelCard, licenceOf, licenceText, type ModelCard, modelName } from './card.ts';
 import { loadModel } from './load.ts';
+import type { Adapter } from './lora.ts';
 import { type SavedDtype, weightBytes, writeModelFiles } from './save.ts';
 
 /**
@@ -28,10 +31,42 @@ export async function mergeAdapter(directory: string, out: string, dtype: SavedD
   try {
     const { config, weights, adapter } = model;
     const base = baseDirectory(directory);
-    const fill = (temporary: string): void =>
+    const fill = (temporary: string): void => {
       noGrad(() => writeModelFiles(temporary, { base, raw: config.raw, weights, adapter, dtype }));
+      writeFileSync(join(temporary, 'README.md'), formatModelCard(cardOf(base, { out, dtype, adapter })));
+    };
     await commitDirectory(out, fill, { bytesNeeded: weightBytes(weights, dtype) });
   } finally {
     model.dispose();
   }
+}
+
+function cardOf(
+  base: string,
+  { out, dtype, adapter }: { out: string; dtype: SavedDtype; adapter: Adapter | null },
+): ModelCard {
+  const [baseModel, licence] = [modelName(base), licenceOf(base)];
+  const { rank, alpha, rankStabilised, factors } = adapter ?? {
+    rank: 0,
+    alpha: 0,
+    rankStabilised: false,
+    factors: new Map(),
+  };
+  const kind = rankStabilised ? 'rank-stabilised LoRA' : 'LoRA';
+  return {
+    title: basename(out),
+    baseModel,
+    licence,
+    library: 'transformers',
+    tags: ['selm', 'merged', 'lora'],
+    datasets: [],
+    summary: `${baseModel} with an adapter merged into its weights by selm merge.`,
+    sections: [
+      {
+        title: 'Method',
+        text: `${kind} of rank ${rank} with alpha ${alpha} on ${factors.size} matrices, added in float32 and saved in ${dtype}.`,
+      },
+      { title: 'Licence', text: licenceText(baseModel, licence) },
+    ],
+  };
 }

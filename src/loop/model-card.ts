@@ -1,0 +1,123 @@
+/**
+ * @file The card beside a run's model: by what method it was made, of which data, with which settings, and what was
+ * measured. Written after the iteration's measurement, outside the folder's manifest; the same run gives the same bytes.
+ */
+import { basename, join } from 'node:path';
+import { stringify } from 'yaml';
+import { mean } from '../evaluate/statistics.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { baseDirectory } from '../model/adapter.ts';
+import { formatModelCard, licenceOf, licenceText, type ModelCard, markdownTable, modelName } from '../model/card.ts';
+import { describeRanker } from '../rank/open.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Ledger, StoredMetric } from './ledger.ts';
+import { isModelThere } from './lost-models.ts';
+import type { Run } from './run-directory.ts';
+import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
+
+/** Writes README.md beside the model of an iteration; nothing where the model was deleted and is not needed any more. */
+export function writeModelCard(run: Run, iteration: number): void {
+  if (!isModelThere(run.modelPath(iteration))) return;
+  writeFileAtomic(join(run.modelPath(iteration), 'README.md'), formatModelCard(cardOf(run, iteration)));
+}
+
+function cardOf({ recipe, config, ledger }: Run, iteration: number): ModelCard {
+  const { training, objective } = recipe;
+  const base = baseDirectory(recipe.model);
+  const [baseModel, licence] = [modelName(base), licenceOf(base)];
+  const isAdapter = training.adapter.kind === 'lora';
+  const made = iteration === 0 ? 'the warm start' : `iteration ${iteration} of ${recipe.iterations}`;
+  const hub = (path: string): string[] => /^hub:([\w.-]+\/[\w.-]+)/.exec(path)?.slice(1, 2) ?? [];
+  return {
+    title: `${recipe.name}, ${made}`,
+    baseModel,
+    licence,
+    library: isAdapter ? 'peft' : 'transformers',
+    tags: [
+      'selm',
+      'preference-optimization',
+      ...(objective.exploration.kind === 'none' ? [] : ['active-exploration']),
+      objective.preference.kind,
+      ...(isAdapter ? ['lora'] : []),
+    ],
+    datasets: [...new Set(recipe.data.train.flatMap(hub))],
+    summary: `${isAdapter ? 'A LoRA adapter of' : 'A model trained from'} ${baseModel} by online preference optimisation: ${made} of the run "${recipe.name}". Made with selm ${config.environment.selm}.`,
+    sections: [
+      { title: 'Method', text: methodText(recipe, iteration) },
+      { title: 'Data', text: dataText(recipe, config.identity.data, ledger.pairs(iteration).length) },
+      { title: 'Metrics', text: metricsText(ledger, iteration) },
+      { title: 'Settings', text: settingsText(recipe) },
+      { title: 'Licence', text: licenceText(baseModel, licence) },
+    ],
+  };
+}
+
+function methodText(recipe: Recipe, iteration: number): string {
+  const { preference, exploration } = recipe.objective;
+  const loss = `${preference.kind.toUpperCase()}${'beta' in preference ? ` with beta ${preference.beta}` : ''}`;
+  if (iteration === 0) return `${loss} on the pairs of the data, nothing sampled: where the iterations start.`;
+  const bonus =
+    exploration.kind === 'none'
+      ? 'without an exploration term'
+      : `with the exploration term ${exploration.kind}, alpha ${JSON.stringify(exploration.alpha)}`;
+  return [
+    `Each iteration samples ${recipe.sampling.samples} responses to every prompt of its slice, lets ${describeRanker(recipe.ranker)} rank them, makes pairs (${recipe.update}) and trains on them: ${loss}, ${bonus}.`,
+    `The reference is the ${recipe.reference} model. Self-Exploring Language Models: https://arxiv.org/abs/2405.19332.`,
+  ].join('\n');
+}
+
+function dataText(recipe: Recipe, digests: readonly { sha256: string }[], pairs: number): string {
+  const rows = recipe.data.train.map((path, i) => {
+    const name = path.startsWith('hub:') ? path : basename(path);
+    return [name, digests[i]?.sha256 ?? ''];
+  });
+  return `${markdownTable(['file', 'SHA-256'], rows)}\n\nPairs of this iteration: ${pairs}.`;
+}
+
+/** Metrics that say what training did; times and memory are left out, since they differ from machine to machine. */
+const TRAINING = ['loss', 'rewards/accuracies', 'rewards/margins', 'rewards/chosen', 'rewards/rejected', 'grad_norm'];
+
+function metricsText(ledger: Ledger, iteration: number): string {
+  const steps = ledger.metrics().filter((metric) => metric.iteration === iteration && metric.stage === 'train');
+  const at = (metric: StoredMetric | undefined, name: string): string => number(metric?.values[name]);
+  const training = markdownTable(
+    ['training', 'first step', `last step (${steps.length})`],
+    TRAINING.map((name) => [name, at(steps[0], name), at(steps.at(-1), name)]),
+  );
+  const evaluations = ledger
+    .audits()
+    .filter((audit) => audit.kind === EVALUATION && audit.iteration <= iteration)
+    .map(({ audit }) => audit as Evaluation);
+  const last = evaluations.at(-1);
+  if (last === undefined) return `${training}\n\nNothing was measured on held-out prompts.`;
+  const held = markdownTable(
+    ['held-out prompts', 'mean reward', 'mean length in tokens', 'KL to the base in nats'],
+    evaluations.map(({ name, data }) => [
+      name,
+      number(mean(data.rewards)),
+      number(mean(data.lengths)),
+      number(data.klToBase?.value),
+    ]),
+  );
+  return `${training}\n\n${held}\n\nReward: ${last.rewardName}, on ${last.data.rewards.length} answers.`;
+}
+
+function number(value: number | undefined): string {
+  return value === undefined || Number.isNaN(value) ? '' : value.toPrecision(4);
+}
+
+function settingsText({
+  seed,
+  text,
+  slices,
+  warmStart,
+  reference,
+  update,
+  accumulate,
+  sampling,
+  objective,
+  training,
+}: Recipe) {
+  const settings = { seed, text, slices, warmStart, reference, update, accumulate, sampling, objective, training };
+  return `\`\`\`yaml\n${stringify(settings, { lineWidth: 0, aliasDuplicateObjects: false })}\`\`\``;
+}
