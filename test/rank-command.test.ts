@@ -9,6 +9,7 @@ import { completion, type JudgeServer, startServer } from '../src/rank/judge/ser
 import { packageRoot } from '../src/torch/native.ts';
 
 let folder = '';
+let delayMs = 0;
 let server: JudgeServer;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'selm-rank-'));
@@ -16,7 +17,7 @@ beforeAll(async () => {
   server = await startServer(({ body }) => {
     const [prompt = '', first = '', second = ''] = (body.messages[0]?.content ?? '').split('|');
     const verdict = first.length === second.length ? 'tie' : first.length > second.length ? 'A' : 'B';
-    return { kind: 'reply', body: completion(prompt === 'odd' ? 'hm' : verdict) };
+    return { kind: 'reply', body: completion(prompt === 'odd' ? 'hm' : verdict), delayMs };
   });
   writeFileSync(
     join(folder, 'rows.jsonl'),
@@ -41,8 +42,17 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+interface Command {
+  args: string[];
+  /** Asked every few milliseconds; true sends a SIGINT, once. */
+  interruptWhen?: () => boolean;
+}
+
 /** Not spawnSync: the judge's server lives in this process. */
-function selm(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+function selm({
+  args,
+  interruptWhen = () => false,
+}: Command): Promise<{ status: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], { cwd: folder });
     let [stdout, stderr] = ['', ''];
@@ -52,7 +62,15 @@ function selm(...args: string[]): Promise<{ status: number | null; stdout: strin
     child.stderr.on('data', (data: Buffer) => {
       stderr += data.toString();
     });
-    child.on('close', (status) => resolve({ status, stdout, stderr }));
+    const timer = setInterval(() => {
+      if (!interruptWhen()) return;
+      clearInterval(timer);
+      child.kill('SIGINT');
+    }, 5);
+    child.on('close', (status) => {
+      clearInterval(timer);
+      resolve({ status, stdout, stderr });
+    });
   });
 }
 
@@ -69,7 +87,7 @@ const judge = (...more: string[]): string[] => [
 ];
 
 it('ranks by a function: a line a row on stdout, in order, and exit code 0', async () => {
-  const { status, stdout, stderr } = await selm('rank', 'rows.jsonl', '--ranker', 'function:reward.ts');
+  const { status, stdout, stderr } = await selm({ args: ['rank', 'rows.jsonl', '--ranker', 'function:reward.ts'] });
   expect(status).toBe(0);
   expect(lines(stdout)).toEqual([
     { promptId: 'one', line: 1, scores: [1, 3, 2], order: [1, 2, 0], ties: [] },
@@ -80,7 +98,7 @@ it('ranks by a function: a line a row on stdout, in order, and exit code 0', asy
 
 it('ranks by a judge into a file, keeps the answers, and asks nothing twice', async () => {
   const args = ['rank', 'rows.jsonl', ...judge('--output', 'out.jsonl', '--answers', 'answers.jsonl', '--json')];
-  const first = await selm(...args);
+  const first = await selm({ args });
   expect(first).toMatchObject({ status: 0, stdout: '' });
   const ranked = readFileSync(join(folder, 'out.jsonl'), 'utf8');
   expect(lines(ranked)).toMatchObject([
@@ -89,7 +107,7 @@ it('ranks by a judge into a file, keeps the answers, and asks nothing twice', as
   ]);
   expect(JSON.parse(first.stderr)).toMatchObject({ rows: 2, calls: 8, bothOrders: 4, consistent: 4 });
   const asked = server.requests.length;
-  await selm(...args);
+  await selm({ args });
   expect(server.requests.length).toBe(asked);
   expect(readFileSync(join(folder, 'out.jsonl'), 'utf8')).toBe(ranked);
 });
@@ -110,22 +128,30 @@ it('takes the ranker of a recipe, and writes no file when it stops on the way, w
     training: { learningRate: 0.1 },
   };
   writeFileSync(join(folder, 'recipe.yaml'), JSON.stringify(recipe)); // JSON is YAML
-  const good = await selm('rank', 'rows.jsonl', '--recipe', 'recipe.yaml');
+  const good = await selm({ args: ['rank', 'rows.jsonl', '--recipe', 'recipe.yaml'] });
   expect(good.status).toBe(0);
   expect(good.stderr).toContain('--answers FILE keeps them');
-  const poor = await selm(
-    'rank',
-    'rows.jsonl',
-    '--recipe',
-    'recipe.yaml',
-    '--set',
-    'ranker.budget.calls=2',
-    '--output',
-    'poor.jsonl',
-  );
+  const poor = await selm({
+    args: ['rank', 'rows.jsonl', '--recipe', 'recipe.yaml', '--set', 'ranker.budget.calls=2', '--output', 'poor.jsonl'],
+  });
   expect(poor.status).toBe(1);
   expect(poor.stderr).toContain('JUDGE_BUDGET');
   expect(existsSync(join(folder, 'poor.jsonl'))).toBe(false);
+});
+
+it('stopped by Ctrl-C hears out what is under way, keeps it, and says how to go on; exit code 130', async () => {
+  delayMs = 300;
+  const rows = Array.from({ length: 20 }, (_, i) => JSON.stringify({ prompt: `slow ${i}`, responses: ['x', 'yy'] }));
+  writeFileSync(join(folder, 'slow.jsonl'), `${rows.join('\n')}\n`);
+  const before = server.requests.length;
+  const args = ['rank', 'slow.jsonl', ...judge('--set', 'ranker.concurrency=2', '--answers', 'slow-answers.jsonl')];
+  const { status, stderr } = await selm({ args, interruptWhen: () => server.requests.length >= before + 4 });
+  delayMs = 0;
+  expect(status).toBe(130);
+  expect(stderr).toContain('the answers are in slow-answers.jsonl; go on with:');
+  // Every request that was sent is in the file.
+  const kept = readFileSync(join(folder, 'slow-answers.jsonl'), 'utf8').trimEnd().split('\n');
+  expect(kept).toHaveLength(server.requests.length - before);
 });
 
 it('writes why a row has no verdict', async () => {
@@ -133,7 +159,9 @@ it('writes why a row has no verdict', async () => {
     join(folder, 'odd.jsonl'),
     `${JSON.stringify({ prompt: 'odd', prompt_id: 'o', responses: ['x', 'yy'] })}\n`,
   );
-  const { status, stdout, stderr } = await selm('rank', 'odd.jsonl', ...judge('--set', 'ranker.onError=drop'));
+  const { status, stdout, stderr } = await selm({
+    args: ['rank', 'odd.jsonl', ...judge('--set', 'ranker.onError=drop')],
+  });
   expect(status).toBe(0);
   expect(lines(stdout)).toEqual([
     { promptId: 'o', line: 1, scores: null, order: [], ties: [], problem: 'no verdict in the answer "hm"' },
@@ -159,7 +187,7 @@ it.each(['pairrm:pairrm', 'reward-model:deberta-reward'])('ranks by %s', async (
 });
 
 it('refuses wrong use with exit code 2, one error and no stack', async () => {
-  const { status, stderr } = await selm('rank', 'rows.jsonl');
+  const { status, stderr } = await selm({ args: ['rank', 'rows.jsonl'] });
   expect(status).toBe(2);
   expect(stderr).toContain('--ranker KIND:WHAT or by --recipe');
   expect(stderr).not.toMatch(/^\s+at /m);

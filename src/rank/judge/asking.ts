@@ -3,6 +3,7 @@
  * with retries, at most so many at a time, and never more than the budget. What ends the work (server gone, key refused,
  * budget spent, user's stop) is thrown and no new request starts; those under way are heard out and kept.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JudgeError } from '../../errors.ts';
 import { randomKey, uniformAt } from '../../random.ts';
@@ -57,6 +58,8 @@ export function openAsking(options: AskingOptions): Asking {
   /** Aborted when the work ends early: nobody waits any longer, nothing new is sent. */
   const halt = new AbortController();
   const stopped = signal === undefined ? halt.signal : AbortSignal.any([halt.signal, signal]);
+  // Every request that waits listens to it; Node would take more than ten for a leak and say so.
+  setMaxListeners(0, stopped);
 
   async function withSlot<Result>(work: () => Promise<Result>): Promise<Result> {
     // A freed slot is handed on: the count goes down only when nobody waits.

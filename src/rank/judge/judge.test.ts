@@ -389,6 +389,23 @@ test('Retry-After is waited for by all requests, and one beyond five minutes end
   });
 });
 
+test('many requests that wait together are no leak to warn of', async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', listen);
+  onTestFinished(() => void process.off('warning', listen));
+  const server = await serve((request) =>
+    request.time === 1
+      ? { kind: 'reply', status: 429, headers: { 'retry-after': '0.1' }, body: '' }
+      : preferLonger(request),
+  );
+  const items = Array.from({ length: 20 }, (_, i) => item(`p${i}`, ['x', 'yy']));
+  const signal = new AbortController().signal;
+  expect(await rank(settings(server.url, { concurrency: 20 }), items, { signal })).toHaveLength(20);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([]);
+});
+
 test('a reply that takes longer than timeoutMs, head or body, is a failed request', async () => {
   const server = await serve((request) =>
     request.time === 1
