@@ -76,6 +76,7 @@ describe('buildTreeOfSequences()', () => {
       chosen: 0,
       rejected: 1,
       response: null,
+      winProbabilities: null,
     });
   });
 });
@@ -88,5 +89,23 @@ describe('packTrees()', () => {
         expect.objectContaining({ code: 'SEQUENCE_EMPTY' }),
       );
     }
+  });
+
+  it('reads a prompt twice when its sequences lie on both sides of the length at which positions turn otherwise', () => {
+    const tree = {
+      pairId: 'x',
+      promptIds: Int32Array.of(1, 2, 3),
+      continuations: [Int32Array.of(4, 5, 6), Int32Array.of(7), Int32Array.of(8, 9)],
+    };
+    // Lengths 6, 4 and 5: the first is longer than 5.
+    const batch = packTrees([tree], 5);
+    expect([...batch.ids_T]).toEqual([1, 2, 3, 8, 1, 2, 3, 4, 5]);
+    expect([...batch.positions_T]).toEqual([0, 1, 2, 3, 0, 1, 2, 3, 4]);
+    expect([...batch.long_T]).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    expect(batch.segments).toEqual([0, 3, -1, 3, 1, 0, 4, 3, -1, 7, 2, 2]);
+    expect([...batch.targets_S]).toEqual([4, 5, 6, 7, 8, 9]);
+    expect([...batch.rows_S]).toEqual([6, 7, 8, 2, 2, 3]);
+    expect(treeTokens(tree, 5)).toBe(batch.ids_T.length);
+    expect(treeTokens(tree, 6)).toBe(packTrees([tree], 6).ids_T.length);
   });
 });
