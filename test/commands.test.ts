@@ -42,6 +42,27 @@ function weights(output: string): string {
   return sha256(readFileSync(join(output, 'iteration-2', 'model', 'model.safetensors')));
 }
 
+describe('selm train --dry-run', () => {
+  it('plans a published recipe whose model and data are not here, and writes nothing', () => {
+    const { status, stdout } = selm('train', '--dry-run', join(packageRoot, 'recipes', 'zephyr-7b.yaml'));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/warm start +\[0:15283\] +0 +15,283 +59 +6 +5e-7/);
+    expect(stdout).toContain('29 3.014947e-7, 58 4.390671e-10');
+    expect(stdout).toMatch(/training \d+\.\d GiB: weights in bfloat16 13\.5 GiB/);
+    expect(existsSync(join(folder, 'runs'))).toBe(false);
+  });
+
+  it('asks for the rows that it cannot know', () => {
+    const path = writeSmallRecipe(join(folder, 'elsewhere'), { data: { train: '/nowhere/rows.jsonl' } });
+    const asked = selm('train', '--dry-run', path);
+    expect([asked.status, asked.stderr]).toEqual([2, expect.stringContaining('say how many it has with --rows')]);
+    const plan = JSON.parse(selm('train', '--dry-run', path, '--rows', '100', '--json').stdout) as {
+      iterations: unknown[];
+    };
+    expect(plan.iterations).toHaveLength(2);
+  });
+});
+
 describe('selm metrics', () => {
   it('--json prints a line a step with TRL names, timings and memory; the first loss is ln 2', () => {
     const rows = jsonLines(selm('metrics', finished, '--json').stdout);

@@ -1,5 +1,5 @@
 /** @file The part of a report about exploration: what became of y, how far it was pushed and by what, and how diverse the answers are. */
-import { type LineChartOptions, lineChart } from './charts.ts';
+import { type LineChartOptions, legend, lineChart } from './charts.ts';
 import { fixed, percent, plainInterval } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
 import { table } from './page.ts';
@@ -11,12 +11,15 @@ export function explorationSection(data: ReportData): Markup | null {
   if (data.methods.every(({ exploration }) => exploration.length === 0)) return null;
   return markup`<h2 id="exploration">What exploration did</h2>
 <p class="hint">y is the policy’s own response that the optimism term lowers. Its log-ratio to the reference is measured after training, on a sample of the iteration’s prompts, without the term as well. Gradient norms are over all trained weights, of the mean loss of a few pairs; where optimism and preference oppose each other, the norm of their sum is below the preference’s.</p>
+${legend(data.methods.map(({ name, description }, index) => ({ name: `${name} (${description})`, color: index + 1 })))}
 <div class="charts">${charts(data)}</div>
 ${fateTable(data)}
 ${diversityTable(data)}`;
 }
 
 function charts(data: ReportData): Markup[] {
+  const last = Math.max(...data.methods.flatMap(({ exploration }) => exploration.map(({ iteration }) => iteration)));
+  const ticks = Array.from({ length: last }, (_, index) => index + 1);
   const chart = (
     title: string,
     yLabel: string,
@@ -27,6 +30,8 @@ function charts(data: ReportData): Markup[] {
       title,
       description: `${title}, by iteration. The numbers are in the table below.`,
       xLabel: 'iteration',
+      xTicks: ticks,
+      xTick: String,
       yLabel,
       ...options,
       series: data.methods.map(({ name, exploration }, index) => ({
