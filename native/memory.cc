@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <dlfcn.h>
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -94,6 +95,16 @@ napi_value failAllocation(napi_env env, napi_callback_info info) {
   });
 }
 
+// openLibrary(path): brings in a part of LibTorch that is not linked, such as its CUDA half; null, or the loader's words.
+napi_value openLibrary(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments arguments(env, info);
+    if (dlopen(arguments.string(0).c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return makeNull(env);
+    const char* reason = dlerror();
+    return makeString(env, reason != nullptr ? reason : "unknown reason");
+  });
+}
+
 }  // namespace
 
 void defineMemory(napi_env env, napi_value exports) {
@@ -101,6 +112,7 @@ void defineMemory(napi_env env, napi_value exports) {
   define(env, exports, "statistics", statistics);
   define(env, exports, "resetPeak", resetPeak);
   define(env, exports, "failAllocation", failAllocation);
+  define(env, exports, "openLibrary", openLibrary);
 }
 
 }  // namespace selm

@@ -33,7 +33,7 @@ std::vector<int64_t> numbersOf(const Arguments& arguments, size_t i) {
   return numbers;
 }
 
-// fromBytes(arrayBuffer, byteOffset, byteLength, shape, dtype): a new CPU tensor holding a copy.
+// fromBytes(arrayBuffer, byteOffset, byteLength, shape, dtype, device): a new tensor holding a copy.
 napi_value fromBytes(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments arguments(env, info);
@@ -45,7 +45,8 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
     TORCH_CHECK(tensor.nbytes() == length && offset + length <= bytes.size, "a tensor of shape ", tensor.sizes(), " and type ",
                 type, " needs ", tensor.nbytes(), " bytes, got ", length);
     if (length > 0) std::memcpy(tensor.data_ptr(), static_cast<char*>(bytes.data) + offset, length);
-    return makeHandle(env, std::move(tensor));
+    const at::Device device(arguments.string(5));
+    return makeHandle(env, device.is_cpu() ? std::move(tensor) : tensor.to(device));
   });
 }
 

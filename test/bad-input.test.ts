@@ -1,6 +1,7 @@
 /** @file Bad input: one clear error that names the file and the field, exit code 2, and nothing written or lost. */
 import { spawnSync } from 'node:child_process';
 import {
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -19,7 +20,7 @@ import { SelmError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
-import { packageRoot } from '../src/torch/native.ts';
+import { engineDirectory, packageRoot, readEngineRecord } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 let root = '';
@@ -144,6 +145,11 @@ const cases: { name: string; break: (w: World) => void; says: (string | RegExp)[
     says: ['training.batchSize', 'three'],
   },
   {
+    name: 'a device that this machine does not have',
+    break: ({ recipe }) => writeFileSync(recipe, `${readFileSync(recipe, 'utf8')}device: cuda:7\n`),
+    says: ['cuda:7', 'set device to cpu'],
+  },
+  {
     name: 'a row without prompt',
     break: ({ folder }) => writeFileSync(join(folder, 'prompts.jsonl'), row({ prompt: 'a' }) + row({ question: 'b' })),
     says: ['prompts.jsonl:2', 'prompt'],
@@ -263,6 +269,19 @@ describe('the command', () => {
     });
     expect(status).toBe(2);
     expect(stderr).toContain('selm engine install');
+    expect(existsSync(output)).toBe(false);
+  });
+
+  it('refuses an engine that was built against another minor of LibTorch', () => {
+    const { recipe, output, folder } = world();
+    const engine = join(folder, 'engine');
+    mkdirSync(engine);
+    copyFileSync(join(engineDirectory, 'selm.node'), join(engine, 'selm.node'));
+    const record = { ...readEngineRecord(), libtorchVersion: '2.9.1' };
+    writeFileSync(join(engine, 'engine.json'), JSON.stringify(record));
+    const { status, stderr } = command(['train', recipe, '--set', `output=${output}`], { SELM_ENGINE: engine });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/built against LibTorch 2\.9\.1, but .* now holds 2\.15/);
     expect(existsSync(output)).toBe(false);
   });
 

@@ -188,7 +188,7 @@ it('an adapter is exported merged into its base', async () => {
   const settings = { rank: 4, alpha: 64, rankStabilised: false, targets: 'all-linear' } as const;
   const directory = mkdtempSync(join(folder, 'adapter-'));
   scope('adapter', () => {
-    const fresh = initialAdapter(base.config, settings, 1);
+    const fresh = initialAdapter(base.config, { settings: settings, seed: 1 });
     // A fresh adapter changes nothing: take a multiple of A's first numbers as B.
     const factors = new Map(
       [...fresh.factors].map(([name, { a_RI, b_OR }]) => {

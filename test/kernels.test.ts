@@ -7,6 +7,7 @@ import { normalAt, randomKey } from '../src/random.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
 import type { Dtype } from '../src/torch/dtype.ts';
 import {
+  add_Tensor,
   decodeAttention,
   gather,
   geglu,
@@ -18,8 +19,10 @@ import {
   mul_Scalar,
   mul_Tensor,
   narrow,
+  packRows,
   permute,
   repeat_interleave_self_int,
+  rowLinear,
   silu,
   softCap_,
   softmax_int,
@@ -197,36 +200,63 @@ describe('attention over trees', () => {
     });
   });
 
-  it('of one new token against a cache sees the same window of prompt and response', () => {
-    scope('decode', () => {
-      noGrad(() => {
-        const [q, k, v] = inputs('float32') as [Tensor, Tensor, Tensor];
-        // The path of the second level: the prompt's 19 tokens are the prefix, 21 + 6 are the sequence's own.
-        const own = [...Array.from({ length: 21 }, (_, i) => 19 + i), ...Array.from({ length: 6 }, (_, i) => 41 + i)];
-        const rowsOf = (x: Tensor, rows: readonly number[]): Tensor =>
-          tensorFrom(
-            Float32Array.from(rows.flatMap((row) => [...numbers(narrow(x, 0, row, 1))])),
-            [1, rows.length, 2, 12],
-            'float32',
-          );
-        const prefix = Array.from({ length: 19 }, (_, i) => i);
-        for (const { window, softCap } of rules) {
-          const expected = plainAttention(q, k, v, { scale: 0.8, window, softCap });
-          for (const length of [1, 5, 22, 27]) {
-            const token = own[length - 1] ?? 0;
-            const found = decodeAttention(
-              narrow(q, 0, token, 1),
-              rowsOf(k, prefix),
-              rowsOf(v, prefix),
-              rowsOf(k, own),
-              rowsOf(v, own),
-              [0, 19, 0, length],
-              0.8,
-              { window, softCap },
+  // float64 takes the composition that other devices take too.
+  it.each(['float32', 'float64'] as const)(
+    'of one new token against a cache sees the same window of prompt and response (%s)',
+    (dtype) => {
+      scope('decode', () => {
+        noGrad(() => {
+          const [q, k, v] = inputs('float32') as [Tensor, Tensor, Tensor];
+          // The path of the second level: the prompt's 19 tokens are the prefix, 21 + 6 are the sequence's own.
+          const own = [...Array.from({ length: 21 }, (_, i) => 19 + i), ...Array.from({ length: 6 }, (_, i) => 41 + i)];
+          const rowsOf = (x: Tensor, rows: readonly number[]): Tensor =>
+            to_dtype(
+              tensorFrom(
+                Float32Array.from(rows.flatMap((row) => [...numbers(narrow(x, 0, row, 1))])),
+                [1, rows.length, 2, 12],
+                'float32',
+              ),
+              dtype,
             );
-            expectNear(numbers(found), numbers(narrow(expected, 0, token, 1)), 3e-6);
+          const prefix = Array.from({ length: 19 }, (_, i) => i);
+          for (const { window, softCap } of rules) {
+            const expected = plainAttention(q, k, v, { scale: 0.8, window, softCap });
+            for (const length of [1, 5, 22, 27]) {
+              const token = own[length - 1] ?? 0;
+              const found = decodeAttention(
+                to_dtype(narrow(q, 0, token, 1), dtype),
+                rowsOf(k, prefix),
+                rowsOf(v, prefix),
+                rowsOf(k, own),
+                rowsOf(v, own),
+                [0, 19, 0, length],
+                0.8,
+                { window, softCap },
+              );
+              expectNear(numbers(found), numbers(narrow(expected, 0, token, 1)), 3e-6);
+            }
           }
-        }
+        });
+      });
+    },
+  );
+});
+
+describe('the product by rows', () => {
+  // fp32: sums of 40 products. float64 takes the composition that other devices take too.
+  it.each([
+    ['float32', 1e-6],
+    ['float64', 1e-6],
+  ] as const)('is a product with the transposed weights, plus bias (%s)', (dtype, tolerance) => {
+    scope('rows', () => {
+      noGrad(() => {
+        const [x_TI, weight_OI, bias_O] = [normals('x', [5, 40]), normals('w', [70, 40]), normals('b', [70])];
+        const found = rowLinear(to_dtype(x_TI, dtype), packRows(to_dtype(weight_OI, dtype)), 70, {
+          bias: to_dtype(bias_O, dtype),
+        });
+        const wide = (x: Tensor): Tensor => to_dtype(x, 'float64');
+        const plain = matmul(wide(x_TI), permute(wide(weight_OI), [1, 0]));
+        expectNear(numbers(found), numbers(add_Tensor(plain, wide(bias_O))), tolerance);
       });
     });
   });

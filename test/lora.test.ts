@@ -99,7 +99,7 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
     expect(largestDifference(trainerLogits(policy, ids), logits_TV)).toBeLessThan(1e-4);
 
     const sampler = openSampler(model);
-    const caches = openCaches(model.config, { slots: 1, promptLength: ids.length, responseLength: 1 });
+    const caches = openCaches(sampler, { slots: 1, promptLength: ids.length, responseLength: 1 });
     const last = scope('last', () => toFloat32Array(prefill(sampler, caches, [{ ids, slot: 0 }])));
     expect(largestDifference(last, logits_TV.subarray((ids.length - 1) * vocabulary))).toBeLessThan(1e-4);
     caches.dispose();

@@ -134,15 +134,38 @@ int64_t sampleRow(const float* logits, int64_t width, double temperature, int64_
   return chosen;
 }
 
+struct Caches {
+  const at::Tensor &prefixKeys, &prefixValues, &keys, &values;
+};
+
+// The same attention of LibTorch's operators, for other devices and types.
+at::Tensor composedDecode(const at::Tensor& q, const Caches& caches, at::IntArrayRef layout, double scale, int64_t window,
+                          double softCap) {
+  std::vector<at::Tensor> rows;
+  for (int64_t b = 0; b < q.size(0); b++) {
+    const int64_t* l = layout.data() + b * 4;
+    const auto seen = [&](const at::Tensor& prefix, const at::Tensor& own) {
+      at::Tensor all = at::cat({prefix.select(0, l[0]).narrow(0, 0, l[1]), own.select(0, l[2]).narrow(0, 0, l[3])});
+      if (window > 0 && all.size(0) > window) all = all.narrow(0, all.size(0) - window, window);
+      return all.repeat_interleave(q.size(1) / all.size(1), 1);  // [N, H, d]
+    };
+    const at::Tensor keys = seen(caches.prefixKeys, caches.keys), values = seen(caches.prefixValues, caches.values);
+    at::Tensor scores = (q.select(0, b).unsqueeze(0) * keys).sum(-1) * scale;
+    if (softCap > 0) scores = at::tanh(scores / softCap) * softCap;
+    rows.push_back((at::softmax(scores, 0).unsqueeze(-1) * values).sum(0));
+  }
+  return at::stack(rows);
+}
+
 }  // namespace
 
 at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
                            const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
   const at::Tensor q = q_.contiguous();
   const int64_t batch = q.size(0), headCount = q.size(1), width = q.size(2), groups = keys.size(2), stride = groups * width;
-  TORCH_CHECK(q.device().is_cpu() && q.scalar_type() == at::kFloat && keys.scalar_type() == at::kFloat &&
-                  prefixKeys.scalar_type() == at::kFloat,
-              "decode_attention: fp32 tensors on the CPU are needed, got ", q.scalar_type(), " on ", q.device());
+  TORCH_CHECK(keys.scalar_type() == q.scalar_type() && prefixKeys.scalar_type() == q.scalar_type() && keys.device() == q.device(),
+              "decode_attention: caches of the queries' type and device are needed, got ", keys.scalar_type(), " on ", keys.device(),
+              " for ", q.scalar_type(), " on ", q.device());
   TORCH_CHECK(static_cast<int64_t>(layout.size()) == batch * 4, "decode_attention: ", batch, " sequences need ", batch * 4,
               " layout numbers, got ", layout.size());
   TORCH_CHECK(prefixKeys.is_contiguous() && prefixValues.is_contiguous() && keys.is_contiguous() && values.is_contiguous(),
@@ -155,6 +178,8 @@ at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, c
                 "decode_attention: sequence ", b, " points outside its caches");
     longest = std::max(longest, l[1] + l[3]);
   }
+  if (!q.device().is_cpu() || q.scalar_type() != at::kFloat)
+    return composedDecode(q, {prefixKeys, prefixValues, keys, values}, layout, scale, window, softCap);
   at::Tensor out = at::empty_like(q);
   const float *qData = q.data_ptr<float>(), *pk = prefixKeys.data_ptr<float>(), *pv = prefixValues.data_ptr<float>();
   const float *ok = keys.data_ptr<float>(), *ov = values.data_ptr<float>();

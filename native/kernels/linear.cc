@@ -110,18 +110,28 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& master, const at::Tenso
 at::Tensor packRows(const at::Tensor& weight) {
   TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
   const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
-  const auto type = weight.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+  const bool kept = weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kDouble;
+  const auto type = kept ? weight.scalar_type() : at::kFloat;
   at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options().dtype(type));
   padded.narrow(0, 0, outputs).copy_(weight);
   return padded.view({panels, kPanel, inputs}).transpose(1, 2).contiguous();
 }
 
+namespace {
+
+// The same product of LibTorch's operators, for other devices and types.
+at::Tensor composedRowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias) {
+  const at::Tensor weight = packed.transpose(1, 2).reshape({-1, packed.size(1)}).narrow(0, 0, outputs).to(x.scalar_type());
+  return at::linear(x, weight, bias.has_value() && bias->defined() ? bias->to(x.scalar_type()) : at::Tensor());
+}
+
+}  // namespace
+
 at::Tensor rowLinear(const at::Tensor& x_, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias_) {
-  TORCH_CHECK(x_.device().is_cpu() && x_.scalar_type() == at::kFloat && x_.dim() == 2, "row_linear: x must be fp32 [T, I] on the CPU, got ",
-              x_.scalar_type(), " ", x_.sizes());
-  TORCH_CHECK(packed.dim() == 3 && packed.size(1) == x_.size(1) && packed.size(2) == kPanel &&
+  TORCH_CHECK(x_.dim() == 2 && packed.dim() == 3 && packed.size(1) == x_.size(1) && packed.size(2) == kPanel &&
                   packed.size(0) == (outputs + kPanel - 1) / kPanel && packed.is_contiguous(),
               "row_linear: x of shape ", x_.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ", outputs, " outputs");
+  if (!x_.device().is_cpu() || x_.scalar_type() != at::kFloat) return composedRowLinear(x_, packed, outputs, bias_);
   const at::Tensor x = x_.contiguous();
   const at::Tensor bias = bias_.has_value() && bias_->defined() ? bias_->to(at::kFloat).contiguous() : at::Tensor();
   at::Tensor y = at::empty({x.size(0), outputs}, x.options());

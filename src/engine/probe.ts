@@ -22,7 +22,8 @@ function loadLibrary(path: string): string {
 function loadAddon(path: string): string {
   const native = createRequire(import.meta.url)(path) as Native;
   native.initialise(1);
-  const matrix = (...values: number[]) => native.fromBytes(new Float32Array(values).buffer, 0, 16, [2, 2], FLOAT32);
+  const matrix = (...values: number[]) =>
+    native.fromBytes(new Float32Array(values).buffer, 0, 16, [2, 2], FLOAT32, 'cpu');
   const read = (tensor: Handle | null) => {
     if (tensor === null) throw new Error('a tensor has no gradient after the backward pass');
     const values = new Float32Array(4);

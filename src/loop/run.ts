@@ -10,6 +10,7 @@ import { loadModel } from '../model/load.ts';
 import { checkSameSettings, targetShapes } from '../model/lora.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
+import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
@@ -44,6 +45,7 @@ export interface RunOutcome {
 export async function runRecipe(recipe: Recipe, options: RunOptions = {}): Promise<RunOutcome> {
   const watch = options.watch ?? (() => {});
   if (recipe.threads !== null) setThreads(recipe.threads);
+  requireDevice(recipe.device);
   const modelPath = await runMethod(recipe, { ...options, watch });
   const twin = recipe.evaluate.twin ? twinOf(recipe) : null;
   if (twin !== null) {

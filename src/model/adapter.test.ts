@@ -151,7 +151,7 @@ const settings = { rank: 4, alpha: 8, rankStabilised: false, targets: ['v_proj']
 test('initialAdapter() has B = 0 and A within 1 / sqrt(inputs), by the seed alone', () => {
   scope('test', () => {
     const values = (seed: number) =>
-      [...initialAdapter(config, settings, seed).factors.values()].map(({ a_RI, b_OR }) => ({
+      [...initialAdapter(config, { settings, seed }).factors.values()].map(({ a_RI, b_OR }) => ({
         a: Array.from(toFloat32Array(a_RI)),
         b: Array.from(toFloat32Array(b_OR)),
       }));
@@ -168,7 +168,7 @@ test('initialAdapter() has B = 0 and A within 1 / sqrt(inputs), by the seed alon
 
 test('checkSameSettings() says in what an adapter differs from what a recipe asks for', () => {
   scope('test', () => {
-    const adapter = initialAdapter(config, settings, 1);
+    const adapter = initialAdapter(config, { settings, seed: 1 });
     checkSameSettings(adapter, { config, settings });
     expect(() =>
       checkSameSettings(adapter, { config, settings: { ...settings, rank: 8, targets: 'all-linear' } }),

@@ -5,7 +5,7 @@
  */
 import { ModelError } from '../errors.ts';
 import { type RandomKey, randomKey, uniformAt } from '../random.ts';
-import { addmm, to_dtype } from '../torch/ops.ts';
+import { addmm, to_dtype, zeros } from '../torch/ops.ts';
 import { scope, type Tensor, tensorFrom } from '../torch/tensor.ts';
 import type { ModelConfig } from './config.ts';
 import { expectedWeights } from './weights.ts';
@@ -105,12 +105,15 @@ function lastPart(weight: string): string {
  * A fresh adapter, which changes nothing yet: B is zero, A uniform within 1 / sqrt(I) (PyTorch's default for a linear
  * layer, which PEFT uses). A follows from the seed and the matrix's name alone.
  */
-export function initialAdapter(config: ModelConfig, settings: LoraSettings, seed: number): Adapter {
+export function initialAdapter(
+  config: ModelConfig,
+  { settings, seed, device }: { settings: LoraSettings; seed: number; device?: string | undefined },
+): Adapter {
   const { rank, alpha, rankStabilised } = settings;
   const factors = new Map<string, LowRank>();
   for (const [weight, [outputs, inputs]] of targetShapes(config, settings.targets)) {
-    const a_RI = uniform(randomKey(seed, 'adapter', weight), { rows: rank, columns: inputs });
-    factors.set(weight, { a_RI, b_OR: tensorFrom(new Float32Array(outputs * rank), [outputs, rank], 'float32') });
+    const a_RI = uniform(randomKey(seed, 'adapter', weight), { rows: rank, columns: inputs, device });
+    factors.set(weight, { a_RI, b_OR: zeros([outputs, rank], { dtype: 'float32', device }) });
   }
   return { rank, alpha, rankStabilised, scale: loraScale(settings), part: config.part, factors };
 }
@@ -136,10 +139,13 @@ export function checkSameSettings(
   );
 }
 
-function uniform(key: RandomKey, { rows, columns }: { rows: number; columns: number }): Tensor {
+function uniform(
+  key: RandomKey,
+  { rows, columns, device }: { rows: number; columns: number; device: string | undefined },
+): Tensor {
   const bound = 1 / Math.sqrt(columns);
   const values = Float32Array.from({ length: rows * columns }, (_, i) => bound * (2 * uniformAt(key, i) - 1));
-  return tensorFrom(values, [rows, columns], 'float32');
+  return tensorFrom(values, [rows, columns], 'float32', device);
 }
 
 /** A weight with its part of the adapter added, W + scale * B A in fp32; the weight itself where it has none. */

@@ -21,11 +21,11 @@ export interface PackedTokens {
   segments: readonly number[];
 }
 
-/** What blocks need to know of a stream; `weights` say how the model's weights are reached. */
+/** What blocks need to know of a stream; `weights` say how the model's weights are reached, and `device` where they lie. */
 export function packedContext(
   config: ModelConfig,
   tokens: PackedTokens,
-  weights: Pick<BlockContext, 'vector' | 'linear'>,
+  { device, ...weights }: Pick<BlockContext, 'vector' | 'linear'> & { device?: string },
 ): BlockContext {
   if (tokens.longAfter !== longAfter(config)) {
     throw new Error(
@@ -41,7 +41,7 @@ export function packedContext(
       const { scale, window, softCap } = attentionRule(config, layer);
       return treeAttention(q_THd, k_TKd, v_TKd, tokens.segments, scale, { window, softCap });
     },
-    rotation: rotations(config, rotaryTables(config, length), rows),
+    rotation: rotations(config, rotaryTables(config, length, device), rows),
   };
 }
 
@@ -66,7 +66,7 @@ export function hiddenRows(open: () => { context: BlockContext; x_TD: Tensor }, 
         x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
         input_TD.dispose('the next block');
       }
-      return finalNorm(index_select(x_TD, 0, int64(rows)), context);
+      return finalNorm(index_select(x_TD, 0, int64(rows, { device: x_TD.device })), context);
     }),
   );
 }

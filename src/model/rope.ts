@@ -65,11 +65,14 @@ export interface RotaryTable {
 }
 
 /** One table a rope of the model. */
-export function rotaryTables(config: ModelConfig, length: number): RotaryTable[] {
-  return config.ropes.map((rope) => rotaryTable(rope, { headSize: config.headSize, length }));
+export function rotaryTables(config: ModelConfig, length: number, device = 'cpu'): RotaryTable[] {
+  return config.ropes.map((rope) => rotaryTable(rope, { headSize: config.headSize, length, device }));
 }
 
-function rotaryTable(rope: RopeConfig, { headSize, length }: { headSize: number; length: number }): RotaryTable {
+function rotaryTable(
+  rope: RopeConfig,
+  { headSize, length, device }: { headSize: number; length: number; device: string },
+): RotaryTable {
   const half = headSize / 2;
   const scale = 'attentionFactor' in rope ? rope.attentionFactor : 1;
   const parts = rope.kind === 'longrope' ? [false, true] : [false];
@@ -87,7 +90,7 @@ function rotaryTable(rope: RopeConfig, { headSize, length }: { headSize: number;
     }
   });
   const shape = [parts.length * length, half];
-  return { cos_PR: tensorFrom(cos, shape, 'float32'), sin_PR: tensorFrom(sin, shape, 'float32') };
+  return { cos_PR: tensorFrom(cos, shape, 'float32', device), sin_PR: tensorFrom(sin, shape, 'float32', device) };
 }
 
 /** Length beyond which a sequence's tokens use the second part of the table. */
@@ -104,7 +107,7 @@ export function rotations(
   tables: readonly RotaryTable[],
   rows: ArrayLike<number>,
 ): (layer: number) => Rotation {
-  const rows_T = int64(rows);
+  const rows_T = int64(rows, { device: tables[0]?.cos_PR.device });
   const byRope = tables.map(({ cos_PR, sin_PR }) => ({
     cos_TR: index_select(cos_PR, 0, rows_T),
     sin_TR: index_select(sin_PR, 0, rows_T),

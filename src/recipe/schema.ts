@@ -368,7 +368,11 @@ export const recipeSchema = z
       .describe('Run directory, from where the command is started; null: runs/<name>'),
     seed: integer(0).describe('Every random number of the run follows from it'),
     model: path('a path to a model folder').describe('Model to start from: a folder in Hugging Face layout'),
-    device: oneOf(['cpu']).default('cpu'),
+    device: z
+      .string({ error: 'cpu, cuda, or cuda:N' })
+      .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, or cuda:N' })
+      .default('cpu')
+      .describe('Where the model is computed'),
     threads: integer(1)
       .nullable()
       .default(null)

@@ -88,7 +88,7 @@ export async function* generate(
     work.reduce((sum, request) => sum + request.samples.length, 0),
   );
   const responseLength = Math.min(options.maxNewTokens, sampler.config.maxPositions);
-  const caches = openCaches(sampler.config, { slots, promptLength, responseLength });
+  const caches = openCaches(sampler, { slots, promptLength, responseLength });
   const batch = new Batch(sampler, caches, { slots, queue: work, options });
   try {
     while (batch.busy) {
@@ -239,7 +239,7 @@ class Batch {
         fresh.map(({ request, slot }) => ({ ids: request.promptIds, slot })),
       );
       fresh.forEach((prompt, i) => {
-        prompt.logits = keep(index_select(logits, 0, int64([i])));
+        prompt.logits = keep(index_select(logits, 0, int64([i], { device: logits.device })));
       });
     });
   }

@@ -80,12 +80,12 @@ export interface Caches {
 }
 
 export function openCaches(
-  config: ModelConfig,
+  { config, embedding: { device } }: Pick<Sampler, 'config' | 'embedding'>,
   sizes: { slots: number; promptLength: number; responseLength: number },
 ): Caches {
   const build = (length: number): Tensor[] =>
     Array.from({ length: config.layers }, () =>
-      zeros([sizes.slots, length, config.keyValueHeads, config.headSize], { dtype: 'float32' }),
+      zeros([sizes.slots, length, config.keyValueHeads, config.headSize], { dtype: 'float32', device }),
     );
   const tensors = keep(
     scope('open caches', () => ({
@@ -93,7 +93,7 @@ export function openCaches(
       promptValues: build(sizes.promptLength),
       keys: build(sizes.responseLength),
       values: build(sizes.responseLength),
-      rotary: rotaryTables(config, sizes.promptLength + sizes.responseLength),
+      rotary: rotaryTables(config, sizes.promptLength + sizes.responseLength, device),
     })),
   );
   const { promptLength, responseLength } = sizes;
@@ -134,7 +134,7 @@ function runBlocks(
     attend: input.attend,
     rotation: rotations(config, caches.rotary, rows),
   };
-  const rows_TD = index_select(sampler.embedding, 0, int64(input.ids));
+  const rows_TD = index_select(sampler.embedding, 0, int64(input.ids, { device: sampler.embedding.device }));
   let x_TD = scaledEmbedding(to_dtype(rows_TD, 'float32'), config);
   for (let layer = 0; layer < config.layers; layer++) {
     const input_TD = x_TD;
@@ -177,7 +177,7 @@ export function prefill(
       const layout = prompts.flatMap(({ ids, slot }) =>
         Array.from(ids).flatMap((_, position) => [slot, position + 1, 0, 0]),
       );
-      const rows_T = int64(rows);
+      const rows_T = int64(rows, { device: sampler.embedding.device });
       const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
         const keys = required(caches.promptKeys[layer], 'cache');
         const values = required(caches.promptValues[layer], 'cache');
@@ -187,7 +187,7 @@ export function prefill(
         return decodeAttention(q_THd, keys, values, keys, values, layout, scale, { window, softCap });
       };
       const hidden_TD = runBlocks(sampler, caches, { ids: prompts.flatMap(({ ids }) => ids), places, attend });
-      return logitsOf(sampler, index_select(hidden_TD, 0, int64(last)));
+      return logitsOf(sampler, index_select(hidden_TD, 0, int64(last, { device: hidden_TD.device })));
     }),
   );
 }
@@ -205,7 +205,11 @@ export interface DecodeRow {
 export function decode(sampler: Sampler, caches: Caches, rows: readonly DecodeRow[]): Tensor {
   return noGrad(() =>
     scope('decode', () => {
-      const rows_B = int64(rows.map(({ slot, position }) => slot * caches.responseLength + position));
+      const { device } = sampler.embedding;
+      const rows_B = int64(
+        rows.map(({ slot, position }) => slot * caches.responseLength + position),
+        { device },
+      );
       const layout = rows.flatMap(({ prompt, slot, position }) => [prompt.slot, prompt.length, slot, position + 1]);
       const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
         const keys = required(caches.keys[layer], 'cache');

@@ -32,6 +32,7 @@ export interface Native {
     byteLength: number,
     shape: readonly number[],
     dtype: number,
+    device: string,
   ): Handle;
   toBytes(tensor: Handle, buffer: ArrayBufferLike, byteOffset: number): null;
   describe(tensor: Handle): [number, string, ...number[]];
@@ -40,6 +41,7 @@ export interface Native {
   statistics(): [number, number, number, number, number];
   resetPeak(): null;
   failAllocation(countdown: number): null;
+  openLibrary(path: string): string | null;
 }
 
 /** What `selm engine install` writes beside the addon. */

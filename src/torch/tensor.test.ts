@@ -159,7 +159,7 @@ describe('automatic differentiation', () => {
   it('accumulates gradients in leaves', () => {
     scope('test', () => {
       const x = requireGrad(float32([3]));
-      for (let i = 0; i < 2; i++) backward([sum(mul_Tensor(x, x))], [float32([1], [])]);
+      for (let i = 0; i < 2; i++) backward([sum(mul_Tensor(x, x))], [float32([1], { shape: [] })]);
       expect(Array.from(toFloat32Array(gradientOf(x) as Tensor))).toEqual([12]);
     });
   });

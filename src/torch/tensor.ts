@@ -157,23 +157,32 @@ export type NumericArray =
   | Int16Array
   | Int8Array;
 
-/** A CPU tensor holding a copy of the array's bytes; the array's byte length must be that of the shape and type. */
-export function tensorFrom(array: NumericArray, shape: readonly number[], dtype: Dtype): Tensor {
+/** Where a tensor is made. */
+export interface Placement {
+  /** @default one dimension of all elements */
+  shape?: readonly number[];
+  /** `cpu`, `cuda`, `cuda:1` ... @default 'cpu' */
+  device?: string | undefined;
+}
+
+/** A tensor holding a copy of the array's bytes; the array's byte length must be that of the shape and type. */
+export function tensorFrom(array: NumericArray, shape: readonly number[], dtype: Dtype, device = 'cpu'): Tensor {
+  const { buffer, byteOffset, byteLength } = array;
   return guard(
     'create a tensor',
     [],
-    () => new Tensor(native().fromBytes(array.buffer, array.byteOffset, array.byteLength, shape, dtypeCode(dtype))),
+    () => new Tensor(native().fromBytes(buffer, byteOffset, byteLength, shape, dtypeCode(dtype), device)),
   );
 }
 
 /** An fp32 tensor of plain numbers. */
-export function float32(values: readonly number[], shape: readonly number[] = [values.length]): Tensor {
-  return tensorFrom(Float32Array.from(values), shape, 'float32');
+export function float32(values: readonly number[], { shape = [values.length], device }: Placement = {}): Tensor {
+  return tensorFrom(Float32Array.from(values), shape, 'float32', device);
 }
 
 /** An int64 tensor of plain integers. */
-export function int64(values: ArrayLike<number>, shape: readonly number[] = [values.length]): Tensor {
-  return tensorFrom(BigInt64Array.from(Array.from(values), BigInt), shape, 'int64');
+export function int64(values: ArrayLike<number>, { shape = [values.length], device }: Placement = {}): Tensor {
+  return tensorFrom(BigInt64Array.from(Array.from(values), BigInt), shape, 'int64', device);
 }
 
 /** The tensor's bytes in row-major order. */

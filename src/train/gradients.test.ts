@@ -164,13 +164,13 @@ function paddedGradients({ config, policy, reference }: World): { loss: number; 
     const logProbs = log_softmax_int(logits, -1);
     const next = int64(
       rows.flatMap((row) => [...row.ids.slice(1), ...Array(L - row.ids.length + 1).fill(0)]),
-      [B, L, 1],
+      { shape: [B, L, 1] },
     );
     const scored = float32(
       rows.flatMap((row) =>
         Array.from({ length: L }, (_, i) => (i >= row.tree.promptIds.length - 1 && i < row.ids.length - 1 ? 1 : 0)),
       ),
-      [B, L],
+      { shape: [B, L] },
     );
     const sums = sum_dim_IntList(mul_Tensor(squeeze_dim(gather(logProbs, 2, next), 2), scored), [1]);
     const values = toFloat32Array(sums);

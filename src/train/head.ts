@@ -81,7 +81,10 @@ export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
 function scoreChunk(policy: Policy, hidden_SD: Tensor, targets_S: Int32Array, chunk: Chunk): ChunkScores {
   const rows = narrow(hidden_SD, 0, chunk.begin, chunk.end - chunk.begin);
   const logits = logitsOf(policy, rows);
-  const [logProbs, normalisers] = targetLogProbs(logits, int64(targets_S.subarray(chunk.begin, chunk.end)));
+  const [logProbs, normalisers] = targetLogProbs(
+    logits,
+    int64(targets_S.subarray(chunk.begin, chunk.end), { device: policy.device }),
+  );
   return { logits, normalisers, logProbs: toFloat32Array(logProbs) };
 }
 
@@ -113,8 +116,8 @@ export function headForwardBackward(
   const weights = weightOf(policy.compute, name);
   const weightGradient = policy.gradients?.get(name);
   const gradientChunk = (scores: ChunkScores, chunk: Chunk, coefficients: Float32Array): Tensor => {
-    const targets = int64(batch.targets_S.subarray(chunk.begin, chunk.end));
-    const factors = float32(Array.from(coefficients.subarray(chunk.begin, chunk.end)));
+    const targets = int64(batch.targets_S.subarray(chunk.begin, chunk.end), { device: policy.device });
+    const factors = float32(Array.from(coefficients.subarray(chunk.begin, chunk.end)), { device: policy.device });
     const gradient = logProbGradient_(scores.logits, targets, scores.normalisers, factors, {
       softCap: policy.config.logitSoftCap,
     });

@@ -99,7 +99,8 @@ export function updateWeights(
       const matrices = names.filter(isMatrix);
       const others = names.filter((name) => !isMatrix(name));
       // All memory is asked for before the first weight changes: without it, the step has not happened.
-      const stepsOf = (group: readonly string[]): Tensor[] => group.map(() => float32([state.updates + 1], []));
+      const stepsOf = (group: readonly string[]): Tensor[] =>
+        group.map((name) => float32([state.updates + 1], { shape: [], device: weightOf(policy.masters, name).device }));
       const [matrixSteps, otherSteps] = [stepsOf(matrices), stepsOf(others)];
       update(matrices, { steps: matrixSteps, weightDecay: options.weightDecay });
       update(others, { steps: otherSteps, weightDecay: 0 });

@@ -14,6 +14,7 @@ import {
   type LowRank,
   mergedWeight,
 } from '../model/lora.ts';
+import { EMBEDDING } from '../model/weights.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
 import { clone, copy_, to_dtype, zero_, zeros_like } from '../torch/ops.ts';
 import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
@@ -31,6 +32,8 @@ export interface LowRankPath {
 export interface Policy {
   config: ModelConfig;
   dtype: ComputeDtype;
+  /** Where its weights are, and everything is computed: the model's. */
+  device: string;
   /** The model's weights in `dtype`, by Hugging Face's names. */
   compute: ReadonlyMap<string, Tensor>;
   /** Its norms and biases in fp32. */
@@ -72,15 +75,16 @@ export interface PolicyOptions {
 
 /** Makes a policy of a model, which may be disposed afterwards. */
 export function openPolicy(model: PolicySource, options: PolicyOptions): Policy {
-  const build = (): Omit<Policy, 'dispose' | typeof Symbol.dispose> => {
+  const build = (): Omit<Policy, 'device' | 'dispose' | typeof Symbol.dispose> => {
     if (options.purpose === 'score') return scoringPolicy(model, options);
     if (options.lora) return adapterPolicy(model, { ...options, lora: options.lora });
     return fullPolicy(model, options);
   };
   const built = keep(scope('open a policy', () => noGrad(build)));
   const { masters, compute, vectors, lowRank, gradients } = built;
+  const { device } = weightOf(compute, EMBEDDING);
   const dispose = (): void => disposeAll([masters, compute, vectors, lowRank, gradients]);
-  return { ...built, dispose, [Symbol.dispose]: dispose };
+  return { ...built, device, dispose, [Symbol.dispose]: dispose };
 }
 
 /** Every weight has a master; an adapter of the model is merged into them. */
@@ -107,7 +111,8 @@ function adapterPolicy(
   { dtype, lora, frozen = 'in-place' }: PolicyOptions & { lora: LoraStart },
 ) {
   if (adapter !== null) checkSameSettings(adapter, { config, settings: lora.settings });
-  const lowRank = lowRankPath(adapter ?? initialAdapter(config, lora.settings, lora.seed), dtype);
+  const device = weights.get(EMBEDDING)?.device;
+  const lowRank = lowRankPath(adapter ?? initialAdapter(config, { ...lora, device }), dtype);
   const masters = namedFactors(lowRank.adapter);
   return {
     config,

@@ -16,6 +16,7 @@ export type Activations = 'keep' | 'recompute';
 
 function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
   return packedContext(policy.config, batch, {
+    device: policy.device,
     vector: (name) => weightOf(policy.vectors, name),
     linear: (x, name) => policyLinear(policy, x, name),
   });
@@ -38,7 +39,10 @@ function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor): Tens
 
 /** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
 export function scoredHidden(policy: Policy, batch: PackedTrees): Tensor {
-  const open = () => ({ context: contextOf(policy, batch), x_TD: embed(policy, int64(batch.ids_T)) });
+  const open = () => ({
+    context: contextOf(policy, batch),
+    x_TD: embed(policy, int64(batch.ids_T, { device: policy.device })),
+  });
   return hiddenRows(open, batch.rows_S);
 }
 
@@ -53,7 +57,7 @@ export function forwardBackward<R>(
 ): R {
   return scope('forward and backward', () => {
     const context = noGrad(() => contextOf(policy, batch));
-    const ids_T = int64(batch.ids_T);
+    const ids_T = int64(batch.ids_T, { device: policy.device });
     const inputs: Tensor[] = [];
     const outputs: Tensor[] = [];
     let x_TD = noGrad(() => embed(policy, ids_T));
@@ -69,7 +73,7 @@ export function forwardBackward<R>(
       }
     }
     const last_TD = requireGrad(detach(x_TD));
-    const rows_S = int64(batch.rows_S);
+    const rows_S = int64(batch.rows_S, { device: policy.device });
     const hidden_SD = enableGrad(() => scope('final norm', () => finalNorm(index_select(last_TD, 0, rows_S), context)));
     const { gradient_SD, result } = noGrad(() => options.head(detach(hidden_SD)));
     let gradient_TD = backwardThrough(hidden_SD, gradient_SD, last_TD);

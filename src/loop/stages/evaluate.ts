@@ -114,7 +114,7 @@ async function answer(
   }));
   const total = requests.length * samples;
   watch({ kind: 'stage-started', run: recipe.name, iteration, stage: 'evaluate', total, done: 0, unit: 'answers' });
-  const sampler = withModel(modelDirectory, openSampler);
+  const sampler = withModel(modelDirectory, openSampler, recipe);
   const answers: Answer[] = [];
   try {
     const { topP, topK, batchSize, stop } = recipe.sampling;
@@ -232,7 +232,7 @@ function klTo(context: IterationContext, answers: readonly Answer[], directory: 
       responseIds: null,
     });
   });
-  const other = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }));
+  const other = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }), recipe);
   try {
     const logProbs = new Map<string, number>();
     for (const batch of microBatches(trees, recipe.training.microBatchTokens, longAfter(other.config))) {

@@ -92,7 +92,7 @@ async function* sampleFrom(
   const { recipe, ledger, iteration, tokenizer } = context;
   const { temperature, topP, topK, maxNewTokens, batchSize, stop } = recipe.sampling;
   const samplerSha256 = await modelSha256(modelDirectory);
-  const sampler = withModel(modelDirectory, openSampler);
+  const sampler = withModel(modelDirectory, openSampler, recipe);
   try {
     const options = {
       temperature,

@@ -114,8 +114,10 @@ async function scoreReference(
   });
   // Read as the policy's own frozen weights are, so that the first loss is known to the bit.
   const frozen = recipe.training.adapter.kind === 'lora' ? 'in-place' : 'copied';
-  const reference = withModel(input.referenceDirectory, (model) =>
-    openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score', frozen }),
+  const reference = withModel(
+    input.referenceDirectory,
+    (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score', frozen }),
+    recipe,
   );
   try {
     const { microBatchTokens } = recipe.training;
@@ -227,8 +229,10 @@ async function trainAndSave(
   }
   resetPeak();
   const folder = run.checkpointsPath(iteration);
-  using policy = withModel(input.policyDirectory, (model) =>
-    openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
+  using policy = withModel(
+    input.policyDirectory,
+    (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
+    recipe,
   );
   using optimiser = openOptimiser(policy);
   const restored = await restoreCheckpoint(folder, { policy, optimiser, plan: plan.id });
