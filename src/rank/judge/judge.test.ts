@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { temporaryFolder } from '../../files/temporary.testing.ts';
+import { randomKey, uniformAt } from '../../random.ts';
 import { type RankerSettings, rankerSchema } from '../../recipe/schema.ts';
 import { openAnswerFile } from '../answer-file.ts';
 import type { RankItem, Ranking } from '../ranker.ts';
@@ -244,6 +245,33 @@ test('a server that fails in every way before it answers loses, doubles and inve
     ).toBe(true);
   expect(server.mostOpen).toBeLessThanOrEqual(4);
 });
+
+test.each([1, 2, 3])(
+  'whatever a server does at random (%i), each prompt has its true ranking or a problem, once and in order',
+  async (seed) => {
+    const key = randomKey(seed, 'chaos');
+    const server = await serve((request) => {
+      // One half of the requests meet a misdeed, some of them an answer that names no verdict.
+      const draw = uniformAt(key, request.index) * 2 * (MISDEEDS.length + 1);
+      return MISDEEDS[Math.floor(draw)] ?? (draw < MISDEEDS.length + 1 ? ok('hm') : preferLonger(request));
+    });
+    const items = Array.from({ length: 10 }, (_, i) => item(`prompt ${i}`, ['x', 'yy', 'zzz'].slice(i % 2)));
+    const kept = keep();
+    // Enough retries that the server is never taken for gone: one half to the power of 30.
+    const rankings = await rank(settings(server.url, { retries: 30, onError: 'drop', concurrency: 5 }), items, {
+      kept,
+    });
+    expect(rankings.map(({ promptId }) => promptId)).toEqual(items.map(({ promptId }) => promptId));
+    for (const [index, { order, problem }] of rankings.entries()) {
+      if (problem === undefined) expect(order).toEqual(index % 2 === 0 ? [2, 1, 0] : [1, 0]);
+      else expect(problem).toContain('no verdict in the answer "hm"');
+    }
+    const good = kept.answers.filter(([, { outcome }]) => outcome === 'answer').map(([name]) => name);
+    expect(good).toHaveLength(5 * 6 + 5 * 2);
+    expect(new Set(good).size).toBe(good.length);
+    expect(rankings.filter(({ problem }) => problem !== undefined).length).toBeGreaterThan(0);
+  },
+);
 
 test('a question that cannot be answered leaves its prompt out, or stops the run, which goes on without asking anything twice', async () => {
   let broken = true;

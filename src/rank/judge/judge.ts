@@ -39,6 +39,11 @@ export interface JudgeOptions {
 const LABEL_TOKENS = 8;
 const EXPLANATION_TOKENS = 1024;
 
+/** What is asked, with its prompt. */
+type Task =
+  | (Extract<JudgeSettings['ask'], { kind: 'pairwise' }> & { by: PairPrompt })
+  | { kind: 'rating'; by: RatingPrompt };
+
 /** What the answers about an item came to: a score for each distinct text, or why there is none. */
 type Verdict =
   | { kind: 'scores'; scores: number[]; judged: Judgement[] }
@@ -50,22 +55,15 @@ type Verdict =
  * @throws RankerError JUDGE_KEY_MISSING, JUDGE_PROMPT; FileError for a prompt file that cannot be read
  */
 export function openJudge(settings: JudgeSettings, services: RankerServices, options: JudgeOptions = {}): Ranker {
-  const { ask, model, temperature, concurrency, onError } = settings;
+  const { model, temperature, concurrency, onError, baseUrl, timeoutMs } = settings;
   const apiKey = keyOf(settings, options.environment ?? process.env);
-  const prompt = promptOf(ask);
-  const explains = ask.kind === 'rating' || ask.read === 'text';
-  const maxTokens = settings.maxTokens ?? (explains ? EXPLANATION_TOKENS : LABEL_TOKENS);
-  const how = ask.kind === 'pairwise' ? `pairwise,${ask.read},${ask.orders},${ask.opponents}` : 'rating';
-  const id = `judge:${model}:${how}:temperature=${temperature ?? 'default'}:maxTokens=${maxTokens}:${prompt.id}`;
-  const { baseUrl, timeoutMs } = settings;
+  const task = taskOf(settings.ask);
+  const logProbs = logProbsOf(task);
+  const maxTokens = settings.maxTokens ?? (logProbs === 'no' ? EXPLANATION_TOKENS : LABEL_TOKENS);
+  const how = task.kind === 'pairwise' ? `pairwise,${task.read},${task.orders},${task.opponents}` : 'rating';
+  const id = `judge:${model}:${how}:temperature=${temperature ?? 'default'}:maxTokens=${maxTokens}:${task.by.id}`;
   const client = openClient({ baseUrl, apiKey, timeoutMs, warn: services.warn });
   let asking: Asking | null = null;
-
-  function question(messages: JudgeMessage[]): { key: string; request: JudgeRequest } {
-    const logProbs = ask.kind === 'rating' || ask.read === 'text' ? 'no' : ask.read === 'auto' ? 'try' : 'require';
-    const request: JudgeRequest = { model, messages, temperature, maxTokens, logProbs };
-    return { key: sha256(JSON.stringify(['judge-1', request])), request };
-  }
 
   /** Asks about the candidates as shown; the judgement is there also when it holds no value. */
   async function judge(
@@ -73,7 +71,8 @@ export function openJudge(settings: JudgeSettings, services: RankerServices, opt
     messages: JudgeMessage[],
     read: (answer: JudgeAnswer) => Reading,
   ): Promise<Judgement & { reading: Reading }> {
-    const { key, request } = question(messages);
+    const request: JudgeRequest = { model, messages, temperature, maxTokens, logProbs };
+    const key = sha256(JSON.stringify(['judge-1', request]));
     asking ??= openAsking({
       rankerId: id,
       client,
@@ -90,11 +89,14 @@ export function openJudge(settings: JudgeSettings, services: RankerServices, opt
     return { shown, value, answerKey: key, reading };
   }
 
-  async function comparePairs(item: RankItem, texts: string[], by: PairPrompt): Promise<Verdict> {
-    if (ask.kind !== 'pairwise') throw new Error('A pairwise prompt belongs to pairwise questions');
+  async function comparePairs(
+    item: RankItem,
+    texts: string[],
+    { by, read, orders, opponents }: Extract<Task, { kind: 'pairwise' }>,
+  ): Promise<Verdict> {
     const anchor = texts.indexOf(item.candidates.find(({ kind }) => kind === 'chosen')?.text ?? texts[0] ?? '');
-    const pairs = pairsToCompare(texts.length, ask.opponents, anchor);
-    const asked = pairs.flatMap((pair) => showings(pair, ask.orders, texts).map((showing) => ({ pair, showing })));
+    const pairs = pairsToCompare(texts.length, opponents, anchor);
+    const asked = pairs.flatMap((pair) => showings(pair, orders, texts).map((showing) => ({ pair, showing })));
     const judged = await Promise.all(
       asked.map(async ({ pair, showing: { first, second } }) => {
         const values = new Map([
@@ -102,8 +104,8 @@ export function openJudge(settings: JudgeSettings, services: RankerServices, opt
           ['first', texts[first] ?? ''],
           ['second', texts[second] ?? ''],
         ]);
-        const read = (answer: JudgeAnswer): Reading => readPair(answer, by.labels, ask.read);
-        return { pair, judgement: await judge([first, second], fillPrompt(by, values), read) };
+        const reader = (answer: JudgeAnswer): Reading => readPair(answer, by.labels, read);
+        return { pair, judgement: await judge([first, second], fillPrompt(by, values), reader) };
       }),
     );
     const judgements = judged.map(({ judgement }) => judgement);
@@ -133,7 +135,7 @@ export function openJudge(settings: JudgeSettings, services: RankerServices, opt
   async function rankOne(item: RankItem): Promise<Ranking> {
     const texts = [...new Set(item.candidates.map(({ text }) => text))];
     const found =
-      prompt.kind === 'pairwise' ? await comparePairs(item, texts, prompt) : await rateEach(item, texts, prompt);
+      task.kind === 'pairwise' ? await comparePairs(item, texts, task) : await rateEach(item, texts, task.by);
     const judgements = judgementsOf(item, texts, found.judged);
     if (found.kind === 'scores') {
       const scores = item.candidates.map(({ text }) => found.scores[texts.indexOf(text)] ?? Number.NaN);
@@ -152,7 +154,7 @@ export function openJudge(settings: JudgeSettings, services: RankerServices, opt
 
   return {
     id,
-    gives: ask.kind === 'pairwise' ? 'comparisons' : 'scores',
+    gives: task.kind === 'pairwise' ? 'comparisons' : 'scores',
     async *rank(items) {
       try {
         yield* inOrder(items, rankOne, concurrency);
@@ -180,13 +182,20 @@ function keyOf(
   );
 }
 
-function promptOf(ask: JudgeSettings['ask']): PairPrompt | RatingPrompt {
+function taskOf(ask: JudgeSettings['ask']): Task {
   switch (ask.kind) {
-    case 'pairwise':
-      return loadPairPrompt(ask.prompt ?? builtInPrompt(ask.read === 'text' ? 'mt-bench-pair' : 'alpaca-eval'));
+    case 'pairwise': {
+      const builtIn = builtInPrompt(ask.read === 'text' ? 'mt-bench-pair' : 'alpaca-eval');
+      return { ...ask, by: loadPairPrompt(ask.prompt ?? builtIn) };
+    }
     case 'rating':
-      return loadRatingPrompt(ask.prompt ?? builtInPrompt('mt-bench-rating'));
+      return { kind: 'rating', by: loadRatingPrompt(ask.prompt ?? builtInPrompt('mt-bench-rating')) };
   }
+}
+
+function logProbsOf(task: Task): JudgeRequest['logProbs'] {
+  if (task.kind === 'rating' || task.read === 'text') return 'no';
+  return task.read === 'auto' ? 'try' : 'require';
 }
 
 function outcomeOf({ shown: [first = 0, second = 0], reading }: Judgement & { reading: Reading }): Outcome {

@@ -39,8 +39,8 @@ interface Texts {
   /** Name of the file and the hash of its content: part of the ranker's id. */
   id: string;
 }
-export type PairPrompt = Texts & { kind: 'pairwise'; labels: PairLabels };
-export type RatingPrompt = Texts & { kind: 'rating'; scale: RatingScale };
+export type PairPrompt = Texts & { labels: PairLabels };
+export type RatingPrompt = Texts & { scale: RatingScale };
 
 const PLACEHOLDER = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
@@ -79,7 +79,7 @@ export function loadPairPrompt(path: string): PairPrompt {
   const labels = named.map(([, text]) => text);
   const double = labels.find((text, index) => labels.indexOf(text) !== index);
   if (double !== undefined) throw problem(path, `answers: ${JSON.stringify(double)} stands for two verdicts`);
-  return { kind: 'pairwise', system: file.system, user: file.user, labels: file.answers, id: idOf(path, digest) };
+  return { system: file.system, user: file.user, labels: file.answers, id: idOf(path, digest) };
 }
 
 /** Reads the prompt for a rating: placeholders {prompt} and {response}. Throws RankerError JUDGE_PROMPT. */
@@ -87,7 +87,7 @@ export function loadRatingPrompt(path: string): RatingPrompt {
   const { value, digest } = readYaml(path);
   const file = checked(ratingFile, value, { path, keys: 'system, user and scale (low, high)' });
   checkPlaceholders(file, ['prompt', 'response'], path);
-  return { kind: 'rating', system: file.system, user: file.user, scale: file.scale, id: idOf(path, digest) };
+  return { system: file.system, user: file.user, scale: file.scale, id: idOf(path, digest) };
 }
 
 /** The messages of a request. Each placeholder is filled once: text that is filled in is never looked through again. */
