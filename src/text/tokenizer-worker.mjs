@@ -1,43 +1,73 @@
-/** @file The thread that holds a model's tokenizer (called by tokenizer.ts). Plain JavaScript, as workers start without a TypeScript loader. */
+/**
+ * @file The thread between a model's tokenizer and its caller, who waits without an event loop (sync-worker.ts): passes calls
+ * to tokenizer-process.mjs and its answers back. A process that ends or does not answer is an error of that call; the
+ * next call starts another. Plain JavaScript, as workers start without a TypeScript loader.
+ */
+import { fork } from 'node:child_process';
+import { platform } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
-import { Tokenizer } from 'tokenizers';
 
-const { port, answers, file } = workerData;
+const { port, answers, file, limitMs, memoryKilobytes } = workerData;
+const script = fileURLToPath(new URL('./tokenizer-process.mjs', import.meta.url));
+
+let child = null;
+/** Whether a call waits for the child. */
+let waiting = false;
+let timer = null;
 
 function answer(message) {
+  waiting = false;
+  clearTimeout(timer);
   port.postMessage(message);
   Atomics.add(answers, 0, 1);
   Atomics.notify(answers, 0);
 }
 
-let tokenizer = null;
-async function run(message) {
-  switch (message.kind) {
-    case 'load':
-      tokenizer = Tokenizer.fromFile(file);
-      // Limits that a tokenizer.json may carry would cut or pad in silence.
-      tokenizer.disableTruncation();
-      tokenizer.disablePadding();
-      return { vocabularySize: tokenizer.getVocabSize(true) };
-    case 'ids':
-      return message.tokens.map((token) => tokenizer.tokenToId(token));
-    case 'encode': {
-      const encodings = await tokenizer.encodeBatch(message.texts, { addSpecialTokens: message.addSpecialTokens });
-      return encodings.map((encoding) => encoding.getIds());
-    }
-    case 'decode':
-      return tokenizer.decodeBatch(message.rows, message.skipSpecialTokens);
-    default:
-      throw new TypeError(`Unknown message: ${message.kind}`);
-  }
+function start() {
+  // The shell sets the limit and becomes Node; systems without one run without the limit.
+  const limited =
+    platform() === 'linux'
+      ? { execPath: '/bin/sh', execArgv: ['-c', `ulimit -v ${memoryKilobytes}; exec "$0" "$@"`, process.execPath] }
+      : { execArgv: [] };
+  const started = fork(script, [file], {
+    ...limited,
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    // Arenas of many threads would reserve more address space than the limit.
+    env: { ...process.env, RUST_BACKTRACE: '0', MALLOC_ARENA_MAX: '2' },
+  });
+  let errors = '';
+  started.stderr.on('data', (data) => {
+    errors = (errors + data).slice(-4000);
+  });
+  started.on('message', (message) => answer(message));
+  // Errors of starting and sending end in 'close', too.
+  started.on('error', (error) => {
+    errors += String(error);
+  });
+  started.on('close', (code, signal) => {
+    if (child === started) child = null;
+    if (waiting)
+      answer({ kind: 'error', name: 'Ended', message: `its process ended (${reasonOf(errors) ?? signal ?? code})` });
+  });
+  started.unref();
+  started.channel?.unref();
+  started.stderr.unref();
+  return started;
 }
 
-port.on('message', async (message) => {
-  try {
-    answer({ kind: 'value', value: await run(message) });
-  } catch (error) {
-    answer({ kind: 'error', name: error.name ?? 'Error', message: String(error.message ?? error) });
-  }
+/** What a library written in Rust says before it aborts: the line after `panicked at FILE:`. */
+function reasonOf(errors) {
+  const [, reason] = /panicked at [^\n]*\n([^\n]*)/.exec(errors) ?? [];
+  return reason ?? errors.trim().split('\n').at(-1)?.slice(0, 300) ?? null;
+}
+
+port.on('message', (message) => {
+  child ??= start();
+  waiting = true;
+  timer = setTimeout(() => child?.kill('SIGKILL'), limitMs);
+  child.send(message);
 });
 Atomics.add(answers, 0, 1);
 Atomics.notify(answers, 0);

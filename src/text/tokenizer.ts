@@ -1,7 +1,8 @@
 /**
  * @file A model's tokenizer, from a Hugging Face directory. `encode` never adds special tokens: rendering.ts decides
- * where the start and end tokens go. The library answers by promises only, so it lives in a thread (sync-worker.ts);
- * a call costs about 0.1 ms, so encode many texts at once with `encodeBatch`.
+ * where the start and end tokens go. The library answers by promises only, and for some files and texts it ends its
+ * process: so it has a process of its own, behind a thread (tokenizer-worker.mjs). A call costs about 0.2 ms, so encode
+ * many texts at once with `encodeBatch`.
  */
 import { join } from 'node:path';
 import { TextError } from '../errors.ts';
@@ -38,6 +39,12 @@ export interface Tokenizer {
 }
 
 /**
+ * What the tokenizer's process may use: address space (Node itself takes about 1 GB of it), and time for one call, which is
+ * a batch of texts and on a busy machine may take minutes.
+ */
+const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000 };
+
+/**
  * Loads the tokenizer of a model directory: tokenizer.json (must be there), tokenizer_config.json,
  * special_tokens_map.json, generation_config.json, config.json, chat_template.jinja (each if there).
  * Throws TextError: TOKENIZER_FILES for unreadable files, TOKENIZER_END for a model without an end token.
@@ -45,7 +52,7 @@ export interface Tokenizer {
 export function loadTokenizer(directory: string): Tokenizer {
   const settings = readTokenizerSettings(directory);
   const worker = syncWorker(new URL('./tokenizer-worker.mjs', import.meta.url), {
-    workerData: { file: join(directory, 'tokenizer.json') },
+    workerData: { file: join(directory, 'tokenizer.json'), ...PROCESS_LIMITS },
   });
 
   function call(message: Record<string, unknown>): unknown {

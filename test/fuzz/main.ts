@@ -14,7 +14,7 @@ import { inputAt, savedInputs, saveFind } from './inputs.ts';
 import { runInput, TARGETS } from './targets.ts';
 
 /** A child that says nothing for so long hangs. */
-const SILENCE_MS = 30_000;
+const SILENCE_MS = 60_000;
 const MOST_INPUTS = 1_000_000_000;
 
 const { values } = parseArgs({
@@ -84,7 +84,10 @@ async function runProcess(name: string, tally: Tally, { first, deadlineMs }: { f
   tally.accepted += accepted;
   const died = end === 'silence' || (end === 'itself' && code !== 0);
   if (!died) return next;
-  const input = readFileSync(join(folder, target.file));
+  const file = join(folder, target.file);
+  if (!existsSync(file))
+    throw new Error(`The process of ${name} ended before its first input (${end}, ${code}): ${errors}`);
+  const input = readFileSync(file);
   found(end === 'silence' ? `no answer for ${SILENCE_MS} ms` : `the process ended (${code}): ${errors}`, input);
   // The guilty input is one of those since the last line; the batch is passed over.
   return next + 1000;

@@ -59,7 +59,7 @@ export function ropeAt(
         betaSlow: values.beta_slow ?? 1,
         truncate: values.truncate ?? true,
         originalMaxPositions: values.original_max_position_embeddings ?? source.raw.max_position_embeddings,
-        attentionFactor: values.attention_factor ?? yarnAttentionFactor(values, factor),
+        attentionFactor: usable(values.attention_factor ?? yarnAttentionFactor(values, factor), source, place),
       };
     }
     case 'longrope':
@@ -67,6 +67,12 @@ export function ropeAt(
     default:
       return refuse(source, `${place.field}.${values.rope_type ? 'rope_type' : 'type'}`, KINDS);
   }
+}
+
+/** An attention factor that can be computed with: settings that divide by zero give none. */
+function usable(attentionFactor: number, source: Source, { field }: RawPlace): number {
+  if (Number.isFinite(attentionFactor) && attentionFactor > 0) return attentionFactor;
+  return refuse(source, field, `settings of an attention factor above 0, not ${attentionFactor}`);
 }
 
 /** 0.1 ln(factor) + 1 (YaRN, section 3.4), or a ratio of two such numbers where mscale and mscale_all_dim are given. */
@@ -96,5 +102,6 @@ function longRope(
   if (originalMaxPositions === 1) refuse(source, 'original_max_position_embeddings', 'more than 1');
   const factor = values.factor ?? raw.max_position_embeddings / originalMaxPositions;
   const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
-  return { kind: 'longrope', ...given, originalMaxPositions, attentionFactor: values.attention_factor ?? inferred };
+  const attentionFactor = usable(values.attention_factor ?? inferred, source, { field, values });
+  return { kind: 'longrope', ...given, originalMaxPositions, attentionFactor };
 }
