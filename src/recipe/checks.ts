@@ -90,5 +90,14 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
+  const { secondOpinion, update } = recipe;
+  if (secondOpinion !== null && (update === 'keep' || update === 'data-over-response')) {
+    report('secondOpinion', `is set, and update is ${update}, which ranks nothing: set it to null`);
+  } else if (secondOpinion !== null && secondOpinion.share === 0 && secondOpinion.doubtMargin === null) {
+    report(
+      'secondOpinion.share',
+      'is 0 and secondOpinion.doubtMargin is null, so the second ranker would never be asked: set one of them',
+    );
+  }
   return problems;
 }

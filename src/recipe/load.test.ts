@@ -293,8 +293,31 @@ test.each([
     `${edit('1e-3', '[0, 0, 0]')}evaluate: { twin: true }\n`,
     'evaluate.twin is true but exploration is off',
   ],
+  [
+    'a second opinion that is never asked',
+    `${minimal}secondOpinion: { ranker: { kind: function, module: b.ts }, share: 0 }\n`,
+    'secondOpinion.share is 0 and secondOpinion.doubtMargin is null, so the second ranker would never be asked',
+  ],
+  [
+    'a second opinion where nothing is ranked',
+    `${edit('selm, alpha: 1e-3', 'none')}update: keep\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
+    'secondOpinion is set, and update is keep, which ranks nothing',
+  ],
+  [
+    'a judge without address',
+    edit('kind: function\n  module: reward.ts', 'kind: judge\n  model: m'),
+    'line 6: ranker.baseUrl is missing: set it to a URL such as https://api.openai.com/v1',
+  ],
+  [
+    'a setting of one way of asking in another',
+    edit(
+      'kind: function\n  module: reward.ts',
+      'kind: judge\n  model: m\n  baseUrl: http://x/v1\n  ask: { kind: rating, orders: both }',
+    ),
+    'ranker.ask.orders is unknown',
+  ],
   ['a name that is a path', edit('first', '../first'), 'line 1: name is "../first": allowed is up to 64 of a-z'],
-  ['a long value', edit('first', 'x'.repeat(200)), `line 1: name is "${'x'.repeat(79)}...: allowed is`],
+  ['a long value', edit('first', 'x'.repeat(200)), `line 1: name is "${'x'.repeat(76)}...: allowed is`],
   ['a list instead of a map', '- a\n', 'the recipe is ["a"]: allowed is a map of settings'],
 ])('loadRecipe() refuses %s', (_, text, expected) => {
   const message = messageOf(() => load(text));
@@ -420,6 +443,15 @@ test('recipeJsonSchema() describes settings and closes every section to unknown 
   expect(schema.required).toEqual(['name', 'seed', 'model', 'data', 'ranker', 'objective', 'training']);
   const text = JSON.stringify(schema);
   expect(text.match(/"type":"object"/g)?.length).toBe(text.match(/"additionalProperties":false/g)?.length);
+});
+
+test('loadRecipe() resolves the files of both rankers, beside the recipe', () => {
+  const judge = 'kind: judge\n  model: m\n  baseUrl: http://x/v1\n  ask: { kind: rating, prompt: judge.yaml }';
+  const text = edit('kind: function\n  module: reward.ts', judge);
+  const recipe = load(`${text}secondOpinion: { ranker: { kind: function, module: b.ts } }\n`);
+  const beside = (name: string) => expect.stringMatching(new RegExp(`^/.*/recipes/${name}$`));
+  expect(recipe.ranker).toMatchObject({ ask: { kind: 'rating', prompt: beside('judge.yaml') }, apiKeyVariable: null });
+  expect(recipe.secondOpinion).toMatchObject({ share: 0.1, decides: 'first', ranker: { module: beside('b.ts') } });
 });
 
 test('loadRecipe() never shows a value that may be a key', () => {
