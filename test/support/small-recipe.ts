@@ -29,6 +29,7 @@ export function writeSmallRecipe(folder: string, changes: Record<string, unknown
     ranker: { kind: 'function', module: 'reward.ts' },
     objective: { preference: { kind: 'dpo', beta: 0.1 }, exploration: { kind: 'selm', alpha: 0.01 } },
     training: { batchSize: 3, learningRate: 0.0005, microBatchTokens: 64, checkpointEverySteps: 1 },
+    evaluate: { explorationPrompts: 4 },
     ...changes,
   };
   const path = join(folder, 'recipe.yaml');

@@ -1,0 +1,94 @@
+/** @file Update rules, and the losses that need more than a pair, each through a whole small run. */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openLedger } from '../src/loop/ledger.ts';
+import { lossesOf, pairsOf, run, stagesOf } from './support/small-run.ts';
+
+const dpo = { kind: 'dpo', beta: 0.1 };
+
+describe('a run', () => {
+  it('puts a response into every pair under the rule replace', async () => {
+    const { output } = await run({ update: 'replace', iterations: 1 }, 'with pairs');
+    const pairs = pairsOf(output, 1);
+    expect(pairs.length).toBeGreaterThan(0);
+    for (const { chosenFrom, rejectedFrom } of pairs) {
+      expect(`${chosenFrom.kind} over ${rejectedFrom.kind}`).toMatch(/^(response over rejected|chosen over response)$/);
+    }
+  });
+
+  it("puts the data's chosen over every response under the rule data-over-response, and ranks nothing", async () => {
+    const { output, events } = await run({ update: 'data-over-response', iterations: 1 }, 'with pairs');
+    const origins = pairsOf(output, 1).map(
+      ({ chosenFrom, rejectedFrom }) => `${chosenFrom.kind} over ${rejectedFrom.kind}`,
+    );
+    expect(origins).toEqual(Array.from({ length: 9 * 2 }, () => 'chosen over response'));
+    expect(stagesOf(events)).not.toContain('rank');
+    expect(lossesOf(events, 1)[0]).toBe(Math.LN2);
+  });
+
+  it("trains on the data's own pairs under the rule keep, and samples nothing", async () => {
+    const objective = { preference: dpo, exploration: { kind: 'none' } };
+    const { output, events } = await run({ update: 'keep', iterations: 2, objective }, 'with pairs');
+    for (const { chosenFrom, rejectedFrom } of [...pairsOf(output, 1), ...pairsOf(output, 2)]) {
+      expect([chosenFrom.kind, rejectedFrom.kind]).toEqual(['chosen', 'rejected']);
+    }
+    expect(stagesOf(events)).not.toContain('sample');
+    // Stepwise DPO: the reference moves on, so the second iteration begins at ln 2 again.
+    expect([lossesOf(events, 1)[0], lossesOf(events, 2)[0]]).toEqual([Math.LN2, Math.LN2]);
+  });
+
+  it('trains on every two candidates that the ranker tells apart by a margin', async () => {
+    const all = await run({ update: 'all-pairs', iterations: 1 }, 'with pairs');
+    const wide = await run({ update: 'all-pairs', iterations: 1, minMargin: 3 }, 'with pairs');
+    const margins = (output: string) =>
+      pairsOf(output, 1).map(({ scoreChosen, scoreRejected }) => (scoreChosen ?? 0) - (scoreRejected ?? 0));
+    const wanted = margins(all.output).filter((margin) => margin >= 3);
+    expect(margins(all.output).length).toBeGreaterThan(9); // 4 candidates of 9 prompts
+    expect(wanted.length).toBeGreaterThan(0);
+    expect(margins(wide.output)).toEqual(wanted);
+  });
+
+  it("explores away from the initial model's own sample under xpo", async () => {
+    const objective = { preference: dpo, exploration: { kind: 'xpo', alpha: 0.001 } };
+    const sampling = { samples: 1, referenceSamples: 1, temperature: 1, maxNewTokens: 16 };
+    const { output, events } = await run({ objective, sampling, reference: 'initial' });
+    using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    for (const pair of [1, 2].flatMap((t) => ledger.pairs(t))) {
+      const { responses } = ledger.pairLineage(pair.pairId) ?? { responses: [] };
+      expect(pair.response).toBe(responses[1]?.text);
+    }
+    const samplers = (iteration: number) =>
+      new Set(ledger.responses(iteration).map(({ samplerSha256 }) => samplerSha256));
+    const [initial] = samplers(1);
+    expect(samplers(1).size).toBe(1);
+    expect(samplers(2).size).toBe(2);
+    expect(samplers(2)).toContain(initial);
+    // ln 2 and alpha log pi_ref of the reference's sample, which is below 0.
+    expect(lossesOf(events, 1)[0]).toBeLessThan(Math.LN2);
+  });
+
+  it.each([
+    [{ kind: 'sppo', beta: 0.01, targets: 'hard' }, 1 / (2 * 0.01 ** 2)],
+    [{ kind: 'kto', beta: 0.1 }, 0.5],
+  ])('with the loss %j begins at %d', async (preference, first) => {
+    const { events } = await run({ iterations: 1, objective: { preference, exploration: { kind: 'none' } } });
+    expect(Math.abs((lossesOf(events, 1)[0] ?? 0) - first)).toBeLessThan(1e-9);
+  });
+
+  it("asks for what the ranker's probabilities say under sppo", async () => {
+    const preference = { kind: 'sppo', beta: 0.5 };
+    const { output, events } = await run({
+      iterations: 1,
+      objective: { preference, exploration: { kind: 'none' } },
+      training: { batchSize: 64, learningRate: 0.0005 },
+    });
+    // Two samples: the better one wins (1/2 + sigma(d)) / 2 of the time, the other the rest; targets are 2 (P - 1/2).
+    const targets = pairsOf(output, 1).map(
+      ({ scoreChosen, scoreRejected }) =>
+        2 * ((0.5 + 1 / (1 + Math.exp((scoreRejected ?? 0) - (scoreChosen ?? 0)))) / 2 - 0.5),
+    );
+    const expected = targets.reduce((sum, target) => sum + 2 * target ** 2, 0) / targets.length;
+    expect(lossesOf(events, 1)).toHaveLength(1);
+    expect(Math.abs((lossesOf(events, 1)[0] ?? 0) - expected)).toBeLessThan(1e-12);
+  });
+});
