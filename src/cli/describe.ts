@@ -1,7 +1,9 @@
-/** @file What `selm train` says before and after a run: the recipe in a few lines, and where the results lie. */
+/** @file What `selm train` and `selm sft` say before and after a run: the recipe in a few lines, and where the results lie. */
 import type { RunOutcome } from '../loop/run.ts';
+import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
 import { formatNumber, selmCommand, shorterPath } from './format.ts';
 
 /** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
@@ -13,6 +15,9 @@ export function describeRecipe(recipe: Recipe): string {
   const reused = slices.reuse === 'cycle' ? ', from the start again when they run out' : '';
   const facts: [string, string][] = [
     ['model', shorterPath(recipe.model)],
+    ...(recipe.sft === null
+      ? []
+      : [['first', `supervised fine-tuning: ${sftText(recipe.sft)}`] satisfies [string, string]]),
     ['data', `${recipe.data.train.map((path) => shorterPath(path)).join(', ')}; each iteration sees ${slice}${reused}`],
     [
       'loop',
@@ -27,10 +32,39 @@ export function describeRecipe(recipe: Recipe): string {
     ['evaluate', evaluate.prompts === null ? 'nothing (evaluate.prompts is not set)' : evaluateText(recipe)],
     ['output', shorterPath(recipe.output)],
   ];
+  return factsText(recipe, facts);
+}
+
+/** The settings of a supervised fine-tuning. */
+export function describeSftRecipe(recipe: SftRecipe): string {
+  return factsText(recipe, [
+    ['model', shorterPath(recipe.model)],
+    ['train', sftText(recipe)],
+    ['output', shorterPath(recipe.output)],
+  ]);
+}
+
+function factsText({ name: run, seed }: { name: string; seed: number }, facts: [string, string][]): string {
+  return [`Run "${run}", seed ${seed}`, ...facts.map(([name, text]) => `  ${name.padEnd(9)} ${text}`), ''].join('\n');
+}
+
+function sftText({ data, training }: SftRecipe): string {
+  const epochs = training.epochs === 1 ? '' : `, ${training.epochs} epochs`;
+  return `${data.train.map((path) => shorterPath(path)).join(', ')}; ${training.batchSize} conversations a step${epochs}, learning rate ${training.learningRate}, ${training.dtype}`;
+}
+
+/** Where the results of a supervised fine-tuning lie, and what to do next. */
+export function describeSftOutcome({ path, modelPath }: SftOutcome): string {
+  const [run, model] = [shorterPath(path), shorterPath(modelPath)];
   return [
-    `Run "${recipe.name}", seed ${recipe.seed}`,
-    ...facts.map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
     '',
+    `Model    ${model}`,
+    `Run      ${run}`,
+    '',
+    'Next:',
+    `  ${selmCommand(['generate', model, '--prompt', 'Hello'])}`,
+    `  ${selmCommand(['metrics', run])}`,
+    `  ${selmCommand(['train', 'recipe.yaml', '--set', `model=${model}`])}`,
   ].join('\n');
 }
 

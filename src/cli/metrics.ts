@@ -15,6 +15,8 @@ const COLUMNS = [
   'loss',
   'lr',
   'grad_norm',
+  'mean_token_accuracy',
+  'num_tokens',
   'rewards/chosen',
   'rewards/rejected',
   'rewards/margins',

@@ -10,6 +10,7 @@ import { mergeCommand } from './merge.ts';
 import { metricsCommand } from './metrics.ts';
 import { pairsCommand } from './pairs.ts';
 import { rankCommand } from './rank.ts';
+import { sftCommand } from './sft.ts';
 import { trainCommand } from './train.ts';
 
 /** The whole command line. Wrong use is told (unless `silent`) and throws commander's CommanderError. */
@@ -18,6 +19,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .description('Align language models online: sample, rank, pair, train with an optimism term, repeat (SELM)')
     .version(packageVersion(), '-V, --version', 'print the version')
     .addCommand(initCommand())
+    .addCommand(sftCommand())
     .addCommand(trainCommand())
     .addCommand(generateCommand())
     .addCommand(rankCommand())

@@ -65,7 +65,7 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
   function watch(event: LoopEvent): void {
     switch (event.kind) {
       case 'stage-started': {
-        twin = event.run === run ? '' : 'twin, ';
+        twin = event.run === run || event.stage === 'sft' ? '' : 'twin, ';
         started = { ...event, startedMs: clock() };
         const already = event.done > 0 ? `, ${event.done} of them done already` : '';
         if (!isTerminal || event.done > 0)
@@ -96,9 +96,16 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
   return { watch, close: clear };
 }
 
+/** What iteration 0 is called at its stages; the others are those of a warm start. */
+const BEFORE = new Map<StageName, string>([
+  ['data', 'before'],
+  ['sft', 'fine-tuning'],
+  ['evaluate', 'base model'],
+]);
+
 /** `iteration 1/3 sample   `, padded so that lines stand below each other. */
 function placeOf(iteration: number, stage: StageName, iterations: number): string {
-  const before = stage === 'data' ? 'before' : stage === 'evaluate' ? 'base model' : 'warm start';
+  const before = BEFORE.get(stage) ?? 'warm start';
   const where = iteration === 0 ? before : `iteration ${iteration}/${iterations}`;
   return `${where.padEnd(`iteration ${iterations}/${iterations}`.length)} ${stage.padEnd('reference'.length)}`;
 }

@@ -31,14 +31,17 @@ export type RowProblem =
   | 'only one of chosen and rejected'
   | 'wrong type'
   | 'chosen equals rejected'
-  | 'chosen and rejected belong to different prompts';
+  | 'chosen and rejected belong to different prompts'
+  | 'no completion'
+  | 'no turn of the assistant';
 
 /** A row, or what is wrong with it: `field` names the place, `detail` shows the value. */
 export type ParsedRow =
   | { kind: 'row'; row: PreferenceRow }
   | { kind: 'problem'; problem: RowProblem; field: string; detail: string; source: RecordSource };
 
-class Refusal extends Error {
+/** Why a record is no row; it never leaves the parsers. */
+export class Refusal extends Error {
   readonly problem: RowProblem;
   readonly field: string;
   constructor(problem: RowProblem, field: string, detail: string) {
@@ -48,7 +51,8 @@ class Refusal extends Error {
   }
 }
 
-function messagesOf(value: unknown, field: string): Message[] {
+/** A list of messages. */
+export function messagesOf(value: unknown, field: string): Message[] {
   if (!Array.isArray(value))
     throw new Refusal('wrong type', field, `it is ${shown(value)}, allowed is a text or a list of messages`);
   return value.map((each: unknown, i) => {
@@ -66,7 +70,7 @@ function messagesOf(value: unknown, field: string): Message[] {
 }
 
 /** A prompt field: a text, or a conversation. */
-function promptOf(value: unknown, field: string): Prompt {
+export function promptOf(value: unknown, field: string): Prompt {
   if (typeof value === 'string') {
     if (value.trim() === '') throw new Refusal('empty prompt', field, 'it has no text');
     return { kind: 'text', text: value };
@@ -77,7 +81,7 @@ function promptOf(value: unknown, field: string): Prompt {
 }
 
 /** A completion field: the text of its last message, and the messages before it. */
-function completionOf(value: unknown, field: string): { text: string; before: Message[] } {
+export function completionOf(value: unknown, field: string): { text: string; before: Message[] } {
   if (typeof value === 'string') return { text: value, before: [] };
   const messages = messagesOf(value, field);
   const last = messages.at(-1);
@@ -94,7 +98,7 @@ function sameMessages(a: readonly Message[], b: readonly Message[]): boolean {
 }
 
 /** Prompt of a row whose completions are conversations: what they share, or the prompt field with them. */
-function pairPrompt(
+export function pairPrompt(
   row: Record<string, unknown>,
   chosen: { before: Message[] },
   rejected: { before: Message[] },

@@ -1,8 +1,9 @@
 /** @file What a running loop tells whoever watches: plain data, so that a terminal, a log and a program can all use it. */
 
-/** Stages of an iteration in their order; `data` comes once, before the first. */
+/** Stages of an iteration in their order; `data` and `sft` come once, before the first. */
 export type StageName =
   | 'data'
+  | 'sft'
   | 'sample'
   | 'rank'
   | 'second-opinion'

@@ -11,6 +11,7 @@ import { digestFileSync, type FileDigest } from '../files/hash.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
 import { rankerFiles, rankerModel } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
 
 /** Fingerprints of the inputs of a run. */
 export interface RunIdentity {
@@ -39,12 +40,12 @@ export interface RunEnvironment {
 }
 
 /** Fingerprints of everything that a recipe names. Throws ModelError or FileError. */
-export function runIdentity(recipe: Recipe): RunIdentity {
+export function runIdentity(recipe: Recipe | SftRecipe): RunIdentity {
+  if (!('ranker' in recipe)) return { ...sourcesOf(recipe), ranker: [], evaluate: null };
   const folder = rankerModel(recipe.ranker);
   const secondFolder = recipe.secondOpinion === null ? null : rankerModel(recipe.secondOpinion.ranker);
   return {
-    model: modelFingerprint(recipe.model),
-    data: recipe.data.train.map((path) => digestFileSync(path)),
+    ...sourcesOf(recipe),
     ranker: allRankerFiles(recipe).map((path) => digestFileSync(path)),
     ...(folder === null ? {} : { rankerModel: modelFingerprint(folder) }),
     ...(secondFolder === null ? {} : { secondRankerModel: modelFingerprint(secondFolder) }),
@@ -55,6 +56,10 @@ export function runIdentity(recipe: Recipe): RunIdentity {
 /** Files of both rankers of a recipe. */
 export function allRankerFiles({ ranker, secondOpinion }: Recipe): string[] {
   return [...rankerFiles(ranker), ...(secondOpinion === null ? [] : rankerFiles(secondOpinion.ranker))];
+}
+
+function sourcesOf({ model, data }: Recipe | SftRecipe): Pick<RunIdentity, 'model' | 'data'> {
+  return { model: modelFingerprint(model), data: data.train.map((path) => digestFileSync(path)) };
 }
 
 /** The environment of this process. */

@@ -11,17 +11,22 @@ import { errorCode, fileError, makeFolder } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
 import { rankerModel } from '../rank/open.ts';
 import { type Recipe, RUN_TIME_RANKER_SETTINGS } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
+import type { Watch } from './events.ts';
 import { allRankerFiles, type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 
 /** Version of config.yaml and of the layout of the directory. */
 export const RUN_FORMAT_VERSION = 1;
 
+/** Runs of Algorithm 1, and supervised fine-tunings. */
+export type AnyRecipe = Recipe | SftRecipe;
+
 /** Content of config.yaml. */
-export interface RunConfig {
+export interface RunConfig<R extends AnyRecipe = Recipe> {
   formatVersion: 1;
   createdAt: string;
-  recipe: Recipe;
+  recipe: R;
   identity: RunIdentity;
   environment: RunEnvironment;
   /** Other environments that the run was continued in, and the settings that were changed then (`isRunTime`). */
@@ -44,10 +49,10 @@ export interface OpenRunOptions {
 }
 
 /** An open run: its paths, its ledger, its lock. Close it, or let `using` do so. */
-export class Run {
+export class Run<R extends AnyRecipe = Recipe> {
   readonly path: string;
-  readonly recipe: Recipe;
-  readonly config: RunConfig;
+  readonly recipe: R;
+  readonly config: RunConfig<R>;
   /** False when this call created it. */
   readonly resumed: boolean;
   /** What changed in the machine, the versions or run-time settings since the run was last open, to be shown. */
@@ -56,7 +61,7 @@ export class Run {
   readonly #lock: Lock;
 
   /** Use `openRun`. */
-  constructor(parts: { config: RunConfig; resumed: boolean; changes: Difference[]; ledger: Ledger; lock: Lock }) {
+  constructor(parts: { config: RunConfig<R>; resumed: boolean; changes: Difference[]; ledger: Ledger; lock: Lock }) {
     this.config = parts.config;
     this.recipe = parts.config.recipe;
     this.path = this.recipe.output;
@@ -104,7 +109,7 @@ export class Run {
  * Creates the run directory of a recipe, or goes on with the run that is there. A run of another recipe, model or data is
  * refused and left untouched. Throws RunError (RUN_DIFFERS, RUN_LOCKED, RUN_FOREIGN, FORMAT_NEWER ...) or FileError.
  */
-export function openRun(recipe: Recipe, { libtorchVersion, clock = Date.now }: OpenRunOptions): Run {
+export function openRun<R extends AnyRecipe>(recipe: R, { libtorchVersion, clock = Date.now }: OpenRunOptions): Run<R> {
   const path = recipe.output;
   const identity = runIdentity(recipe);
   const environment = runEnvironment(libtorchVersion);
@@ -114,7 +119,7 @@ export function openRun(recipe: Recipe, { libtorchVersion, clock = Date.now }: O
   makeFolder(path, { action: 'create run directory' });
   const lock = acquireLock(join(path, 'run.lock'));
   try {
-    const existing = readRunConfig(path);
+    const existing = readRunConfig<R>(path);
     refuseDifferent(existing, { recipe, identity });
     const now = new Date(clock()).toISOString();
     const config = existing ?? { formatVersion: 1, createdAt: now, recipe, identity, environment, continuedIn: [] };
@@ -136,7 +141,7 @@ export function openRun(recipe: Recipe, { libtorchVersion, clock = Date.now }: O
 }
 
 /** Content of a run directory's config.yaml, or null when there is none. Throws RunError when it cannot be understood. */
-export function readRunConfig(path: string): RunConfig | null {
+export function readRunConfig<R extends AnyRecipe = Recipe>(path: string): RunConfig<R> | null {
   const file = join(path, 'config.yaml');
   let value: unknown;
   try {
@@ -157,7 +162,19 @@ export function readRunConfig(path: string): RunConfig | null {
   const whole = [recipe, identity, environment].every((part) => Object.keys(record(part)).length > 0);
   if (formatVersion !== RUN_FORMAT_VERSION || !whole || !Array.isArray(continuedIn)) throw damaged(file);
   // Written by `writeConfig` under this format version; the fields that matter are compared one by one.
-  return value as RunConfig;
+  return value as RunConfig<R>;
+}
+
+/** Says that a run goes on, and what changed around it. */
+export function tellResumed(
+  { resumed, path, environmentChanges }: Pick<Run, 'resumed' | 'path' | 'environmentChanges'>,
+  watch: Watch,
+): void {
+  if (resumed) watch({ kind: 'note', text: `Going on with the run in ${path}` });
+  for (const { field, old, new: now } of environmentChanges) {
+    const [before, after] = [JSON.stringify(old), JSON.stringify(now)];
+    watch({ kind: 'warning', text: `${field} was ${before} when this run was last open, now it is ${after}` });
+  }
 }
 
 /** Fields in which two values differ, by their path; lists are compared as wholes. */
@@ -169,10 +186,13 @@ export function differences(before: unknown, after: unknown, prefix = ''): Diffe
   return keys.flatMap((key) => differences(before[key], after[key], prefix === '' ? key : `${prefix}.${key}`));
 }
 
-function refuseDifferent(existing: RunConfig | null, asked: { recipe: Recipe; identity: RunIdentity }): void {
+function refuseDifferent(
+  existing: RunConfig<AnyRecipe> | null,
+  asked: { recipe: AnyRecipe; identity: RunIdentity },
+): void {
   if (existing === null) return;
   const path = asked.recipe.output;
-  const changed = differences(existing.recipe, asked.recipe).filter(({ field }) => !isRunTime(field));
+  const changed = differences(existing.recipe, asked.recipe).filter(({ field }) => !isRunTime(field, asked.recipe));
   const inputs = differences(existing.identity, asked.identity);
   if (changed.length + inputs.length === 0) return;
   const lines = [
@@ -189,23 +209,29 @@ function refuseDifferent(existing: RunConfig | null, asked: { recipe: Recipe; id
 
 /**
  * Whether a setting never changes what comes out: how a ranker's work is done (budget, concurrency, address ...), and
- * where the run lies, which may have been moved or be reached by a link.
+ * where the run lies, which may have been moved or be reached by a link, and what lies in it.
  */
-function isRunTime(field: string): boolean {
-  if (field === 'output') return true;
+function isRunTime(field: string, recipe: AnyRecipe): boolean {
+  if (field === 'output' || field === 'sft.output') return true;
+  const startsInside = 'sft' in recipe && recipe.sft !== null;
+  if (field === 'model' && startsInside) return true;
   const key = /^(?:secondOpinion\.)?ranker\.(\w+)/.exec(field)?.[1];
   return RUN_TIME_RANKER_SETTINGS.some((name) => name === key);
 }
 
-function describeInput(field: string, recipe: Recipe): string {
+function describeInput(field: string, recipe: AnyRecipe): string {
   if (field === 'model') return `model ${recipe.model}`;
   if (field === 'data') return `data.train ${recipe.data.train.join(', ')}`;
+  if (!('ranker' in recipe)) return field;
   return field.startsWith('ranker')
     ? `ranker ${[...allRankerFiles(recipe), rankerModel(recipe.ranker) ?? []].flat().join(', ')}`
     : `evaluate.prompts ${recipe.evaluate.prompts}`;
 }
 
-/** A folder with something in it and no config is not ours; what a stopped creation leaves (lock, ledger) is. */
+/**
+ * A folder with something in it and no config is not ours; what a stopped creation leaves (lock, ledger) and a
+ * fine-tuning before it is.
+ */
 function refuseForeign(path: string): void {
   if (existsSync(join(path, 'config.yaml'))) return;
   let names: string[];
@@ -215,7 +241,7 @@ function refuseForeign(path: string): void {
     if (errorCode(error) === 'ENOENT') return;
     throw fileError(error, { action: 'open run directory', path });
   }
-  const foreign = names.find((name) => !/^(run\.(lock|db)|\.config\.yaml\.tmp)/.test(name));
+  const foreign = names.find((name) => !/^(run\.(lock|db)|\.config\.yaml\.tmp|sft$)/.test(name));
   if (foreign === undefined) return;
   throw new RunError(
     'RUN_FOREIGN',
@@ -224,7 +250,7 @@ function refuseForeign(path: string): void {
   );
 }
 
-function writeConfig(path: string, config: RunConfig): void {
+function writeConfig(path: string, config: RunConfig<AnyRecipe>): void {
   const head =
     '# Written by selm when the run was created: what it is, resolved. To change a setting, start a new run.\n';
   writeFileAtomic(join(path, 'config.yaml'), head + stringify(config, { lineWidth: 0, aliasDuplicateObjects: false }));

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { renderReport, summariseReport } from '../evaluate/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { baseDirectory } from '../model/adapter.ts';
-import { loadModel } from '../model/load.ts';
-import { checkSameSettings, targetShapes } from '../model/lora.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
+import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
 import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
@@ -20,7 +20,8 @@ import { writeModelCard } from './model-card.ts';
 import { putRankerIds } from './opinions.ts';
 import { openRankers } from './rankers.ts';
 import { collectReport } from './report-data.ts';
-import { openRun, type Run } from './run-directory.ts';
+import { openRun, type Run, tellResumed } from './run-directory.ts';
+import { runSft } from './sft.ts';
 import { evaluateModel } from './stages/evaluate.ts';
 import type { IterationContext } from './stages/stage.ts';
 
@@ -42,10 +43,11 @@ export interface RunOutcome {
 }
 
 /** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
-export async function runRecipe(recipe: Recipe, options: RunOptions = {}): Promise<RunOutcome> {
+export async function runRecipe(asked: Recipe, options: RunOptions = {}): Promise<RunOutcome> {
   const watch = options.watch ?? (() => {});
-  if (recipe.threads !== null) setThreads(recipe.threads);
-  requireDevice(recipe.device);
+  if (asked.threads !== null) setThreads(asked.threads);
+  requireDevice(asked.device);
+  const recipe = asked.sft === null ? asked : await fineTuned(asked, asked.sft, { ...options, watch });
   const modelPath = await runMethod(recipe, { ...options, watch });
   const twin = recipe.evaluate.twin ? twinOf(recipe) : null;
   if (twin !== null) {
@@ -58,6 +60,19 @@ export async function runRecipe(recipe: Recipe, options: RunOptions = {}): Promi
   const reportPath = join(recipe.output, 'report.html');
   writeFileAtomic(reportPath, renderReport(report));
   return { ...outcome, reportPath, summary: summariseReport(report) };
+}
+
+/** The recipe with its first policy made by supervised fine-tuning, a run of its own inside the run. */
+async function fineTuned(recipe: Recipe, sft: SftRecipe, options: RunOptions & { watch: Watch }): Promise<Recipe> {
+  const { watch, signal } = options;
+  if (!isModelThere(join(sft.output, 'model'))) {
+    // A mistake in what comes after is told before the time of a fine-tuning is spent.
+    await readInputs(recipe, { watch: () => {} });
+    await (await openRankers(recipe, { watch: () => {}, signal })).close();
+  }
+  watch({ kind: 'note', text: `Supervised fine-tuning first, in ${sft.output}` });
+  const { modelPath } = await runSft(sft, options);
+  return { ...recipe, model: modelPath };
 }
 
 /** The recipe without its optimism term, in a folder of its own inside the run. */
@@ -73,10 +88,7 @@ export function twinOf(recipe: Recipe): Recipe {
 
 async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch: Watch }): Promise<string> {
   // Everything that can be wrong with the input is found here, before a run directory exists.
-  const tokenizer = loadTokenizer(baseDirectory(recipe.model));
-  checkModel(recipe);
-  const data = await loadTrainingData(recipe, { tokenizer, watch });
-  const heldOut = await loadHeldOut(recipe);
+  const { tokenizer, data, heldOut } = await readInputs(recipe, { watch });
   const rankers = await openRankers(recipe, { watch, signal });
   try {
     using run = openRun(recipe, { libtorchVersion: engineVersion() });
@@ -132,16 +144,12 @@ async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch
   }
 }
 
-/** Opens the model, and sees whether the adapter that the recipe asks for fits it. */
-function checkModel({ model, training: { adapter } }: Recipe): void {
-  const { config, adapter: own, dispose } = loadModel(model);
-  try {
-    if (adapter.kind === 'none') return;
-    targetShapes(config, adapter.targets);
-    if (own !== null) checkSameSettings(own, { config, settings: adapter });
-  } finally {
-    dispose();
-  }
+/** Checks the model and reads the data. Throws ModelError, TextError or DataError. */
+async function readInputs(recipe: Recipe, { watch }: { watch: Watch }) {
+  const tokenizer = loadTokenizer(baseDirectory(recipe.model));
+  checkModel(recipe);
+  const data = await loadTrainingData(recipe, { tokenizer, watch });
+  return { tokenizer, data, heldOut: await loadHeldOut(recipe) };
 }
 
 /** The finished iterations whose model is gone and needed: told, and trained again. */
@@ -169,12 +177,4 @@ function findLostModels(run: Run, { heldOut, watch }: { heldOut: boolean; watch:
     });
   }
   return lost;
-}
-
-function tellResumed(run: Run, watch: Watch): void {
-  if (run.resumed) watch({ kind: 'note', text: `Going on with the run in ${run.path}` });
-  for (const { field, old, new: now } of run.environmentChanges) {
-    const [before, after] = [JSON.stringify(old), JSON.stringify(now)];
-    watch({ kind: 'warning', text: `${field} was ${before} when this run was last open, now it is ${after}` });
-  }
 }

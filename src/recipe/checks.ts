@@ -13,7 +13,7 @@ export interface RecipeProblem {
 export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   const problems: RecipeProblem[] = [];
   const report = (path: string, problem: string) => problems.push({ path: path.split('.'), problem });
-  const { iterations, text, training, objective, sampling, evaluate, slices, warmStart } = recipe;
+  const { iterations, sft, text, training, objective, sampling, evaluate, slices, warmStart } = recipe;
 
   if (Array.isArray(training.cycle)) {
     if (training.cycle.length !== iterations) {
@@ -29,6 +29,14 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     }
   }
   const { exploration } = objective;
+  if (sft !== null && sft.training.adapter.kind === 'lora' && training.adapter.kind === 'lora') {
+    if (JSON.stringify(sft.training.adapter) !== JSON.stringify(training.adapter)) {
+      report(
+        'sft.training.adapter',
+        'differs from training.adapter, which trains it further: make them equal, or set one of them to kind none',
+      );
+    }
+  }
   const alpha = exploration.kind === 'none' ? null : exploration.alpha;
   if (Array.isArray(alpha) && alpha.length !== iterations) {
     report(

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { recipeKeys } from './schema.ts';
+import { sftRecipeKeys } from './sft.ts';
 
 // The frozen surface: adding, renaming or removing a setting is a decision, and this list is where it shows.
 const KEYS = `
 name output seed model device threads
+sft
 data data.train data.limit data.onBadRow
 text text.rendering text.maxLength text.maxPromptLength
 iterations
@@ -32,10 +34,34 @@ evaluate evaluate.prompts evaluate.limit evaluate.samples evaluate.temperature e
 evaluate.explorationPrompts evaluate.twin
 `;
 
+const SFT_KEYS = `
+data data.train data.limit data.onBadRow
+text text.maxLength
+training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
+training.dropLastStep
+training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
+training.microBatchTokens training.activations training.checkpointEverySteps
+training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
+training.adapter.rankStabilised training.adapter.dropout
+`;
+
 test('recipeKeys() is the frozen list', () => {
   // The second ranker takes the very settings of the first.
   const second = KEYS.match(/\branker(\.\S+)?/g)?.map((key) => `secondOpinion.${key}`) ?? [];
   const expected = KEYS.trim().split(/\s+/);
   expected.splice(expected.indexOf('secondOpinion') + 1, 0, ...second);
+  // The section has what a fine-tuning has of its own; the rest is the run's.
+  expected.splice(
+    expected.indexOf('sft') + 1,
+    0,
+    ...SFT_KEYS.trim()
+      .split(/\s+/)
+      .map((key) => `sft.${key}`),
+  );
   expect(recipeKeys()).toEqual(expected);
+});
+
+test('sftRecipeKeys() is the frozen list', () => {
+  const run = ['name', 'output', 'seed', 'model', 'device', 'threads'];
+  expect(sftRecipeKeys()).toEqual([...run, ...SFT_KEYS.trim().split(/\s+/)]);
 });

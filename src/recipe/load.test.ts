@@ -51,6 +51,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     model: join(folder, 'model'),
     device: 'cpu',
     threads: null,
+    sft: null,
     data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, onBadRow: 'stop' },
     text: { rendering: 'clean', maxLength: 1024, maxPromptLength: 512 },
     iterations: 3,

@@ -3,40 +3,29 @@
  * YAML and here. What has no default must be set. Checks across fields are in checks.ts, reading files in load.ts.
  */
 import { z } from 'zod';
-
-/**
- * Each field's error text is what is allowed there; the loader puts the field, the line and the value before it.
- */
-function number(allowed: string, inside: (value: number) => boolean) {
-  return z.number({ error: allowed }).refine(inside, { error: allowed });
-}
-function integer(least: number) {
-  const error = least === 0 ? 'a whole number from 0' : `a whole number from ${least}`;
-  return z.int({ error }).gte(least, { error });
-}
-function oneOf<const Options extends readonly [string, ...string[]]>(options: Options) {
-  return z.enum(options, { error: `one of ${options.join(', ')}` });
-}
-function path(what: string) {
-  return z.string({ error: what }).min(1, { error: what });
-}
-
-function listOf<Item extends z.ZodType>(item: Item, error: string) {
-  return z.array(item, { error }).min(1, { error });
-}
-
-const positive = () => number('a number above 0', (value) => value > 0);
-const fromZero = () => number('a number from 0', (value) => value >= 0);
-const yesOrNo = () => z.boolean({ error: 'true or false' });
-const probability = () => number('a number above 0 and up to 1', (value) => value > 0 && value <= 1);
-const decay = () => number('a number from 0 and below 1', (value) => value >= 0 && value < 1);
-const title = () => z.string({ error: 'a text or null' });
+import {
+  filesOf,
+  fromZero,
+  integer,
+  listOf,
+  number,
+  oneOf,
+  path,
+  positive,
+  probability,
+  title,
+  yesOrNo,
+} from './fields.ts';
+import { keysOfSchema } from './keys.ts';
+import { runFields } from './run-fields.ts';
+import { type SftRecipe, sftSection } from './sft.ts';
+import { optimisation } from './training.ts';
 
 const data = z
   .strictObject({
-    train: z
-      .union([path('a path'), listOf(path('a path'), 'a list of paths')], { error: 'a path or a list of paths' })
-      .describe('Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files, read in this order'),
+    train: filesOf().describe(
+      'Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files, read in this order',
+    ),
     limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
     onBadRow: oneOf(['stop', 'drop'])
       .default('stop')
@@ -271,30 +260,6 @@ const exploration = z
 
 const objective = z.strictObject({ preference, exploration }).describe('What training minimises');
 
-const adapter = z
-  .discriminatedUnion(
-    'kind',
-    [
-      z.strictObject({ kind: z.literal('none') }),
-      z.strictObject({
-        kind: z.literal('lora'),
-        rank: integer(1).default(16).describe('Rows of A and columns of B'),
-        alpha: positive().default(32).describe('B A is multiplied by alpha / rank'),
-        targets: z
-          .union([z.literal('all-linear'), listOf(path('a name'), 'a list of names')], {
-            error: 'all-linear or a list of names such as q_proj',
-          })
-          .default('all-linear')
-          .describe("Matrices of the blocks that get an adapter: all, or those of these modules' names"),
-        rankStabilised: yesOrNo().default(false).describe('rsLoRA: alpha / sqrt(rank) instead'),
-        dropout: number('0: dropout is not computed', (value) => value === 0).default(0),
-      }),
-    ],
-    { error: 'one of none, lora' },
-  )
-  .prefault({ kind: 'none' })
-  .describe('none trains all weights; lora an adapter in the format of PEFT, which each iteration trains further');
-
 const training = z
   .strictObject({
     batchSize: integer(1).default(128).describe('Pairs a step'),
@@ -312,30 +277,7 @@ const training = z
       )
       .default('constant')
       .describe('How the learning rate changes across iterations'),
-    schedule: oneOf(['cosine', 'linear', 'constant'])
-      .default('cosine')
-      .describe('How it changes within an iteration, after warm-up'),
-    warmupRatio: decay().default(0.1).describe('Share of the steps of an iteration in which it rises from 0'),
-    dropLastStep: yesOrNo()
-      .default(false)
-      .describe('Leave out the last step of an epoch where it has fewer pairs, as the trainer of the authors did'),
-    weightDecay: fromZero().default(0),
-    adamBeta1: decay().default(0.9),
-    adamBeta2: decay().default(0.999),
-    adamEpsilon: positive().default(1e-8),
-    maxGradNorm: positive()
-      .nullable()
-      .default(1)
-      .describe('Longer gradients are scaled down to this norm; null leaves them'),
-    dtype: oneOf(['float32', 'bfloat16'])
-      .default('float32')
-      .describe('Type of the computation; master weights are always float32'),
-    microBatchTokens: integer(1).default(8192).describe('Tokens in memory at once: memory and speed, never the result'),
-    activations: oneOf(['auto', 'keep', 'recompute'])
-      .default('auto')
-      .describe('Keep activations for the backward pass or compute them again'),
-    checkpointEverySteps: integer(1).default(50),
-    adapter,
+    ...optimisation,
   })
   .describe('How the policy is trained on its pairs');
 
@@ -358,25 +300,8 @@ const evaluate = z
 /** The whole recipe as it is written. */
 export const recipeSchema = z
   .strictObject({
-    name: z
-      .string({ error: 'a name' })
-      .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, { error: 'up to 64 of a-z, 0-9, - and _, the first a letter or digit' })
-      .describe('Name of the run'),
-    output: path('a path')
-      .nullable()
-      .default(null)
-      .describe('Run directory, from where the command is started; null: runs/<name>'),
-    seed: integer(0).describe('Every random number of the run follows from it'),
-    model: path('a path to a model folder').describe('Model to start from: a folder in Hugging Face layout'),
-    device: z
-      .string({ error: 'cpu, cuda, or cuda:N' })
-      .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, or cuda:N' })
-      .default('cpu')
-      .describe('Where the model is computed'),
-    threads: integer(1)
-      .nullable()
-      .default(null)
-      .describe('Threads of the engine; null: all cores. Results are the same only for the same number'),
+    ...runFields,
+    sft: sftSection.nullable().default(null),
     data,
     text,
     iterations: integer(1).default(3).describe('Times to sample, rank and train; the warm start is not counted'),
@@ -410,8 +335,10 @@ export type RecipeInput = z.input<typeof recipeSchema>;
 export type ParsedRecipe = z.output<typeof recipeSchema>;
 
 /** A recipe with nothing left open: paths are absolute, dependent defaults are filled in. */
-export type Recipe = Omit<ParsedRecipe, 'output' | 'data' | 'slices' | 'evaluate'> & {
+export type Recipe = Omit<ParsedRecipe, 'output' | 'sft' | 'data' | 'slices' | 'evaluate'> & {
   output: string;
+  /** A run of its own, in a folder of its own inside this one. */
+  sft: SftRecipe | null;
   data: Omit<ParsedRecipe['data'], 'train'> & { train: string[] };
   slices: Omit<ParsedRecipe['slices'], 'count'> & { count: number };
   evaluate: Omit<ParsedRecipe['evaluate'], 'maxNewTokens' | 'title'> & { maxNewTokens: number; title: string };
@@ -440,19 +367,5 @@ export function recipeJsonSchema(): Record<string, unknown> {
 
 /** Every key of the recipe with its path, in order: `training.learningRate`. Frozen by a test. */
 export function recipeKeys(): string[] {
-  return [...new Set(keysBelow(recipeJsonSchema(), ''))];
-}
-
-function keysBelow(schema: unknown, prefix: string): string[] {
-  const { properties, anyOf, oneOf: variants } = asRecord(schema);
-  const branches = [anyOf, variants].flatMap((list) => (Array.isArray(list) ? list : []));
-  const own = Object.entries(asRecord(properties)).flatMap(([key, value]) => [
-    prefix + key,
-    ...keysBelow(value, `${prefix}${key}.`),
-  ]);
-  return [...own, ...branches.flatMap((branch) => keysBelow(branch, prefix))];
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  return keysOfSchema(recipeSchema);
 }

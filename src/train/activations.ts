@@ -21,7 +21,7 @@ export function activationBytes(config: ModelConfig, options: { tokens: number; 
 
 /** `auto` keeps activations when a whole micro-batch of them fits; both ways give the same bits. */
 export function chooseActivations(
-  recipe: Pick<Recipe, 'training'>,
+  recipe: { training: Pick<Recipe['training'], 'activations' | 'microBatchTokens' | 'dtype'> },
   config: ModelConfig,
   freeBytes: number = freemem(),
 ): Activations {

@@ -20,6 +20,7 @@ import {
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import { type Policy, weightOf } from './policy.ts';
+import type { TokenTree } from './trees.ts';
 
 /** Most bytes of logits alive at once: large enough for efficient products, small beside a model. */
 const LOGITS_BYTES = 96 * 2 ** 20;
@@ -36,7 +37,7 @@ function rowsPerChunk(policy: Policy): number {
 }
 
 /** Whole trees together while they fit; a tree that does not fit is a group of several chunks. */
-function planChunks(batch: PackedTrees, rows: number): Chunk[][] {
+function planChunks(batch: PackedTrees<TokenTree>, rows: number): Chunk[][] {
   const treeEnds = batch.ranges
     .filter((range, i) => batch.ranges[i + 1]?.tree !== range.tree)
     .map((range) => range.end);
@@ -89,7 +90,7 @@ function scoreChunk(policy: Policy, hidden_SD: Tensor, targets_S: Int32Array, ch
 }
 
 /** Summed log-probability of every continuation of the batch, in order of `batch.ranges`. */
-export function scoreRanges(policy: Policy, batch: PackedTrees, hidden_SD: Tensor): number[] {
+export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): number[] {
   const all = new Float32Array(batch.targets_S.length);
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
   for (const chunk of planChunks(batch, rowsPerChunk(policy)).flat()) {
@@ -103,14 +104,17 @@ export function scoreRanges(policy: Policy, batch: PackedTrees, hidden_SD: Tenso
 /** What the loss says of the continuations it was shown: the derivative by each one's summed log-probability. */
 export type Derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]) => readonly number[];
 
+/** Sees the logits of every scored row once, before they are overwritten; the tensor is only lent. */
+export type Observer = (logits_CV: Tensor, targets_C: Int32Array) => void;
+
 /**
  * Log-probabilities of every continuation and the gradient of the loss by the hidden states [S, D]; the gradient of the
  * head's weights is added to the policy's. `derivatives` is called with whole trees.
  */
 export function headForwardBackward(
   policy: Policy,
-  batch: PackedTrees,
-  options: { hidden_SD: Tensor; derivatives: Derivatives },
+  batch: PackedTrees<TokenTree>,
+  options: { hidden_SD: Tensor; derivatives: Derivatives; observe?: Observer | undefined },
 ): Tensor {
   const name = headName(policy.config);
   const weights = weightOf(policy.compute, name);
@@ -128,6 +132,8 @@ export function headForwardBackward(
     }
     return mm(gradient, weights);
   };
+  const observe = (scores: ChunkScores, { begin, end }: Chunk): void =>
+    options.observe?.(scores.logits, batch.targets_S.subarray(begin, end));
   const coefficients_S = new Float32Array(batch.targets_S.length);
   const settle = (group: readonly Chunk[], logProbs_S: Float32Array): void => {
     const ranges = batch.ranges.filter(
@@ -143,14 +149,17 @@ export function headForwardBackward(
       return scope('head', () => {
         const scores = scoreChunk(policy, options.hidden_SD, batch.targets_S, only);
         logProbs_S.set(scores.logProbs, only.begin);
+        observe(scores, only);
         settle(group, logProbs_S);
         return [gradientChunk(scores, only, coefficients_S)];
       });
     }
     for (const chunk of group) {
-      scope('head', () =>
-        logProbs_S.set(scoreChunk(policy, options.hidden_SD, batch.targets_S, chunk).logProbs, chunk.begin),
-      );
+      scope('head', () => {
+        const scores = scoreChunk(policy, options.hidden_SD, batch.targets_S, chunk);
+        logProbs_S.set(scores.logProbs, chunk.begin);
+        observe(scores, chunk);
+      });
     }
     settle(group, logProbs_S);
     return group.map((chunk) =>

@@ -13,12 +13,13 @@ import {
 } from '../objective/objective.ts';
 import { type BatchBaseline, ktoBaseline, NO_BASELINE, needsBaseline } from '../objective/preference.ts';
 import { headForwardBackward } from './head.ts';
-import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
+import type { OptimiserState } from './optimiser.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
-import { clearGradients, type Policy, refreshCompute } from './policy.ts';
+import { clearGradients, type Policy } from './policy.ts';
 import { scoreTrees } from './reference.ts';
 import { type Activations, forwardBackward } from './stream.ts';
 import { type PairTree, scoredTokens, type TreeLogProbs } from './trees.ts';
+import { applyUpdate, type UpdateSettings } from './update.ts';
 
 /** What a step found out about one pair. */
 export interface PairResult {
@@ -176,20 +177,10 @@ export function accumulateGradients(policy: Policy, input: StepInput): Omit<Step
 export function trainingStep(
   policy: Policy,
   optimiser: OptimiserState,
-  options: StepInput & { adamW: AdamWSettings; learningRate: number; maxGradientNorm: number | null },
+  options: StepInput & UpdateSettings,
 ): StepResult {
   const found = accumulateGradients(policy, options);
-  const norm = gradientNorm(policy);
-  if (!Number.isFinite(found.loss) || !Number.isFinite(norm)) {
-    const pairIds = found.pairs.map((pair) => pair.pairId);
-    throw new TrainingError(
-      'GRADIENT_NOT_FINITE',
-      `Cannot update the weights: the loss is ${found.loss} and the gradient norm ${norm} in a step of pairs ${pairIds.join(', ')}: no weight was changed; lower the learning rate or drop these pairs`,
-      { details: { pairIds, loss: String(found.loss), gradientNorm: String(norm) } },
-    );
-  }
-  if (options.maxGradientNorm !== null) clipGradients(policy, { norm, maxNorm: options.maxGradientNorm });
-  updateWeights(policy, optimiser, { ...options.adamW, learningRate: options.learningRate });
-  refreshCompute(policy);
+  const ids = found.pairs.map((pair) => pair.pairId);
+  const norm = applyUpdate(policy, optimiser, { loss: found.loss, of: { what: 'pairs', ids }, settings: options });
   return { ...found, gradientNorm: norm };
 }

@@ -10,11 +10,12 @@ import { add_Tensor, detach, index_add_, index_select, mixedLinear, to_dtype } f
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
 import { type Policy, weightOf } from './policy.ts';
+import type { TokenTree } from './trees.ts';
 
 /** Keep a block's activations from forward to backward, or compute them again. */
 export type Activations = 'keep' | 'recompute';
 
-function contextOf(policy: Policy, batch: PackedTrees): BlockContext {
+function contextOf(policy: Policy, batch: PackedTrees<TokenTree>): BlockContext {
   return packedContext(policy.config, batch, {
     device: policy.device,
     vector: (name) => weightOf(policy.vectors, name),
@@ -38,7 +39,7 @@ function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor): Tens
 }
 
 /** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
-export function scoredHidden(policy: Policy, batch: PackedTrees): Tensor {
+export function scoredHidden(policy: Policy, batch: PackedTrees<TokenTree>): Tensor {
   const open = () => ({
     context: contextOf(policy, batch),
     x_TD: embed(policy, int64(batch.ids_T, { device: policy.device })),
@@ -52,7 +53,7 @@ export function scoredHidden(policy: Policy, batch: PackedTrees): Tensor {
  */
 export function forwardBackward<R>(
   policy: Policy,
-  batch: PackedTrees,
+  batch: PackedTrees<TokenTree>,
   options: { activations: Activations; head: (hidden_SD: Tensor) => { gradient_SD: Tensor; result: R } },
 ): R {
   return scope('forward and backward', () => {

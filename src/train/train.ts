@@ -2,81 +2,45 @@
  * @file Training on the pairs of one iteration, step by step: the story of one call of trainPolicy. Where the pairs and
  * the reference's log-probabilities come from, and what is done with the result, is the loop's business.
  */
-import { InterruptedError, TrainingError } from '../errors.ts';
+import { TrainingError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
-import { memoryStatistics } from '../torch/memory.ts';
-import { saveCheckpoint } from './checkpoint.ts';
-import type { AdamWSettings, OptimiserState } from './optimiser.ts';
 import { microBatches } from './packing.ts';
-import type { Policy } from './policy.ts';
+import { costMetrics, type Optimisation, runSteps, type StepMetrics, type StepsInput } from './run-steps.ts';
 import { type StepResult, trainingStep } from './step.ts';
-import type { Activations } from './stream.ts';
 import type { PairTree, TreeLogProbs } from './trees.ts';
 
-export interface TrainSettings {
+export interface TrainSettings extends Optimisation {
   objective: ObjectiveOptions;
-  adamW: AdamWSettings;
-  /** Learning rate of each step, from 0. */
-  learningRateAt: (step: number) => number;
-  maxGradientNorm: number | null;
-  microBatchTokens: number;
-  activations: Activations;
-  checkpointEverySteps: number;
 }
 
-export interface TrainInput {
-  policy: Policy;
-  optimiser: OptimiserState;
-  /** Trees of every step. */
-  steps: readonly (readonly PairTree[])[];
-  /** Steps already done (a restored checkpoint). */
-  firstStep: number;
+export interface TrainInput extends StepsInput<PairTree> {
   reference: ReadonlyMap<string, TreeLogProbs>;
   /** Whether the policy starts at the reference, so that the first loss is known. */
   startsAtReference: boolean;
-  /** Folder of checkpoints, and what they belong to. */
-  checkpoints: { folder: string; plan: string };
-  signal?: AbortSignal | undefined;
 }
-
-/** Metrics of one step under TRL's names, with units in the names where TRL has none. */
-export type StepMetrics = Record<string, number>;
 
 const FIRST_LOSS_TOLERANCE = 1e-6;
 
 /** Trains on all steps; gives out each step's metrics once its update is made. */
-export async function* trainPolicy(
+export function trainPolicy(
   input: TrainInput,
   settings: TrainSettings,
 ): AsyncGenerator<{ step: number; metrics: StepMetrics }> {
-  const { policy, optimiser, steps, checkpoints } = input;
-  for (let step = input.firstStep; step < steps.length; step++) {
+  const { policy, optimiser } = input;
+  return runSteps(input, settings, (trees, step) => {
     const startedMs = performance.now();
     const learningRate = settings.learningRateAt(step);
     const result = trainingStep(policy, optimiser, {
       ...settings,
-      batches: microBatches(steps[step] ?? [], settings.microBatchTokens, longAfter(policy.config)),
+      batches: microBatches(trees, settings.microBatchTokens, longAfter(policy.config)),
       reference: input.reference,
       learningRate,
     });
     if (step === 0 && input.startsAtReference) checkFirstLoss(result);
     const seconds = (performance.now() - startedMs) / 1000;
-    yield { step, metrics: stepMetrics(result, { learningRate, seconds }) };
-
-    const done = step + 1;
-    const interrupted = input.signal?.aborted === true;
-    if (done < steps.length && (interrupted || done % settings.checkpointEverySteps === 0)) {
-      await saveCheckpoint(checkpoints.folder, { policy, optimiser, step: done, plan: checkpoints.plan });
-    }
-    if (interrupted && done < steps.length) {
-      throw new InterruptedError(
-        'INTERRUPTED',
-        `Training was interrupted after step ${done} of ${steps.length}: the state is saved`,
-      );
-    }
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
+    return stepMetrics(result, { learningRate, seconds });
+  });
 }
 
 /** A policy that is its own reference has a loss that is known beforehand: ln 2 for dpo. Anything else is a wrong pairing. */
@@ -103,7 +67,6 @@ export function stepMetrics(result: StepResult, cost: { learningRate: number; se
       ? []
       : [{ policy: policy.response, reference: reference.response }],
   );
-  const memory = memoryStatistics();
   return {
     loss: result.loss,
     lr: cost.learningRate,
@@ -128,10 +91,6 @@ export function stepMetrics(result: StepResult, cost: { learningRate: number; se
           'logps/ref_response': mean(responses.map((each) => each.reference)),
         }),
     pairs: pairs.length,
-    tokens: result.tokens,
-    seconds: cost.seconds,
-    tokens_per_second: result.tokens / cost.seconds,
-    peak_tensor_bytes: memory.peakTensorBytes,
-    peak_resident_bytes: memory.peakResidentBytes,
+    ...costMetrics({ tokens: result.tokens, seconds: cost.seconds }),
   };
 }

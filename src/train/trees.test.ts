@@ -69,7 +69,7 @@ describe('buildTreeOfSequences()', () => {
   it('is the tree of buildTree() when the prompts are equal', () => {
     const chosen = sequence(prompt, 'c', 4);
     const rejected = sequence(prompt, 'r', 2);
-    expect(buildTreeOfSequences('x', { chosen, rejected, response: null })).toEqual({
+    expect(buildTreeOfSequences('x', { chosen, rejected, response: null })).toMatchObject({
       pairId: 'x',
       promptIds: Int32Array.from(prompt),
       continuations: [Int32Array.from(chosen.responseIds), Int32Array.from(rejected.responseIds)],

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { LoopEvent } from '../../src/loop/events.ts';
 import { openLedger } from '../../src/loop/ledger.ts';
 import { runRecipe } from '../../src/loop/run.ts';
-import { loadRecipe } from '../../src/recipe/load.ts';
+import { loadRecipe, loadSftRecipe } from '../../src/recipe/load.ts';
 import { packageRoot } from '../../src/torch/native.ts';
 
 const folder = join(packageRoot, 'recipes');
@@ -26,14 +26,17 @@ describe.each(names)('recipes/%s.yaml', (name) => {
   const path = join(folder, `${name}.yaml`);
 
   it('opens with its command, loads under its own name, and has its paragraph', () => {
-    expect(readFileSync(path, 'utf8').split(/\s{2,}|\n/)[0]).toBe(`# selm train recipes/${name}.yaml`);
-    expect(loadRecipe(path).name).toBe(name);
+    const command = name === 'sft' ? 'sft' : 'train';
+    expect(readFileSync(path, 'utf8').split(/\s{2,}|\n/)[0]).toBe(`# selm ${command} recipes/${name}.yaml`);
+    expect((command === 'sft' ? loadSftRecipe : loadRecipe)(path).name).toBe(name);
     expect(page).toContain(`recipes/${name}.yaml`);
   });
 });
 
 describe('an iteration on a few rows', () => {
-  const methods = names.filter((name) => !PUBLISHED.includes(name) && name !== 'quickstart');
+  // Fine-tuning has a test of its own: test/sft-run.test.ts.
+  const elsewhere = [...PUBLISHED, 'quickstart', 'sft', 'sft-then-selm'];
+  const methods = names.filter((name) => !elsewhere.includes(name));
   it.each(methods)('of recipes/%s.yaml trains on pairs of its rule', async (name) => {
     const output = join(root, name);
     const overrides = [

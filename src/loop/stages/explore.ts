@@ -19,7 +19,7 @@ import type { PairTree, TreeLogProbs } from '../../train/trees.ts';
 import type { StoredPair } from '../ledger.ts';
 import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
-import { loraStart } from './train.ts';
+import { loraStart } from './train-and-save.ts';
 
 /** Kind of audit that the measurement is kept under. */
 export const EXPLORATION = 'exploration';

@@ -42,7 +42,7 @@ export async function runStage(
 
 /** Marks a stage finished, and keeps how long this attempt at it took. */
 export function finishStage(
-  { ledger, iteration, watch }: IterationContext,
+  { ledger, iteration, watch }: Pick<IterationContext, 'ledger' | 'iteration' | 'watch'>,
   stage: StageName,
   { startedMs, summary }: { startedMs: number; summary: string },
 ): void {

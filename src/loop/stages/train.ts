@@ -1,28 +1,21 @@
 /** @file The stages that train: the reference's log-probabilities, the steps, and the model that comes out. */
 import type { PreferenceRow } from '../../data/rows.ts';
-import { SelmError } from '../../errors.ts';
-import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
-import { baseDirectory, isAdapterDirectory, writeAdapterFiles } from '../../model/adapter.ts';
+import { isAdapterDirectory } from '../../model/adapter.ts';
 import { withModel } from '../../model/load.ts';
-import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
-import type { Recipe } from '../../recipe/schema.ts';
-import { resetPeak } from '../../torch/memory.ts';
-import { chooseActivations } from '../../train/activations.ts';
-import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
-import { openOptimiser } from '../../train/optimiser.ts';
 import { planSteps } from '../../train/plan.ts';
-import { type LoraStart, openPolicy, type Policy } from '../../train/policy.ts';
+import { openPolicy } from '../../train/policy.ts';
 import { scoreSteps } from '../../train/reference.ts';
-import { learningRateAt, scheduleOf } from '../../train/schedule.ts';
+import { scheduleOf } from '../../train/schedule.ts';
 
-import { type TrainSettings, trainPolicy } from '../../train/train.ts';
+import { trainPolicy } from '../../train/train.ts';
 import type { PairTree, TreeLogProbs } from '../../train/trees.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { finishStage, type IterationContext, runStage } from './stage.ts';
+import { type IterationContext, runStage } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
+import { trainAndSave } from './train-and-save.ts';
 
 export interface TrainStageInput {
   rows: readonly PreferenceRow[];
@@ -137,55 +130,6 @@ async function scoreReference(
   return known;
 }
 
-function trainSettings(
-  context: IterationContext,
-  input: TrainStageInput,
-  totalSteps: number,
-): Omit<TrainSettings, 'activations'> {
-  const { recipe, iteration } = context;
-  const { training } = recipe;
-  const schedule = scheduleOf(recipe, { iteration, totalSteps });
-  return {
-    objective: input.objective,
-    adamW: {
-      beta1: training.adamBeta1,
-      beta2: training.adamBeta2,
-      epsilon: training.adamEpsilon,
-      weightDecay: training.weightDecay,
-    },
-    learningRateAt: (step) => learningRateAt(step, schedule),
-    maxGradientNorm: training.maxGradNorm,
-    microBatchTokens: training.microBatchTokens,
-    checkpointEverySteps: training.checkpointEverySteps,
-  };
-}
-
-/** An adapter's training starts at random numbers of the recipe's seed. */
-export function loraStart({ training: { adapter }, seed }: Recipe): LoraStart | null {
-  switch (adapter.kind) {
-    case 'none':
-      return null;
-    case 'lora':
-      return { settings: adapter, seed };
-  }
-}
-
-/** Saves what was trained: a whole model, or an adapter that names its base. */
-function writePolicy(directory: string, { config, masters, lowRank }: Policy, base: string): void {
-  if (lowRank === null) writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' });
-  else writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
-}
-
-/** True when this very plan's model is there and whole: a run that died just after saving it need not train again. */
-async function isSaved(directory: string, plan: string): Promise<boolean> {
-  try {
-    return (await verifyDirectory(directory)).details.plan === plan;
-  } catch (error) {
-    if (error instanceof SelmError) return false;
-    throw error;
-  }
-}
-
 /** Trains from pi_{t-1} on the iteration's pairs, and saves pi_t in the run's iteration-t/model. */
 export async function trainOnPairs(context: IterationContext, input: TrainStageInput): Promise<void> {
   if (context.ledger.stageStatus(context.iteration, 'train') === 'finished' && input.again !== true) {
@@ -210,72 +154,21 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
   }
   await runStage(context, 'reference', score);
   if (reference.size === 0) await score(); // an earlier attempt computed them: read them back
-  await trainAndSave(context, input, { plan, reference });
-}
-
-async function trainAndSave(
-  context: IterationContext,
-  input: TrainStageInput,
-  { plan, reference }: { plan: Plan; reference: Map<string, TreeLogProbs> },
-): Promise<void> {
-  const { recipe, run, ledger, iteration, watch } = context;
-  const modelDirectory = run.modelPath(iteration);
-  const startedMs = performance.now();
-  const finish = (summary: string): void => finishStage(context, 'train', { startedMs, summary });
-  if (await isSaved(modelDirectory, plan.id)) {
-    ledger.beginStage(iteration, 'train', { resumeStep: plan.steps.length });
-    finish('the model was saved already');
-    return;
-  }
-  resetPeak();
-  const folder = run.checkpointsPath(iteration);
-  using policy = withModel(
-    input.policyDirectory,
-    (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
-    recipe,
-  );
-  using optimiser = openOptimiser(policy);
-  const restored = await restoreCheckpoint(folder, { policy, optimiser, plan: plan.id });
-  for (const { path, reason } of restored.passedOver)
-    watch({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
-  ledger.beginStage(iteration, 'train', { resumeStep: restored.step });
-  watch({
-    kind: 'stage-started',
-    run: recipe.name,
-    iteration,
+  const { recipe, run, iteration } = context;
+  const { steps, pairs, startsAtReference } = plan;
+  await trainAndSave(context, {
     stage: 'train',
-    total: plan.steps.length,
-    done: restored.step,
-    unit: 'steps',
-  });
-  const settings = {
-    ...trainSettings(context, input, plan.steps.length),
-    activations: chooseActivations(recipe, policy.config),
-  };
-  const { steps, startsAtReference } = plan;
-  const training = {
-    policy,
-    optimiser,
+    recipe,
+    startDirectory: input.policyDirectory,
+    modelDirectory: run.modelPath(iteration),
+    checkpointsDirectory: run.checkpointsPath(iteration),
     steps,
-    firstStep: restored.step,
-    reference,
-    startsAtReference,
-    checkpoints: { folder, plan: plan.id },
-    signal: context.signal,
-  };
-  let loss = Number.NaN;
-  for await (const { step, metrics } of trainPolicy(training, settings)) {
-    loss = metrics.loss ?? Number.NaN;
-    ledger.putMetric({ iteration, stage: 'train', step, values: metrics });
-    watch({ kind: 'metrics', iteration, step, values: metrics });
-    const detail = `loss ${loss.toFixed(4)}, margin ${(metrics['rewards/margins'] ?? 0).toFixed(3)}`;
-    watch({ kind: 'stage-progress', iteration, stage: 'train', done: step + 1, total: steps.length, detail });
-  }
-  watch({ kind: 'note', text: `Saving the model of iteration ${iteration}` });
-  await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
-    details: { plan: plan.id, iteration },
-    bytesNeeded: weightBytes(policy.masters, 'float32'),
+    plan: plan.id,
+    schedule: scheduleOf(recipe, { iteration, totalSteps: steps.length }),
+    train: (from, settings) =>
+      trainPolicy({ ...from, reference, startsAtReference }, { ...settings, objective: input.objective }),
+    detail: ({ loss = Number.NaN, 'rewards/margins': margin = 0 }) =>
+      `loss ${loss.toFixed(4)}, margin ${margin.toFixed(3)}`,
+    material: `${pairs} pairs`,
   });
-  removeCheckpoints(folder);
-  finish(`${steps.length} steps on ${plan.pairs} pairs, last loss ${loss.toFixed(4)}`);
 }

@@ -1,0 +1,82 @@
+/**
+ * @file Long work under the eyes of a person: progress on stderr, the result on stdout, a first signal that saves and tells
+ * the command that goes on. `selm train` and `selm sft` are this.
+ */
+import type { Command } from 'commander';
+import { InterruptedError } from '../errors.ts';
+import type { Watch } from '../loop/events.ts';
+import { selmCommand } from './format.ts';
+import { openProgress, tolerant } from './progress.ts';
+import { listenForStop } from './signals.ts';
+
+export interface LongRunOptions {
+  set: string[];
+  json?: true;
+  quiet?: true;
+}
+
+/** Options that every long run takes. */
+export function withRunOptions(command: Command): Command {
+  return command
+    .option('--set <key.path=value>', 'change a setting of the recipe for this run; may be repeated', collect, [])
+    .option('--json', 'print every event as a line of JSON on stdout')
+    .option('--quiet', 'print warnings and the result only');
+}
+
+/** What happens on a signal, for the help. */
+export const SIGNALS_HELP = `
+Ctrl-C (or SIGTERM) once: finish the current step, save, print the command that goes on; exit code 130 (143).
+Twice: stop at once; what was finished is safe all the same.
+`;
+
+export interface LongRun<Outcome extends object> {
+  /** The command line that goes on, without --set: `['train', 'recipe.yaml']`. */
+  command: readonly string[];
+  recipe: { name: string; output: string };
+  iterations: number;
+  /** Shown before the work. */
+  introduction: string;
+  work(watching: { watch: Watch; signal: AbortSignal }): Promise<Outcome>;
+  /** Shown after it. */
+  describe(outcome: Outcome): string;
+}
+
+/** Runs it. An interruption sets the exit code of the process; other errors are thrown. */
+export async function runWatched<Outcome extends object>(
+  { command, recipe, iterations, introduction, work, describe }: LongRun<Outcome>,
+  options: LongRunOptions,
+): Promise<void> {
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  if (options.json === undefined && options.quiet === undefined) say(introduction);
+  const progress = openProgress(process.stderr, { run: recipe.name, iterations });
+  const stop = listenForStop((name) => {
+    progress.close();
+    say(`${name}: finishing the current step and saving; press Ctrl-C again to stop at once`);
+  });
+  try {
+    const outcome = await work({ watch: tolerant(watcherFor(options, progress.watch), say), signal: stop.signal });
+    progress.close();
+    const result = options.json ? JSON.stringify({ kind: 'run-finished', ...outcome }) : describe(outcome);
+    process.stdout.write(`${result}\n`);
+  } catch (error) {
+    progress.close();
+    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
+    const resume = selmCommand([...command, ...options.set.flatMap((text) => ['--set', text])]);
+    if (options.json)
+      process.stdout.write(`${JSON.stringify({ kind: 'run-stopped', reason: error.message, resume })}\n`);
+    else say(`${error.message}\nEverything finished is saved in ${recipe.output}; go on with:\n  ${resume}`);
+    process.exitCode = stop.received.exitCode;
+  } finally {
+    stop.close();
+  }
+}
+
+function watcherFor({ json, quiet }: LongRunOptions, draw: Watch): Watch {
+  if (json) return (event) => void process.stdout.write(`${JSON.stringify(event)}\n`);
+  if (quiet) return (event) => (event.kind === 'warning' ? draw(event) : undefined);
+  return draw;
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}

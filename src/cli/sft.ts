@@ -1,0 +1,35 @@
+/**
+ * @file `selm sft recipe.yaml`: supervised fine-tuning, the stage before preferences. The work is src/loop/sft.ts. Stop it
+ * anywhere: the same command goes on, to the same bytes.
+ */
+import { Command } from 'commander';
+import { loadSftRecipe } from '../recipe/load.ts';
+import { describeSftOutcome, describeSftRecipe } from './describe.ts';
+import { type LongRunOptions, runWatched, SIGNALS_HELP, withRunOptions } from './long-run.ts';
+
+/** The command. */
+export function sftCommand(): Command {
+  const command = new Command('sft')
+    .description('fine-tune a model on conversations: loss on the assistant; run it again to go on where it stopped')
+    .argument('<recipe>', 'recipe file (YAML): name, seed, model, data, training');
+  return withRunOptions(command)
+    .addHelpText('after', `${SIGNALS_HELP}\nExample:\n  $ selm sft recipes/sft.yaml --set training.epochs=1`)
+    .action(sft);
+}
+
+/** Runs a recipe file. Progress goes to stderr, the result to stdout. */
+export async function sft(recipePath: string, options: LongRunOptions): Promise<void> {
+  const recipe = loadSftRecipe(recipePath, { overrides: options.set });
+  await runWatched(
+    {
+      command: ['sft', recipePath],
+      recipe,
+      iterations: 0,
+      introduction: describeSftRecipe(recipe),
+      // Loaded here, so that a mistake in the recipe is told before the engine is opened.
+      work: async (watching) => (await import('../loop/sft.ts')).runSft(recipe, watching),
+      describe: describeSftOutcome,
+    },
+    options,
+  );
+}

@@ -1,0 +1,13 @@
+/** @file Whether a recipe's model can be run, and trained as the recipe asks for; told before a run directory exists. */
+import { withModel } from '../model/load.ts';
+import { checkSameSettings, targetShapes } from '../model/lora.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
+
+/** Opens the model, and sees whether the adapter that the recipe asks for fits it. Throws ModelError or RecipeError. */
+export function checkModel({ model, training: { adapter } }: Pick<SftRecipe, 'model' | 'training'>): void {
+  withModel(model, ({ config, adapter: own }) => {
+    if (adapter.kind === 'none') return;
+    targetShapes(config, adapter.targets);
+    if (own !== null) checkSameSettings(own, { config, settings: adapter });
+  });
+}

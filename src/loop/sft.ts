@@ -1,0 +1,98 @@
+/**
+ * @file Supervised fine-tuning, a run of its own: conversations are read and audited, the assistant's turns are learned step
+ * by step, and the model is saved. Called again on the same recipe it goes on where it stopped, to the same bytes.
+ */
+import { join } from 'node:path';
+import { sha256 } from '../files/hash.ts';
+import { baseDirectory } from '../model/adapter.ts';
+import { randomKey } from '../random.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
+import { loadTokenizer } from '../text/tokenizer.ts';
+import { requireDevice } from '../torch/device.ts';
+import { engineVersion, setThreads } from '../torch/native.ts';
+import { planSteps } from '../train/plan.ts';
+import { warmupSteps } from '../train/schedule.ts';
+import { trainSupervised } from '../train/supervised.ts';
+import type { TokenTree } from '../train/trees.ts';
+import { checkModel } from './check-model.ts';
+import type { Watch } from './events.ts';
+import { modelSha256 } from './model-hash.ts';
+import { openRun, tellResumed } from './run-directory.ts';
+import { type Conversations, loadConversations } from './sft-data.ts';
+import { trainAndSave } from './stages/train-and-save.ts';
+
+export interface SftOptions {
+  watch?: Watch | undefined;
+  /** Aborting it stops the run after the current step; what is finished is kept. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface SftOutcome {
+  /** Run directory. */
+  path: string;
+  /** The fine-tuned model, in Hugging Face layout (an adapter in PEFT's, where the recipe asks for one). */
+  modelPath: string;
+}
+
+/** Runs the recipe of a supervised fine-tuning to its end. */
+export async function runSft(recipe: SftRecipe, { watch = () => {}, signal }: SftOptions = {}): Promise<SftOutcome> {
+  if (recipe.threads !== null) setThreads(recipe.threads);
+  requireDevice(recipe.device);
+  // Everything that can be wrong with the input is found here, before a run directory exists.
+  const conversations = await readConversations(recipe, watch);
+  using run = openRun(recipe, { libtorchVersion: engineVersion() });
+  tellResumed(run, watch);
+  run.ledger.putAudit(0, 'data', { text: conversations.audit });
+
+  const { trees } = conversations;
+  const { training } = recipe;
+  const keys = Array.from({ length: training.epochs }, (_, epoch) => randomKey(recipe.seed, 'shuffle', 'sft', epoch));
+  const steps = planSteps(trees.length, { ...training, keys }).map((indices) =>
+    indices.flatMap((index) => trees[index] ?? []),
+  );
+  const modelPath = join(run.path, 'model');
+  await trainAndSave(
+    { ledger: run.ledger, watch, signal, iteration: 0 },
+    {
+      stage: 'sft',
+      recipe,
+      startDirectory: recipe.model,
+      modelDirectory: modelPath,
+      checkpointsDirectory: join(run.path, 'checkpoints'),
+      steps,
+      plan: await planId(recipe, { trees, steps }),
+      schedule: {
+        totalSteps: steps.length,
+        warmupSteps: warmupSteps(steps.length, training.warmupRatio),
+        learningRate: training.learningRate,
+        kind: training.schedule,
+      },
+      train: trainSupervised,
+      detail: ({ loss = Number.NaN, mean_token_accuracy: accuracy = Number.NaN }) =>
+        `loss ${loss.toFixed(4)}, token accuracy ${accuracy.toFixed(3)}`,
+      material: `${trees.length} conversations`,
+    },
+  );
+  return { path: run.path, modelPath };
+}
+
+/** Checks model and data, and shows the audit. Throws ModelError, TextError or DataError. */
+export async function readConversations(recipe: SftRecipe, watch: Watch): Promise<Conversations> {
+  const tokenizer = loadTokenizer(baseDirectory(recipe.model));
+  checkModel(recipe);
+  const conversations = await loadConversations(recipe, tokenizer);
+  watch({ kind: 'note', text: conversations.audit });
+  return conversations;
+}
+
+/** Hash of everything that decides the weights that come out. */
+async function planId(
+  { model, training }: SftRecipe,
+  { trees, steps }: { trees: readonly TokenTree[]; steps: readonly (readonly TokenTree[])[] },
+): Promise<string> {
+  const tokens = trees.map(({ promptIds, continuations, scored }) =>
+    sha256([promptIds, ...continuations, ...(scored ?? [])].map((ids) => ids.join(' ')).join('\n')),
+  );
+  const order = steps.map((step) => step.map(({ pairId }) => pairId));
+  return sha256(JSON.stringify([await modelSha256(model), tokens, order, training]));
+}

@@ -1,0 +1,135 @@
+/**
+ * @file The frame of a training, whatever it learns from: the policy is opened, goes on from the newest checkpoint of this
+ * very plan, its steps are made and kept, and the model is saved whole or not at all.
+ */
+import { SelmError } from '../../errors.ts';
+import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
+import { baseDirectory, writeAdapterFiles } from '../../model/adapter.ts';
+import { withModel } from '../../model/load.ts';
+import { weightBytes, writeModelFiles } from '../../model/save.ts';
+import type { SftRecipe } from '../../recipe/sft.ts';
+import { resetPeak } from '../../torch/memory.ts';
+import { chooseActivations } from '../../train/activations.ts';
+import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
+import { openOptimiser } from '../../train/optimiser.ts';
+import { type LoraStart, openPolicy, type Policy } from '../../train/policy.ts';
+import type { Optimisation, StepMetrics, StepsInput } from '../../train/run-steps.ts';
+import { type LearningRateOptions, learningRateAt } from '../../train/schedule.ts';
+import { finishStage, type IterationContext } from './stage.ts';
+
+/** What a training needs of a recipe, of either kind. */
+export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device' | 'training'>;
+
+/** One training: from where, of what, and where to. */
+export interface TrainingJob<Item> {
+  stage: 'train' | 'sft';
+  recipe: TrainingRecipe;
+  /** Directory of the model that training starts from. */
+  startDirectory: string;
+  /** Where the result goes, and the checkpoints on the way. */
+  modelDirectory: string;
+  checkpointsDirectory: string;
+  steps: readonly (readonly Item[])[];
+  /** Hash of everything that decides the result: a checkpoint or a model of another plan is not used. */
+  plan: string;
+  schedule: LearningRateOptions;
+  train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<{ step: number; metrics: StepMetrics }>;
+  /** What the progress shows of a step. */
+  detail(metrics: StepMetrics): string;
+  /** What the steps were made of: `128 pairs`. */
+  material: string;
+}
+
+/** What of its surroundings a training uses. */
+export type TrainingContext = Pick<IterationContext, 'ledger' | 'watch' | 'signal' | 'iteration'>;
+
+/** Trains and saves, from the newest checkpoint on; a model that this plan has saved already is left as it is. */
+export async function trainAndSave<Item>(context: TrainingContext, job: TrainingJob<Item>): Promise<void> {
+  const { ledger, watch, iteration } = context;
+  const { stage, recipe, steps, plan, modelDirectory, checkpointsDirectory } = job;
+  const startedMs = performance.now();
+  const finish = (summary: string): void => finishStage(context, stage, { startedMs, summary });
+  if (await isSaved(modelDirectory, plan)) {
+    ledger.beginStage(iteration, stage, { resumeStep: steps.length });
+    finish('the model was saved already');
+    return;
+  }
+  resetPeak();
+  using policy = withModel(
+    job.startDirectory,
+    (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
+    recipe,
+  );
+  using optimiser = openOptimiser(policy);
+  const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan });
+  for (const { path, reason } of restored.passedOver)
+    watch({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
+  ledger.beginStage(iteration, stage, { resumeStep: restored.step });
+  const [total, done] = [steps.length, restored.step];
+  watch({ kind: 'stage-started', run: recipe.name, iteration, stage, total, done, unit: 'steps' });
+  const input: StepsInput<Item> = {
+    policy,
+    optimiser,
+    steps,
+    firstStep: restored.step,
+    checkpoints: { folder: checkpointsDirectory, plan },
+    signal: context.signal,
+  };
+  let loss = Number.NaN;
+  for await (const { step, metrics } of job.train(input, optimisationOf(job, policy))) {
+    loss = metrics.loss ?? Number.NaN;
+    ledger.putMetric({ iteration, stage, step, values: metrics });
+    watch({ kind: 'metrics', iteration, step, values: metrics });
+    watch({ kind: 'stage-progress', iteration, stage, done: step + 1, total, detail: job.detail(metrics) });
+  }
+  watch({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
+  await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
+    details: { plan, iteration },
+    bytesNeeded: weightBytes(policy.masters, 'float32'),
+  });
+  removeCheckpoints(checkpointsDirectory);
+  finish(`${steps.length} steps on ${job.material}, last loss ${loss.toFixed(4)}`);
+}
+
+function optimisationOf<Item>({ recipe, schedule }: TrainingJob<Item>, policy: Policy): Optimisation {
+  const { training } = recipe;
+  return {
+    adamW: {
+      beta1: training.adamBeta1,
+      beta2: training.adamBeta2,
+      epsilon: training.adamEpsilon,
+      weightDecay: training.weightDecay,
+    },
+    learningRateAt: (step) => learningRateAt(step, schedule),
+    maxGradientNorm: training.maxGradNorm,
+    microBatchTokens: training.microBatchTokens,
+    checkpointEverySteps: training.checkpointEverySteps,
+    activations: chooseActivations(recipe, policy.config),
+  };
+}
+
+/** An adapter's training starts at random numbers of the recipe's seed. */
+export function loraStart({ training: { adapter }, seed }: TrainingRecipe): LoraStart | null {
+  switch (adapter.kind) {
+    case 'none':
+      return null;
+    case 'lora':
+      return { settings: adapter, seed };
+  }
+}
+
+/** Saves what was trained: a whole model, or an adapter that names its base. */
+function writePolicy(directory: string, { config, masters, lowRank }: Policy, base: string): void {
+  if (lowRank === null) writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' });
+  else writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
+}
+
+/** True when this very plan's model is there and whole: a run that died just after saving it need not train again. */
+async function isSaved(directory: string, plan: string): Promise<boolean> {
+  try {
+    return (await verifyDirectory(directory)).details.plan === plan;
+  } catch (error) {
+    if (error instanceof SelmError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,25 @@
+/** @file What every run has, whatever it does: a name, a place, a seed, the model that it starts from, and a machine. */
+import { z } from 'zod';
+import { integer, path } from './fields.ts';
+
+export const runFields = {
+  name: z
+    .string({ error: 'a name' })
+    .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, { error: 'up to 64 of a-z, 0-9, - and _, the first a letter or digit' })
+    .describe('Name of the run'),
+  output: path('a path')
+    .nullable()
+    .default(null)
+    .describe('Run directory, from where the command is started; null: runs/<name>'),
+  seed: integer(0).describe('Every random number of the run follows from it'),
+  model: path('a path to a model folder').describe('Model to start from: a folder in Hugging Face layout'),
+  device: z
+    .string({ error: 'cpu, cuda, or cuda:N' })
+    .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, or cuda:N' })
+    .default('cpu')
+    .describe('Where the model is computed'),
+  threads: integer(1)
+    .nullable()
+    .default(null)
+    .describe('Threads of the engine; null: all cores. Results are the same only for the same number'),
+};

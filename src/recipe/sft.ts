@@ -1,0 +1,63 @@
+/**
+ * @file The recipe of supervised fine-tuning: of `selm sft`, and the section `sft` of a `selm train` recipe, which runs
+ * before Algorithm 1 and gives it its first policy.
+ */
+import { z } from 'zod';
+import { filesOf, integer, oneOf, positive } from './fields.ts';
+import { keysOfSchema } from './keys.ts';
+import { runFields } from './run-fields.ts';
+import { optimisation } from './training.ts';
+
+const sections = {
+  data: z
+    .strictObject({
+      train: filesOf().describe(
+        'Conversations ("messages"), or "prompt" and "completion", or preference rows (their chosen response)',
+      ),
+      limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
+      onBadRow: oneOf(['stop', 'drop'])
+        .default('stop')
+        .describe('stop: the first unusable row ends the run. drop: count it in the audit'),
+    })
+    .describe("Where conversations come from; the assistant's turns are learned"),
+  text: z
+    .strictObject({
+      maxLength: integer(2).default(1024).describe('Tokens of a conversation; a longer one keeps its beginning'),
+    })
+    .prefault({})
+    .describe('Lengths'),
+  training: z
+    .strictObject({
+      batchSize: integer(1).default(128).describe('Conversations a step'),
+      epochs: integer(1).default(1).describe('Passes over the conversations'),
+      learningRate: positive().describe('Highest learning rate'),
+      ...optimisation,
+    })
+    .describe('How the model is trained on them'),
+};
+
+/** The section `sft` of a recipe of `selm train`. */
+export const sftSection = z
+  .strictObject(sections)
+  .describe('Supervised fine-tuning before the first iteration; its result is the model to start from');
+
+/** A whole recipe of `selm sft`. */
+export const sftRecipeSchema = z
+  .strictObject({ ...runFields, ...sections })
+  .describe('Recipe of a supervised fine-tuning');
+
+/** As it is written: fields with a default may be left out. */
+export type SftRecipeInput = z.input<typeof sftRecipeSchema>;
+/** With its defaults, before paths are resolved. */
+export type ParsedSftRecipe = z.output<typeof sftRecipeSchema>;
+
+/** With nothing left open: paths are absolute. */
+export type SftRecipe = Omit<ParsedSftRecipe, 'output' | 'data'> & {
+  output: string;
+  data: Omit<ParsedSftRecipe['data'], 'train'> & { train: string[] };
+};
+
+/** Every key with its path, in order. Frozen by a test. */
+export function sftRecipeKeys(): string[] {
+  return keysOfSchema(sftRecipeSchema);
+}
