@@ -435,18 +435,18 @@ test('many requests that wait together are no leak to warn of', async () => {
 });
 
 test('a reply that takes longer than timeoutMs, head or body, is a failed request', async () => {
-  const server = await serve((request) =>
-    request.time === 1
-      ? { ...(preferLonger(request) as Extract<Act, { kind: 'reply' }>), delayMs: 400 }
-      : preferLonger(request),
-  );
+  const server = await serve((request) => {
+    if (request.time > 1) return preferLonger(request);
+    const isFirst = partsOf(request)[1] === 'x';
+    return isFirst ? { kind: 'reply', body: '', delayMs: 5000 } : { kind: 'stall', body: completion('A') };
+  });
   const kept = keep();
-  const [ranking] = await rank(settings(server.url, { timeoutMs: 100 }), [item('p', ['x', 'yy'])], { kept });
+  // Far more than an honest reply takes on a busy machine.
+  const [ranking] = await rank(settings(server.url, { timeoutMs: 1000 }), [item('p', ['x', 'yy'])], { kept });
   expect(ranking?.order).toEqual([1, 0]);
-  expect(kept.answers.filter(([, { outcome }]) => outcome === 'problem').map(([, { text }]) => text)).toEqual([
-    'no reply within 100 ms\n',
-    'no reply within 100 ms\n',
-  ]);
+  const problems = kept.answers.filter(([, { outcome }]) => outcome === 'problem').map(([, { text }]) => text);
+  expect(problems.filter((text) => text.startsWith('no reply within 1000 ms'))).toHaveLength(1);
+  expect(problems.filter((text) => text.startsWith('no whole reply within 1000 ms'))).toHaveLength(1);
 });
 
 test('a server that refuses a parameter is asked without it, and a person is told', async () => {

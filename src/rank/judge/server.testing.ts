@@ -17,6 +17,8 @@ export type Act =
   | { kind: 'reply'; status?: number; headers?: Record<string, string>; body: string; delayMs?: number }
   /** Sends the head and half of the body, then closes the connection. */
   | { kind: 'cut'; body: string }
+  /** Sends the head and half of the body, and then nothing more. */
+  | { kind: 'stall'; body: string }
   /** Closes the connection without a word. */
   | { kind: 'hang up' };
 
@@ -57,6 +59,10 @@ export async function startServer(act: (request: SeenRequest) => Act): Promise<J
         case 'cut':
           outgoing.writeHead(200, { 'content-length': what.body.length });
           outgoing.write(what.body.slice(0, what.body.length / 2), () => incoming.socket.destroy());
+          break;
+        case 'stall':
+          outgoing.writeHead(200, { 'content-length': what.body.length });
+          outgoing.write(what.body.slice(0, what.body.length / 2));
           break;
         case 'reply':
           setTimeout(() => {
