@@ -1,6 +1,6 @@
 /**
  * @file Our side of the comparison, in a process of its own: tokenise, score the reference, train; prints one JSON line with
- * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS
+ * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS [full|lora]
  */
 import { readRows } from '../src/data/read.ts';
 import { loadModel } from '../src/model/load.ts';
@@ -18,12 +18,14 @@ import { buildTree, type PairTree, type TreeLogProbs } from '../src/train/trees.
 const [modelPath = '', dataPath = '', ...numbers] = process.argv.slice(2);
 const [steps = 8, batch = 8] = numbers.slice(0, 2).map(Number);
 const dtype: ComputeDtype = numbers[2] === 'bfloat16' ? 'bfloat16' : 'float32';
-const [threads = 2, microBatchTokens = 2048] = numbers.slice(3).map(Number);
+const [threads = 2, microBatchTokens = 2048] = numbers.slice(3, 5).map(Number);
+const settings = { rank: 16, alpha: 32, rankStabilised: false, targets: 'all-linear' } as const;
+const lora = numbers[5] === 'lora' ? { settings, seed: 1 } : null;
 const MAX_LENGTH = 1024;
 
 setThreads(threads);
 const model = loadModel(modelPath);
-const policy = openPolicy(model, { dtype, purpose: 'train' });
+const policy = openPolicy(model, { dtype, purpose: 'train', lora });
 const optimiser = openOptimiser(policy);
 
 // The peer's clock starts when its model is loaded: so does ours.
@@ -70,6 +72,7 @@ process.stdout.write(
     losses,
     pairs_per_s: trees.length / ((endMs - trainingMs) / 1000),
     pairs_per_s_all: trees.length / ((endMs - startedMs) / 1000),
+    peak_tensor_mb: Math.round(memoryStatistics().peakTensorBytes / 2 ** 20),
     peak_rss_mb: Math.round(memoryStatistics().peakResidentBytes / 2 ** 20),
   })}\n`,
 );

@@ -9,14 +9,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-interface Result {
+/** What one process measured. */
+export interface Result {
   losses: number[];
   pairs_per_s: number;
   pairs_per_s_all: number;
+  /** Of ours only. */
+  peak_tensor_mb?: number;
   peak_rss_mb: number;
 }
 
-const here = dirname(fileURLToPath(import.meta.url));
+export const here = dirname(fileURLToPath(import.meta.url));
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'selm');
 const python = join(cache, 'peers', 'bin', 'python');
 const data = join(cache, 'bench-data');
@@ -31,13 +34,13 @@ function run(command: string, args: string[], show: 'output' | 'nothing' = 'noth
   return stdout;
 }
 
-function measure(command: string, args: string[]): Result {
+export function measure(command: string, args: string[]): Result {
   const line = run(command, args).trim().split('\n').at(-1) ?? '';
   return JSON.parse(line) as Result;
 }
 
 /** The peer's environment and the made models, in the user's cache folder. */
-function prepare(model: string): { modelPath: string; dataPath: string } {
+export function prepare(model: string): { modelPath: string; dataPath: string } {
   if (!existsSync(python)) {
     process.stderr.write(`Making the peer's Python environment in ${dirname(dirname(python))} (about 5 GB)\n`);
     run('python3', ['-m', 'venv', join(cache, 'peers')], 'output');

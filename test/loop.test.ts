@@ -91,3 +91,17 @@ describe('a run', () => {
     for (const { text } of responses) expect(text).not.toContain(' the');
   });
 });
+
+it('writes a card beside the model with what was measured of it on held-out prompts', async () => {
+  const { output } = await run({
+    iterations: 1,
+    sampling: { samples: 2, temperature: 1, maxNewTokens: 8, batchSize: 6 },
+    evaluate: { prompts: 'prompts.jsonl', limit: 4, temperature: 1 },
+  });
+  const card = readFileSync(join(output, 'iteration-1', 'model', 'README.md'), 'utf8');
+  expect(card).toMatch(
+    /^---\nbase_model: stories260K\nlicense: other\nlicense_name: unknown\nlibrary_name: transformers\n/,
+  );
+  expect(card).toMatch(/\| base \| [\d.]+ \| [\d.]+ \| {2}\|\n\| iteration 1 \| [\d.]+ \| [\d.]+ \| -?[\d.]+ \|/);
+  expect(card).toContain('Reward: score of reward.ts, on 4 answers.');
+});

@@ -25,7 +25,10 @@ test('formatModelCard() writes metadata in the form of Hugging Face, then the te
     tags: ['selm', 'dpo'],
     datasets: ['org/pairs'],
     summary: 'What it is.',
-    sections: [{ title: 'Method', text: 'How it was made.\n' }],
+    sections: [
+      { title: 'Method', text: 'How it was made.\n' },
+      { title: 'Licence', text: 'Whose.' },
+    ],
   });
   expect(card).toBe(`---
 base_model: org/base
@@ -47,6 +50,10 @@ What it is.
 ## Method
 
 How it was made.
+
+## Licence
+
+Whose.
 `);
 });
 

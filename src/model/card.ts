@@ -40,7 +40,7 @@ export function formatModelCard(card: ModelCard): string {
     ...(card.datasets.length === 0 ? {} : { datasets: card.datasets }),
   };
   const sections = card.sections.map(({ title, text }) => `## ${title}\n\n${text.trim()}\n`);
-  return `---\n${stringify(metadata, { lineWidth: 0 })}---\n\n# ${card.title}\n\n${[card.summary, ...sections].join('\n\n')}`;
+  return `---\n${stringify(metadata, { lineWidth: 0 })}---\n\n# ${card.title}\n\n${[`${card.summary}\n`, ...sections].join('\n')}`;
 }
 
 /** A table of Markdown. */
