@@ -1,5 +1,5 @@
 /** @file The options of Algorithm 1, each through a whole small run: what is trained on, from where, and against what. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openLedger } from '../src/loop/ledger.ts';

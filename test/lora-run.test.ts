@@ -163,6 +163,18 @@ it.each([
   expect(existsSync(join(folder, 'refused'))).toBe(false);
 });
 
+it('trains all weights from an adapter merged into its base, starting at its reference', async () => {
+  const start = join(folder, 'unbroken', 'iteration-1', 'model');
+  const overrides = [`model=${start}`, 'iterations=1', 'training.adapter={ kind: none }'];
+  const { events: seen } = await run('whole', { overrides });
+  const first = seen.find((event) => event.kind === 'metrics');
+  expect(first?.kind === 'metrics' && first.values['loss/preference']).toBe(Math.log(2));
+  const whole = loadModel(join(folder, 'whole', 'iteration-1', 'model'));
+  expect(whole.adapter).toBeNull();
+  expect(whole.weights.size).toBeGreaterThan(40);
+  whole.dispose();
+});
+
 it('refuses to train an adapter further with another rank', async () => {
   const start = join(folder, 'unbroken', 'iteration-1', 'model');
   const overrides = [`model=${start}`, 'training.adapter.rank=8'];

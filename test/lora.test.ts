@@ -93,10 +93,14 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
   it('gives the logits of PEFT within 1e-4, in training and in sampling', () => {
     const model = loadFixture(name);
     const { ids, logits_TV } = expectedLogits(name);
-    const policy = openPolicy(model, { dtype: 'float32', purpose: 'score' });
     const vocabulary = model.config.vocabularySize;
-    // fp32 on both sides, products in another order.
-    expect(largestDifference(trainerLogits(policy, ids), logits_TV)).toBeLessThan(1e-4);
+    for (const frozen of ['in-place', 'copied'] as const) {
+      const policy = openPolicy(model, { dtype: 'float32', purpose: 'score', frozen });
+      expect(policy.lowRank === null).toBe(frozen === 'copied');
+      // fp32 on both sides, products in another order.
+      expect(largestDifference(trainerLogits(policy, ids), logits_TV), frozen).toBeLessThan(1e-4);
+      policy.dispose();
+    }
 
     const sampler = openSampler(model);
     const caches = openCaches(sampler, { slots: 1, promptLength: ids.length, responseLength: 1 });
@@ -104,7 +108,6 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
     expect(largestDifference(last, logits_TV.subarray((ids.length - 1) * vocabulary))).toBeLessThan(1e-4);
     caches.dispose();
     sampler.dispose();
-    policy.dispose();
     model.dispose();
   });
 

@@ -66,8 +66,9 @@ export interface PolicyOptions {
   /** Train an adapter and leave the model's weights alone. @default null */
   lora?: LoraStart | null | undefined;
   /**
-   * Weights that do not change: copied to memory that the engine aligns, or read where they lie, in the model's files.
-   * Products of either may differ in their last bits, so a reference takes what its policy takes.
+   * Weights that do not change: read where they lie, in the model's files, with an adapter's low-rank path beside them, as
+   * an adapter's training does; or copied to memory that the engine aligns, an adapter merged into them, as full training
+   * does. Products of the two differ in their last bits, so a reference takes what its policy takes.
    * @default 'in-place' for the weights below an adapter in training, else 'copied'
    */
   frozen?: 'copied' | 'in-place' | undefined;
@@ -125,8 +126,12 @@ function adapterPolicy(
 }
 
 function scoringPolicy({ config, weights, adapter = null }: PolicySource, { dtype, frozen = 'copied' }: PolicyOptions) {
-  const lowRank = adapter === null ? null : lowRankPath(adapter, dtype);
-  return { config, dtype, ...frozenWeights(weights, { dtype, frozen }), lowRank, masters: new Map(), gradients: null };
+  const isMerged = frozen === 'copied';
+  const lowRank = adapter === null || isMerged ? null : lowRankPath(adapter, dtype);
+  const whole = isMerged
+    ? new Map([...weights].map(([name, weight]) => [name, mergedWeight(name, weight, adapter)]))
+    : weights;
+  return { config, dtype, ...frozenWeights(whole, { dtype, frozen }), lowRank, masters: new Map(), gradients: null };
 }
 
 function frozenWeights(
