@@ -14,6 +14,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['train', 'sample', 'rank', 'evaluate', 'export'],
   ['loop', 'server'],
   ['forecast'],
+  ['api'],
   ['cli', 'index'],
 ];
 

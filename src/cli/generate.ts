@@ -2,21 +2,7 @@
 import { Command, Option } from 'commander';
 import { UsageError } from './errors.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
-
-export interface GenerateOptions {
-  prompt?: string;
-  prompts?: string;
-  limit?: number;
-  samples: number;
-  temperature: number;
-  topP: number;
-  topK: number;
-  maxNewTokens: number;
-  seed: number;
-  chat?: true;
-  text?: true;
-  json?: true;
-}
+import type { GenerateOptions } from './respond.ts';
 
 /** The command. */
 export function generateCommand(): Command {

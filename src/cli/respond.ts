@@ -1,23 +1,29 @@
 /** @file The work of `selm generate`: prompts in, responses out, each printed as soon as those before it are. */
+import { type NamedPrompt, type Response, respondInOrder } from '../api/respond.ts';
 import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import { withModel } from '../model/load.ts';
-import { randomKey } from '../random.ts';
-import { type GeneratedResponse, type GenerationRequest, generate } from '../sample/generate.ts';
 import { openSampler } from '../sample/sampler.ts';
-import { type Prompt, renderPrompt } from '../text/rendering.ts';
+import type { Prompt } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { oneLine, printable } from './format.ts';
-import type { GenerateOptions } from './generate.ts';
 import { promptAsText } from './prompts.ts';
 
-/** Sequences generated at once: memory and speed, never the result. */
-const BATCH_SIZE = 64;
-
-interface NamedPrompt {
-  promptId: string;
-  prompt: Prompt;
+/** What `selm generate` was asked for (its options; generate.ts says what each means). */
+export interface GenerateOptions {
+  prompt?: string;
+  prompts?: string;
+  limit?: number;
+  samples: number;
+  temperature: number;
+  topP: number;
+  topK: number;
+  maxNewTokens: number;
+  seed: number;
+  chat?: true;
+  text?: true;
+  json?: true;
 }
 
 /** The lines to print. Throws ModelError, TextError or DataError. */
@@ -26,23 +32,9 @@ export async function* respond(modelDirectory: string, options: GenerateOptions)
   const prompts = await readPrompts(options, tokenizer);
   const sampler = withModel(modelDirectory, openSampler);
   try {
-    const requests = prompts.map((prompt) => requestFor(prompt, tokenizer, options));
-    const settings = { ...options, stopIds: tokenizer.stopIds, batchSize: BATCH_SIZE };
-    const waiting = new Map<string, GeneratedResponse>();
-    const order = requests.flatMap(({ promptId, samples }) =>
-      samples.map(({ sampleIndex }) => `${sampleIndex}/${promptId}`),
-    );
-    let next = 0;
-    for await (const response of generate(sampler, requests, settings)) {
-      waiting.set(`${response.sampleIndex}/${response.promptId}`, response);
-      for (let ready = waiting.get(order[next] ?? ''); ready !== undefined; ready = waiting.get(order[next] ?? '')) {
-        waiting.delete(order[next] ?? '');
-        const prompt = prompts[Math.floor(next / options.samples)]?.prompt;
-        next++;
-        yield options.json
-          ? jsonLine(ready, tokenizer)
-          : page(ready, { tokenizer, prompt, options, several: order.length > 1 });
-      }
+    const several = prompts.length * options.samples > 1;
+    for await (const response of respondInOrder({ sampler, tokenizer }, prompts, options)) {
+      yield options.json ? jsonLine(response) : page(response, { samples: options.samples, several });
     }
   } finally {
     sampler.dispose();
@@ -72,40 +64,17 @@ function asPrompt(content: string, kind: Prompt['kind']): Prompt {
   return kind === 'chat' ? { kind, messages: [{ role: 'user', content }] } : { kind, text: content };
 }
 
-function requestFor(
-  { promptId, prompt }: NamedPrompt,
-  tokenizer: Tokenizer,
-  { samples, seed }: GenerateOptions,
-): GenerationRequest {
-  return {
-    promptId,
-    promptIds: renderPrompt(tokenizer, prompt, 'clean'),
-    samples: Array.from({ length: samples }, (_, sampleIndex) => ({
-      sampleIndex,
-      key: randomKey(seed, 'generate', promptId, sampleIndex),
-    })),
-  };
-}
-
-function jsonLine(
-  { promptId, sampleIndex, tokenIds, finish, logProb }: GeneratedResponse,
-  tokenizer: Tokenizer,
-): string {
-  return JSON.stringify({ promptId, sampleIndex, text: tokenizer.decode(tokenIds), tokenIds, finish, logProb });
+function jsonLine({ promptId, sampleIndex, text, tokenIds, finish, logProb }: Response): string {
+  return JSON.stringify({ promptId, sampleIndex, text, tokenIds, finish, logProb });
 }
 
 /** One response alone is printed as it is; of several each has a head. */
 function page(
-  { sampleIndex, tokenIds, finish }: GeneratedResponse,
-  {
-    tokenizer,
-    prompt,
-    options,
-    several,
-  }: { tokenizer: Tokenizer; prompt: Prompt | undefined; options: GenerateOptions; several: boolean },
+  { prompt, sampleIndex, text, finish }: Response,
+  { samples, several }: { samples: number; several: boolean },
 ): string {
-  const text = printable(tokenizer.decode(tokenIds).trim()) + (finish === 'length' ? ' …' : '');
-  if (!several) return text;
-  const sample = options.samples > 1 ? `, sample ${sampleIndex + 1} of ${options.samples}` : '';
-  return `── ${oneLine(promptAsText(prompt), 70)}${sample}\n${text}\n`;
+  const shown = printable(text.trim()) + (finish === 'length' ? ' …' : '');
+  if (!several) return shown;
+  const sample = samples > 1 ? `, sample ${sampleIndex + 1} of ${samples}` : '';
+  return `── ${oneLine(promptAsText(prompt), 70)}${sample}\n${shown}\n`;
 }

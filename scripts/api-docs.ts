@@ -1,0 +1,119 @@
+/**
+ * @file Writes docs/api.md from the declarations that the compiler makes of src/index.ts: each export with its comment and
+ * its signature. Run: `npm run docs`; a test says when the page is stale.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const PAGE = join(root, 'docs', 'api.md');
+
+interface Declaration {
+  name: string;
+  kind: 'function' | 'interface' | 'type' | 'class';
+  comment: string;
+  code: string;
+}
+
+/** The page as it should be. */
+export function apiPage(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'selm-declarations-'));
+  try {
+    const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+    const made = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.types.json', '--outDir', folder], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    if (made.status !== 0) throw new Error(`The declarations cannot be made: ${made.stdout}${made.stderr}`);
+    return formatPage(exportsOf(join(folder, 'index.d.ts')));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The declarations that an index file exports, in its order. */
+function exportsOf(index: string): Declaration[] {
+  const statements = readFileSync(index, 'utf8').matchAll(/^export (?:type )?\{([^}]*)\} from '([^']+)';/gm);
+  return [...statements].flatMap(([, names = '', from = '']) => {
+    const text = readFileSync(join(dirname(index), from.replace(/\.ts$/, '.d.ts')), 'utf8');
+    const wanted = names.split(',').map((name) => name.trim().replace(/^type /, ''));
+    return wanted.filter((name) => name !== '').map((name) => declarationOf(name, text, from));
+  });
+}
+
+function declarationOf(name: string, text: string, from: string): Declaration {
+  const start = new RegExp(`^export (?:declare )?(?:abstract )?(function|interface|type|class) ${name}\\b`, 'm').exec(
+    text,
+  );
+  if (start === null) throw new Error(`${from} declares no ${name}`);
+  const before = text.slice(0, start.index).trimEnd();
+  const comment = before.endsWith('*/') ? before.slice(before.lastIndexOf('/**')) : '';
+  const code = text.slice(start.index, endOf(text, start.index)).replace(/^export (declare )?/, '');
+  return { name, kind: start[1] as Declaration['kind'], comment: commentText(comment), code };
+}
+
+/** Where a declaration ends: at the first line that closes it, a brace or a semicolon at the margin. */
+function endOf(text: string, start: number): number {
+  let depth = 0;
+  for (let at = start; at < text.length; at++) {
+    const character = text[at];
+    if (character === '/' && text[at + 1] === '*') at = text.indexOf('*/', at) + 1;
+    else if (character === '{' || character === '(') depth += 1;
+    else if (character === '}' || character === ')') {
+      depth -= 1;
+      if (depth === 0 && character === '}' && text[at + 1] === '\n') return at + 1;
+    } else if (character === ';' && depth === 0) return at + 1;
+  }
+  throw new Error('A declaration without end');
+}
+
+function commentText(comment: string): string {
+  const lines = comment.replace(/^\/\*\*|\*\/$/g, '').split('\n');
+  return lines
+    .map((line) => line.replace(/^\s*\* ?/, '').trim())
+    .join('\n')
+    .trim();
+}
+
+/** Longer ones are not for reading: the recipe's own documentation says what a recipe holds. */
+const LONGEST_CODE = 6000;
+
+function formatPage(declarations: readonly Declaration[]): string {
+  const section = ({ name, comment, code }: Declaration): string => {
+    const shown =
+      code.length > LONGEST_CODE || name === 'RecipeInput' ? `type ${name} // the settings of a recipe` : code;
+    return [`### ${name}`, '', ...(comment === '' ? [] : [comment, '']), '```ts', shown, '```', ''].join('\n');
+  };
+  const of = (...kinds: Declaration['kind'][]): string[] =>
+    declarations.filter(({ kind }) => kinds.includes(kind)).map(section);
+  const errors = declarations.filter(({ kind }) => kind === 'class');
+  return [
+    '# The library',
+    '',
+    '<!-- Made by scripts/api-docs.ts from src/index.ts: `npm run docs`. -->',
+    '',
+    "`import { train, generate, rank, loadModel } from 'selm'`: what the commands do, for a program. Node loads the sources",
+    'through tsx, in a namespace of their own ([0004](decisions/0004-library-entry.md)). A whole program:',
+    '[examples/library.ts](../examples/library.ts).',
+    '',
+    '## Functions',
+    '',
+    ...of('function'),
+    '## Types',
+    '',
+    ...of('interface', 'type'),
+    '## Errors',
+    '',
+    'Every error that is not a mistake of this package is a `SelmError`, with a stable `code`, `details` and an `exitCode`.',
+    '',
+    ...errors.map(({ name, comment }) => `- \`${name}\`: ${comment.replace(/\s+/g, ' ')}`),
+    '',
+  ].join('\n');
+}
+
+const invoked = process.argv[1];
+if (invoked !== undefined && fileURLToPath(import.meta.url) === invoked) writeFileSync(PAGE, apiPage());
