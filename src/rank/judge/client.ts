@@ -92,6 +92,7 @@ export function openClient({
     project: null,
     logLevel: 'off',
     maxRetries: 0,
+    fetch: boundedFetch,
     // A redirect would carry prompts to a server that nobody named.
     fetchOptions: { redirect: 'error' },
   });
@@ -180,6 +181,14 @@ function learns(
   return false;
 }
 
+/** `fetch` whose refusals are short: the package reads the body of every error to its end, however long it is. */
+async function boundedFetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const response = await fetch(input, init);
+  if (response.ok || response.body === null) return response;
+  const { text } = await readBody(response);
+  return new Response(text, { status: response.status, headers: response.headers });
+}
+
 /** The text of a reply as far as it came, and what cut it. */
 async function readBody(response: Response): Promise<{ text: string; cut: string | null }> {
   const chunks: Uint8Array[] = [];
@@ -217,9 +226,14 @@ function failureOf(
     ...failure,
     ...verdictOnStatus(status),
     retryAfterMs: retryAfterOf(error.headers, context.clock),
-    problem: `HTTP ${/^\d{3} /.test(body) ? body : `${status} ${body}`}`.slice(0, 300).trim(),
+    problem: oneLine(`HTTP ${/^\d{3} /.test(body) ? body : `${status} ${body}`}`).slice(0, 300),
     body,
   };
+}
+
+/** A server's text as it may stand in a message: no line ends, nothing that moves a cursor. */
+function oneLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\s]+/gu, ' ').trim();
 }
 
 function verdictOnStatus(status: number): { fault: Fault; retry: boolean } {

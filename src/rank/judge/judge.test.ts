@@ -449,6 +449,21 @@ test('a reply that takes longer than timeoutMs, head or body, is a failed reques
   expect(problems.filter((text) => text.startsWith('no whole reply within 1000 ms'))).toHaveLength(1);
 });
 
+test('what a server sends is never more than a megabyte, and never moves the cursor of a terminal', async () => {
+  const server = await serve((request) =>
+    partsOf(request)[1] === 'x'
+      ? { kind: 'reply', body: ' '.repeat(2 ** 21) }
+      : { kind: 'reply', status: 400, body: `bad\n\u001b[2Jnews${' '.repeat(2 ** 21)}` },
+  );
+  const kept = keep();
+  const judge = settings(server.url, { retries: 0, onError: 'drop' });
+  const [ranking] = await rank(judge, [item('p', ['x', 'yy'])], { kept });
+  const problems = kept.answers.map(([, { text }]) => text.split('\n', 1)[0]).sort();
+  expect(problems).toEqual(['HTTP 400 bad [2Jnews', 'the reply is longer than 1 MiB']);
+  expect(kept.answers.every(([, { text }]) => text.length < 3000)).toBe(true);
+  expect(ranking?.problem).toMatch(/longer than 1 MiB|HTTP 400/);
+});
+
 test('a server that refuses a parameter is asked without it, and a person is told', async () => {
   const server = await serve((request) => {
     const refuse = (message: string): Act => ({
