@@ -70,6 +70,7 @@ describe('selm sft', () => {
     expect(modelPath).toBe(join(output, 'model'));
     expect(withModel(modelPath, ({ config }) => config.layers)).toBe(5);
     expect(existsSync(join(modelPath, 'tokenizer.json'))).toBe(true);
+    expect(readFileSync(join(modelPath, 'README.md'), 'utf8')).toContain('fine-tuned from stories260K');
     using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
     const values = ledger.metrics().map((metric) => metric.values);
     // 6 conversations (3 of them hold a turn that the template writes without its end token: a sequence of its own), 2 texts.

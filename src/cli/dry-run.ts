@@ -31,6 +31,9 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
     '',
     `Tokens: ${about}${count(prompt)} a prompt, ${about}${count(response)} a response (${facts.sources.tokens})`,
     ...costLines(cost, facts.sources.model),
+    ...(recipe.sft === null
+      ? []
+      : ['', 'The supervised fine-tuning before the first iteration is not in these numbers.']),
     '',
     'A dry run: nothing was sampled, trained or written.',
   ].join('\n');

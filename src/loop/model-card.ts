@@ -23,9 +23,11 @@ export function writeModelCard(run: Run, iteration: number): void {
 
 function cardOf({ recipe, config, ledger }: Run, iteration: number): ModelCard {
   const { training, objective } = recipe;
-  const base = baseDirectory(recipe.model);
-  const [baseModel, licence] = [modelName(base), licenceOf(base)];
   const isAdapter = training.adapter.kind === 'lora';
+  // Weights that came out of a fine-tuning of this run are those of its base for whoever gets the model.
+  const start = isAdapter ? recipe.model : (recipe.sft?.model ?? recipe.model);
+  const base = baseDirectory(start);
+  const [baseModel, licence] = [modelName(base), licenceOf(base)];
   const made = iteration === 0 ? 'the warm start' : `iteration ${iteration} of ${recipe.iterations}`;
   const hub = (path: string): string[] => /^hub:([\w.-]+\/[\w.-]+)/.exec(path)?.slice(1, 2) ?? [];
   return {
@@ -41,7 +43,7 @@ function cardOf({ recipe, config, ledger }: Run, iteration: number): ModelCard {
       ...(isAdapter ? ['lora'] : []),
     ],
     datasets: [...new Set(recipe.data.train.flatMap(hub))],
-    summary: `${isAdapter ? 'A LoRA adapter of' : 'A model trained from'} ${baseModel} by online preference optimisation: ${made} of the run "${recipe.name}". Made with selm ${config.environment.selm}.`,
+    summary: `${isAdapter ? 'A LoRA adapter of' : 'A model trained from'} ${baseModel} by ${recipe.sft === null ? '' : 'supervised fine-tuning and '}online preference optimisation: ${made} of the run "${recipe.name}". Made with selm ${config.environment.selm}.`,
     sections: [
       { title: 'Method', text: methodText(recipe, iteration) },
       { title: 'Data', text: dataText(recipe, config.identity.data, ledger.pairs(iteration).length) },

@@ -3,6 +3,7 @@
  * by step, and the model is saved. Called again on the same recipe it goes on where it stopped, to the same bytes.
  */
 import { join } from 'node:path';
+import { writeFileAtomic } from '../files/atomic.ts';
 import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import { randomKey } from '../random.ts';
@@ -18,6 +19,7 @@ import { checkModel } from './check-model.ts';
 import type { Watch } from './events.ts';
 import { modelSha256 } from './model-hash.ts';
 import { openRun, tellResumed } from './run-directory.ts';
+import { sftCard } from './sft-card.ts';
 import { type Conversations, loadConversations } from './sft-data.ts';
 import { trainAndSave } from './stages/train-and-save.ts';
 
@@ -73,6 +75,7 @@ export async function runSft(recipe: SftRecipe, { watch = () => {}, signal }: Sf
       material: `${trees.length} conversations`,
     },
   );
+  writeFileAtomic(join(modelPath, 'README.md'), sftCard(run));
   return { path: run.path, modelPath };
 }
 

@@ -1,0 +1,38 @@
+/** @file The card beside a fine-tuned model: base, data, metrics and settings; the same run gives the same bytes. */
+import { basename } from 'node:path';
+import { stringify } from 'yaml';
+import { baseDirectory } from '../model/adapter.ts';
+import { formatModelCard, licenceOf, licenceText, markdownTable, modelName } from '../model/card.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
+import type { Run } from './run-directory.ts';
+
+/** Metrics that say what training did; times and memory differ from machine to machine. */
+const METRICS = ['loss', 'mean_token_accuracy', 'grad_norm', 'num_tokens'];
+
+/** The text of README.md. */
+export function sftCard({ recipe, config, ledger }: Run<SftRecipe>): string {
+  const { name, seed, text, training, data } = recipe;
+  const base = baseDirectory(recipe.model);
+  const [baseModel, licence] = [modelName(base), licenceOf(base)];
+  const isAdapter = training.adapter.kind === 'lora';
+  const files = data.train.map((path, i) => [basename(path), config.identity.data[i]?.sha256 ?? '']);
+  const steps = ledger.metrics().filter(({ stage }) => stage === 'sft');
+  const shown = (value: number | undefined): string => (value === undefined ? '' : value.toPrecision(4));
+  const rows = METRICS.map((metric) => [metric, shown(steps[0]?.values[metric]), shown(steps.at(-1)?.values[metric])]);
+  const settings = stringify({ seed, text, training }, { lineWidth: 0, aliasDuplicateObjects: false });
+  return formatModelCard({
+    title: name,
+    baseModel,
+    licence,
+    library: isAdapter ? 'peft' : 'transformers',
+    tags: ['selm', 'supervised-fine-tuning', ...(isAdapter ? ['lora'] : [])],
+    datasets: [],
+    summary: `${isAdapter ? 'A LoRA adapter of' : 'A model fine-tuned from'} ${baseModel} on conversations, the loss on the assistant's turns: the run "${name}". Made with selm ${config.environment.selm}.`,
+    sections: [
+      { title: 'Data', text: markdownTable(['file', 'SHA-256'], files) },
+      { title: 'Metrics', text: markdownTable(['training', 'first step', `last step (${steps.length})`], rows) },
+      { title: 'Settings', text: `\`\`\`yaml\n${settings}\`\`\`` },
+      { title: 'Licence', text: licenceText(baseModel, licence) },
+    ],
+  });
+}
