@@ -1,9 +1,13 @@
-/** @file `npm run bench -- dpo [options]`: speed as a ratio against a peer, measured in the same run; or memory. See bench/README.md. */
+/** @file `npm run bench -- WHAT [options]`: speed as a ratio measured in the same run, or memory. See bench/README.md. */
+import { benchAudit } from './audit.ts';
 import { benchDpo } from './dpo.ts';
 import { benchLora } from './lora.ts';
 
 const [what = '', ...options] = process.argv.slice(2);
 switch (what) {
+  case 'audit':
+    await benchAudit(options);
+    break;
   case 'dpo':
     await benchDpo(options);
     break;
@@ -11,8 +15,10 @@ switch (what) {
     benchLora(options);
     break;
   default:
-    process.stderr.write(
-      'Usage: npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3], or -- lora [--model 15m|110m]\n',
-    );
+    process.stderr.write(`Usage:
+  npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
+  npm run bench -- lora [--model 15m|110m]
+  npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]
+`);
     process.exitCode = 2;
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 /** Folders (and single files) of src/, from the bottom up. A folder may import its own row and those below. */
 export const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'random'],
-  ['files', 'torch', 'engine'],
+  ['files', 'torch', 'engine', 'hub'],
   ['model', 'text', 'data', 'objective', 'recipe'],
   ['train', 'sample', 'rank', 'evaluate', 'export'],
   ['loop', 'server'],
@@ -22,6 +22,7 @@ export const LAYERS: readonly (readonly string[])[] = [
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   objective: ['errors'],
   engine: ['errors', 'files', 'torch'],
+  hub: ['errors', 'files'],
 };
 
 /** What may not be imported where the row would allow it. */

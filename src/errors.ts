@@ -40,6 +40,8 @@ export class RankerError extends SelmError {}
 export class RunError extends SelmError {}
 /** A path from outside leaves its folder, or a file could not be read or written (disk full, read-only). */
 export class FileError extends SelmError {}
+/** The Hugging Face Hub cannot be reached, refuses, or does not have what was asked. Never shows the token. */
+export class HubError extends SelmError {}
 /** LibTorch or the native addon is missing, or of another version. */
 export class EngineError extends SelmError {}
 

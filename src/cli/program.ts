@@ -1,6 +1,7 @@
 /** @file The program `selm`: its commands, in the order in which a newcomer needs them. main.ts runs it. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
 import { exportCommand } from './export.ts';
@@ -27,6 +28,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(exportCommand())
     .addCommand(metricsCommand())
     .addCommand(pairsCommand())
+    .addCommand(dataCommand())
     .addCommand(doctorCommand())
     .addCommand(engineCommand())
     .addHelpText('after', '\nStart with:\n  $ selm doctor\n  $ selm train recipes/quickstart.yaml');

@@ -35,8 +35,8 @@ export interface AuditOptions extends UsableOptions {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Rows measured at once, and the characters at which a batch is full before: speed and memory, never the result. */
-const BATCH_ROWS = 256;
-const BATCH_CHARACTERS = 1_000_000;
+const BATCH_ROWS = 64;
+const BATCH_CHARACTERS = 250_000;
 
 /** Reads all rows and counts. Under `stop` the first bad row is a DataError. */
 export async function auditRows(rows: AsyncIterable<ParsedRow>, options: AuditOptions): Promise<DataAudit> {

@@ -33,7 +33,8 @@ export type RowProblem =
   | 'chosen equals rejected'
   | 'chosen and rejected belong to different prompts'
   | 'no completion'
-  | 'no turn of the assistant';
+  | 'no turn of the assistant'
+  | 'not of the form';
 
 /** A row, or what is wrong with it: `field` names the place, `detail` shows the value. */
 export type ParsedRow =

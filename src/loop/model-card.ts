@@ -21,11 +21,11 @@ export function writeModelCard(run: Run, iteration: number): void {
   writeFileAtomic(join(run.modelPath(iteration), 'README.md'), formatModelCard(cardOf(run, iteration)));
 }
 
-function cardOf({ recipe, config, ledger }: Run, iteration: number): ModelCard {
+function cardOf({ recipe, local, config, ledger }: Run, iteration: number): ModelCard {
   const { training, objective } = recipe;
   const isAdapter = training.adapter.kind === 'lora';
   // Weights that came out of a fine-tuning of this run are those of its base for whoever gets the model.
-  const start = isAdapter ? recipe.model : (recipe.sft?.model ?? recipe.model);
+  const start = isAdapter ? local.model : (local.sft?.model ?? local.model);
   const base = baseDirectory(start);
   const [baseModel, licence] = [modelName(base), licenceOf(base)];
   const made = iteration === 0 ? 'the warm start' : `iteration ${iteration} of ${recipe.iterations}`;

@@ -9,6 +9,7 @@ import { RunError } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { errorCode, fileError, makeFolder } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
+import type { HubPin } from '../hub/fetch.ts';
 import { rankerModel } from '../rank/open.ts';
 import { type Recipe, RUN_TIME_RANKER_SETTINGS } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
@@ -28,6 +29,8 @@ export interface RunConfig<R extends AnyRecipe = Recipe> {
   createdAt: string;
   recipe: R;
   identity: RunIdentity;
+  /** The commits of what the recipe names on the Hub; absent where it names nothing there. */
+  hub?: HubPin[];
   environment: RunEnvironment;
   /** Other environments that the run was continued in, and the settings that were changed then (`isRunTime`). */
   continuedIn: { at: string; environment: RunEnvironment; settings?: Difference[] }[];
@@ -41,7 +44,11 @@ export interface Difference {
 }
 
 /** Options of `openRun`. */
-export interface OpenRunOptions {
+export interface OpenRunOptions<R extends AnyRecipe = Recipe> {
+  /** The recipe with paths in place of names on the Hub. @default the recipe itself */
+  local?: R;
+  /** The commits that those names stood for. @default [] */
+  hub?: HubPin[];
   /** Version of the engine, as it reports it. */
   libtorchVersion: string;
   /** Milliseconds since 1970. @default Date.now */
@@ -57,13 +64,23 @@ export class Run<R extends AnyRecipe = Recipe> {
   readonly resumed: boolean;
   /** What changed in the machine, the versions or run-time settings since the run was last open, to be shown. */
   readonly environmentChanges: readonly Difference[];
+  /** The recipe with paths in place of names on the Hub. */
+  readonly local: R;
   readonly ledger: Ledger;
   readonly #lock: Lock;
 
   /** Use `openRun`. */
-  constructor(parts: { config: RunConfig<R>; resumed: boolean; changes: Difference[]; ledger: Ledger; lock: Lock }) {
+  constructor(parts: {
+    config: RunConfig<R>;
+    local: R;
+    resumed: boolean;
+    changes: Difference[];
+    ledger: Ledger;
+    lock: Lock;
+  }) {
     this.config = parts.config;
     this.recipe = parts.config.recipe;
+    this.local = parts.local;
     this.path = this.recipe.output;
     this.resumed = parts.resumed;
     this.environmentChanges = parts.changes;
@@ -109,9 +126,12 @@ export class Run<R extends AnyRecipe = Recipe> {
  * Creates the run directory of a recipe, or goes on with the run that is there. A run of another recipe, model or data is
  * refused and left untouched. Throws RunError (RUN_DIFFERS, RUN_LOCKED, RUN_FOREIGN, FORMAT_NEWER ...) or FileError.
  */
-export function openRun<R extends AnyRecipe>(recipe: R, { libtorchVersion, clock = Date.now }: OpenRunOptions): Run<R> {
+export function openRun<R extends AnyRecipe>(
+  recipe: R,
+  { libtorchVersion, local = recipe, hub = [], clock = Date.now }: OpenRunOptions<R>,
+): Run<R> {
   const path = recipe.output;
-  const identity = runIdentity(recipe);
+  const identity = runIdentity(local);
   const environment = runEnvironment(libtorchVersion);
   // Compared before anything is written, and again under the lock: another process may create the run in between.
   refuseDifferent(readRunConfig(path), { recipe, identity });
@@ -122,7 +142,9 @@ export function openRun<R extends AnyRecipe>(recipe: R, { libtorchVersion, clock
     const existing = readRunConfig<R>(path);
     refuseDifferent(existing, { recipe, identity });
     const now = new Date(clock()).toISOString();
-    const config = existing ?? { formatVersion: 1, createdAt: now, recipe, identity, environment, continuedIn: [] };
+    const pins = hub.length === 0 ? {} : { hub };
+    const made = { formatVersion: 1 as const, createdAt: now, recipe, identity, ...pins, environment, continuedIn: [] };
+    const config: RunConfig<R> = existing ?? made;
     const last = config.continuedIn.at(-1)?.environment ?? config.environment;
     const settings = differences(config.recipe, recipe);
     const changes = [...differences(last, environment), ...settings];
@@ -133,7 +155,7 @@ export function openRun<R extends AnyRecipe>(recipe: R, { libtorchVersion, clock
     const ledger = openLedger(join(path, 'run.db'), { clock });
     // Last, so that a directory with a config always has its ledger.
     if (existing === null || changes.length > 0) writeConfig(path, config);
-    return new Run({ config, resumed: existing !== null, changes, ledger, lock });
+    return new Run({ config, local, resumed: existing !== null, changes, ledger, lock });
   } catch (error) {
     lock.release();
     throw error;

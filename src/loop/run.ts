@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { renderReport, summariseReport } from '../evaluate/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
+import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
@@ -14,6 +15,7 @@ import { engineVersion, setThreads } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
 import type { Watch } from './events.ts';
+import { fetchInputs } from './inputs.ts';
 import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { writeModelCard } from './model-card.ts';
@@ -47,12 +49,15 @@ export async function runRecipe(asked: Recipe, options: RunOptions = {}): Promis
   const watch = options.watch ?? (() => {});
   if (asked.threads !== null) setThreads(asked.threads);
   requireDevice(asked.device);
-  const recipe = asked.sft === null ? asked : await fineTuned(asked, asked.sft, { ...options, watch });
-  const modelPath = await runMethod(recipe, { ...options, watch });
+  const inputs = await fetchInputs(asked, { watch, signal: options.signal });
+  const given: Method = { asked, local: inputs.recipe, hub: inputs.hub };
+  const method = asked.sft === null ? given : await fineTuned(given, asked.sft, { ...options, watch });
+  const { asked: recipe, local, hub } = method;
+  const modelPath = await runMethod(method, { ...options, watch });
   const twin = recipe.evaluate.twin ? twinOf(recipe) : null;
   if (twin !== null) {
     watch({ kind: 'note', text: `The same again with alpha = 0 (iterative DPO), in ${twin.output}` });
-    await runMethod(twin, { ...options, watch });
+    await runMethod({ asked: twin, local: twinOf(local), hub }, { ...options, watch });
   }
   const outcome = { path: recipe.output, modelPath };
   const report = collectReport(recipe, twin);
@@ -63,16 +68,17 @@ export async function runRecipe(asked: Recipe, options: RunOptions = {}): Promis
 }
 
 /** The recipe with its first policy made by supervised fine-tuning, a run of its own inside the run. */
-async function fineTuned(recipe: Recipe, sft: SftRecipe, options: RunOptions & { watch: Watch }): Promise<Recipe> {
+async function fineTuned(method: Method, sft: SftRecipe, options: RunOptions & { watch: Watch }): Promise<Method> {
+  const { asked, local, hub } = method;
   const { watch, signal } = options;
   if (!isModelThere(join(sft.output, 'model'))) {
     // A mistake in what comes after is told before the time of a fine-tuning is spent.
-    await readInputs(recipe, { watch: () => {} });
-    await (await openRankers(recipe, { watch: () => {}, signal })).close();
+    await readInputs(local, { watch: () => {} });
+    await (await openRankers(local, { watch: () => {}, signal })).close();
   }
   watch({ kind: 'note', text: `Supervised fine-tuning first, in ${sft.output}` });
-  const { modelPath } = await runSft(sft, options);
-  return { ...recipe, model: modelPath };
+  const { modelPath: model } = await runSft(sft, { ...options, hub });
+  return { asked: { ...asked, model }, local: { ...local, model }, hub };
 }
 
 /** The recipe without its optimism term, in a folder of its own inside the run. */
@@ -86,12 +92,22 @@ export function twinOf(recipe: Recipe): Recipe {
   };
 }
 
-async function runMethod(recipe: Recipe, { watch, signal }: RunOptions & { watch: Watch }): Promise<string> {
+/** A recipe as it was given, which is what the run's record says, and with paths in place of names on the Hub. */
+interface Method {
+  asked: Recipe;
+  local: Recipe;
+  hub: HubPin[];
+}
+
+async function runMethod(
+  { asked, local: recipe, hub }: Method,
+  { watch, signal }: RunOptions & { watch: Watch },
+): Promise<string> {
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const { tokenizer, data, heldOut } = await readInputs(recipe, { watch });
   const rankers = await openRankers(recipe, { watch, signal });
   try {
-    using run = openRun(recipe, { libtorchVersion: engineVersion() });
+    using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion() });
     const { ledger } = run;
     rankers.keepAnswersIn(ledger);
     putRankerIds(ledger, { first: rankers.first.id, second: rankers.second?.id ?? null });

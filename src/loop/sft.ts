@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { sha256 } from '../files/hash.ts';
+import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import { randomKey } from '../random.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
@@ -17,6 +18,7 @@ import { trainSupervised } from '../train/supervised.ts';
 import type { TokenTree } from '../train/trees.ts';
 import { checkModel } from './check-model.ts';
 import type { Watch } from './events.ts';
+import { fetchSftInputs } from './inputs.ts';
 import { modelSha256 } from './model-hash.ts';
 import { openRun, tellResumed } from './run-directory.ts';
 import { sftCard } from './sft-card.ts';
@@ -27,6 +29,8 @@ export interface SftOptions {
   watch?: Watch | undefined;
   /** Aborting it stops the run after the current step; what is finished is kept. */
   signal?: AbortSignal | undefined;
+  /** Commits of names on the Hub that the run around this one took. @default [] */
+  hub?: readonly HubPin[] | undefined;
 }
 
 export interface SftOutcome {
@@ -37,12 +41,16 @@ export interface SftOutcome {
 }
 
 /** Runs the recipe of a supervised fine-tuning to its end. */
-export async function runSft(recipe: SftRecipe, { watch = () => {}, signal }: SftOptions = {}): Promise<SftOutcome> {
-  if (recipe.threads !== null) setThreads(recipe.threads);
-  requireDevice(recipe.device);
+export async function runSft(
+  asked: SftRecipe,
+  { watch = () => {}, signal, hub: known }: SftOptions = {},
+): Promise<SftOutcome> {
+  if (asked.threads !== null) setThreads(asked.threads);
+  requireDevice(asked.device);
+  const { recipe, hub } = await fetchSftInputs(asked, { watch, signal, hub: known });
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const conversations = await readConversations(recipe, watch);
-  using run = openRun(recipe, { libtorchVersion: engineVersion() });
+  using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion() });
   tellResumed(run, watch);
   run.ledger.putAudit(0, 'data', { text: conversations.audit });
 

@@ -1,5 +1,7 @@
 /** @file Settings that are fine alone and impossible together. Pure; each problem names its field and its reason. */
+import { isHubName, parseHubName } from '../hub/name.ts';
 import type { ParsedRecipe } from './schema.ts';
+import type { ParsedSftRecipe } from './sft.ts';
 
 /** One thing wrong with a recipe. */
 export interface RecipeProblem {
@@ -77,6 +79,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       `is ${slices.share}, and ${needed} slices of it are more than all rows: set it to 1/${needed} or less, or slices.reuse to cycle`,
     );
   }
+  problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
   if (evaluate.twin && !explores) {
     report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');
@@ -108,4 +111,32 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     );
   }
   return problems;
+}
+
+/** Names on the Hub in what every run has; other places are paths. */
+export function checkHubNames({ model, data }: Pick<ParsedSftRecipe, 'model' | 'data'>): RecipeProblem[] {
+  return [...hubProblem(['model'], model, 'refused'), ...trainProblems(['data', 'train'], data.train)];
+}
+
+/** Those that only the recipes of `selm train` have. */
+function furtherHubNames({ sft, evaluate, ranker, secondOpinion }: ParsedRecipe): RecipeProblem[] {
+  const rankerProblem = (path: PropertyKey[], settings: ParsedRecipe['ranker'] | undefined): RecipeProblem[] =>
+    settings !== undefined && 'model' in settings ? hubProblem([...path, 'model'], settings.model, 'refused') : [];
+  return [
+    ...(sft === null ? [] : trainProblems(['sft', 'data', 'train'], sft.data.train)),
+    ...hubProblem(['evaluate', 'prompts'], evaluate.prompts ?? '', 'allowed'),
+    ...rankerProblem(['ranker'], ranker),
+    ...rankerProblem(['secondOpinion', 'ranker'], secondOpinion?.ranker),
+  ];
+}
+
+function trainProblems(path: PropertyKey[], places: string | string[]): RecipeProblem[] {
+  return Array.isArray(places)
+    ? places.flatMap((place, i) => hubProblem([...path, i], place, 'allowed'))
+    : hubProblem(path, places, 'allowed');
+}
+
+function hubProblem(path: PropertyKey[], place: string, part: 'allowed' | 'refused'): RecipeProblem[] {
+  const name = isHubName(place) ? parseHubName(place, { part }) : null;
+  return name !== null && 'problem' in name ? [{ path, problem: name.problem }] : [];
 }

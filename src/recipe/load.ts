@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { fileError } from '../files/fs.ts';
-import { checkRecipe } from './checks.ts';
+import { isHubName } from '../hub/name.ts';
+import { checkHubNames, checkRecipe } from './checks.ts';
 import { checkSource, type RecipeForm } from './explain.ts';
 import { type ParsedRecipe, type RankerSettings, type Recipe, rankerSchema, recipeSchema } from './schema.ts';
 import { type ParsedSftRecipe, type SftRecipe, sftRecipeSchema } from './sft.ts';
@@ -30,7 +31,7 @@ export interface ParseOptions {
 
 /** Recipes of `selm train`, and of `selm sft`. */
 const TRAIN_FORM: RecipeForm<ParsedRecipe> = { schema: recipeSchema, crossChecks: checkRecipe };
-const SFT_FORM: RecipeForm<ParsedSftRecipe> = { schema: sftRecipeSchema, crossChecks: () => [] };
+const SFT_FORM: RecipeForm<ParsedSftRecipe> = { schema: sftRecipeSchema, crossChecks: checkHubNames };
 /** A ranker without a recipe around it. */
 const RANKER_FORM = { schema: z.strictObject({ ranker: rankerSchema }), crossChecks: () => [] };
 
@@ -84,7 +85,7 @@ function resolveRun(
 ): { output: string; model: string } {
   return {
     output: resolve(workingDirectory, output ?? join('runs', name)),
-    model: resolve(folderOf('model'), model),
+    model: placeFrom(folderOf('model'), model),
   };
 }
 
@@ -98,11 +99,16 @@ export function loadRanker(
 ): RankerSettings {
   const source = override({ value: { ranker: settings }, origin: () => null }, overrides);
   const { ranker } = checkSource(source, RANKER_FORM, { what: 'this ranker', file: null });
-  return resolveRanker(ranker, (_, path) => resolve(workingDirectory, path));
+  return resolveRanker(ranker, (_, path) => placeFrom(workingDirectory, path));
+}
+
+/** A path, absolute; a name on the Hub stays as it is. */
+function placeFrom(folder: string, place: string): string {
+  return isHubName(place) ? place : resolve(folder, place);
 }
 
 function resolveFiles(files: string | string[], folder: string): string[] {
-  return (Array.isArray(files) ? files : [files]).map((file) => resolve(folder, file));
+  return (Array.isArray(files) ? files : [files]).map((file) => placeFrom(folder, file));
 }
 
 function resolveSftRecipe(parsed: ParsedSftRecipe, folders: Folders): SftRecipe {
@@ -133,7 +139,7 @@ function resolveSftSection(
 }
 
 function resolveRecipe(parsed: ParsedRecipe, folders: Folders): Recipe {
-  const from = (field: string, path: string) => resolve(folders.folderOf(field), path);
+  const from = (field: string, path: string) => placeFrom(folders.folderOf(field), path);
   const { data, slices, evaluate, iterations, warmStart } = parsed;
   const run = resolveRun(parsed, folders);
   return {

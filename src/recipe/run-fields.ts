@@ -12,7 +12,9 @@ export const runFields = {
     .default(null)
     .describe('Run directory, from where the command is started; null: runs/<name>'),
   seed: integer(0).describe('Every random number of the run follows from it'),
-  model: path('a path to a model folder').describe('Model to start from: a folder in Hugging Face layout'),
+  model: path('a path to a model folder').describe(
+    'Model to start from: a folder in Hugging Face layout, or hub:owner/name',
+  ),
   device: z
     .string({ error: 'cpu, cuda, or cuda:N' })
     .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, or cuda:N' })

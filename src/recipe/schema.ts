@@ -24,7 +24,7 @@ import { optimisation } from './training.ts';
 const data = z
   .strictObject({
     train: filesOf().describe(
-      'Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files, read in this order',
+      'Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files or hub:owner/name:split, read in this order',
     ),
     limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
     onBadRow: oneOf(['stop', 'drop'])
@@ -102,7 +102,9 @@ const batchTokens = () =>
   integer(1).default(8192).describe('Tokens of one item in memory at once: memory, never the result');
 const pairRmRanker = z.strictObject({
   kind: z.literal('pairrm'),
-  model: path('a path to a model folder').describe('Folder of llm-blender/PairRM or llm-blender/PairRM-hf'),
+  model: path('a path to a model folder').describe(
+    'llm-blender/PairRM or llm-blender/PairRM-hf: its folder, or hub:owner/name',
+  ),
   dtype: rankerDtype(),
   batchTokens: batchTokens(),
 });
@@ -283,7 +285,10 @@ const training = z
 
 const evaluate = z
   .strictObject({
-    prompts: path('a path or null').nullable().default(null).describe('Held-out prompts; null evaluates nothing'),
+    prompts: path('a path or null')
+      .nullable()
+      .default(null)
+      .describe('Held-out prompts: a file or hub:owner/name:file; null evaluates nothing'),
     limit: integer(1).nullable().default(null),
     samples: integer(1).default(1),
     temperature: fromZero().default(0.7),

@@ -1,7 +1,8 @@
 /**
  * @file The thread between a model's tokenizer and its caller, who waits without an event loop (sync-worker.ts): passes calls
  * to tokenizer-process.mjs and its answers back. A process that ends or does not answer is an error of that call; the
- * next call starts another. Plain JavaScript, as workers start without a TypeScript loader.
+ * next call starts another, as it does when a process has encoded so much that it should give its memory back. Plain
+ * JavaScript, as workers start without a TypeScript loader.
  */
 import { fork } from 'node:child_process';
 import { platform } from 'node:os';
@@ -11,7 +12,11 @@ import { workerData } from 'node:worker_threads';
 const { port, answers, file, limitMs, memoryKilobytes } = workerData;
 const script = fileURLToPath(new URL('./tokenizer-process.mjs', import.meta.url));
 
+/** The library keeps about 1 KB of every text that it encodes for good (docs/LOG.md): a million rows would be gigabytes. */
+const CHARACTERS_A_PROCESS = 25_000_000;
+
 let child = null;
+let charactersEncoded = 0;
 /** Whether a call waits for the child. */
 let waiting = false;
 let timer = null;
@@ -63,7 +68,20 @@ function reasonOf(errors) {
   return reason ?? errors.trim().split('\n').at(-1)?.slice(0, 300) ?? null;
 }
 
+/** Lets go of a process that has done its share: it ends by itself. */
+function replaceWorn(message) {
+  if (message.kind !== 'encode') return;
+  if (charactersEncoded >= CHARACTERS_A_PROCESS) {
+    const worn = child;
+    child = null;
+    charactersEncoded = 0;
+    if (worn?.connected) worn.disconnect();
+  }
+  for (const text of message.texts) charactersEncoded += text.length;
+}
+
 port.on('message', (message) => {
+  replaceWorn(message);
   child ??= start();
   waiting = true;
   timer = setTimeout(() => child?.kill('SIGKILL'), limitMs);

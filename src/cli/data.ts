@@ -1,0 +1,107 @@
+/** @file `selm data`: looks at data files without a run, and rewrites them. */
+import { Command, Option } from 'commander';
+import { formatAudit } from '../data/audit.ts';
+import { FORMS, type Form } from '../data/forms.ts';
+import type { BadRowRule } from '../data/read.ts';
+import type { FetchOptions } from '../hub/fetch.ts';
+import { localFiles, localModel } from '../hub/local.ts';
+import { hubSettings } from '../hub/settings.ts';
+import type { Rendering } from '../text/rendering.ts';
+import { shorterPath } from './format.ts';
+import { wholeNumber } from './numbers.ts';
+
+interface RowOptions {
+  limit?: number;
+  onBadRow: BadRowRule;
+}
+
+interface AuditCommandOptions extends RowOptions {
+  model: string;
+  rendering: Rendering;
+  maxLength: number;
+  maxPromptLength: number;
+  json?: true;
+}
+
+/** The command and those below it. */
+export function dataCommand(): Command {
+  return new Command('data')
+    .description('look at data files, and rewrite them')
+    .addCommand(auditCommand())
+    .addCommand(convertCommand());
+}
+
+const FILES = 'JSONL (also .gz, .zst), Parquet, or hub:owner/name:split';
+const limit = (): Option => new Option('--limit <n>', 'only the first usable rows').argParser(wholeNumber(1));
+const onBadRow = (rule: BadRowRule): Option =>
+  new Option('--on-bad-row <rule>', 'end at the first unusable row, or count and leave out')
+    .choices(['stop', 'drop'])
+    .default(rule);
+
+function auditCommand(): Command {
+  return new Command('audit')
+    .description('what training would read, use, leave out and cut; also of data larger than memory')
+    .argument('<files...>', FILES)
+    .requiredOption('--model <model>', 'model whose tokenizer counts: a folder, or hub:owner/name')
+    .addOption(
+      new Option('--rendering <name>', 'as text.rendering of a recipe').choices(['clean', 'faithful']).default('clean'),
+    )
+    .option('--max-length <n>', 'as text.maxLength', wholeNumber(2), 1024)
+    .option('--max-prompt-length <n>', 'as text.maxPromptLength', wholeNumber(1), 512)
+    .addOption(limit())
+    .addOption(onBadRow('drop'))
+    .option('--json', 'the counts as one JSON object')
+    .addHelpText('after', '\nExample:\n  $ selm data audit train.parquet --model ./model')
+    .action(auditFiles);
+}
+
+function convertCommand(): Command {
+  return new Command('convert')
+    .description('rewrite preference rows in another form or format; never over a file that is there')
+    .argument('<in>', FILES)
+    .argument('<out>', 'new file: .jsonl, .jsonl.gz or .parquet')
+    .addOption(new Option('--form <form>', 'of the rows that are written').choices(FORMS).default('conversational'))
+    .addOption(limit())
+    .addOption(onBadRow('stop'))
+    .addHelpText('after', '\nExample:\n  $ selm data convert pairs.jsonl.gz pairs.parquet --form ultrafeedback')
+    .action(convert);
+}
+
+async function auditFiles(places: string[], options: AuditCommandOptions): Promise<void> {
+  const hub = hubOptions();
+  const model = await localModel(options.model, hub);
+  const files = await localFiles(places, hub);
+  const { auditFilesFor } = await import('../data/measure.ts');
+  const audit = await auditFilesFor(model, files, {
+    text: options,
+    onBadRow: options.onBadRow,
+    limit: options.limit ?? null,
+    progress: progressLine(),
+  });
+  const { dropped, ...counts } = audit;
+  console.log(options.json ? JSON.stringify({ ...counts, dropped: Object.fromEntries(dropped) }) : formatAudit(audit));
+}
+
+async function convert(place: string, output: string, options: RowOptions & { form: Form }): Promise<void> {
+  const files = await localFiles([place], hubOptions());
+  const { convertRows } = await import('../data/convert.ts');
+  const { read, written, dropped } = await convertRows(files, output, {
+    form: options.form,
+    onBadRow: options.onBadRow,
+    limit: options.limit ?? null,
+  });
+  const reasons = [...dropped].map(([reason, count]) => `${count} ${reason}`).join(', ');
+  console.log(
+    `${read} rows read, ${written} written to ${shorterPath(output)}${reasons === '' ? '' : `, left out: ${reasons}`}`,
+  );
+}
+
+function hubOptions(): FetchOptions {
+  return { settings: hubSettings(), pins: [], tell: (text) => void process.stderr.write(`${text}\n`) };
+}
+
+/** On a terminal, how far it is; the line is taken away at the next write. */
+function progressLine(): ((read: number) => void) | undefined {
+  if (!process.stderr.isTTY) return undefined;
+  return (read) => void process.stderr.write(`\r\x1b[2K${read.toLocaleString('en-US')} rows\r`);
+}

@@ -1,0 +1,64 @@
+/** @file The forms in which preference rows are written: those that rows.ts reads, of which other programs want one or another. */
+import type { Message, Prompt } from '../text/rendering.ts';
+import type { PreferenceRow } from './rows.ts';
+
+/** `ultrafeedback`: UltraFeedback-binarized's; `conversational`: TRL's, the prompt apart; `text`: no conversations. */
+export const FORMS = ['conversational', 'ultrafeedback', 'text'] as const;
+export type Form = (typeof FORMS)[number];
+
+/** A row as it is written. A prompt alone has neither `chosen` nor `rejected`. */
+export interface FormedRow {
+  prompt_id: string;
+  prompt: string | Message[];
+  chosen: string | Message[] | null;
+  rejected: string | Message[] | null;
+}
+
+/** Which columns are conversations, for formats that have to know before the first row. */
+export function isConversation(form: Form, column: 'prompt' | 'chosen' | 'rejected'): boolean {
+  switch (form) {
+    case 'conversational':
+      return true;
+    case 'ultrafeedback':
+      return column !== 'prompt';
+    case 'text':
+      return false;
+  }
+}
+
+/** A row in a form, or why it has no place in it: what it says must stay. */
+export function formRow(row: PreferenceRow, form: Form): FormedRow | { problem: string } {
+  const { promptId: prompt_id, prompt, chosen, rejected } = row;
+  const answer = (text: string | null): Message[] => (text === null ? [] : [{ role: 'assistant', content: text }]);
+  const pair = <T>(make: (text: string) => T) => ({
+    chosen: chosen === null ? null : make(chosen),
+    rejected: rejected === null ? null : make(rejected),
+  });
+  switch (form) {
+    case 'conversational':
+      return { prompt_id, prompt: messagesOf(prompt), ...pair(answer) };
+    case 'ultrafeedback': {
+      if (chosen === null) return { problem: 'a prompt alone has no place in the form ultrafeedback' };
+      const before = messagesOf(prompt);
+      const first = before.find(({ role }) => role === 'user')?.content;
+      if (first === undefined) return { problem: 'its prompt has no user message, which the form ultrafeedback needs' };
+      return { prompt_id, prompt: first, ...pair((text) => [...before, ...answer(text)]) };
+    }
+    case 'text': {
+      const text = textOf(prompt);
+      if (text === null) return { problem: 'its prompt is a conversation, which the form text cannot hold' };
+      return { prompt_id, prompt: text, ...pair((each) => each) };
+    }
+  }
+}
+
+function messagesOf(prompt: Prompt): Message[] {
+  return prompt.kind === 'chat' ? prompt.messages : [{ role: 'user', content: prompt.text }];
+}
+
+/** A text, or one user's message; more cannot be told apart in a text. */
+function textOf(prompt: Prompt): string | null {
+  if (prompt.kind === 'text') return prompt.text;
+  const [only] = prompt.messages;
+  return only !== undefined && prompt.messages.length === 1 && only.role === 'user' ? only.content : null;
+}

@@ -1,0 +1,112 @@
+/**
+ * @file What a recipe names on the Hub, fetched before anything else. The commits that the names stood for are in the record
+ * of the run, and a run that goes on takes those again, wherever its branches went.
+ */
+
+import { HubError } from '../errors.ts';
+import { type FetchOptions, fetchData, type HubPin } from '../hub/fetch.ts';
+import { localFiles, localModel } from '../hub/local.ts';
+import { isHubName } from '../hub/name.ts';
+import { hubSettings } from '../hub/settings.ts';
+import { resolveRanker } from '../recipe/load.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
+import type { Watch } from './events.ts';
+import { type AnyRecipe, readRunConfig } from './run-directory.ts';
+
+/** A recipe of local paths, and the commits of what was fetched for it. */
+export interface LocalInputs<R extends AnyRecipe = Recipe> {
+  recipe: R;
+  hub: HubPin[];
+}
+
+/** Options of the functions that fetch. */
+export interface InputOptions {
+  watch: Watch;
+  signal?: AbortSignal | undefined;
+  /** Commits that are known beside those of the run's record. @default [] */
+  hub?: readonly HubPin[] | undefined;
+}
+
+/** Fetches what the cache lacks of a recipe. HubError, or FileError when the disk is full. */
+export async function fetchInputs(recipe: Recipe, options: InputOptions): Promise<LocalInputs> {
+  const models: string[] = [];
+  replaceModels(recipe, (place) => {
+    models.push(place);
+    return place;
+  });
+  const { data, sft, evaluate } = recipe;
+  const { prompts } = evaluate;
+  const places = [...models, ...data.train, ...(sft?.data.train ?? []), ...(prompts === null ? [] : [prompts])];
+  const access = accessFor(recipe, places, options);
+  if (access === null) return { recipe, hub: [] };
+
+  const found = new Map<string, string>();
+  for (const place of models) found.set(place, await localModel(place, access));
+  const train = await localFiles(data.train, access);
+  const local = replaceModels(recipe, (place) => found.get(place) ?? place);
+  const heldOut = prompts !== null && isHubName(prompts) ? await oneFile(prompts, access) : prompts;
+  const tuned = sft === null ? null : await localSft(sft, access);
+  tellCommits(access.pins, options.watch);
+  return {
+    recipe: { ...local, data: { ...data, train }, sft: tuned, evaluate: { ...evaluate, prompts: heldOut } },
+    hub: access.pins,
+  };
+}
+
+/** As fetchInputs, for a supervised fine-tuning. */
+export async function fetchSftInputs(recipe: SftRecipe, options: InputOptions): Promise<LocalInputs<SftRecipe>> {
+  const access = accessFor(recipe, [recipe.model, ...recipe.data.train], options);
+  if (access === null) return { recipe, hub: [] };
+  const local = await localSft(recipe, access);
+  tellCommits(access.pins, options.watch);
+  return { recipe: local, hub: access.pins };
+}
+
+async function localSft(recipe: SftRecipe, access: FetchOptions): Promise<SftRecipe> {
+  const model = await localModel(recipe.model, access);
+  return { ...recipe, model, data: { ...recipe.data, train: await localFiles(recipe.data.train, access) } };
+}
+
+/** How to fetch for a run, with the commits that it is bound to; null when nothing is on the Hub. */
+function accessFor(
+  { output }: AnyRecipe,
+  places: readonly string[],
+  { watch, signal, hub = [] }: InputOptions,
+): FetchOptions | null {
+  if (!places.some(isHubName)) return null;
+  // Of two commits for one name the first counts: the record's.
+  const pins = [...(readRunConfig<AnyRecipe>(output)?.hub ?? []), ...hub];
+  return { settings: hubSettings(), pins, tell: (text) => watch({ kind: 'note', text }), signal };
+}
+
+function tellCommits(pins: readonly HubPin[], watch: Watch): void {
+  for (const { type, repository, revision, commit } of pins) {
+    const text = `Hub: ${type} ${repository} at ${commit}${revision === commit ? '' : ` (${revision})`}`;
+    watch({ kind: 'note', text });
+  }
+}
+
+/** The recipe with every model folder changed: its own, and those of its rankers. */
+function replaceModels(recipe: Recipe, change: (place: string) => string): Recipe {
+  const rankerOf = (settings: Recipe['ranker']): Recipe['ranker'] =>
+    resolveRanker(settings, (key, path) => (key === 'model' ? change(path) : path));
+  const { secondOpinion } = recipe;
+  return {
+    ...recipe,
+    model: change(recipe.model),
+    ranker: rankerOf(recipe.ranker),
+    secondOpinion: secondOpinion === null ? null : { ...secondOpinion, ranker: rankerOf(secondOpinion.ranker) },
+  };
+}
+
+async function oneFile(name: string, options: FetchOptions): Promise<string> {
+  const files = await fetchData(name, options);
+  const [file] = files;
+  if (file !== undefined && files.length === 1) return file;
+  throw new HubError(
+    'HUB_SEVERAL_FILES',
+    `Cannot use "${name}" as evaluate.prompts: it is ${files.length} files: name one of them by its path in the repository`,
+    { details: { name, files: files.length } },
+  );
+}
