@@ -16,6 +16,7 @@ import { commitDirectory, verifyDirectory, writeFileAtomic } from './atomic.ts';
 import { type Failure, failingFs } from './fs.testing.ts';
 import { nodeFs } from './fs.ts';
 import { sha256 } from './hash.ts';
+import { HOSTILE_NAMES } from './hostile-names.testing.ts';
 import { formatManifest } from './manifest.ts';
 import { writeSafetensors } from './safetensors-write.ts';
 import { temporaryFolder } from './temporary.testing.ts';
@@ -276,4 +277,13 @@ test('verifyDirectory() puts back a directory that a crash left between the two 
   nodeFs.renameSync(join(folder, 'model'), join(folder, '.model.previous'));
   await verifyDirectory(join(folder, 'model'));
   expect(versionOf(join(folder, 'model'))).toBe('old');
+});
+
+test('verifyDirectory() opens no file by a hostile name of a manifest', async () => {
+  const path = temporaryFolder();
+  for (const name of HOSTILE_NAMES) {
+    const files = { [name]: { bytes: 1, sha256: goodHash } };
+    writeFileSync(join(path, 'manifest.json'), JSON.stringify({ formatVersion: 1, files }));
+    await expect(verifyDirectory(path), JSON.stringify(name)).rejects.toMatchObject({ code: 'UNSAFE_PATH' });
+  }
 });

@@ -1,6 +1,7 @@
 import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { HOSTILE_NAMES } from './hostile-names.testing.ts';
 import { safetensorsIndex } from './safetensors-index.ts';
 import { writeSafetensors } from './safetensors-write.ts';
 import { temporaryFolder } from './temporary.testing.ts';
@@ -136,4 +137,14 @@ test('safetensorsIndex() reports a weight file that cannot be reached', () => {
   expect(() => safetensorsIndex(folder)).toThrow(
     expect.objectContaining({ code: 'WEIGHTS_UNREADABLE', message: expect.stringContaining('ELOOP') }),
   );
+});
+
+test.each(['', '.safetensors'])('safetensorsIndex() opens no shard by a hostile name followed by "%s"', (end) => {
+  for (const name of HOSTILE_NAMES) {
+    const folder = sharded({ a: 'one.safetensors', b: `${name}${end}`, c: 'two.safetensors' });
+    // Points before an extension make a name of their own, which is not there.
+    expect(() => safetensorsIndex(folder), JSON.stringify(name + end)).toThrow(
+      expect.objectContaining({ name: 'ModelError', code: expect.stringMatching(/^WEIGHTS_(INVALID|MISSING)$/) }),
+    );
+  }
 });

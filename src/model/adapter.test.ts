@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { smallConfig } from '../../test/support/small-model.ts';
+import { HOSTILE_NAMES } from '../files/hostile-names.testing.ts';
 import { packageRoot } from '../torch/native.ts';
 import { scope, toFloat32Array } from '../torch/tensor.ts';
 import { baseDirectory } from './adapter.ts';
@@ -176,4 +177,12 @@ test('checkSameSettings() says in what an adapter differs from what a recipe ask
       'Cannot train the adapter further: it has rank 4, not 8; targets v_proj: set training.adapter to what it has',
     );
   });
+});
+
+test('baseDirectory() follows no hostile name: what an adapter names must be a model folder', () => {
+  const copy = adapterWith({});
+  for (const name of HOSTILE_NAMES) {
+    writeFileSync(join(copy, 'adapter_config.json'), JSON.stringify({ ...theirs, base_model_name_or_path: name }));
+    expect(() => baseDirectory(copy), JSON.stringify(name)).toThrow(expect.objectContaining({ name: 'ModelError' }));
+  }
 });

@@ -201,3 +201,34 @@ export function mutateSafetensors(input: Uint8Array, draws: Draws, others: reado
   new DataView(size.buffer).setBigUint64(0, BigInt(header.length + (draws.below(10) === 0 ? draws.below(5) : 0)), true);
   return Uint8Array.from([...size, ...header, ...input.subarray(8 + Math.min(length, input.length))]);
 }
+
+/** Parts of a tokenizer.json that the library has ended its process for, or might. */
+const PARTS: readonly Record<string, unknown>[] = [
+  { type: 'Precompiled', precompiled_charsmap: 'AAAA' },
+  { type: 'Precompiled', precompiled_charsmap: `QAAAAA${'/'.repeat(86)}YWJj` },
+  { type: 'Replace', pattern: { Regex: '(a+)+b' }, content: 'x' },
+  { type: 'Replace', pattern: { String: '' }, content: 'aa' },
+  { type: 'Split', pattern: { Regex: '(a|aa)+$' }, behavior: 'MergedWithNext', invert: true },
+  { type: 'FixedLength', length: 0 },
+  { type: 'Strip', content: ' ', start: 4294967295, stop: 1 },
+  { type: 'Prepend', prepend: '' },
+  { type: 'ByteFallback' },
+  { type: 'CTC', pad_token: '', word_delimiter_token: '', cleanup: true },
+  { type: 'BertProcessing', sep: ['</s>', 4294967295], cls: ['<s>', 1] },
+  { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 1], trim_offsets: true, add_prefix_space: true },
+  { type: 'TemplateProcessing', single: [{ SpecialToken: { id: 'gone', type_id: 0 } }], pair: [], special_tokens: {} },
+  { type: 'Digits', individual_digits: true },
+  { type: 'Punctuation', behavior: 'Contiguous' },
+  { type: 'UnicodeScripts' },
+  { type: 'Metaspace', replacement: '\u0000', prepend_scheme: 'always', split: false },
+  { type: 'Sequence', normalizers: [], pretokenizers: [], processors: [], decoders: [] },
+];
+
+/** A tokenizer.json: one of its parts replaced, one of its numbers or texts changed, or any bytes. */
+export function mutateTokenizer(input: Uint8Array, draws: Draws, others: readonly Uint8Array[]): Uint8Array {
+  if (draws.below(3) === 0) return mutateJsonText(input, draws, others);
+  const value = JSON.parse(decoder.decode(input)) as Record<string, unknown>;
+  value[draws.pick(['normalizer', 'pre_tokenizer', 'post_processor', 'decoder'])] = draws.pick(PARTS);
+  const text = JSON.stringify(value);
+  return encoder.encode(draws.below(2) === 0 ? text : mutateJson(text, draws));
+}

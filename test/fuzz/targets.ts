@@ -15,7 +15,7 @@ import { expectedWeights } from '../../src/model/weights.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
 import { loadTokenizer } from '../../src/text/tokenizer.ts';
 import { packageRoot } from '../../src/torch/native.ts';
-import { type Draws, mutateJsonText, mutateLines, mutateRaw, mutateSafetensors } from './mutate.ts';
+import { type Draws, mutateJsonText, mutateLines, mutateRaw, mutateSafetensors, mutateTokenizer } from './mutate.ts';
 
 /** A reader under test. */
 export interface Target {
@@ -219,7 +219,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
   tokenizer: {
     file: 'tokenizer.json',
-    mutate: mutateJsonText,
+    mutate: mutateTokenizer,
     prepare: (folder) => {
       for (const name of ['tokenizer_config.json', 'generation_config.json'])
         writeFileSync(join(folder, name), readFileSync(join(stories, name)));
