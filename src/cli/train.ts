@@ -56,8 +56,6 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
 async function dryRun(recipe: Recipe, { rows = null, json }: { rows?: number | null; json?: true }): Promise<void> {
   const { forecast } = await import('../forecast/forecast.ts');
   const { measureRates } = await import('../forecast/rates.ts');
-  const { fetchInputs } = await import('../loop/inputs.ts');
-  const { recipe: local } = await fetchInputs(recipe, { watch: () => {} });
-  const result = await forecast(local, { rows, rates: async () => measureRates(recipe.training.dtype) });
+  const result = await forecast(recipe, { rows, rates: async () => measureRates(recipe.training.dtype) });
   process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result)}\n`);
 }
