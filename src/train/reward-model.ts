@@ -1,0 +1,207 @@
+/**
+ * @file Training of an explicit reward model: a decoder with a score on the last token of each response, on the packed
+ * trees of the policy's training, so that a prompt is computed once for all of its responses. Objective: src/objective/reward.ts.
+ */
+import { TrainingError } from '../errors.ts';
+import { SCORE } from '../model/decoder-classifier.ts';
+import { HEAD } from '../model/weights.ts';
+import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
+import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
+import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
+import { type PackedTrees, packTrees } from './packing.ts';
+import {
+  type ComputeDtype,
+  clearGradients,
+  openPolicy,
+  type Policy,
+  type PolicySource,
+  refreshCompute,
+  weightOf,
+} from './policy.ts';
+import { type Activations, forwardBackward, scoredHidden } from './stream.ts';
+import type { TokenIds, TokenTree } from './trees.ts';
+
+/** One prompt with its responses: what was compared, and what the policy sampled, as indices into `continuations`. */
+export interface RewardTree extends TokenTree {
+  /** Null where no comparison is known of this prompt. */
+  comparison: { chosen: number; rejected: number } | null;
+  /** Draws of the policy, for optimism: equal ones stand there as often as they were drawn. */
+  samples: readonly number[];
+}
+
+/** Stands behind every continuation: the packing scores what predicts it, which is the last token of the response. */
+const AFTER_THE_END = 0;
+
+/** The tree of a prompt; equal responses become one continuation. Responses have at least one token. */
+export function buildRewardTree(prompt: {
+  pairId: string;
+  promptIds: TokenIds;
+  responses: readonly TokenIds[];
+  /** Indices into `responses`. */
+  comparison: { chosen: number; rejected: number } | null;
+  samples: readonly number[];
+}): RewardTree {
+  const distinct = new Map<string, number>();
+  const continuations: TokenIds[] = [];
+  const places = prompt.responses.map((ids) => {
+    const key = ids.join(' ');
+    const known = distinct.get(key) ?? continuations.push(Int32Array.from([...ids, AFTER_THE_END])) - 1;
+    distinct.set(key, known);
+    return known;
+  });
+  const at = (index: number): number => places[index] ?? 0;
+  const { comparison } = prompt;
+  return {
+    pairId: prompt.pairId,
+    promptIds: prompt.promptIds,
+    continuations,
+    scored: continuations.map((ids) => new Uint8Array(ids.length).fill(1, ids.length - 1)),
+    comparison: comparison === null ? null : { chosen: at(comparison.chosen), rejected: at(comparison.rejected) },
+    samples: prompt.samples.map(at),
+  };
+}
+
+/** A decoder with a score head of zeros, to be trained: every reward starts at 0. The language model's head is left out. */
+export function openRewardPolicy({ config, weights, adapter = null }: PolicySource, dtype: ComputeDtype): Policy {
+  return scope('open a reward model', () => {
+    const body = [...weights].filter(([name]) => name !== HEAD);
+    const head = zeros([1, config.hiddenSize], { dtype: 'float32' });
+    return openPolicy({ config, weights: new Map([...body, [SCORE, head]]), adapter }, { dtype, purpose: 'train' });
+  });
+}
+
+/** Rewards of every continuation of a tree, in its order. */
+export function rewardsOf(policy: Policy, tree: RewardTree): number[] {
+  return scope('rewards', () => {
+    const hidden_SD = scoredHidden(policy, packTrees([tree]));
+    return headRewards(policy, hidden_SD);
+  });
+}
+
+/** The head is small and decides alone: float32. */
+function headRewards(policy: Policy, hidden_SD: Tensor): number[] {
+  return Array.from(toFloat32Array(linear(to_dtype(hidden_SD, 'float32'), weightOf(policy.masters, SCORE))));
+}
+
+/** What a step minimises: mean over its comparisons of -log sigma, minus alpha times the mean relative maximum. */
+export interface RewardObjective {
+  alpha: number;
+  beta: number;
+}
+
+export interface RewardStepResult {
+  /** Mean loss of the step, before its update. */
+  loss: number;
+  comparisonLoss: number;
+  /** Mean relative maximum of the policy's samples, not multiplied by alpha. */
+  relativeMaximum: number;
+  /** Share of the comparisons whose chosen response has the higher reward; null without comparisons. */
+  accuracy: number | null;
+  margin: number | null;
+  gradientNorm: number;
+  tokens: number;
+}
+
+/** Adds the gradient of the step's loss to the policy's gradients (which it clears first). Changes no weight. */
+export function accumulateRewardGradients(
+  policy: Policy,
+  batches: readonly PackedTrees<RewardTree>[],
+  options: { objective: RewardObjective; activations: Activations },
+): Omit<RewardStepResult, 'gradientNorm'> {
+  const { alpha, beta } = options.objective;
+  const trees = batches.flatMap((batch) => batch.trees);
+  const comparisons = trees.filter(({ comparison }) => comparison !== null).length;
+  const explored = trees.filter(({ samples }) => samples.length > 0).length;
+  const sums = { comparison: 0, maximum: 0, right: 0, margin: 0 };
+  clearGradients(policy);
+
+  /** Derivative of the step's loss by each reward of a tree. */
+  const derivatives = (tree: RewardTree, rewards: readonly number[]): number[] => {
+    const slopes = rewards.map(() => 0);
+    const add = (index: number, slope: number): void => {
+      slopes[index] = (slopes[index] ?? 0) + slope;
+    };
+    const at = (index: number): number => rewards[index] ?? Number.NaN;
+    if (tree.comparison !== null) {
+      const { chosen, rejected } = tree.comparison;
+      const margin = at(chosen) - at(rejected);
+      const { loss, gradient } = comparisonLoss({ chosen: at(chosen), rejected: at(rejected) });
+      sums.comparison += loss / comparisons;
+      sums.margin += margin / comparisons;
+      sums.right += margin > 0 ? 1 / comparisons : 0;
+      add(chosen, gradient.chosen / comparisons);
+      add(rejected, gradient.rejected / comparisons);
+    }
+    if (tree.samples.length > 0) {
+      const { value, gradient } = relativeMaximum(tree.samples.map(at), beta);
+      sums.maximum += value / explored;
+      tree.samples.forEach((index, i) => void add(index, (-alpha * (gradient[i] ?? 0)) / explored));
+    }
+    return slopes;
+  };
+
+  for (const batch of batches) {
+    forwardBackward(policy, batch, {
+      activations: options.activations,
+      head: (hidden_SD) => ({
+        gradient_SD: headGradient(policy, batch, { hidden_SD, derivatives }),
+        result: undefined,
+      }),
+    });
+  }
+  return {
+    loss: sums.comparison - alpha * sums.maximum,
+    comparisonLoss: sums.comparison,
+    relativeMaximum: sums.maximum,
+    accuracy: comparisons === 0 ? null : sums.right,
+    margin: comparisons === 0 ? null : sums.margin,
+    tokens: batches.reduce((sum, batch) => sum + batch.ids_T.length, 0),
+  };
+}
+
+/** The gradient by the hidden states, [S, D]; that of the head's weights is added to the policy's. */
+function headGradient(
+  policy: Policy,
+  batch: PackedTrees<RewardTree>,
+  options: { hidden_SD: Tensor; derivatives: (tree: RewardTree, rewards: readonly number[]) => number[] },
+): Tensor {
+  const rewards_S = headRewards(policy, options.hidden_SD);
+  const slopes: number[] = [];
+  for (const tree of batch.trees) {
+    const own = rewards_S.slice(slopes.length, slopes.length + tree.continuations.length);
+    slopes.push(...options.derivatives(tree, own));
+  }
+  const slopes_S1 = float32(slopes, [slopes.length, 1]);
+  const gradient = policy.gradients?.get(SCORE);
+  if (gradient !== undefined) add__Tensor(gradient, mm(t(slopes_S1), to_dtype(options.hidden_SD, 'float32')));
+  return to_dtype(mm(slopes_S1, weightOf(policy.masters, SCORE)), policy.dtype);
+}
+
+/** One optimiser step; a loss or gradient that is not finite stops it before the update, and the weights are what they were. */
+export function rewardStep(
+  policy: Policy,
+  optimiser: OptimiserState,
+  options: {
+    batches: readonly PackedTrees<RewardTree>[];
+    objective: RewardObjective;
+    activations: Activations;
+    adamW: AdamWSettings;
+    learningRate: number;
+    maxGradientNorm: number | null;
+  },
+): RewardStepResult {
+  const found = accumulateRewardGradients(policy, options.batches, options);
+  const norm = gradientNorm(policy);
+  if (!Number.isFinite(found.loss) || !Number.isFinite(norm)) {
+    throw new TrainingError(
+      'GRADIENT_NOT_FINITE',
+      `Cannot update the reward model: its loss is ${found.loss} and the gradient norm ${norm}: no weight was changed; lower rewardModel.learningRate or rewardModel.alpha`,
+      { details: { loss: String(found.loss), gradientNorm: String(norm) } },
+    );
+  }
+  if (options.maxGradientNorm !== null) clipGradients(policy, { norm, maxNorm: options.maxGradientNorm });
+  updateWeights(policy, optimiser, { ...options.adamW, learningRate: options.learningRate });
+  refreshCompute(policy);
+  return { ...found, gradientNorm: norm };
+}
