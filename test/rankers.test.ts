@@ -2,11 +2,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../src/files/hash.ts';
-import type { LoopEvent } from '../src/loop/events.ts';
+import type { LoopEvent, StageName } from '../src/loop/events.ts';
 import { openLedger } from '../src/loop/ledger.ts';
 import { runRecipe } from '../src/loop/run.ts';
+import { openRewardModel } from '../src/rank/reward-model.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
@@ -17,20 +18,24 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 let count = 0;
 
 /** A recipe of one iteration with this ranker, and where it runs. */
-function recipeWith(ranker: Record<string, unknown>): { path: string; output: string } {
+function recipeWith(
+  ranker: Record<string, unknown>,
+  changes: Record<string, unknown> = {},
+): { path: string; output: string } {
   const folder = join(root, String(count++));
-  return { path: writeSmallRecipe(folder, { iterations: 1, ranker }), output: join(folder, 'run') };
+  return { path: writeSmallRecipe(folder, { iterations: 1, ranker, ...changes }), output: join(folder, 'run') };
 }
 
 async function run(
   { path, output }: { path: string; output: string },
-  signal?: { controller: AbortController; afterRankings: number },
+  signal?: { controller: AbortController; stage: StageName; done: number; iteration?: number },
 ): Promise<LoopEvent[]> {
   const events: LoopEvent[] = [];
   const watch = (event: LoopEvent): void => {
     events.push(event);
-    if (event.kind === 'stage-progress' && event.stage === 'rank' && event.done === signal?.afterRankings)
-      signal.controller.abort();
+    if (event.kind !== 'stage-progress' || signal === undefined) return;
+    const { stage, done, iteration = 1 } = signal;
+    if (event.stage === stage && event.done === done && event.iteration === iteration) signal.controller.abort();
   };
   await runRecipe(loadRecipe(path, { overrides: [`output=${output}`] }), { watch, signal: signal?.controller.signal });
   return events;
@@ -45,8 +50,8 @@ function audit(output: string, kind: string): unknown {
   }
 }
 
-function weights(output: string): string {
-  return sha256(readFileSync(join(output, 'iteration-1', 'model', 'model.safetensors')));
+function weights(output: string, iteration = 1): string {
+  return sha256(readFileSync(join(output, `iteration-${iteration}`, 'model', 'model.safetensors')));
 }
 
 describe('a run', () => {
@@ -65,7 +70,7 @@ describe('a run', () => {
     const [whole, stopped] = [recipeWith(reward), recipeWith(reward)];
     await run(whole);
     const controller = new AbortController();
-    await expect(run(stopped, { controller, afterRankings: 7 })).rejects.toThrow();
+    await expect(run(stopped, { controller, stage: 'rank', done: 7 })).rejects.toThrow();
     await run(stopped);
     expect(audit(stopped.output, 'ranker cut')).toEqual(audit(whole.output, 'ranker cut'));
     expect(weights(stopped.output)).toBe(weights(whole.output));
@@ -82,5 +87,54 @@ describe('a run', () => {
       expect(rankerId).toMatch(/^pairrm:pairrm-hf:float32:sha256=/);
       expect(Math.abs((scores ?? []).reduce((sum, score) => sum + score, 0))).toBeLessThan(1e-6);
     }
+  });
+});
+
+describe('a run with a reward model of its own', () => {
+  const ranker = { kind: 'function', module: 'reward.ts' };
+  const learned = (alpha: number) => ({
+    iterations: 2,
+    objective: { preference: { kind: 'dpo', beta: 0.1 }, exploration: { kind: 'none' } },
+    rewardModel: { labels: 5, alpha, learningRate: 0.001, batchSize: 4 },
+  });
+  const whole = recipeWith(ranker, learned(0.1));
+  const rewardModel = (output: string, iteration: number): string =>
+    join(output, `iteration-${iteration}`, 'reward-model');
+  beforeAll(async () => void (await run(whole)));
+
+  it('asks the ranker about the labelled prompts only, and pairs every prompt by what it learned', () => {
+    using ledger = openLedger(join(whole.output, 'run.db'), { access: 'read' });
+    for (const iteration of [1, 2]) {
+      const by = (name: string) => ledger.rankings(iteration).filter(({ rankerId }) => rankerId.startsWith(name));
+      expect([by('function:').length, by('learned-reward:').length]).toEqual([5, 12]);
+      const rankers = new Set(ledger.pairs(iteration).map(({ rankerId }) => rankerId?.split(':')[0]));
+      expect([...rankers]).toEqual(['learned-reward']);
+    }
+    const steps = ledger.metrics().filter(({ stage, iteration }) => stage === 'reward-model' && iteration === 2);
+    expect(steps.length).toBeGreaterThan(0);
+  });
+
+  it('keeps each reward model as a sequence classifier that the ranker kind reward-model opens', async () => {
+    const saved = openRewardModel(rewardModel(whole.output, 2));
+    expect(saved.gives).toBe('scores');
+    await saved.close();
+  });
+
+  it.each([
+    ['reward-model', 2, 2],
+    ['rank', 4, 1],
+  ] as const)('stopped in the stage %s goes on to the same weights', async (stage, done, iteration) => {
+    const stopped = recipeWith(ranker, learned(0.1));
+    const controller = new AbortController();
+    await expect(run(stopped, { controller, stage, done, iteration })).rejects.toThrow();
+    await run(stopped);
+    expect(weights(stopped.output, 2)).toBe(weights(whole.output, 2));
+  });
+
+  it('learns something else with optimism than without', async () => {
+    const plain = recipeWith(ranker, { ...learned(0), iterations: 1 });
+    await run(plain);
+    const rewards = (output: string): string => sha256(readFileSync(join(rewardModel(output, 1), 'model.safetensors')));
+    expect(rewards(plain.output)).not.toBe(rewards(whole.output));
   });
 });

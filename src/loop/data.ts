@@ -21,7 +21,7 @@ export interface TrainingData {
   audit: string;
   /** The rows of iteration t; 0 is the warm start. DataError when a file changed since the audit. */
   slice(iteration: number): Promise<PreferenceRow[]>;
-  /** The rows of all iterations before t, where the recipe accumulates; else none. */
+  /** The rows of all iterations before t, where the recipe accumulates pairs or comparisons; else none. */
   earlier(iteration: number): Promise<PreferenceRow[]>;
 }
 
@@ -46,7 +46,8 @@ export async function loadTrainingData(
     slice,
     async earlier(iteration) {
       const rows: PreferenceRow[] = [];
-      for (let before = 1; recipe.accumulate && before < iteration; before++) rows.push(...(await slice(before)));
+      const wanted = recipe.accumulate || recipe.rewardModel !== null;
+      for (let before = 1; wanted && before < iteration; before++) rows.push(...(await slice(before)));
       return rows;
     },
   };

@@ -5,6 +5,8 @@ export type StageName =
   | 'data'
   | 'sft'
   | 'sample'
+  | 'label'
+  | 'reward-model'
   | 'rank'
   | 'second-opinion'
   | 'pair'

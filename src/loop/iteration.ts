@@ -11,6 +11,7 @@ import { alphaAt } from '../train/schedule.ts';
 import { measureExploration } from './stages/explore.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';
+import { pairByRewardModel } from './stages/reward-model.ts';
 import { sampleResponses } from './stages/sample.ts';
 import { askSecondOpinion } from './stages/second-opinion.ts';
 import { type IterationContext, runStage } from './stages/stage.ts';
@@ -39,13 +40,19 @@ export async function runIteration(context: IterationContext, input: IterationIn
   // y ~ pi_{t-1}( . | x) for every prompt x of the slice
   if (needs.samples) await runStage(context, 'sample', () => sampleResponses(context, input));
 
-  // R ranks {y, y_w, y_l}
-  if (needs.ranking) await runStage(context, 'rank', () => rankResponses(context, rows));
-  if (needs.ranking && context.secondRanker !== null)
-    await runStage(context, 'second-opinion', () => askSecondOpinion(context, rows));
+  const { rewardModel } = context.recipe;
+  if (rewardModel === null) {
+    // R ranks {y, y_w, y_l}
+    if (needs.ranking) await runStage(context, 'rank', () => rankResponses(context, rows));
+    if (needs.ranking && context.secondRanker !== null)
+      await runStage(context, 'second-opinion', () => askSecondOpinion(context, rows));
 
-  // y_c the best, y_r the worst of them
-  await runStage(context, 'pair', () => pairResponses(context, rows));
+    // y_c the best, y_r the worst of them
+    await runStage(context, 'pair', () => pairResponses(context, rows));
+  } else {
+    // The same by an explicit reward model, learned with optimism from what R says of some prompts (Eq. 3.1)
+    await pairByRewardModel(context, { ...input, settings: rewardModel });
+  }
 
   // pi_t = argmin of -log sigma(beta Delta) + alpha beta (log pi(y) - log pi_ref(y)), from pi_{t-1}
   const objective = objectiveOf(context);

@@ -98,6 +98,11 @@ export class Run<R extends AnyRecipe = Recipe> {
     return join(this.iterationPath(iteration), 'model');
   }
 
+  /** Where the reward model of an iteration lies, where the recipe learns one. */
+  rewardModelPath(iteration: number): string {
+    return join(this.iterationPath(iteration), 'reward-model');
+  }
+
   /** Folder of the training checkpoints of an iteration. */
   checkpointsPath(iteration: number): string {
     return join(this.iterationPath(iteration), 'checkpoints');

@@ -88,6 +88,7 @@ export function twinOf(recipe: Recipe): Recipe {
     name: `${recipe.name}-twin`.slice(0, 64),
     output: join(recipe.output, 'twin'),
     objective: { ...recipe.objective, exploration: { kind: 'none' } },
+    rewardModel: recipe.rewardModel === null ? null : { ...recipe.rewardModel, alpha: 0 },
     evaluate: { ...recipe.evaluate, twin: false },
   };
 }

@@ -81,8 +81,18 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   }
   problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
-  if (evaluate.twin && !explores) {
+  if (evaluate.twin && !explores && (recipe.rewardModel?.alpha ?? 0) === 0) {
     report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');
+  }
+  if (recipe.rewardModel !== null) {
+    if (recipe.update === 'keep' || recipe.update === 'data-over-response')
+      report('rewardModel', `is for rules that rank, and update is ${recipe.update}: set it to null`);
+    if (recipe.secondOpinion !== null) report('rewardModel', 'and secondOpinion are both set: leave one of them out');
+    if (recipe.rewardModel.alpha > 0 && sampling.samples < 2)
+      report(
+        'rewardModel.alpha',
+        `is ${recipe.rewardModel.alpha}, and one sample has no relative maximum: set sampling.samples to 2 or more, or it to 0`,
+      );
   }
   if (explores && recipe.update === 'keep') {
     report(

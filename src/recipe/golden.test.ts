@@ -24,6 +24,7 @@ objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
 objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
 objective.exploration objective.exploration.kind objective.exploration.alpha
+rewardModel rewardModel.labels rewardModel.alpha rewardModel.beta rewardModel.learningRate rewardModel.epochs rewardModel.batchSize
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
 training.dropLastStep
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype

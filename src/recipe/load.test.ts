@@ -79,6 +79,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       onError: 'stop',
     },
     secondOpinion: null,
+    rewardModel: null,
     objective: {
       preference: { kind: 'dpo', beta: 0.01, labelSmoothing: 0 },
       exploration: { kind: 'selm', alpha: 0.001 },

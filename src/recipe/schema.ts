@@ -206,6 +206,21 @@ const secondOpinion = z
   .default(null)
   .describe('A second ranker beside the first, to measure their agreement or to settle doubt');
 
+const rewardModel = z
+  .strictObject({
+    labels: integer(1).describe('Prompts of each iteration that the ranker labels, drawn at random'),
+    alpha: fromZero().describe("Weight of the optimism about the policy's samples; 0 is logistic regression alone"),
+    beta: fromZero()
+      .default(1)
+      .describe('Softness of the maximum that optimism looks at, in units of reward; 0 is the hard maximum'),
+    learningRate: positive(),
+    epochs: integer(1).default(1).describe('Passes over the prompts of an iteration and the comparisons before it'),
+    batchSize: integer(1).default(16).describe('Prompts a step'),
+  })
+  .nullable()
+  .default(null)
+  .describe('A reward model learned from the ranker, which then ranks all prompts; null: the ranker ranks them');
+
 const beta = () => positive().default(0.01).describe('Strength of the pull towards the reference, as in the paper');
 const preference = z
   .discriminatedUnion(
@@ -329,6 +344,7 @@ export const recipeSchema = z
     ranker,
     secondOpinion,
     objective,
+    rewardModel,
     training,
     evaluate,
   })
@@ -364,6 +380,9 @@ export const RUN_TIME_RANKER_SETTINGS = [
   'concurrency',
   'onError',
 ] as const;
+
+/** The `rewardModel` section of a recipe that has one. */
+export type RewardModelSettings = NonNullable<Recipe['rewardModel']>;
 
 /** JSON Schema (2020-12) of the recipe as it is written, for editors. */
 export function recipeJsonSchema(): Record<string, unknown> {

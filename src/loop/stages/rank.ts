@@ -54,7 +54,7 @@ export async function rankWith(
   const total = items.length;
   watch({ kind: 'stage-started', run: recipe.name, iteration, stage, total, done, unit: 'prompts' });
   const byPrompt = new Map(open.map((item) => [item.promptId, item]));
-  const kindOfCut = stage === 'rank' ? 'ranker cut' : 'second ranker cut';
+  const kindOfCut = stage === 'second-opinion' ? 'second ranker cut' : stage === 'label' ? 'label cut' : 'ranker cut';
   let ties = 0;
   let problems = 0;
   for await (const ranking of ranker.rank(stream(open))) {

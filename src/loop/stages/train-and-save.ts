@@ -125,7 +125,7 @@ function writePolicy(directory: string, { config, masters, lowRank }: Policy, ba
 }
 
 /** True when this very plan's model is there and whole: a run that died just after saving it need not train again. */
-async function isSaved(directory: string, plan: string): Promise<boolean> {
+export async function isSaved(directory: string, plan: string): Promise<boolean> {
   try {
     return (await verifyDirectory(directory)).details.plan === plan;
   } catch (error) {

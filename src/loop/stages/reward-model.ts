@@ -1,0 +1,246 @@
+/**
+ * @file The stages of an explicit reward model (the paper's Eq. 3.1 before the reward is reparameterised): the ranker labels
+ * some prompts of the slice, a reward model is fitted to all comparisons so far with optimism about what the policy
+ * sampled now, and it ranks every prompt in the ranker's place.
+ */
+import type { PreferenceRow } from '../../data/rows.ts';
+import { commitDirectory } from '../../files/atomic.ts';
+import { sha256 } from '../../files/hash.ts';
+import { baseDirectory } from '../../model/adapter.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { withModel } from '../../model/load.ts';
+import { longAfter } from '../../model/rope.ts';
+import { weightBytes, writeModelFiles } from '../../model/save.ts';
+import { randomKey, uniformAt } from '../../random.ts';
+import { learnedRewardTokens, openLearnedReward } from '../../rank/learned-reward.ts';
+import { rankedPairs } from '../../rank/pairing.ts';
+import type { RankItem } from '../../rank/ranker.ts';
+import type { RewardModelSettings } from '../../recipe/schema.ts';
+import { chooseActivations } from '../../train/activations.ts';
+import { openOptimiser } from '../../train/optimiser.ts';
+import { microBatches } from '../../train/packing.ts';
+import { planSteps } from '../../train/plan.ts';
+import {
+  buildRewardTree,
+  openRewardPolicy,
+  type RewardStepResult,
+  type RewardTree,
+  rewardStep,
+} from '../../train/reward-model.ts';
+import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
+import { modelSha256 } from '../model-hash.ts';
+import { pairResponses } from './pair.ts';
+import { rankItems, rankWith } from './rank.ts';
+import { type IterationContext, runStage } from './stage.ts';
+import { isSaved } from './train-and-save.ts';
+
+interface Input {
+  rows: readonly PreferenceRow[];
+  /** Rows of earlier slices, whose comparisons are kept. */
+  earlierRows?: readonly PreferenceRow[];
+}
+
+/** Label, fit, rank and pair; afterwards the iteration's pairs are those of the reward model. */
+export async function pairByRewardModel(
+  context: IterationContext,
+  input: Input & { settings: RewardModelSettings },
+): Promise<void> {
+  const { run, iteration, ledger, tokenizer, recipe } = context;
+  await runStage(context, 'label', () => labelPrompts(context, input.rows, input.settings));
+  await runStage(context, 'reward-model', () => fitRewardModel(context, input));
+  // An opened model is needed only where one of the two is still to be done.
+  if (ledger.stageStatus(iteration, 'pair') === 'finished') {
+    for (const stage of ['rank', 'pair'] as const) context.watch({ kind: 'stage-skipped', iteration, stage });
+    return;
+  }
+  const ranker = openLearnedReward(run.rewardModelPath(iteration), { tokenizer, limits: recipe.text });
+  try {
+    const items = rankItems(ledger, iteration, input.rows);
+    await runStage(context, 'rank', () => rankWith(context, { stage: 'rank', ranker, items }));
+    await runStage(context, 'pair', () => pairResponses({ ...context, ranker, secondRanker: null }, input.rows));
+  } finally {
+    await ranker.close();
+  }
+}
+
+/** The ranker's verdict on prompts drawn at random: which ones depends on seed, iteration and prompt alone. */
+async function labelPrompts(
+  context: IterationContext,
+  rows: readonly PreferenceRow[],
+  { labels }: RewardModelSettings,
+): Promise<string> {
+  const { recipe, ledger, iteration, ranker } = context;
+  const drawn = rankItems(ledger, iteration, rows)
+    .map((item) => ({ item, place: uniformAt(randomKey(recipe.seed, 'label', iteration, item.promptId), 0) }))
+    .sort((a, b) => a.place - b.place)
+    .slice(0, labels);
+  return rankWith(context, { stage: 'label', ranker, items: drawn.map(({ item }) => item) });
+}
+
+/** A prompt of the fit: what was compared of it, and what the policy sampled now. */
+interface RewardPrompt {
+  name: string;
+  prompt: PreferenceRow['prompt'];
+  comparison: { chosen: string; rejected: string } | null;
+  samples: readonly string[];
+}
+
+/** The comparisons of earlier iterations, then every prompt of this one. */
+function rewardPrompts(context: IterationContext, { rows, earlierRows = [] }: Input): RewardPrompt[] {
+  const { ledger, iteration } = context;
+  const promptOf = new Map([...earlierRows, ...rows].map(({ promptId, prompt }) => [promptId, prompt]));
+  const earlier = Array.from({ length: iteration - 1 }, (_, i) => i + 1).flatMap((t) =>
+    [...comparisonsOf(context, t)].flatMap(([promptId, comparison]) => {
+      const prompt = promptOf.get(promptId);
+      return prompt === undefined ? [] : [{ name: `${t}/${promptId}`, prompt, comparison, samples: [] }];
+    }),
+  );
+  const now = comparisonsOf(context, iteration);
+  const current = rankItems(ledger, iteration, rows).map(({ promptId, prompt, candidates }) => ({
+    name: `${iteration}/${promptId}`,
+    prompt,
+    comparison: now.get(promptId) ?? null,
+    samples: candidates.filter(({ kind }) => kind === 'response').map(({ text }) => text),
+  }));
+  return [...earlier, ...current];
+}
+
+/** Best over worst of each prompt that the ranker labelled in an iteration, by prompt id. */
+function comparisonsOf(
+  { ledger, ranker }: IterationContext,
+  iteration: number,
+): Map<string, { chosen: string; rejected: string }> {
+  const found = new Map<string, { chosen: string; rejected: string }>();
+  for (const ranking of ledger.rankings(iteration).filter(({ rankerId }) => rankerId === ranker.id)) {
+    // The rule reads the candidates alone.
+    const item: RankItem = { ...ranking, prompt: { kind: 'text', text: '' }, candidates: [...ranking.candidates] };
+    const [pair] = rankedPairs(item, ranking, 'best-and-worst');
+    if (pair?.kind === 'pair') found.set(ranking.promptId, { chosen: pair.chosen.text, rejected: pair.rejected.text });
+  }
+  return found;
+}
+
+/** The tree of a prompt; null where nothing of it has a gradient: without optimism, what was not compared. */
+function rewardTree(
+  { tokenizer, recipe }: IterationContext,
+  { name, prompt, comparison, ...own }: RewardPrompt,
+  { alpha }: RewardModelSettings,
+): RewardTree | null {
+  const samples = alpha > 0 ? own.samples : [];
+  if (samples.length === 0 && comparison === null) return null;
+  const texts = [...samples, ...(comparison === null ? [] : [comparison.chosen, comparison.rejected])];
+  const { promptIds, responses } = learnedRewardTokens(tokenizer, { prompt, responses: texts }, recipe.text);
+  return buildRewardTree({
+    pairId: name,
+    promptIds: Int32Array.from(promptIds),
+    responses: responses.map((ids) => Int32Array.from(ids)),
+    comparison: comparison === null ? null : { chosen: samples.length, rejected: samples.length + 1 },
+    samples: samples.map((_, index) => index),
+  });
+}
+
+/** Trains a reward model from the recipe's model on every comparison so far, and saves it. */
+async function fitRewardModel(
+  context: IterationContext,
+  input: Input & { settings: RewardModelSettings },
+): Promise<string> {
+  const { recipe, run, ledger, iteration, watch } = context;
+  const { settings } = input;
+  const prompts = rewardPrompts(context, input);
+  const comparisons = prompts.filter(({ comparison }) => comparison !== null).length;
+  // Steps are planned over all prompts whatever alpha is, so that alpha = 0 is the limit of a small one.
+  const trees = prompts.map((prompt) => rewardTree(context, prompt, settings));
+  const keys = Array.from({ length: settings.epochs }, (_, epoch) =>
+    randomKey(recipe.seed, 'shuffle reward model', iteration, epoch),
+  );
+  const steps = planSteps(prompts.length, { batchSize: settings.batchSize, dropLastStep: false, keys });
+  const base = baseDirectory(recipe.model);
+  const plan = sha256(
+    JSON.stringify([await modelSha256(recipe.model), trees.map(planEntry), steps, settings, recipe.training.dtype]),
+  );
+  const directory = run.rewardModelPath(iteration);
+  if (await isSaved(directory, plan)) return 'the reward model was saved already';
+  using policy = withModel(recipe.model, (model) => openRewardPolicy(model, recipe.training.dtype));
+  using optimiser = openOptimiser(policy);
+  const activations = chooseActivations(recipe, policy.config);
+  const total = steps.length;
+  watch({ kind: 'stage-started', run: recipe.name, iteration, stage: 'reward-model', total, done: 0, unit: 'steps' });
+  // Counted from 1: there may be few steps, and none of them is spent at a learning rate of 0.
+  const schedule = {
+    totalSteps: total + 1,
+    warmupSteps: warmupSteps(total + 1, recipe.training.warmupRatio),
+    learningRate: settings.learningRate,
+    kind: recipe.training.schedule,
+  };
+  const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay, maxGradNorm } = recipe.training;
+  let last: RewardStepResult | null = null;
+  for (const [step, indices] of steps.entries()) {
+    const learningRate = learningRateAt(step + 1, schedule);
+    last = rewardStep(policy, optimiser, {
+      batches: microBatches(
+        indices.flatMap((index) => trees[index] ?? []),
+        recipe.training.microBatchTokens,
+        longAfter(policy.config),
+      ),
+      objective: settings,
+      activations,
+      adamW: { beta1, beta2, epsilon, weightDecay },
+      learningRate,
+      maxGradientNorm: maxGradNorm,
+    });
+    ledger.putMetric({ iteration, stage: 'reward-model', step, values: metricsOf(last, learningRate) });
+    const detail = `loss ${last.loss.toFixed(4)}`;
+    watch({ kind: 'stage-progress', iteration, stage: 'reward-model', done: step + 1, total, detail });
+    context.signal?.throwIfAborted();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  await commitDirectory(
+    directory,
+    (temporary) =>
+      writeModelFiles(temporary, {
+        base,
+        raw: asClassifier(policy.config.raw),
+        weights: policy.masters,
+        dtype: 'float32',
+      }),
+    { details: { plan, iteration }, bytesNeeded: weightBytes(policy.masters, 'float32') },
+  );
+  return `${total} steps on ${comparisons} comparisons, last loss ${last?.loss.toFixed(4) ?? 'none'}`;
+}
+
+/** What of a tree decides what is learned from it. */
+function planEntry(tree: RewardTree | null): unknown {
+  if (tree === null) return null;
+  const sequences = [tree.promptIds, ...tree.continuations].map((ids) => ids.join(' '));
+  return [tree.pairId, tree.comparison, tree.samples, sequences];
+}
+
+function metricsOf(result: RewardStepResult, learningRate: number): Record<string, number> {
+  const { accuracy, margin } = result;
+  return {
+    loss: result.loss,
+    lr: learningRate,
+    grad_norm: result.gradientNorm,
+    'loss/comparison': result.comparisonLoss,
+    'reward/relative_maximum': result.relativeMaximum,
+    ...(accuracy === null ? {} : { 'rewards/accuracies': accuracy }),
+    ...(margin === null ? {} : { 'rewards/margins': margin }),
+    tokens: result.tokens,
+  };
+}
+
+/** config.json of a language model as that of its sequence classifier with one label, scored at the very last token. */
+function asClassifier({ fields, text }: ModelConfig['raw']): ModelConfig['raw'] {
+  const names = Array.isArray(fields.architectures) ? fields.architectures.map(String) : [];
+  return {
+    fields: {
+      ...fields,
+      architectures: names.map((name) => name.replace(/ForCausalLM$/, 'ForSequenceClassification')),
+      id2label: { 0: 'LABEL_0' },
+      label2id: { LABEL_0: 0 },
+      // transformers would pass over a last token that is the padding token, and the end token may be that.
+      pad_token_id: null,
+    },
+    text,
+  };
+}

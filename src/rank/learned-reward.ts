@@ -1,0 +1,60 @@
+/**
+ * @file The reward model that the loop trains for itself, as ranker, and what it reads: prompt and response under the
+ * `clean` rendering of the policy that it began from, cut to the recipe's lengths, one end token last.
+ */
+import { openDecoderClassifier } from '../model/decoder-classifier.ts';
+import { modelFingerprint } from '../model/fingerprint.ts';
+import { cleanIds, cleanTexts } from '../text/clean.ts';
+import type { Prompt } from '../text/conversation.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { type TruncationLimits, truncate } from '../text/truncation.ts';
+import { type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
+
+/** A prompt and its responses as ids, and what did not fit. */
+export interface LearnedRewardTokens {
+  promptIds: number[];
+  responses: number[][];
+  cut: { prompt: boolean; responses: number };
+}
+
+/** Ids of a prompt and of responses to it; each response has at least one. */
+export function learnedRewardTokens(
+  tokenizer: Tokenizer,
+  input: { prompt: Prompt; responses: readonly string[] },
+  limits: TruncationLimits,
+): LearnedRewardTokens {
+  const texts = cleanTexts(tokenizer, input.prompt, input.responses);
+  const whole = cleanIds(tokenizer, texts, tokenizer.encodeBatch(texts));
+  const fitting = truncate(whole, { ...limits, bosId: tokenizer.bosId });
+  const lost = fitting.responses.filter((ids, i) => ids.length < (whole.responses[i]?.length ?? 0)).length;
+  return { ...fitting, cut: { prompt: fitting.promptIds.length < whole.promptIds.length, responses: lost } };
+}
+
+/** Opens a reward model that the loop saved, with the tokenizer of the policy that it began from. ModelError. */
+export function openLearnedReward(
+  directory: string,
+  { tokenizer, limits }: { tokenizer: Tokenizer; limits: TruncationLimits },
+): Ranker {
+  const model = openDecoderClassifier(directory, 'float32');
+
+  function rankOne({ promptId, prompt, candidates }: RankItem): Ranking {
+    const distinct = [...new Set(candidates.map(({ text }) => text))];
+    const { promptIds, responses, cut } = learnedRewardTokens(tokenizer, { prompt, responses: distinct }, limits);
+    const rewards = model.scores(responses.map((ids) => [...promptIds, ...ids]));
+    const scores = candidates.map(({ text }) => rewards[distinct.indexOf(text)] ?? Number.NaN);
+    return { ...rankingFromScores(promptId, scores), ...(cut.prompt || cut.responses > 0 ? { cut } : {}) };
+  }
+
+  return {
+    id: `learned-reward:sha256=${modelFingerprint(directory)}`,
+    gives: 'scores',
+    async *rank(items) {
+      for await (const item of items) {
+        yield rankOne(item);
+        await new Promise<void>((resolve) => setImmediate(resolve)); // signals are heard between items
+      }
+    },
+    textHealth: async () => null,
+    close: async () => model.dispose(),
+  };
+}
