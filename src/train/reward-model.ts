@@ -4,7 +4,7 @@
  */
 import { TrainingError } from '../errors.ts';
 import { SCORE } from '../model/decoder-classifier.ts';
-import { HEAD } from '../model/weights.ts';
+import { EMBEDDING, HEAD } from '../model/weights.ts';
 import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
 import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
 import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
@@ -66,7 +66,7 @@ export function buildRewardTree(prompt: {
 export function openRewardPolicy({ config, weights, adapter = null }: PolicySource, dtype: ComputeDtype): Policy {
   return scope('open a reward model', () => {
     const body = [...weights].filter(([name]) => name !== HEAD);
-    const head = zeros([1, config.hiddenSize], { dtype: 'float32' });
+    const head = zeros([1, config.hiddenSize], { dtype: 'float32', device: weights.get(EMBEDDING)?.device });
     return openPolicy({ config, weights: new Map([...body, [SCORE, head]]), adapter }, { dtype, purpose: 'train' });
   });
 }
@@ -172,7 +172,7 @@ function headGradient(
     const own = rewards_S.slice(slopes.length, slopes.length + tree.continuations.length);
     slopes.push(...options.derivatives(tree, own));
   }
-  const slopes_S1 = float32(slopes, [slopes.length, 1]);
+  const slopes_S1 = float32(slopes, { shape: [slopes.length, 1], device: policy.device });
   const gradient = policy.gradients?.get(SCORE);
   if (gradient !== undefined) add__Tensor(gradient, mm(t(slopes_S1), to_dtype(options.hidden_SD, 'float32')));
   return to_dtype(mm(slopes_S1, weightOf(policy.masters, SCORE)), policy.dtype);

@@ -160,7 +160,7 @@ async function fitRewardModel(
   );
   const directory = run.rewardModelPath(iteration);
   if (await isSaved(directory, plan)) return 'the reward model was saved already';
-  using policy = withModel(recipe.model, (model) => openRewardPolicy(model, recipe.training.dtype));
+  using policy = withModel(recipe.model, (model) => openRewardPolicy(model, recipe.training.dtype), recipe);
   using optimiser = openOptimiser(policy);
   const activations = chooseActivations(recipe, policy.config);
   const total = steps.length;
