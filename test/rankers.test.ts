@@ -120,13 +120,10 @@ describe('a run with a reward model of its own', () => {
     await saved.close();
   });
 
-  it.each([
-    ['reward-model', 2, 2],
-    ['rank', 4, 1],
-  ] as const)('stopped in the stage %s goes on to the same weights', async (stage, done, iteration) => {
+  it('stopped while it fits goes on to the same weights', async () => {
     const stopped = recipeWith(ranker, learned(0.1));
     const controller = new AbortController();
-    await expect(run(stopped, { controller, stage, done, iteration })).rejects.toThrow();
+    await expect(run(stopped, { controller, stage: 'reward-model', done: 2, iteration: 2 })).rejects.toThrow();
     await run(stopped);
     expect(weights(stopped.output, 2)).toBe(weights(whole.output, 2));
   });
