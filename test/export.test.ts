@@ -11,6 +11,7 @@ import { llamaCppModel } from '../src/export/architecture.ts';
 import { exportGguf, ggufTensors } from '../src/export/export.ts';
 import { type GgufTensorType, type GgufValue, writeGguf } from '../src/export/gguf.ts';
 import { writeAdapterFiles } from '../src/model/adapter.ts';
+import { readModelConfig } from '../src/model/config.ts';
 import { loadModel } from '../src/model/load.ts';
 import { initialAdapter } from '../src/model/lora.ts';
 import { writeModelFiles } from '../src/model/save.ts';
@@ -208,11 +209,23 @@ it('an adapter is exported merged into its base', async () => {
   expect(adapted.ids).not.toEqual(plain.ids);
 });
 
+/** A random Gemma 3 deep enough that one layer sees everything, with another rope than those with a window. */
+function deepGemma(): string {
+  const directory = checkpoint('gemma3', { num_hidden_layers: 7, sliding_window_pattern: 6 });
+  const config = readModelConfig(directory);
+  const weights = smallWeights(config);
+  writeModelFiles(directory, { base: directory, raw: config.raw, weights, dtype: 'float32' });
+  return directory;
+}
+
 it('checkpoints of every exported family decode greedily in llama.cpp as here', async () => {
   const tasks: Task[] = [];
   const expected = new Map<string, Decoded>();
-  for (const [name, changes] of cases) {
-    const directory = checkpoint(name, changes);
+  const models = [
+    ...cases.map(([name, changes]) => [name, checkpoint(name, changes)] as const),
+    ['deep', deepGemma()] as const,
+  ];
+  for (const [name, directory] of models) {
     const { greedy: known } = JSON.parse(readFileSync(join(directory, 'expected.json'), 'utf8')) as {
       greedy: { prompt: number[]; ids: number[] };
     };
@@ -222,7 +235,7 @@ it('checkpoints of every exported family decode greedily in llama.cpp as here', 
   }
   const answers = llamaCpp(tasks);
 
-  for (const [i, [name]] of cases.entries()) {
+  for (const [i, [name]] of models.entries()) {
     const [theirs, ours] = [answers[i], expected.get(name)];
     expect(theirs?.ids, name).toEqual(ours?.ids);
     expect(Math.abs((theirs?.logProb ?? Number.NaN) - (ours?.logProb ?? 0)), name).toBeLessThan(1e-3);

@@ -167,6 +167,9 @@ describe('selm train with a section sft', () => {
     await expect(runRecipe(broken, { watch, signal: stop.signal })).rejects.toThrow(InterruptedError);
     const resumed = await runRecipe(broken, { watch: (event) => void events.push(event) });
     expect(weights(resumed.modelPath)).toBe(weights(whole.modelPath));
+    const cards = [whole, resumed].map(({ modelPath }) => readFileSync(join(modelPath, 'README.md'), 'utf8'));
+    expect(cards[0]).toMatch(/^---\nbase_model: stories260K\n/);
+    expect(cards[1]).toBe(cards[0]);
     const fineTuned = weights(join(folder, 'broken', 'sft', 'model'));
     expect(fineTuned).toBe(weights(join(folder, 'whole', 'sft', 'model')));
     expect(fineTuned).not.toBe(weights(join(packageRoot, 'assets', 'stories260K')));

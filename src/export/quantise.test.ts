@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest';
-import { quantiseQ8 } from './quantise.ts';
+import { float32, scope } from '../torch/tensor.ts';
+import { ggufData, quantiseQ8 } from './quantise.ts';
 
+test('ggufData() refuses a weight that fp16 cannot hold', () => {
+  scope('test', () => {
+    expect(ggufData(float32([65504, -1]), 'f16')).toHaveLength(4);
+    expect(() => ggufData(float32([1, -70_000]), 'f16')).toThrow('one is 70000, and fp16 ends at 65504');
+    expect(() => ggufData(float32([1, Number.NaN]), 'f16')).toThrow('one is NaN');
+  });
+});
+
+// Made by gguf.quants.quantize(values, GGMLQuantizationType.Q8_0) on a float32 array.
 test('quantiseQ8() gives the bytes of gguf-py 0.19, whose results are those of ggml', () => {
   const values = Float32Array.from([
     ...Array.from({ length: 32 }, (_, i) => (Math.sin(i * 0.7) * (1 + (i % 5))) / 3),

@@ -1,5 +1,6 @@
 /** @file Weights as the bytes of a GGUF tensor: fp32, fp16, or q8_0 as ggml's reference rounds it. */
-import { to_dtype } from '../torch/ops.ts';
+import { ModelError } from '../errors.ts';
+import { abs, amax, to_dtype } from '../torch/ops.ts';
 import { scope, type Tensor, tensorFrom, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { type GgufTensorType, Q8_BLOCK } from './gguf.ts';
 
@@ -10,11 +11,25 @@ export function ggufData(tensor: Tensor, type: GgufTensorType): Uint8Array {
       case 'f32':
         return toBytes(to_dtype(tensor, 'float32'));
       case 'f16':
+        refuseOverflow(tensor);
         return toBytes(to_dtype(tensor, 'float16'));
       case 'q8_0':
         return quantiseQ8(toFloat32Array(to_dtype(tensor, 'float32')));
     }
   });
+}
+
+/** Largest number of fp16; beyond lies infinity, and a model that says nothing. */
+const LARGEST_HALF = 65504;
+
+function refuseOverflow(tensor: Tensor): void {
+  const [largest = 0] = toFloat32Array(to_dtype(amax(abs(tensor)), 'float32'));
+  if (largest <= LARGEST_HALF) return;
+  throw new ModelError(
+    'EXPORT_UNSUPPORTED',
+    `Cannot export weights as f16: one is ${largest}, and fp16 ends at ${LARGEST_HALF}: export with --type f32 or q8_0`,
+    { details: { largest } },
+  );
 }
 
 /**

@@ -89,6 +89,12 @@ test('modelName() knows the folders of the Hub cache, and calls others by their 
   expect(modelName('/models/stories260K')).toBe('stories260K');
 });
 
+test('modelName() of a model made here is its base, and of another with a card its folder', () => {
+  expect(modelName(folderWith('---\nbase_model: org/base\ntags:\n  - selm\n---\n'))).toBe('org/base');
+  const other = folderWith('---\nbase_model: org/base\ntags:\n  - dpo\n---\n');
+  expect(other.endsWith(modelName(other))).toBe(true);
+});
+
 test('markdownTable() keeps a cell a cell', () => {
   expect(markdownTable(['a', 'b'], [['1|2', 'x\ny']])).toBe('| a | b |\n| --- | --- |\n| 1\\|2 | x y |');
 });

@@ -51,36 +51,41 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
 }
 
 /**
- * A model folder's name for others: `org/name` where it lies in Hugging Face's cache (models--org--name/snapshots/REVISION),
- * else the folder's own name.
+ * A model folder's name for others: `org/name` where it lies in Hugging Face's cache (models--org--name/snapshots/REVISION);
+ * the base of a model that was itself made here, whose folder's name says nothing; else the folder's own name.
  */
 export function modelName(directory: string): string {
   const cached = /models--([^/]+?)--([^/]+)\/snapshots\/[^/]+\/?$/.exec(directory);
-  return cached === null ? basename(directory) : `${cached[1]}/${cached[2]}`;
+  if (cached !== null) return `${cached[1]}/${cached[2]}`;
+  const { base_model: base, tags } = readMetadata(directory);
+  return typeof base === 'string' && Array.isArray(tags) && tags.includes('selm') ? base : basename(directory);
 }
 
 /** The licence that a model folder's card (README.md) names. A card that cannot be understood names none. */
 export function licenceOf(directory: string): Licence {
-  const unknown: Licence = { license: 'other', license_name: 'unknown' };
-  const path = join(directory, 'README.md');
-  if (!existsSync(path)) return unknown;
-  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(path, 'utf8'))?.[1];
-  if (front === undefined) return unknown;
-  let value: unknown;
-  try {
-    // Bounded: a base's card comes from elsewhere.
-    value = front.length > 100_000 ? null : parse(front, { maxAliasCount: 0 });
-  } catch {
-    return unknown;
-  }
-  if (typeof value !== 'object' || value === null) return unknown;
-  const { license, license_name: name, license_link: link } = value as Record<string, unknown>;
-  if (typeof license !== 'string' || !/^[\w.+-]{1,64}$/.test(license)) return unknown;
+  const { license, license_name: name, license_link: link } = readMetadata(directory);
+  if (typeof license !== 'string' || !/^[\w.+-]{1,64}$/.test(license))
+    return { license: 'other', license_name: 'unknown' };
   return {
     license,
     ...(typeof name === 'string' ? { license_name: name } : {}),
     ...(typeof link === 'string' ? { license_link: link } : {}),
   };
+}
+
+/** The metadata of a folder's README.md; empty where there is none that can be understood. */
+function readMetadata(directory: string): Record<string, unknown> {
+  const path = join(directory, 'README.md');
+  if (!existsSync(path)) return {};
+  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(path, 'utf8'))?.[1] ?? '';
+  // Bounded: a base's card comes from elsewhere.
+  if (front.length > 100_000) return {};
+  try {
+    const value: unknown = parse(front, { maxAliasCount: 0 });
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }
 
 /** The licence in a sentence. */
