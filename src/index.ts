@@ -1,11 +1,11 @@
 /**
- * @file The library: `import { train, generate, rank, loadModel } from 'selm'`. Everything else of this package may change
+ * @file The library: `import { train, fineTune, generate, rank, loadModel } from 'selm'`. Everything else of this package may change
  * without notice. docs/api.md is made from this file.
  */
 export { generate, type LoadedModel, loadModel } from './api/model.ts';
 export { type RankOptions, type RankRow, rank } from './api/rank.ts';
 export type { Response, SamplingOptions } from './api/respond.ts';
-export { type Training, type TrainOptions, train } from './api/train.ts';
+export { fineTune, type Training, type TrainOptions, train } from './api/train.ts';
 export {
   DataError,
   EngineError,
@@ -22,7 +22,9 @@ export {
 } from './errors.ts';
 export type { LoopEvent, StageName } from './loop/events.ts';
 export type { RunOutcome } from './loop/run.ts';
+export type { SftOutcome } from './loop/sft.ts';
 export type { Judgement, Ranking } from './rank/ranker.ts';
 export type { RecipeInput } from './recipe/schema.ts';
+export type { SftRecipeInput } from './recipe/sft.ts';
 export type { Prompt } from './text/conversation.ts';
 export type { Message } from './text/template.ts';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { fineTune } from '../src/api/train.ts';
 import { InterruptedError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
 import type { LoopEvent } from '../src/loop/events.ts';
@@ -108,7 +109,12 @@ describe('selm sft', () => {
   it('trains an adapter that can be loaded', async () => {
     const adapter = { kind: 'lora', rank: 4, alpha: 8 };
     const { path } = writeSft({ training: { batchSize: 4, learningRate: 0.01, adapter } });
-    const { modelPath } = await runSft(loadSftRecipe(path));
+    // By the library's function, whose events end when the run does.
+    const run = fineTune(path);
+    const kinds = new Set<string>();
+    for await (const { kind } of run) kinds.add(kind);
+    expect(kinds).toContain('stage-finished');
+    const { modelPath } = await run.result;
     expect(existsSync(join(modelPath, 'adapter_config.json'))).toBe(true);
     expect(withModel(modelPath, (model) => model.adapter?.rank)).toBe(4);
   });

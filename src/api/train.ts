@@ -1,11 +1,13 @@
-/** @file `train()`: the whole loop for a program, as `selm train` is for a person. */
-import type { LoopEvent } from '../loop/events.ts';
+/** @file `train()` and `fineTune()`: whole runs for a program, as `selm train` and `selm sft` are for a person. */
+import type { LoopEvent, Watch } from '../loop/events.ts';
 import { type RunOutcome, runRecipe } from '../loop/run.ts';
-import { loadRecipe, parseRecipe } from '../recipe/load.ts';
+import { runSft, type SftOutcome } from '../loop/sft.ts';
+import { loadRecipe, loadSftRecipe, type ParseOptions, parseRecipe, parseSftRecipe } from '../recipe/load.ts';
 import type { RecipeInput } from '../recipe/schema.ts';
+import type { SftRecipeInput } from '../recipe/sft.ts';
 import { EventStream } from './event-stream.ts';
 
-/** Options of `train`. */
+/** Options of `train` and `fineTune`. */
 export interface TrainOptions {
   /** Aborting it stops the run at the next safe point; what is finished is kept, and the same call goes on from there. */
   signal?: AbortSignal | undefined;
@@ -14,9 +16,9 @@ export interface TrainOptions {
 }
 
 /** A run in progress: iterate it for its events, await `result` for what came out. Either may be left out. */
-export interface Training extends AsyncIterable<LoopEvent> {
-  /** Where the run, its model and its report are. Rejects with a SelmError; InterruptedError when it was aborted. */
-  readonly result: Promise<RunOutcome>;
+export interface Training<Outcome = RunOutcome> extends AsyncIterable<LoopEvent> {
+  /** Where the results are. Rejects with a SelmError; InterruptedError when it was aborted. */
+  readonly result: Promise<Outcome>;
 }
 
 /**
@@ -24,13 +26,27 @@ export interface Training extends AsyncIterable<LoopEvent> {
  * be iterated once; the loop throws what `result` rejects with, and leaving it early does not stop the run.
  * Throws RecipeError at once for a recipe that cannot be used.
  */
-export function train(recipe: string | RecipeInput, { signal, directory }: TrainOptions = {}): Training {
-  const resolved =
-    typeof recipe === 'string'
-      ? loadRecipe(recipe)
-      : parseRecipe(recipe, directory === undefined ? {} : { directory, workingDirectory: directory });
+export function train(recipe: string | RecipeInput, options: TrainOptions = {}): Training {
+  const resolved = typeof recipe === 'string' ? loadRecipe(recipe) : parseRecipe(recipe, foldersOf(options));
+  return started((watch) => runRecipe(resolved, { signal: options.signal, watch }));
+}
+
+/**
+ * Runs the recipe of a supervised fine-tuning, as `selm sft` does: a YAML file, or its content as a value. Events, errors
+ * and going on are those of `train`.
+ */
+export function fineTune(recipe: string | SftRecipeInput, options: TrainOptions = {}): Training<SftOutcome> {
+  const resolved = typeof recipe === 'string' ? loadSftRecipe(recipe) : parseSftRecipe(recipe, foldersOf(options));
+  return started((watch) => runSft(resolved, { signal: options.signal, watch }));
+}
+
+function foldersOf({ directory }: TrainOptions): ParseOptions {
+  return directory === undefined ? {} : { directory, workingDirectory: directory };
+}
+
+function started<Outcome>(run: (watch: Watch) => Promise<Outcome>): Training<Outcome> {
   const events = new EventStream<LoopEvent>();
-  const result = runRecipe(resolved, { signal, watch: (event) => events.push(event) });
+  const result = run((event) => events.push(event));
   // Whoever only iterates hears of a failure there; it is no unhandled rejection.
   result.then(
     () => events.close(),

@@ -33,6 +33,7 @@ export interface SftOptions {
   hub?: readonly HubPin[] | undefined;
 }
 
+/** What a supervised fine-tuning leaves behind. */
 export interface SftOutcome {
   /** Run directory. */
   path: string;

@@ -54,6 +54,15 @@ export function parseRecipe(
   return resolveRecipe(parsed, { folderOf: () => directory ?? workingDirectory, workingDirectory });
 }
 
+/** As parseRecipe, for the recipe of a supervised fine-tuning. */
+export function parseSftRecipe(
+  value: unknown,
+  { directory, workingDirectory = process.cwd() }: ParseOptions = {},
+): SftRecipe {
+  const parsed = checkSource({ value, origin: () => null }, SFT_FORM, { what: 'this recipe', file: null });
+  return resolveSftRecipe(parsed, { folderOf: () => directory ?? workingDirectory, workingDirectory });
+}
+
 /** What paths of a recipe are relative to: the file, or where the command was started for what it overrides. */
 interface Folders {
   folderOf: (field: string) => string;
