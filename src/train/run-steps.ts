@@ -47,6 +47,8 @@ export async function* runSteps<Item>(
   const { policy, optimiser, steps, checkpoints } = input;
   for (let step = input.firstStep; step < steps.length; step++) {
     yield { step, metrics: runStep(steps[step] ?? [], step) };
+    // Signals and readers of events have their turn here, so that a wish to stop is heard after this step, not the next.
+    await new Promise<void>((resolve) => setImmediate(resolve));
 
     const done = step + 1;
     const interrupted = input.signal?.aborted === true;
@@ -59,7 +61,6 @@ export async function* runSteps<Item>(
         `Training was interrupted after step ${done} of ${steps.length}: the state is saved`,
       );
     }
-    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
 
