@@ -27,7 +27,7 @@ export function describeRecipe(recipe: Recipe): string {
     ['rank', `by ${describeRanker(recipe.ranker)}${opinionText(recipe)}; pairs: ${recipe.update}`],
     [
       'train',
-      `${objectiveText(recipe)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,
+      `${objectiveText(recipe)}; ${weightsText(training)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,
     ],
     ['evaluate', evaluate.prompts === null ? 'nothing (evaluate.prompts is not set)' : evaluateText(recipe)],
     ['output', shorterPath(recipe.output)],
@@ -48,9 +48,21 @@ function factsText({ name: run, seed }: { name: string; seed: number }, facts: [
   return [`Run "${run}", seed ${seed}`, ...facts.map(([name, text]) => `  ${name.padEnd(9)} ${text}`), ''].join('\n');
 }
 
+/** Which weights change. */
+function weightsText({ adapter }: Pick<Recipe['training'], 'adapter'>): string {
+  switch (adapter.kind) {
+    case 'none':
+      return 'all weights';
+    case 'lora': {
+      const targets = adapter.targets === 'all-linear' ? adapter.targets : adapter.targets.join(', ');
+      return `${adapter.rankStabilised ? 'rank-stabilised ' : ''}LoRA of rank ${adapter.rank}, alpha ${adapter.alpha} on ${targets}`;
+    }
+  }
+}
+
 function sftText({ data, training }: SftRecipe): string {
   const epochs = training.epochs === 1 ? '' : `, ${training.epochs} epochs`;
-  return `${data.train.map((path) => shorterPath(path)).join(', ')}; ${training.batchSize} conversations a step${epochs}, learning rate ${training.learningRate}, ${training.dtype}`;
+  return `${data.train.map((path) => shorterPath(path)).join(', ')}; ${weightsText(training)}, ${training.batchSize} conversations a step${epochs}, learning rate ${training.learningRate}, ${training.dtype}`;
 }
 
 /** Where the results of a supervised fine-tuning lie, and what to do next. */
