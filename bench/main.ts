@@ -2,6 +2,7 @@
 import { benchAudit } from './audit.ts';
 import { benchDpo } from './dpo.ts';
 import { benchLora } from './lora.ts';
+import { benchPairRm } from './pairrm.ts';
 
 const [what = '', ...options] = process.argv.slice(2);
 switch (what) {
@@ -14,10 +15,14 @@ switch (what) {
   case 'lora':
     benchLora(options);
     break;
+  case 'pairrm':
+    benchPairRm(options);
+    break;
   default:
     process.stderr.write(`Usage:
   npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
   npm run bench -- lora [--model 15m|110m]
+  npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
   npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]
 `);
     process.exitCode = 2;
