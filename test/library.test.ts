@@ -13,12 +13,15 @@ import {
   rank,
   train,
 } from 'selm';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { apiPage } from '../scripts/api-docs.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
+
+// Compilers and processes: seconds of work, on a busy machine a minute.
+vi.setConfig({ testTimeout: 300_000 });
 
 const root = mkdtempSync(join(tmpdir(), 'selm-library-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

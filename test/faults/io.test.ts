@@ -1,16 +1,19 @@
 /**
  * @file The N-th change of the file system fails, N = 1, 2, ... until the work goes through: for an input/output error once,
- * for a disk that is full, and for one that turned read-only. Whatever N is, the previous state loads or the new one
+ * for a disk that is full, and (every seventh N) for one that turned read-only. Whatever N is, the previous state loads or the new one
  * does, nothing is torn, and the error says what to do.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 import { packageRoot } from '../../src/torch/native.ts';
 import type { WalkReport } from './child.ts';
 import { buildFaults } from './fail-io.ts';
+
+// Hundreds of failures each: seconds of work, on a busy machine a minute.
+vi.setConfig({ testTimeout: 300_000 });
 
 // In memory where that is possible: thousands of fsyncs of a busy disk would take minutes and show nothing more.
 const root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'selm-faults-'));
