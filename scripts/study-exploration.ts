@@ -151,13 +151,16 @@ function tables(outcomes: readonly Outcome[]): string {
   const rows = ALPHAS.map((alpha) => {
     const own = outcomes.filter((each) => each.alpha === alpha);
     const zero = outcomes.filter((each) => each.alpha === 0 && own.some(({ seed }) => seed === each.seed));
-    const differences = own.flatMap((each) => {
-      const twin = zero.find(({ seed }) => seed === each.seed);
-      return twin === undefined ? [] : [last(each).reward - last(twin).reward];
-    });
-    const difference = alpha === 0 ? '' : shown(bootstrapMean(differences, 1));
+    const minusZero = (t: number): string => {
+      const differences = own.flatMap((each) => {
+        const twin = zero.find(({ seed }) => seed === each.seed);
+        const [ours, theirs] = [each.points[t]?.reward, twin?.points[t]?.reward];
+        return ours === undefined || theirs === undefined ? [] : [ours - theirs];
+      });
+      return alpha === 0 || differences.length === 0 ? '' : shown(bootstrapMean(differences, 1));
+    };
     const at = (t: number): string => shown(over(own, ({ points }) => points[t]?.reward ?? Number.NaN));
-    return `| ${alpha} | ${own.length} | ${at(0)} | ${at(1)} | ${at(2)} | ${difference} |`;
+    return `| ${alpha} | ${own.length} | ${at(0)} | ${at(1)} | ${at(2)} | ${minusZero(0)} | ${minusZero(1)} | ${minusZero(2)} |`;
   });
   const details = ALPHAS.map((alpha) => {
     const own = outcomes.filter((each) => each.alpha === alpha);
@@ -166,8 +169,8 @@ function tables(outcomes: readonly Outcome[]): string {
     const ratio = alpha === 0 ? '0' : of((point) => point.slopeRatio ?? Number.NaN, 4);
     return `| ${alpha} | ${of((p) => p.sampledReward)} | ${of((p) => p.sampledBest)} | ${of((p) => 100 * p.sampledKind, 1)} | ${of((p) => p.klToBase, 1)} | ${of((p) => p.distinct2)} | ${of((p) => p.selfBleu)} | ${of((p) => p.length, 1)} | ${of((p) => 100 * p.yChosen, 0)} / ${of((p) => 100 * p.yRejected, 0)} / ${of((p) => 100 * p.yBetween, 0)} | ${ratio} |`;
   });
-  return `| alpha | seeds | after 1,024 ranked responses | after 2,048 | after 3,072 | minus alpha = 0, by seed, at 3,072 |
-| --- | --- | --- | --- | --- | --- |
+  return `| alpha | seeds | after 1,024 ranked responses | after 2,048 | after 3,072 | minus alpha = 0 at 1,024 | at 2,048 | at 3,072 |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 
 | alpha | reward of the responses sampled in iteration 3 | best of a prompt's four | with a kind ending, % | KL to base, nats | distinct-2 | Self-BLEU | tokens | y chosen / rejected / between, % | optimism / preference slope |
