@@ -221,3 +221,37 @@ describe('a signal', () => {
     expect(weights(output)).toBe(weights(finished));
   });
 });
+
+describe('selm data', () => {
+  const fixture = join(packageRoot, 'test', 'fixtures', 'data', 'train_prefs-zstd.parquet');
+
+  it('audits a file with the tokenizer of a model, as text and as JSON', () => {
+    const { status, stdout } = selm('data', 'audit', fixture, '--model', model);
+    expect(status).toBe(0);
+    expect(stdout).toContain('Rows: 7 read, 7 used (0 prompts alone, 1 with several messages');
+    const json = selm('data', 'audit', fixture, '--model', model, '--max-prompt-length', '5', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ read: 7, used: 7, truncatedPrompts: 7, dropped: {} });
+  });
+
+  it('converts a file, tells what became of its rows, and does not write over it', () => {
+    const convert = () => selm('data', 'convert', fixture, 'out.jsonl.gz', '--form', 'text', '--on-bad-row', 'drop');
+    expect(convert()).toMatchObject({
+      status: 0,
+      stdout:
+        '7 rows read, 6 written to out.jsonl.gz, left out: 1 its prompt is a conversation, which the form text cannot hold\n',
+    });
+    expect(convert()).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('out.jsonl.gz": it is there already'),
+    });
+    const again = selm('data', 'audit', 'out.jsonl.gz', '--model', model);
+    expect(again.stdout).toContain('Rows: 6 read, 6 used');
+  });
+
+  it('says which file and what, with exit code 2', () => {
+    writeFileSync(join(folder, 'rows.parquet'), '{"prompt":"a"}\n');
+    const { status, stderr } = selm('data', 'audit', 'rows.parquet', '--model', model);
+    expect(status).toBe(2);
+    expect(stderr).toContain('Cannot read rows.parquet: its name says Parquet, but it begins with "{');
+  });
+});

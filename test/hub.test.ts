@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { respond } from '../src/cli/respond.ts';
 import { type FakeHub, type FakeRepository, startFakeHub } from '../src/hub/fake-hub.testing.ts';
 import type { LoopEvent } from '../src/loop/events.ts';
 import { runRecipe } from '../src/loop/run.ts';
@@ -76,6 +77,15 @@ function world(name: string): { output: string; run: (variables?: Record<string,
   };
   return { output, run };
 }
+
+it('selm generate takes names on the Hub', async () => {
+  Object.assign(process.env, { HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(root, 'cache'), HF_TOKEN: TOKEN });
+  const options = { samples: 1, temperature: 0, topP: 1, topK: 0, maxNewTokens: 4, seed: 1, json: true as const };
+  const lines: string[] = [];
+  const prompts = `hub:owner/prompts@${OLD}`;
+  for await (const line of respond('hub:owner/stories', { ...options, prompts, limit: 2 })) lines.push(line);
+  expect(lines.map((line) => Object.keys(JSON.parse(line) as object))).toHaveLength(2);
+});
 
 describe('a run from the Hub', () => {
   it('records the commits of its names, goes on with them when the branch moved, and never shows the token', async () => {

@@ -3,11 +3,10 @@ import { Command, Option } from 'commander';
 import { formatAudit } from '../data/audit.ts';
 import { FORMS, type Form } from '../data/forms.ts';
 import type { BadRowRule } from '../data/read.ts';
-import type { FetchOptions } from '../hub/fetch.ts';
 import { localFiles, localModel } from '../hub/local.ts';
-import { hubSettings } from '../hub/settings.ts';
 import type { Rendering } from '../text/rendering.ts';
 import { shorterPath } from './format.ts';
+import { hubAccess } from './hub.ts';
 import { wholeNumber } from './numbers.ts';
 
 interface RowOptions {
@@ -68,7 +67,7 @@ function convertCommand(): Command {
 }
 
 async function auditFiles(places: string[], options: AuditCommandOptions): Promise<void> {
-  const hub = hubOptions();
+  const hub = hubAccess();
   const model = await localModel(options.model, hub);
   const files = await localFiles(places, hub);
   const { auditFilesFor } = await import('../data/measure.ts');
@@ -83,7 +82,7 @@ async function auditFiles(places: string[], options: AuditCommandOptions): Promi
 }
 
 async function convert(place: string, output: string, options: RowOptions & { form: Form }): Promise<void> {
-  const files = await localFiles([place], hubOptions());
+  const files = await localFiles([place], hubAccess());
   const { convertRows } = await import('../data/convert.ts');
   const { read, written, dropped } = await convertRows(files, output, {
     form: options.form,
@@ -94,10 +93,6 @@ async function convert(place: string, output: string, options: RowOptions & { fo
   console.log(
     `${read} rows read, ${written} written to ${shorterPath(output)}${reasons === '' ? '' : `, left out: ${reasons}`}`,
   );
-}
-
-function hubOptions(): FetchOptions {
-  return { settings: hubSettings(), pins: [], tell: (text) => void process.stderr.write(`${text}\n`) };
 }
 
 /** On a terminal, how far it is; the line is taken away at the next write. */

@@ -8,9 +8,9 @@ import type { GenerateOptions } from './respond.ts';
 export function generateCommand(): Command {
   return new Command('generate')
     .description('sample responses of a model to prompts')
-    .argument('<model>', 'model folder in Hugging Face layout, such as runs/NAME/iteration-1/model')
+    .argument('<model>', 'model folder in Hugging Face layout, such as runs/NAME/iteration-1/model, or hub:owner/name')
     .addOption(new Option('--prompt <text>', 'the prompt').conflicts('prompts'))
-    .option('--prompts <file>', 'JSONL file with a prompt a row, in any form that training reads')
+    .option('--prompts <file>', 'file with a prompt a row, in any form and format that training reads')
     .option('--limit <n>', 'only the first prompts of the file', wholeNumber(1))
     .option('--samples <n>', 'responses a prompt', wholeNumber(1), 1)
     .option('--temperature <t>', '0 is greedy', numberBetween(0, Infinity, 'inclusive'), 0.7)

@@ -1,13 +1,15 @@
 /** @file The four questions of `selm init`: what was not given as an option is asked for, and wrong answers asked again. */
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import { readRecords } from '../data/read.ts';
+import { neededFields } from '../data/rows.ts';
 import { UsageError } from './errors.ts';
 
 export interface InitAnswers {
   /** Model folder. */
   model: string;
-  /** JSONL file. */
+  /** JSONL or Parquet file. */
   data: string;
   /** Reward module, there or to be written. */
   reward: string;
@@ -16,7 +18,11 @@ export interface InitAnswers {
 
 const QUESTIONS: readonly { key: keyof InitAnswers; text: string; problem: (answer: string) => string | null }[] = [
   { key: 'model', text: 'Folder of the model to start from', problem: modelProblem },
-  { key: 'data', text: 'Data file (JSONL: prompts, or prompts with chosen and rejected)', problem: fileProblem },
+  {
+    key: 'data',
+    text: 'Data file (JSONL or Parquet: prompts, or prompts with chosen and rejected)',
+    problem: fileProblem,
+  },
   { key: 'reward', text: 'Module that scores responses (written when it is not there)', problem: moduleProblem },
   { key: 'name', text: 'Name of the run', problem: nameProblem },
 ];
@@ -59,7 +65,9 @@ function modelProblem(folder: string): string | null {
 }
 
 function fileProblem(path: string): string | null {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ? null : 'there is no such file: give a JSONL file';
+  return statSync(path, { throwIfNoEntry: false })?.isFile()
+    ? null
+    : 'there is no such file: give a JSONL or Parquet file';
 }
 
 function moduleProblem(path: string): string | null {
@@ -73,22 +81,12 @@ function nameProblem(name: string): string | null {
 }
 
 /** What a data file brings: pairs or prompts alone by the fields of its first row (the run checks every row), and how many. */
-export function inspectData(path: string): { rows: 'pairs' | 'prompts'; count: number } {
-  const file = openSync(path, 'r');
-  try {
-    const chunk = Buffer.alloc(1 << 20); // longer than any row that fits a model
-    let size = readSync(file, chunk);
-    const first: unknown = JSON.parse(chunk.toString('utf8', 0, size).split('\n', 1)[0] ?? '');
-    let count = 0;
-    while (size > 0) {
-      for (let at = chunk.indexOf(10); at >= 0 && at < size; at = chunk.indexOf(10, at + 1)) count++;
-      size = readSync(file, chunk);
-    }
-    return { rows: typeof first === 'object' && first !== null && 'chosen' in first ? 'pairs' : 'prompts', count };
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new UsageError(`Cannot use data file "${path}": its first line is no JSON: give a JSONL file`);
-  } finally {
-    closeSync(file);
+export async function inspectData(path: string): Promise<{ rows: 'pairs' | 'prompts'; count: number }> {
+  let rows: 'pairs' | 'prompts' = 'prompts';
+  let count = 0;
+  for await (const record of readRecords([path], neededFields)) {
+    if (count === 0 && record.kind === 'record' && 'chosen' in record.value) rows = 'pairs';
+    count += 1;
   }
+  return { rows, count };
 }

@@ -20,7 +20,10 @@ export function initCommand(): Command {
     .description('write a commented recipe, and a reward module to fill in; asks for what is not given')
     .argument('[file]', 'recipe to write', 'recipe.yaml')
     .option('--model <folder>', 'model to start from, in Hugging Face layout')
-    .option('--data <file>', 'JSONL: prompts, or prompts with a chosen and a rejected response')
+    .option(
+      '--data <file>',
+      'JSONL (also .gz, .zst) or Parquet: prompts, or prompts with a chosen and a rejected response',
+    )
     .option('--reward <file>', 'module that scores responses; written when it is not there (default: reward.ts)')
     .option('--name <name>', 'name of the run (default: from the name of the recipe)')
     .option('--iterations <n>', 'times to sample, rank and train', wholeNumber(1), 3)
@@ -40,7 +43,7 @@ export async function init(file: string, options: InitOptions): Promise<void> {
 
   const folder = dirname(resolve(file));
   const fromRecipe = (path: string): string => relative(folder, resolve(path)) || '.';
-  const { rows, count } = inspectData(answers.data);
+  const { rows, count } = await inspectData(answers.data);
   const text = recipeText({
     name: answers.name,
     model: fromRecipe(answers.model),

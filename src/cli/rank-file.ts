@@ -10,6 +10,7 @@ import { loadRanker, loadRecipe } from '../recipe/load.ts';
 import type { RankerSettings } from '../recipe/schema.ts';
 import { UsageError } from './errors.ts';
 import { formatRate } from './format.ts';
+import { localRanker } from './hub.ts';
 import type { RankOptions } from './rank.ts';
 
 /** What was done, in numbers. */
@@ -41,7 +42,7 @@ export async function rankFile(
   options: RankOptions,
   { signal, say }: { signal: AbortSignal; say: (text: string) => void },
 ): Promise<{ text: string; summary: RankSummary }> {
-  const settings = settingsOf(options);
+  const settings = await localRanker(settingsOf(options));
   // Every row is read before the first is ranked: a bad one is found before anything is paid for.
   const rows = await readCandidates([file]);
   const kept: AnswerFile | null = options.answers === undefined ? null : openAnswerFile(options.answers);

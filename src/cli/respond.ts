@@ -2,12 +2,14 @@
 import { type NamedPrompt, type Response, respondInOrder } from '../api/respond.ts';
 import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
+import { localFiles, localModel } from '../hub/local.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import { withModel } from '../model/load.ts';
 import { openSampler } from '../sample/sampler.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { oneLine, printable } from './format.ts';
+import { hubAccess } from './hub.ts';
 import { promptAsText } from './prompts.ts';
 
 /** What `selm generate` was asked for (its options; generate.ts says what each means). */
@@ -26,8 +28,9 @@ export interface GenerateOptions {
   json?: true;
 }
 
-/** The lines to print. Throws ModelError, TextError or DataError. */
-export async function* respond(modelDirectory: string, options: GenerateOptions): AsyncGenerator<string> {
+/** The lines to print. Throws ModelError, TextError, DataError or HubError. */
+export async function* respond(model: string, options: GenerateOptions): AsyncGenerator<string> {
+  const modelDirectory = await localModel(model, hubAccess());
   const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
   const prompts = await readPrompts(options, tokenizer);
   const sampler = withModel(modelDirectory, openSampler);
@@ -51,7 +54,7 @@ async function readPrompts(
     return [{ promptId: sha256(content), prompt: asPrompt(content, asChat ? 'chat' : 'text') }];
   }
   const found = new Map<string, NamedPrompt>();
-  for await (const parsed of readRows([prompts])) {
+  for await (const parsed of readRows(await localFiles([prompts], hubAccess()))) {
     if (found.size >= limit) break;
     if (parsed.kind === 'problem') throw badRowError(parsed);
     const { row } = parsed;

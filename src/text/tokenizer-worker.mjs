@@ -9,11 +9,11 @@ import { platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
 
-const { port, answers, file, limitMs, memoryKilobytes } = workerData;
 const script = fileURLToPath(new URL('./tokenizer-process.mjs', import.meta.url));
 
 /** The library keeps about 1 KB of every text that it encodes for good (docs/LOG.md): a million rows would be gigabytes. */
 const CHARACTERS_A_PROCESS = 25_000_000;
+const { port, answers, file, limitMs, memoryKilobytes, charactersAProcess = CHARACTERS_A_PROCESS } = workerData;
 
 let child = null;
 let charactersEncoded = 0;
@@ -71,7 +71,7 @@ function reasonOf(errors) {
 /** Lets go of a process that has done its share: it ends by itself. */
 function replaceWorn(message) {
   if (message.kind !== 'encode') return;
-  if (charactersEncoded >= CHARACTERS_A_PROCESS) {
+  if (charactersEncoded >= charactersAProcess) {
     const worn = child;
     child = null;
     charactersEncoded = 0;
