@@ -1,4 +1,5 @@
 /** @file The audit with a model's tokenizer: what `selm data audit` and the benchmark run. */
+import { baseDirectory } from '../model/adapter.ts';
 import { measureRows, type TextSettings } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { type AuditOptions, auditRows, type DataAudit } from './audit.ts';
@@ -10,6 +11,6 @@ export function auditFilesFor(
   files: readonly string[],
   { text, ...options }: Omit<AuditOptions, 'measure'> & { text: TextSettings },
 ): Promise<DataAudit> {
-  const tokenizer = loadTokenizer(modelDirectory);
+  const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
   return auditRows(readRows(files), { ...options, measure: (rows) => measureRows(tokenizer, rows, text) });
 }

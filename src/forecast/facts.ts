@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { auditRows } from '../data/audit.ts';
 import { readRows } from '../data/read.ts';
 import { RecipeError } from '../errors.ts';
+import { baseDirectory } from '../model/adapter.ts';
 import { type ModelConfig, normaliseConfig, readModelConfig } from '../model/config.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
@@ -38,10 +39,11 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   const published = publishedSchema.parse(
     JSON.parse(readFileSync(join(packageRoot, 'recipes/published.json'), 'utf8')),
   );
-  const modelIsHere = existsSync(join(recipe.model, 'config.json'));
+  const base = baseDirectory(recipe.model);
+  const modelIsHere = existsSync(join(base, 'config.json'));
   const knownModel = published.models[nameOnHub(recipe.model)];
   const config = modelIsHere
-    ? readModelConfig(recipe.model)
+    ? readModelConfig(base)
     : knownModel === undefined
       ? null
       : normaliseConfig(knownModel, 'recipes/published.json');
@@ -94,7 +96,7 @@ async function measured(
   recipe: Recipe,
   hasTokenizer: boolean,
 ): Promise<{ rows: number; hasPairs: boolean; tokens: TokenFacts | null }> {
-  const tokenizer = hasTokenizer ? loadTokenizer(recipe.model) : null;
+  const tokenizer = hasTokenizer ? loadTokenizer(baseDirectory(recipe.model)) : null;
   const totals = { rows: 0, prompt: 0, responses: 0, response: 0 };
   const measure = (rows: readonly MeasuredText[]): RowMeasure[] => {
     if (tokenizer === null) {
