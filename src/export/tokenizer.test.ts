@@ -14,6 +14,7 @@ const rendering = join(packageRoot, 'test', 'fixtures', 'rendering');
 interface Json {
   added_tokens: Record<string, unknown>[];
   model: { vocab: Record<string, number>; merges: [string, string][] } & Record<string, unknown>;
+  normalizer: unknown;
   pre_tokenizer: { pretokenizers: Record<string, unknown>[] };
 }
 
@@ -50,6 +51,17 @@ test('tokenizerMetadata() scores the tokens of SentencePiece by the place of the
   expect(metadata.get('tokenizer.ggml.add_space_prefix')).toBe(true);
   expect(metadata.get('tokenizer.ggml.add_bos_token')).toBe(true);
   expect(metadata.get('tokenizer.ggml.bos_token_id')).toBe(1);
+});
+
+test('tokenizerMetadata() puts the one token without a merge first, as older conversions of Llama 2 leave it', () => {
+  const metadata = metadataOf(stories, (json) => {
+    json.model.merges = json.model.merges.filter(([left, right]) => left + right !== '▁t');
+  });
+  const tokens = metadata.get('tokenizer.ggml.tokens') as string[];
+  const scores = metadata.get('tokenizer.ggml.scores') as number[];
+  expect(scores[tokens.indexOf('▁t')]).toBe(1);
+  expect(scores.filter((score) => score > 0)).toHaveLength(1);
+  expect(scores[tokens.indexOf('he')]).toBe(-0);
 });
 
 const digits = { type: 'Digits', individual_digits: true };
@@ -108,6 +120,22 @@ test.each<[string, string, (json: Json) => void, string]>([
       json.model.merges = json.model.merges.filter(([left, right]) => left + right !== '▁the' || left !== '▁t');
     },
     '"▁t" and "he" have no merge to "▁the", but llama.cpp would merge them',
+  ],
+  [
+    'a normalizer of another kind',
+    stories,
+    (json) => {
+      json.normalizer = { type: 'Lowercase' };
+    },
+    'its step {"type":"Lowercase"} is none of SentencePiece',
+  ],
+  [
+    'two tokens without merges',
+    stories,
+    (json) => {
+      json.model.merges = json.model.merges.filter(([left, right]) => !['▁t', 'he'].includes(left + right));
+    },
+    'have no merge to',
   ],
   [
     'merges of one token that stand apart',

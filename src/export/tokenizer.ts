@@ -184,6 +184,8 @@ function sentencePiece(
 ): Map<string, GgufValue> {
   if (json.model.byte_fallback !== true)
     refuse('it has no byte tokens, without which llama.cpp cannot read every text');
+  const odd = [...steps(json.normalizer), ...steps(json.pre_tokenizer)].find((step) => !isOfSentencePiece(step));
+  if (odd !== undefined) refuse(`its step ${JSON.stringify(odd)} is none of SentencePiece's`);
   const scores = mergeScores(json, merges, refuse);
   const prefixed = [...steps(json.normalizer), ...steps(json.pre_tokenizer)].some(
     (step) => step.type === 'Prepend' || (step.type === 'Metaspace' && step.prepend_scheme !== 'never'),
@@ -196,7 +198,28 @@ function sentencePiece(
   ]);
 }
 
-/** Minus the place of each token's first merge. */
+/** Whether a step does what llama.cpp does: a space before the text, spaces as U+2581, nothing else. */
+function isOfSentencePiece(step: Step): boolean {
+  const { String: from } = (step.pattern ?? {}) as { String?: unknown };
+  switch (step.type) {
+    case 'Prepend':
+      return step.prepend === '▁';
+    case 'Replace':
+      return from === ' ' && step.content === '▁';
+    case 'Metaspace':
+      return step.replacement === '▁';
+    case 'Split':
+      // Gemma's: no space is left to split at.
+      return from === ' ';
+    default:
+      return false;
+  }
+}
+
+/**
+ * Minus the place of each token's first merge. One token may have no merge: transformers' older conversions (Llama 2,
+ * Mistral) left out those of the piece whose score is 0, which is the first to be merged.
+ */
 function mergeScores(
   { model, added_tokens: added }: TokenizerJson,
   merges: readonly [string, string][],
@@ -213,14 +236,20 @@ function mergeScores(
     else if (place + first !== lefts.get(token)?.size) refuse(`the merges of "${token}" do not stand together`);
     lefts.set(token, (lefts.get(token) ?? new Set()).add(left));
   });
+  const unlisted: string[] = [];
   for (const token of known) {
-    if (whole.has(token)) continue;
-    const characters = Array.from(token);
-    for (let length = 1; length < characters.length; length++) {
-      const [left, right] = [characters.slice(0, length).join(''), characters.slice(length).join('')];
-      if (!known.has(left) || !known.has(right) || lefts.get(token)?.has(left) === true) continue;
-      refuse(`"${left}" and "${right}" have no merge to "${token}", but llama.cpp would merge them`);
-    }
+    const splits = whole.has(token) ? [] : splitsOf(token).filter((parts) => parts.every((part) => known.has(part)));
+    const missing = splits.find(([left]) => lefts.get(token)?.has(left) !== true);
+    if (missing === undefined) continue;
+    if (!lefts.has(token) && unlisted.length === 0) unlisted.push(token);
+    else refuse(`"${missing[0]}" and "${missing[1]}" have no merge to "${token}", but llama.cpp would merge them`);
   }
+  for (const token of unlisted) scores.set(token, 1);
   return scores;
+}
+
+/** Every way to cut a token in two. */
+function splitsOf(token: string): [string, string][] {
+  const characters = Array.from(token);
+  return characters.slice(1).map((_, i) => [characters.slice(0, i + 1).join(''), characters.slice(i + 1).join('')]);
 }
