@@ -36,6 +36,7 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
       : ['', 'The supervised fine-tuning before the first iteration is not in these numbers.']),
     '',
     ...(recipe.sft === null ? [] : ['Supervised fine-tuning comes first (section sft): it is not in these numbers.']),
+    ...(recipe.evaluate.twin ? ['The alpha = 0 twin does all of this a second time.'] : []),
     'A dry run: nothing was sampled, trained or written.',
   ].join('\n');
 }

@@ -16,9 +16,19 @@ interface Source {
   sampleIndices: readonly number[];
 }
 
-/** Index of the sample that the exploration term takes: the policy's first, or for xpo the first of the reference. */
+/**
+ * Index of the sample that the exploration term takes: the policy's first, or for xpo the first of the reference. Without
+ * a term it is the one that is measured: a twin has the same y as the method beside it.
+ */
 export function exploredSample({ objective, sampling }: Pick<Recipe, 'objective' | 'sampling'>): number {
-  return objective.exploration.kind === 'xpo' ? sampling.samples : 0;
+  switch (objective.exploration.kind) {
+    case 'selm':
+      return 0;
+    case 'xpo':
+      return sampling.samples;
+    case 'none':
+      return sampling.referenceSamples > 0 ? sampling.samples : 0;
+  }
 }
 
 /** Samples what the ledger does not hold yet: of the policy, then of the reference where the recipe asks for it. */
