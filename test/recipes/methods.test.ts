@@ -2,13 +2,14 @@
  * @file The recipes of recipes/: each opens with its command, loads, and is in docs/recipes.md; each method on the
  * quickstart's world runs, on a few of its rows.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { LoopEvent } from '../../src/loop/events.ts';
 import { openLedger } from '../../src/loop/ledger.ts';
 import { runRecipe } from '../../src/loop/run.ts';
+import { runSft } from '../../src/loop/sft.ts';
 import { loadRecipe, loadSftRecipe } from '../../src/recipe/load.ts';
 import { packageRoot } from '../../src/torch/native.ts';
 
@@ -34,7 +35,6 @@ describe.each(names)('recipes/%s.yaml', (name) => {
 });
 
 describe('an iteration on a few rows', () => {
-  // Fine-tuning has a test of its own: test/sft-run.test.ts.
   const elsewhere = [...PUBLISHED, 'quickstart', 'sft', 'sft-then-selm'];
   const methods = names.filter((name) => !elsewhere.includes(name));
   it.each(methods)('of recipes/%s.yaml trains on pairs of its rule', async (name) => {
@@ -62,5 +62,28 @@ describe('an iteration on a few rows', () => {
     const losses = events.flatMap((event) => (event.kind === 'metrics' ? [event.values.loss] : []));
     expect(losses.length).toBeGreaterThan(0);
     expect(losses.every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('fine-tuning on a few rows', () => {
+  it('by recipes/sft.yaml, and before an iteration by recipes/sft-then-selm.yaml', async () => {
+    const few = ['threads=1'];
+    const tuned = ['data.limit=16', 'training.epochs=1', `output=${join(root, 'sft')}`, ...few];
+    const alone = await runSft(loadSftRecipe(join(folder, 'sft.yaml'), { overrides: tuned }));
+    expect(existsSync(join(alone.modelPath, 'model.safetensors'))).toBe(true);
+    const chained = [
+      `output=${join(root, 'sft-then-selm')}`,
+      'sft.data.limit=16',
+      'sft.training.epochs=1',
+      'iterations=1',
+      'data.limit=6',
+      'sampling.maxNewTokens=16',
+      'evaluate.prompts=null',
+      ...few,
+    ];
+    const { modelPath } = await runRecipe(loadRecipe(join(folder, 'sft-then-selm.yaml'), { overrides: chained }));
+    expect(existsSync(join(modelPath, 'model.safetensors'))).toBe(true);
+    const first = join(root, 'sft-then-selm', 'sft', 'model', 'model.safetensors');
+    expect(readFileSync(first)).toEqual(readFileSync(join(alone.modelPath, 'model.safetensors')));
   });
 });
