@@ -37,7 +37,7 @@ export async function loadTrainingData(
   const text = formatAudit(audit);
   watch({ kind: 'note', text });
   const sliceOf = slicesOf(recipe, audit.used);
-  const slice = (iteration: number): Promise<PreferenceRow[]> => {
+  const slice = async (iteration: number): Promise<PreferenceRow[]> => {
     for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
     return rowsOfSlice(readRows(train), usable, sliceOf(iteration));
   };

@@ -1,0 +1,53 @@
+/** @file The data of a run: slices are read again when their turn comes, whatever the format, from files that did not change. */
+import { appendFileSync, mkdtempSync, rmSync, utimesSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { convertRows } from '../src/data/convert.ts';
+import { loadTrainingData, type TrainingData } from '../src/loop/data.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
+import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { packageRoot } from '../src/torch/native.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'selm-loop-data-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const tokenizer = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));
+
+/** The data of a small recipe, 24 prompts, with changed settings. */
+async function dataOf(name: string, changes: Record<string, unknown> = {}): Promise<TrainingData> {
+  const recipe = loadRecipe(writeSmallRecipe(join(root, name), changes));
+  return loadTrainingData(recipe, { tokenizer, watch: () => {} });
+}
+
+const idsOf = async (data: TrainingData, iteration: number): Promise<string[]> =>
+  (await data.slice(iteration)).map(({ promptId }) => promptId);
+
+it('a slice has the same rows each time, those of other slices follow it, and Parquet gives what JSONL gives', async () => {
+  const data = await dataOf('jsonl', { accumulate: true });
+  const [first, second] = [await idsOf(data, 1), await idsOf(data, 2)];
+  expect([first.length, second.length]).toEqual([12, 12]);
+  expect(new Set([...first, ...second]).size).toBe(24);
+  expect(await idsOf(data, 1)).toEqual(first);
+  expect((await data.earlier(2)).map(({ promptId }) => promptId)).toEqual(first);
+
+  const parquet = join(root, 'rows.parquet');
+  await convertRows([join(root, 'jsonl', 'prompts.jsonl')], parquet, { form: 'text', limit: null, onBadRow: 'stop' });
+  const same = await dataOf('parquet', { data: { train: parquet } });
+  expect([await idsOf(same, 1), await idsOf(same, 2)]).toEqual([first, second]);
+});
+
+it('slices.share gives each iteration that share of the rows', async () => {
+  const data = await dataOf('share', { slices: { share: 0.25 } });
+  expect([(await idsOf(data, 1)).length, (await idsOf(data, 2)).length]).toEqual([6, 6]);
+});
+
+it('a file that someone wrote to since the audit is refused by name', async () => {
+  const data = await dataOf('changed');
+  const file = join(root, 'changed', 'prompts.jsonl');
+  utimesSync(file, 1, 1);
+  await expect(data.slice(1)).rejects.toMatchObject({ code: 'DATA_CHANGED', details: { file } });
+  const longer = await dataOf('longer');
+  appendFileSync(join(root, 'longer', 'prompts.jsonl'), '{"prompt":"one more"}\n');
+  await expect(longer.slice(1)).rejects.toMatchObject({ code: 'DATA_CHANGED' });
+});
