@@ -184,6 +184,20 @@ it('a folder that is there, and a tokenizer without bytes, are refused before an
   expect(existsSync(out)).toBe(false);
 });
 
+it('selm export writes the folder and says what is in it', () => {
+  const launcher = join(packageRoot, 'bin', 'selm');
+  const args = ['export', stories, 'by-command', '--to', 'gguf', '--type', 'q8_0'];
+  const { status, stdout } = spawnSync(process.execPath, [launcher, ...args], { encoding: 'utf8', cwd: folder });
+  expect(status).toBe(0);
+  expect(stdout).toMatch(
+    /by-command\/model-q8_0\.gguf, 330\.\d KB\n.*Modelfile\nContext {2}up to 512 tokens\nTypes {4}5 matrices are f16/,
+  );
+  expect(readFileSync(join(folder, 'by-command', 'model-q8_0.gguf')).subarray(0, 8)).toEqual(
+    Buffer.from('GGUF\x03\0\0\0'),
+  );
+  expect(existsSync(join(folder, 'by-command', 'Modelfile'))).toBe(true);
+});
+
 it('an adapter is exported merged into its base', async () => {
   const base = loadModel(stories);
   const settings = { rank: 4, alpha: 64, rankStabilised: false, targets: 'all-linear' } as const;

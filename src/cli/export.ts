@@ -10,7 +10,7 @@ export function exportCommand(): Command {
   const types: GgufTensorType[] = ['f16', 'q8_0', 'f32'];
   return new Command('export')
     .description('export a model for other programs: GGUF for llama.cpp, with a Modelfile for Ollama')
-    .argument('<model>', 'model folder, or an adapter, which is merged into its base')
+    .argument('<model>', 'model folder, an adapter, which is merged into its base, or hub:owner/name')
     .argument('<out>', 'new folder for the exported files')
     .addOption(new Option('--to <format>', 'file format').choices(['gguf']).default('gguf'))
     .addOption(new Option('--type <type>', 'of the matrices; vectors stay f32').choices(types).default('f16'))
@@ -21,7 +21,9 @@ export function exportCommand(): Command {
     .action(async (model: string, out: string, { type }: { type: GgufTensorType }) => {
       // Loaded here: the other commands and --help need no engine.
       const { exportGguf } = await import('../export/export.ts');
-      const written = await exportGguf(resolve(model), resolve(out), type);
+      const { localModel } = await import('../hub/local.ts');
+      const { hubAccess } = await import('./hub.ts');
+      const written = await exportGguf(resolve(await localModel(model, hubAccess())), resolve(out), type);
       console.log(`Written  ${shorterPath(written.ggufPath)}, ${formatBytes(written.bytes)}`);
       console.log(`         ${shorterPath(written.modelfilePath)}`);
       console.log(`Context  up to ${written.contextLength} tokens`);

@@ -7,6 +7,7 @@ import { basename, join } from 'node:path';
 import { ModelError } from '../errors.ts';
 import { commitDirectory } from '../files/atomic.ts';
 import { baseDirectory } from '../model/adapter.ts';
+import { modelName } from '../model/card.ts';
 import { loadModel, type Model } from '../model/load.ts';
 import { mergedWeight } from '../model/lora.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -53,7 +54,7 @@ export async function exportGguf(directory: string, out: string, type: GgufTenso
     const target = llamaCppModel(model.config);
     const tokenizer = loadTokenizer(baseDirectory(directory));
     const { vocabularySize } = model.config;
-    const text = tokenizerMetadata(tokenizer, { name: basename(directory), vocabularySize });
+    const text = tokenizerMetadata(tokenizer, { name: basename(modelName(directory)), vocabularySize });
     const metadata = new Map([...generalMetadata(type), ...target.metadata, ...text]);
     const tensors = ggufTensors(model, target, type);
     const name = `model-${type}.gguf`;
