@@ -2,7 +2,7 @@
 import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter.ts';
 import { withModel } from '../model/load.ts';
-import { openSampler } from '../sample/sampler.ts';
+import { openSampler, type Sampler } from '../sample/sampler.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { type NamedPrompt, type Response, respondInOrder, type SamplingOptions } from './respond.ts';
@@ -21,7 +21,7 @@ export interface LoadedModel {
   decode(ids: readonly number[]): string;
   /** Responses in the order of the prompts; the same ones whatever else is asked for. */
   generate(prompts: Iterable<string | Prompt>, options?: SamplingOptions): AsyncGenerator<Response>;
-  /** Frees its memory. A second call does nothing. */
+  /** Frees its memory and ends its tokenizer's process. A second call does nothing. */
   dispose(): void;
   [Symbol.dispose](): void;
 }
@@ -32,9 +32,18 @@ export interface LoadedModel {
  */
 export function loadModel(directory: string): LoadedModel {
   const tokenizer = loadTokenizer(baseDirectory(directory));
-  const sampler = withModel(directory, openSampler);
+  let sampler: Sampler;
+  try {
+    sampler = withModel(directory, openSampler);
+  } catch (error) {
+    tokenizer.close();
+    throw error;
+  }
   const { family, maxPositions, vocabularySize } = sampler.config;
-  const dispose = (): void => sampler.dispose();
+  const dispose = (): void => {
+    sampler.dispose();
+    tokenizer.close();
+  };
   return {
     ...{ directory, family, maxPositions, vocabularySize },
     encode: (text) => tokenizer.encode(text),

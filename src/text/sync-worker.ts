@@ -13,6 +13,8 @@ export type WorkerAnswer =
 /** A worker thread that answers one call at a time. */
 export interface SyncWorker {
   call(message: unknown, options?: { cpuLimitMs?: number | undefined }): WorkerAnswer;
+  /** Ends the thread; a later call starts another. */
+  close(): void;
 }
 
 /** What to run. The module is plain JavaScript: a worker starts without the loader that runs TypeScript. */
@@ -57,22 +59,26 @@ export function syncWorker(module: URL, options: SyncWorkerOptions = {}): SyncWo
     return started;
   }
 
+  function close(): void {
+    void live?.worker.terminate();
+    live?.port.close();
+    live = null;
+  }
+
   function call(message: unknown, { cpuLimitMs }: { cpuLimitMs?: number | undefined } = {}): WorkerAnswer {
     live ??= start();
-    const { worker, port, answers } = live;
+    const { port, answers } = live;
     const expected = Atomics.load(answers, 0) + 1;
     port.postMessage(message);
     if (!waitForAnswers(live, expected, cpuLimitMs)) {
-      void worker.terminate();
-      port.close();
-      live = null;
+      close();
       return { kind: 'overrun' };
     }
     const received: { message: WorkerAnswer } | undefined = receiveMessageOnPort(port);
     return received === undefined ? { kind: 'overrun' } : received.message;
   }
 
-  return { call };
+  return { call, close };
 }
 
 /**

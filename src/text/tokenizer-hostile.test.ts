@@ -1,4 +1,5 @@
 /** @file A tokenizer.json that makes the library end its process is an error of the call, not the end of this one. */
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -34,5 +35,19 @@ test('encode() of a text that aborts the library is a TextError, and the next te
   expect(() => tokenizer.encode('a'.repeat(60))).toThrow(
     expect.objectContaining({ name: 'TextError', message: expect.stringContaining('retry-limit-in-match over') }),
   );
+  expect(tokenizer.encode('Once')).toEqual(ids);
+});
+
+test('close() ends the process of a tokenizer, and the next call starts another', () => {
+  const tokenizer = loadTokenizer(stories);
+  const processes = (): number =>
+    spawnSync('ps', ['--ppid', String(process.pid), '-o', 'args='], { encoding: 'utf8' })
+      .stdout.split('\n')
+      .filter((line) => line.includes('tokenizer-process')).length;
+  const ids = tokenizer.encode('Once');
+  const before = processes();
+  tokenizer.close();
+  for (let i = 0; i < 100 && processes() >= before; i++) spawnSync('sleep', ['0.1']);
+  expect(processes()).toBe(before - 1);
   expect(tokenizer.encode('Once')).toEqual(ids);
 });

@@ -1,8 +1,8 @@
 /**
  * @file The thread between a model's tokenizer and its caller, who waits without an event loop (sync-worker.ts): passes calls
  * to tokenizer-process.mjs and its answers back. A process that ends or does not answer is an error of that call; the
- * next call starts another, as it does when a process has encoded so much that it should give its memory back. Plain
- * JavaScript, as workers start without a TypeScript loader.
+ * next call starts another, as it does when a process has encoded so much that it should give its memory back, or was
+ * ended because nobody called it for a while. Plain JavaScript, as workers start without a TypeScript loader.
  */
 import { fork } from 'node:child_process';
 import { platform } from 'node:os';
@@ -13,7 +13,8 @@ const script = fileURLToPath(new URL('./tokenizer-process.mjs', import.meta.url)
 
 /** The library keeps about 1 KB of every text that it encodes for good (docs/LOG.md): a million rows would be gigabytes. */
 const CHARACTERS_A_PROCESS = 25_000_000;
-const { port, answers, file, limitMs, memoryKilobytes, charactersAProcess = CHARACTERS_A_PROCESS } = workerData;
+const { port, answers, file, limitMs, idleMs, memoryKilobytes } = workerData;
+const { charactersAProcess = CHARACTERS_A_PROCESS } = workerData;
 
 let child = null;
 let charactersEncoded = 0;
@@ -24,6 +25,8 @@ let timer = null;
 function answer(message) {
   waiting = false;
   clearTimeout(timer);
+  timer = setTimeout(letGo, idleMs);
+  timer.unref();
   port.postMessage(message);
   Atomics.add(answers, 0, 1);
   Atomics.notify(answers, 0);
@@ -52,7 +55,9 @@ function start() {
     errors += String(error);
   });
   started.on('close', (code, signal) => {
-    if (child === started) child = null;
+    // One that was let go may end while its successor is at work: that is no answer to anybody.
+    if (child !== started) return;
+    child = null;
     if (waiting)
       answer({ kind: 'error', name: 'Ended', message: `its process ended (${reasonOf(errors) ?? signal ?? code})` });
   });
@@ -68,15 +73,16 @@ function reasonOf(errors) {
   return reason ?? errors.trim().split('\n').at(-1)?.slice(0, 300) ?? null;
 }
 
-/** Lets go of a process that has done its share: it ends by itself. */
+/** Lets go of a process that has done its share, or that nobody calls: it ends by itself, and is nobody's any more. */
+function letGo() {
+  if (child?.connected) child.disconnect();
+  child = null;
+  charactersEncoded = 0;
+}
+
 function replaceWorn(message) {
   if (message.kind !== 'encode') return;
-  if (charactersEncoded >= charactersAProcess) {
-    const worn = child;
-    child = null;
-    charactersEncoded = 0;
-    if (worn?.connected) worn.disconnect();
-  }
+  if (charactersEncoded >= charactersAProcess) letGo();
   for (const text of message.texts) charactersEncoded += text.length;
 }
 
@@ -84,6 +90,7 @@ port.on('message', (message) => {
   replaceWorn(message);
   child ??= start();
   waiting = true;
+  clearTimeout(timer);
   timer = setTimeout(() => child?.kill('SIGKILL'), limitMs);
   child.send(message);
 });

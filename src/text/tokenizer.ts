@@ -36,13 +36,15 @@ export interface Tokenizer {
   readonly specialTokens: readonly string[];
   /** Digest of all files that decide ids. */
   readonly sha256: string;
+  /** Ends its thread and process now; a later call starts others. */
+  close(): void;
 }
 
 /**
  * What the tokenizer's process may use: address space (Node itself takes about 1 GB of it), and time for one call, which is
- * a batch of texts and on a busy machine may take minutes.
+ * a batch of texts and on a busy machine may take minutes; and how long it stays when nobody calls.
  */
-const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000 };
+const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000, idleMs: 30_000 };
 
 /**
  * Loads the tokenizer of a model directory: tokenizer.json (must be there), tokenizer_config.json,
@@ -112,5 +114,6 @@ export function loadTokenizer(directory: string): Tokenizer {
     eosToken,
     specialTokens: [...new Set(controls)].sort((a, b) => b.length - a.length),
     sha256: settings.sha256,
+    close: () => worker.close(),
   };
 }
