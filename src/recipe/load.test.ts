@@ -296,6 +296,21 @@ test.each([
     'evaluate.twin is true but exploration is off',
   ],
   [
+    'a reward model for a rule that ranks nothing',
+    `${edit('selm, alpha: 1e-3', 'none')}update: keep\nrewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
+    'rewardModel is for rules that rank, and update is keep',
+  ],
+  [
+    'a reward model beside a second opinion',
+    `${minimal}rewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
+    'rewardModel and secondOpinion are both set: leave one of them out',
+  ],
+  [
+    'optimism about a single sample',
+    `${minimal}rewardModel: { labels: 8, alpha: 0.1, learningRate: 0.001 }\n`,
+    'rewardModel.alpha is 0.1, and one sample has no relative maximum: set sampling.samples to 2 or more',
+  ],
+  [
     'a second opinion that is never asked',
     `${minimal}secondOpinion: { ranker: { kind: function, module: b.ts }, share: 0 }\n`,
     'secondOpinion.share is 0 and secondOpinion.doubtMargin is null, so the second ranker would never be asked',
