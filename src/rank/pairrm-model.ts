@@ -46,7 +46,9 @@ export function openPairRm(directory: string, dtype: EncoderDtype): PairRmModel 
   const { path, value } = readConfigFile(directory);
   const isOriginal = textField(value, 'ranker_type') !== null;
   const architectures = (value as { architectures?: unknown } | null)?.architectures;
-  const isPairRm = Array.isArray(architectures) && architectures.includes('DebertaV2PairRM');
+  const isPairRm = Array.isArray(architectures)
+    ? architectures.includes('DebertaV2PairRM')
+    : textField(value, 'model_type') === 'deberta-v2' && safetensorsIndex(directory).tensors.has('head_layer.4.weight');
   if (!isOriginal && !isPairRm) {
     const found = Array.isArray(architectures) ? architectures.join(', ') : textField(value, 'model_type');
     throw new ModelError(

@@ -240,6 +240,18 @@ describe('what is no PairRM', () => {
   });
 });
 
+describe('a config.json without architectures', () => {
+  it('is told by its tensors', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'selm-pairrm-'));
+    cpSync(join(root, 'pairrm-hf'), folder, { recursive: true });
+    const path = join(folder, 'config.json');
+    const { architectures: _, ...rest } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify(rest));
+    openPairRm(folder, 'float32').dispose();
+    rmSync(folder, { recursive: true });
+  });
+});
+
 describe('pairPromptText()', () => {
   it('is the bare text of a single message, and names the roles of several', () => {
     expect(pairPromptText({ kind: 'chat', messages: [{ role: 'user', content: 'Hi' }] })).toBe('Hi');
