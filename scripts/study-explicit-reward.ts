@@ -114,6 +114,6 @@ Differences after the last iteration, paired by seed (mean and 95 % bootstrap in
 | --- | --- |
 ${[difference(optimistic, plain), difference(plain, fewLabels), difference(optimistic, fewLabels), difference(optimistic, allLabels)].join('\n')}
 
-What a reader should take from it is written below by hand, after looking.
+What a reader should take from it is written here by hand, after looking.
 `,
 );
