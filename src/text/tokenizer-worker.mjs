@@ -13,8 +13,10 @@ const script = fileURLToPath(new URL('./tokenizer-process.mjs', import.meta.url)
 
 /** The library keeps about 1 KB of every text that it encodes for good (docs/LOG.md): a million rows would be gigabytes. */
 const CHARACTERS_A_PROCESS = 25_000_000;
-const { port, answers, file, limitMs, idleMs, memoryKilobytes } = workerData;
-const { charactersAProcess = CHARACTERS_A_PROCESS } = workerData;
+/** Training lasts for hours and needs no tokenizer: its process ends when nobody called for so long. */
+const IDLE_MS = 30_000;
+const { port, answers, file, limitMs, memoryKilobytes } = workerData;
+const { idleMs = IDLE_MS, charactersAProcess = CHARACTERS_A_PROCESS } = workerData;
 
 let child = null;
 let charactersEncoded = 0;

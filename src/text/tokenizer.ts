@@ -42,9 +42,9 @@ export interface Tokenizer {
 
 /**
  * What the tokenizer's process may use: address space (Node itself takes about 1 GB of it), and time for one call, which is
- * a batch of texts and on a busy machine may take minutes; and how long it stays when nobody calls.
+ * a batch of texts and on a busy machine may take minutes.
  */
-const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000, idleMs: 30_000 };
+const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000 };
 
 /**
  * Loads the tokenizer of a model directory: tokenizer.json (must be there), tokenizer_config.json,
