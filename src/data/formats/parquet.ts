@@ -13,7 +13,7 @@ import type { DataRecord, FieldChoice } from './record.ts';
 
 /** Rows decoded at once where the file lets a part of a row group be read. */
 const ROWS_AT_ONCE = 1024;
-/** Text of one row group that is decoded as a whole: it is in memory then, about three times over. */
+/** Text of one row group that is decoded as a whole: it is in memory then, about five times over (docs/LOG.md). */
 const MAX_GROUP_BYTES = 512 * 1024 * 1024;
 const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 const MAX_FOOTER_BYTES = 64 * 1024 * 1024;
