@@ -292,23 +292,14 @@ describe('the command', () => {
     if (mounted) spawnSync('umount', [disk]);
     rmSync(disk, { recursive: true, force: true });
   });
-  it.skipIf(!mounted)(
-    'stops on a full disk, and goes on when there is room (skipped where tmpfs cannot be mounted)',
-    () => {
-      const { recipe, output } = world();
-      const full = join(disk, 'run');
-      const { status, stderr } = command(['train', recipe, '--set', `output=${full}`]);
-      expect(status).toBe(2);
-      expect(stderr).toMatch(
-        /Cannot write ".*": the disk of ".*" is full: [\d.]+ MB needed, [\d.]+ [KM]?B free: free space/,
-      );
-      expect(stderr).toContain('(DISK_FULL)');
-      spawnSync('mount', ['-o', 'remount,size=100m', disk]);
-      expect(command(['train', recipe, '--set', `output=${full}`]).status).toBe(0);
-      expect(command(['train', recipe, '--set', `output=${output}`]).status).toBe(0);
-      const weights = (folder: string): string =>
-        sha256(readFileSync(join(folder, 'iteration-1', 'model', 'model.safetensors')));
-      expect(weights(full)).toBe(weights(output));
-    },
-  );
+  // That it goes on to the same bytes when there is room: test/faults/run.test.ts.
+  it.skipIf(!mounted)('stops on a full disk, with what it needs (skipped where tmpfs cannot be mounted)', () => {
+    const { status, stderr } = command(['train', world().recipe, '--set', `output=${join(disk, 'run')}`]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /Cannot write ".*": the disk of ".*" is full: [\d.]+ MB needed, [\d.]+ [KM]?B free: free space/,
+    );
+    expect(stderr).toContain('(DISK_FULL)');
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
 });
