@@ -2,9 +2,9 @@
  * @file One measurement of PairRM's encoder with random weights of its shape: triples of candidates in all six orders.
  * Prints one JSON line like peers/hf_pairrm.py. Usage: pairrm-run.ts TRIPLES TOKENS LAYERS DTYPE THREADS
  */
-import { debertaShapes, openDeberta } from '../src/model/deberta.ts';
-import { normaliseDebertaConfig } from '../src/model/deberta-config.ts';
-import { type EncoderDtype, encodeRows } from '../src/model/encoder.ts';
+import { debertaShapes, openDeberta } from '../src/model/encoder/deberta.ts';
+import { normaliseDebertaConfig } from '../src/model/encoder/deberta-config.ts';
+import { type EncoderDtype, encodeRows } from '../src/model/encoder/encoder.ts';
 import { normalAt, randomKey } from '../src/random.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';

@@ -7,7 +7,7 @@ import { sha256 } from '../src/files/hash.ts';
 import type { LoopEvent, StageName } from '../src/loop/events.ts';
 import { openLedger } from '../src/loop/ledger.ts';
 import { runRecipe } from '../src/loop/run.ts';
-import { openRewardModel } from '../src/rank/reward-model.ts';
+import { openRewardModel } from '../src/rank/model/reward-model.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';

@@ -1,6 +1,6 @@
 /** @file `loadModel()` and `generate()`: a model kept open, or opened for one use. */
 import { sha256 } from '../files/hash.ts';
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
 import { openSampler, type Sampler } from '../sample/sampler.ts';
 import type { Prompt } from '../text/rendering.ts';

@@ -19,7 +19,7 @@ export function mergeCommand(): Command {
     .addHelpText('after', '\nExample:\n  $ selm merge runs/NAME/iteration-3/model merged --dtype bfloat16')
     .action(async (adapter: string, out: string, { dtype }: { dtype: SavedDtype }) => {
       // Loaded here: the other commands and --help need no engine.
-      const { mergeAdapter } = await import('../model/merge.ts');
+      const { mergeAdapter } = await import('../model/adapter/merge.ts');
       await mergeAdapter(resolve(adapter), resolve(out), dtype);
       console.log(`The merged model lies in ${shorterPath(resolve(out))}`);
     });

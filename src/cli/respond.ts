@@ -3,7 +3,7 @@ import { type NamedPrompt, type Response, respondInOrder } from '../api/respond.
 import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
 import { localFiles, localModel } from '../hub/local.ts';
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
 import { openSampler } from '../sample/sampler.ts';
 import type { Prompt } from '../text/rendering.ts';

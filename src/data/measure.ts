@@ -1,5 +1,5 @@
 /** @file The audit with a model's tokenizer: what `selm data audit` and the benchmark run. */
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import { measureRows, type TextSettings } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { type AuditOptions, auditRows, type DataAudit } from './audit.ts';

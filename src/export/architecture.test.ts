@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { normaliseConfig, readModelConfig } from '../model/config.ts';
+import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
 import { packageRoot } from '../torch/native.ts';
 import { llamaCppModel } from './architecture.ts';
 

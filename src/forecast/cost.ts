@@ -2,8 +2,9 @@
  * @file What a recipe will cost: tokens, memory and time, from the model's shape, the lengths of prompts and responses,
  * and this machine's measured rates. Estimates: the sums of what is known to be large, nothing fitted. Pure.
  */
+
+import { targetShapes } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { targetShapes } from '../model/lora.ts';
 import { EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { activationBytes, chooseActivations } from '../train/activations.ts';

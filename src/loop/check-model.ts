@@ -1,6 +1,7 @@
 /** @file Whether a recipe's model can be run, and trained as the recipe asks for; told before a run directory exists. */
+
+import { checkSameSettings, targetShapes } from '../model/adapter/lora.ts';
 import { withModel } from '../model/load.ts';
-import { checkSameSettings, targetShapes } from '../model/lora.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 
 /** Opens the model, and sees whether the adapter that the recipe asks for fits it. Throws ModelError or RecipeError. */

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import { mean } from '../evaluate/statistics.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, type ModelCard, markdownTable, modelName } from '../model/card.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';

@@ -7,9 +7,9 @@ import { statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { sha256File } from '../files/hash.ts';
 import { safetensorsIndex } from '../files/safetensors-index.ts';
-import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from '../model/adapter.ts';
-import { readAdapterConfig } from '../model/adapter-config.ts';
-import { loraScale } from '../model/lora.ts';
+import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from '../model/adapter/adapter.ts';
+import { readAdapterConfig } from '../model/adapter/adapter-config.ts';
+import { loraScale } from '../model/adapter/lora.ts';
 
 const known = new Map<string, Promise<string>>();
 

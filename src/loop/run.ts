@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { renderReport, summariseReport } from '../evaluate/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import type { HubPin } from '../hub/fetch.ts';
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';

@@ -1,7 +1,7 @@
 /** @file The card beside a fine-tuned model: base, data, metrics and settings; the same run gives the same bytes. */
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, markdownTable, modelName } from '../model/card.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Run } from './run-directory.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { sha256 } from '../files/hash.ts';
 import type { HubPin } from '../hub/fetch.ts';
-import { baseDirectory } from '../model/adapter.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
 import { randomKey } from '../random.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';

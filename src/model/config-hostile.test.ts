@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { normaliseConfig } from './config.ts';
+import { normaliseConfig } from './read-config.ts';
 
 const stories = readFileSync(join(packageRoot, 'assets', 'stories260K', 'config.json'), 'utf8');
 

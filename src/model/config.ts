@@ -1,16 +1,7 @@
 /**
- * @file config.json of a Hugging Face model directory, normalised once: the rest of the package sees ModelConfig only.
- * What differs between families is data here; what each family's fields mean is in families/. What this decoder cannot
- * run exactly is refused with the field that is the reason.
+ * @file A decoder's configuration as the rest of the package sees it: what differs between families is data here. How it is
+ * read from config.json: read-config.ts.
  */
-import { parseConfig, readConfigFile, refuseField, textField } from './config-file.ts';
-import { gemma2, gemma3, gemma3WithImages } from './families/gemma.ts';
-import { llama } from './families/llama.ts';
-import { mistral } from './families/mistral.ts';
-import { olmo2 } from './families/olmo.ts';
-import { phi3 } from './families/phi.ts';
-import { qwen2, qwen3 } from './families/qwen.ts';
-import { type Family, rawSchema } from './families/raw.ts';
 
 /**
  * Rotary positions. `linear` divides all frequencies by `factor`; `llama3` (Llama 3.1) and `yarn` (arXiv 2309.00071) divide
@@ -98,35 +89,4 @@ export interface ModelConfig {
   tiedHead: boolean;
   /** config.json as it was, for saving; its text tells whole numbers from others. */
   raw: { fields: Record<string, unknown>; text: string };
-}
-
-const FAMILIES: ReadonlyMap<string, Family> = new Map([
-  ['llama', llama],
-  ['mistral', mistral],
-  ['qwen2', qwen2],
-  ['qwen3', qwen3],
-  ['phi3', phi3],
-  ['gemma2', gemma2],
-  ['gemma3_text', gemma3],
-  ['gemma3', gemma3WithImages],
-  ['olmo2', olmo2],
-]);
-
-/** A parsed config.json as ModelConfig; ModelError naming file and field for what cannot be run. */
-export function normaliseConfig(value: unknown, path: string, text = JSON.stringify(value)): ModelConfig {
-  const kind = textField(value, 'model_type');
-  const family = FAMILIES.get(kind ?? '');
-  if (family === undefined) {
-    refuseField(path, { field: 'model_type', value: kind, allowed: [...FAMILIES.keys()].join(', ') });
-  }
-  const whole = value as Record<string, unknown>;
-  const fields = family.textPart === undefined ? whole : family.textPart(whole, path);
-  const raw = parseConfig(rawSchema, { ...family.defaults, ...fields }, path);
-  return family.normalise({ raw, given: { fields, text }, path });
-}
-
-/** Reads and normalises `directory`/config.json. */
-export function readModelConfig(directory: string): ModelConfig {
-  const { path, value, text } = readConfigFile(directory);
-  return normaliseConfig(value, path, text);
 }

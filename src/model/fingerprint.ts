@@ -6,7 +6,7 @@ import { fileError } from '../files/fs.ts';
 import { digestFileSync } from '../files/hash.ts';
 import { readSafetensorsHeader } from '../files/safetensors.ts';
 import { safetensorsIndex } from '../files/safetensors-index.ts';
-import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from './adapter.ts';
+import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from './adapter/adapter.ts';
 
 // Enough blocks that retrained weights of the same shape cannot look the same, few enough to read in milliseconds.
 const SAMPLED_BLOCKS = 64;

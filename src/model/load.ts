@@ -4,9 +4,10 @@
  */
 import { _to_copy } from '../torch/ops.ts';
 import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
-import { baseDirectory, isAdapterDirectory, readAdapter } from './adapter.ts';
-import { type ModelConfig, readModelConfig } from './config.ts';
-import type { Adapter } from './lora.ts';
+import { baseDirectory, isAdapterDirectory, readAdapter } from './adapter/adapter.ts';
+import type { Adapter } from './adapter/lora.ts';
+import type { ModelConfig } from './config.ts';
+import { readModelConfig } from './read-config.ts';
 import { openWeights } from './weight-files.ts';
 import { expectedWeights, weightInFile } from './weights.ts';
 

@@ -5,9 +5,9 @@ import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write
 import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
 import { to_dtype } from '../torch/ops.ts';
 import { scope, type Tensor, toBytes } from '../torch/tensor.ts';
+import { type Adapter, mergedWeight } from './adapter/lora.ts';
 import type { ModelConfig } from './config.ts';
 import { configText } from './config-text.ts';
-import { type Adapter, mergedWeight } from './lora.ts';
 
 /** Types that weights are saved in. */
 export type SavedDtype = Extract<Dtype, 'float32' | 'bfloat16' | 'float16'>;

@@ -1,11 +1,11 @@
 /** @file From a recipe's ranker section to an open ranker. To add a kind: its settings in recipe/schema.ts, a case here. */
 import { basename } from 'node:path';
 import type { RankerSettings } from '../recipe/schema.ts';
-import { loadFunctionRanker } from './function.ts';
+import { loadFunctionRanker } from './function/function.ts';
 import { openJudge } from './judge/judge.ts';
-import { openPairRmRanker } from './pairrm.ts';
+import { openPairRmRanker } from './model/pairrm.ts';
+import { openRewardModel } from './model/reward-model.ts';
 import type { Ranker } from './ranker.ts';
-import { openRewardModel } from './reward-model.ts';
 import type { RankerServices } from './services.ts';
 
 /** Opens what the settings describe. RankerError (or ModelError) when it cannot be used; nothing is ranked yet. */

@@ -4,10 +4,10 @@
  * itself, so that a response does not depend on who shares its batch.
  */
 
+import { mergedWeight } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
-import { mergedWeight } from '../model/lora.ts';
 import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';

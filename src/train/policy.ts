@@ -3,9 +3,7 @@
  * gradients: all weights, or only an adapter's factors (LoRA) while the rest stays as it is on disk. In bf16 the copies
  * are refreshed after each update; updates of 5e-7 would vanish if the weights themselves were bf16.
  */
-import { namedFactors } from '../model/adapter.ts';
-import type { ModelConfig } from '../model/config.ts';
-import type { Model } from '../model/load.ts';
+import { namedFactors } from '../model/adapter/adapter.ts';
 import {
   type Adapter,
   checkSameSettings,
@@ -13,7 +11,9 @@ import {
   type LoraSettings,
   type LowRank,
   mergedWeight,
-} from '../model/lora.ts';
+} from '../model/adapter/lora.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { Model } from '../model/load.ts';
 import { EMBEDDING } from '../model/weights.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
 import { clone, copy_, to_dtype, zero_, zeros_like } from '../torch/ops.ts';

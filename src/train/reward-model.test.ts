@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
-import { openDecoderClassifier, SCORE } from '../model/decoder-classifier.ts';
+import { openDecoderClassifier, SCORE } from '../model/classifier/decoder-classifier.ts';
 import { writeModelFiles } from '../model/save.ts';
 import { randomKey, uniformAt } from '../random.ts';
 import { noGrad } from '../torch/autograd.ts';

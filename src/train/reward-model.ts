@@ -3,7 +3,7 @@
  * trees of the policy's training, so that a prompt is computed once for all of its responses. Objective: src/objective/reward.ts.
  */
 import { TrainingError } from '../errors.ts';
-import { SCORE } from '../model/decoder-classifier.ts';
+import { SCORE } from '../model/classifier/decoder-classifier.ts';
 import { EMBEDDING, HEAD } from '../model/weights.ts';
 import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
 import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';

@@ -2,7 +2,8 @@
  * @file A small random decoder for tests: 2 blocks, width 32, grouped queries, 64 words; weights from counter-based
  * normals. A Llama, or another family by its fields.
  */
-import { type ModelConfig, normaliseConfig } from '../../src/model/config.ts';
+import type { ModelConfig } from '../../src/model/config.ts';
+import { normaliseConfig } from '../../src/model/read-config.ts';
 import { expectedWeights } from '../../src/model/weights.ts';
 import { normalAt, randomKey } from '../../src/random.ts';
 import { keep, type Tensor, tensorFrom } from '../../src/torch/tensor.ts';

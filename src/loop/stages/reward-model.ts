@@ -6,13 +6,13 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { commitDirectory } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
-import { baseDirectory } from '../../model/adapter.ts';
+import { baseDirectory } from '../../model/adapter/adapter.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import { randomKey, uniformAt } from '../../random.ts';
-import { learnedRewardTokens, openLearnedReward } from '../../rank/learned-reward.ts';
+import { learnedRewardTokens, openLearnedReward } from '../../rank/model/learned-reward.ts';
 import { rankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { RewardModelSettings } from '../../recipe/schema.ts';

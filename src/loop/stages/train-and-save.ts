@@ -4,7 +4,7 @@
  */
 import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
-import { baseDirectory, writeAdapterFiles } from '../../model/adapter.ts';
+import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { SftRecipe } from '../../recipe/sft.ts';

@@ -1,7 +1,7 @@
 /** @file The stages that train: the reference's log-probabilities, the steps, and the model that comes out. */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { sha256 } from '../../files/hash.ts';
-import { isAdapterDirectory } from '../../model/adapter.ts';
+import { isAdapterDirectory } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';

@@ -2,10 +2,10 @@
  * @file What a reward model reads of a prompt and a response: by its own chat template where it has one, never the
  * policy's; without one, a decoder reads them one after the other, an encoder as a pair with its separators.
  */
-import type { ClassifierFamily } from '../model/score-head.ts';
-import { conversationText, type Prompt } from '../text/conversation.ts';
-import type { Message } from '../text/template.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { ClassifierFamily } from '../../model/classifier/score-head.ts';
+import { conversationText, type Prompt } from '../../text/conversation.ts';
+import type { Message } from '../../text/template.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
 import { pairPromptText } from './pairrm-input.ts';
 
 /** Sequences of an item's responses, and what did not fit. */

@@ -3,7 +3,7 @@
  * the first block, absolute positions, factorised embeddings) is refused with the field that is the reason.
  */
 import { z } from 'zod';
-import { parseConfig, refuseField, textField } from './config-file.ts';
+import { parseConfig, refuseField, textField } from '../config-file.ts';
 import type { EncoderSizes } from './encoder.ts';
 
 /** A DeBERTa encoder as deberta.ts runs it. */

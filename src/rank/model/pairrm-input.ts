@@ -3,8 +3,8 @@
  * part encoded and cut on its own (LLM-Blender's tokenize_pair). Its collator cuts candidates by the longest prompt of
  * the batch; here, as in tokenize_pair, by their own prompt, so that a verdict never depends on the batch.
  */
-import type { Prompt } from '../text/rendering.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Prompt } from '../../text/rendering.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
 
 /** Texts that mark the parts; each is one token of PairRM's vocabulary. */
 export const MARKERS = { source: '<|source|>', left: '<|candidate1|>', right: '<|candidate2|>' } as const;

@@ -2,13 +2,13 @@
  * @file The reward model that the loop trains for itself, as ranker, and what it reads: prompt and response under the
  * `clean` rendering of the policy that it began from, cut to the recipe's lengths, one end token last.
  */
-import { openDecoderClassifier } from '../model/decoder-classifier.ts';
-import { modelFingerprint } from '../model/fingerprint.ts';
-import { cleanIds, cleanTexts } from '../text/clean.ts';
-import type { Prompt } from '../text/conversation.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
-import { type TruncationLimits, truncate } from '../text/truncation.ts';
-import { type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
+import { openDecoderClassifier } from '../../model/classifier/decoder-classifier.ts';
+import { modelFingerprint } from '../../model/fingerprint.ts';
+import { cleanIds, cleanTexts } from '../../text/clean.ts';
+import type { Prompt } from '../../text/conversation.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
+import { type TruncationLimits, truncate } from '../../text/truncation.ts';
+import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 
 /** A prompt and its responses as ids, and what did not fit. */
 export interface LearnedRewardTokens {

@@ -1,7 +1,7 @@
 /**
  * @file First line of the worker thread, in plain JavaScript because Node runs it without help: whatever loader the
- * parent was started with, the rest (function-worker.ts and the user's module) is loaded by tsx.
+ * parent was started with, the rest (worker.ts and the user's module) is loaded by tsx.
  */
 import { tsImport } from 'tsx/esm/api';
 
-await tsImport('./function-worker.ts', import.meta.url);
+await tsImport('./worker.ts', import.meta.url);

@@ -5,16 +5,16 @@
  *   rank(prompt, responses, context) -> number[]     the indices of the responses, best first
  *
  * sync or async, and may export `guard(response) -> number` in [0, 1], how sound a text is, which the report plots. The
- * module runs in a worker thread (function-host.ts). Each distinct text is asked about once: equal texts rank equal.
+ * module runs in a worker thread (host.ts). Each distinct text is asked about once: equal texts rank equal.
  */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { RankerError } from '../errors.ts';
-import { sha256File } from '../files/hash.ts';
-import type { Message, Prompt } from '../text/rendering.ts';
-import { FunctionHost } from './function-host.ts';
-import { inOrder } from './in-order.ts';
-import { type Candidate, type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
+import { RankerError } from '../../errors.ts';
+import { sha256File } from '../../files/hash.ts';
+import type { Message, Prompt } from '../../text/rendering.ts';
+import { inOrder } from '../in-order.ts';
+import { type Candidate, type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
+import { FunctionHost } from './host.ts';
 
 /** The third argument of `reward` and `rank`. */
 export interface RankContext {

@@ -1,14 +1,14 @@
 /** @file Makes a whole model of an adapter and its base, for tools that know no adapters. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { ModelError } from '../errors.ts';
-import { commitDirectory } from '../files/atomic.ts';
-import { noGrad } from '../torch/autograd.ts';
+import { ModelError } from '../../errors.ts';
+import { commitDirectory } from '../../files/atomic.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import { formatModelCard, licenceOf, licenceText, type ModelCard, modelName } from '../card.ts';
+import { loadModel } from '../load.ts';
+import { type SavedDtype, weightBytes, writeModelFiles } from '../save.ts';
 import { baseDirectory, isAdapterDirectory } from './adapter.ts';
-import { formatModelCard, licenceOf, licenceText, type ModelCard, modelName } from './card.ts';
-import { loadModel } from './load.ts';
 import type { Adapter } from './lora.ts';
-import { type SavedDtype, weightBytes, writeModelFiles } from './save.ts';
 
 /**
  * Writes the model W + scale * B A, computed in fp32, to the new folder `out` in the given type. Throws ModelError where

@@ -5,17 +5,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readSafetensorsHeader } from '../files/safetensors.ts';
-import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
-import { memoryStatistics } from '../torch/memory.ts';
-import { packageRoot } from '../torch/native.ts';
-import { to_dtype } from '../torch/ops.ts';
-import { disposeAll, scope, toFloat32Array } from '../torch/tensor.ts';
-import { readConfigFile } from './config-file.ts';
+import { readSafetensorsHeader } from '../../files/safetensors.ts';
+import { mapFile, mappedTensor } from '../../torch/mapped-file.ts';
+import { memoryStatistics } from '../../torch/memory.ts';
+import { packageRoot } from '../../torch/native.ts';
+import { to_dtype } from '../../torch/ops.ts';
+import { disposeAll, scope, toFloat32Array } from '../../torch/tensor.ts';
+import { readConfigFile } from '../config-file.ts';
+import { openWeights } from '../weight-files.ts';
 import { debertaShapes, openDeberta } from './deberta.ts';
 import { normaliseDebertaConfig, relativeBucket } from './deberta-config.ts';
 import { type EncoderDtype, encodeRows } from './encoder.ts';
-import { openWeights } from './weight-files.ts';
 
 const root = join(packageRoot, 'test', 'fixtures', 'rankers', 'encoders');
 

@@ -1,5 +1,5 @@
 /**
- * @file The other side of function-host.ts: runs in a worker thread, holds the user's module, answers calls. Everything
+ * @file The other side of host.ts: runs in a worker thread, holds the user's module, answers calls. Everything
  * that a user's function can do to a thread (throw, hang, leave, fill the memory) ends here and not in the training run.
  */
 import { parentPort, workerData } from 'node:worker_threads';

@@ -2,17 +2,17 @@
  * @file Models with a head of one score on a sequence (`...ForSequenceClassification` with one label), in Hugging Face
  * layout: DeBERTa-v2/v3 and RoBERTa here, every decoder in decoder-classifier.ts.
  */
-import { noGrad } from '../torch/autograd.ts';
-import { gelu, linear, tanh, to_dtype } from '../torch/ops.ts';
-import { disposeAll, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
-import { readConfigFile, refuseField, textField } from './config-file.ts';
-import { debertaShapes, openDeberta } from './deberta.ts';
-import { normaliseDebertaConfig } from './deberta-config.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import { gelu, linear, tanh, to_dtype } from '../../torch/ops.ts';
+import { disposeAll, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
+import { readConfigFile, refuseField, textField } from '../config-file.ts';
+import { debertaShapes, openDeberta } from '../encoder/deberta.ts';
+import { normaliseDebertaConfig } from '../encoder/deberta-config.ts';
+import { addLinear, type Encoder, type EncoderDtype, encodeRows, inDtype } from '../encoder/encoder.ts';
+import { normaliseRobertaConfig, openRoberta, robertaShapes } from '../encoder/roberta.ts';
+import { openWeights } from '../weight-files.ts';
 import { openDecoderClassifier } from './decoder-classifier.ts';
-import { addLinear, type Encoder, type EncoderDtype, encodeRows, inDtype } from './encoder.ts';
-import { normaliseRobertaConfig, openRoberta, robertaShapes } from './roberta.ts';
 import { type Classifier, type ClassifierFamily, checkScoreHead } from './score-head.ts';
-import { openWeights } from './weight-files.ts';
 
 /** Opens what a directory holds. ModelError for another architecture, another head or none, and weights that do not fit. */
 export function openClassifier(directory: string, dtype: EncoderDtype): Classifier {

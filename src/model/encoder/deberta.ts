@@ -25,8 +25,8 @@ import {
   transpose_int,
   unsqueeze,
   view,
-} from '../torch/ops.ts';
-import { disposeAll, int64, keep, scope, type Tensor } from '../torch/tensor.ts';
+} from '../../torch/ops.ts';
+import { disposeAll, int64, keep, scope, type Tensor } from '../../torch/tensor.ts';
 import { type DebertaConfig, relativeRow } from './deberta-config.ts';
 import {
   type Attention,

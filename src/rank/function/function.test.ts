@@ -2,10 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { RankerError } from '../errors.ts';
-import { sha256 } from '../files/hash.ts';
+import { RankerError } from '../../errors.ts';
+import { sha256 } from '../../files/hash.ts';
+import type { Candidate, Ranker, RankItem, Ranking } from '../ranker.ts';
 import { type FunctionRankerOptions, loadFunctionRanker } from './function.ts';
-import type { Candidate, Ranker, RankItem, Ranking } from './ranker.ts';
 
 let directory: string;
 let ranker: Ranker | null = null;
@@ -297,7 +297,7 @@ describe('textHealth()', () => {
 });
 
 test('the quickstart reward loads as a ranker and imports what lies beside it', async () => {
-  const path = new URL('../../recipes/quickstart/reward.ts', import.meta.url);
+  const path = new URL('../../../recipes/quickstart/reward.ts', import.meta.url);
   ranker = await loadFunctionRanker(path.pathname);
   expect(ranker.id).toContain(sha256(readFileSync(path)));
   const kind = 'She helped the bird to find its nest in the tree. The bird was happy and said thank you.';

@@ -3,12 +3,12 @@
  * and B [O, R] of a small rank R. Here is its arithmetic: which matrices, which shapes, how it starts, how it is merged.
  * The scale is alpha / R, or rank-stabilised alpha / sqrt(R) (rsLoRA, Kalajdzievski 2023, https://arxiv.org/abs/2312.03732).
  */
-import { ModelError } from '../errors.ts';
-import { type RandomKey, randomKey, uniformAt } from '../random.ts';
-import { addmm, to_dtype, zeros } from '../torch/ops.ts';
-import { scope, type Tensor, tensorFrom } from '../torch/tensor.ts';
-import type { ModelConfig } from './config.ts';
-import { expectedWeights } from './weights.ts';
+import { ModelError } from '../../errors.ts';
+import { type RandomKey, randomKey, uniformAt } from '../../random.ts';
+import { addmm, to_dtype, zeros } from '../../torch/ops.ts';
+import { scope, type Tensor, tensorFrom } from '../../torch/tensor.ts';
+import type { ModelConfig } from '../config.ts';
+import { expectedWeights } from '../weights.ts';
 
 /** What a recipe says about an adapter. */
 export interface LoraSettings {

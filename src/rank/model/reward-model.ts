@@ -6,14 +6,14 @@
  * ranked before or with it.
  */
 import { basename } from 'node:path';
-import { RankerError } from '../errors.ts';
-import { openClassifier } from '../model/classifier.ts';
-import type { EncoderDtype } from '../model/encoder.ts';
-import { modelFingerprint } from '../model/fingerprint.ts';
-import type { Classifier } from '../model/score-head.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { RankerError } from '../../errors.ts';
+import { openClassifier } from '../../model/classifier/classifier.ts';
+import type { Classifier } from '../../model/classifier/score-head.ts';
+import type { EncoderDtype } from '../../model/encoder/encoder.ts';
+import { modelFingerprint } from '../../model/fingerprint.ts';
+import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.ts';
+import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { batchesOf } from './batches.ts';
-import { type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
 import { rewardSequences } from './reward-input.ts';
 
 export interface RewardModelOptions {

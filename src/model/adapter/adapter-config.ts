@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ModelError, shownValue } from '../errors.ts';
-import { parseConfig } from './config-file.ts';
+import { ModelError, shownValue } from '../../errors.ts';
+import { parseConfig } from '../config-file.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 

@@ -5,8 +5,8 @@
  *
  * Shapes: T tokens of the stream, D hidden size, H heads, d head size; Q queries and K keys of one sequence.
  */
-import { noGrad } from '../torch/autograd.ts';
-import type { Dtype } from '../torch/dtype.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import type { Dtype } from '../../torch/dtype.ts';
 import {
   add_Tensor,
   cat,
@@ -19,8 +19,8 @@ import {
   to_dtype,
   transpose_int,
   view,
-} from '../torch/ops.ts';
-import { int64, keep, scope, type Tensor } from '../torch/tensor.ts';
+} from '../../torch/ops.ts';
+import { int64, keep, scope, type Tensor } from '../../torch/tensor.ts';
 
 /** Type that an encoder computes in. */
 export type EncoderDtype = 'float32' | 'bfloat16';

@@ -8,15 +8,15 @@
  * One item is one stream, never more: its verdict is the same to the bit whatever was ranked before or with it.
  */
 import { basename } from 'node:path';
-import { RankerError } from '../errors.ts';
-import type { EncoderDtype } from '../model/encoder.ts';
-import { modelFingerprint } from '../model/fingerprint.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { RankerError } from '../../errors.ts';
+import type { EncoderDtype } from '../../model/encoder/encoder.ts';
+import { modelFingerprint } from '../../model/fingerprint.ts';
+import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.ts';
+import { scoresFromMatrix } from '../comparisons.ts';
+import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { batchesOf } from './batches.ts';
-import { scoresFromMatrix } from './comparisons.ts';
 import { type EncodedItem, encodeItem, MARKERS, type PairTokens, pairIds, pairTokens } from './pairrm-input.ts';
 import { openPairRm, type PairRmModel } from './pairrm-model.ts';
-import { type Ranker, type RankItem, type Ranking, rankingFromScores } from './ranker.ts';
 
 export interface PairRmOptions {
   /** Type of the encoder's computation; scores are float32 from its last hidden states. @default 'float32' */

@@ -6,8 +6,8 @@
  */
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { RankerError } from '../errors.ts';
-import type { HostMessage, WorkerMessage, WorkerSettings } from './function-worker.ts';
+import { RankerError } from '../../errors.ts';
+import type { HostMessage, WorkerMessage, WorkerSettings } from './worker.ts';
 
 /** How long a thread may take to answer "are you there" before it counts as blocked. */
 const PING_MS = 1000;
@@ -100,7 +100,7 @@ export class FunctionHost {
   async #startWorker(): Promise<void> {
     const workerData: WorkerSettings = { moduleUrl: pathToFileURL(this.#path).href };
     // Without the parent's own flags: the start file brings the loader.
-    const worker = new Worker(new URL('./function-worker-start.mjs', import.meta.url), { workerData, execArgv: [] });
+    const worker = new Worker(new URL('./worker-start.mjs', import.meta.url), { workerData, execArgv: [] });
     this.#worker = worker;
     await new Promise<void>((resolve, reject) => {
       const refuse = (code: string, reason: string) => {

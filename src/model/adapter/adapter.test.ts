@@ -2,13 +2,13 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { smallConfig } from '../../test/support/small-model.ts';
-import { HOSTILE_NAMES } from '../files/hostile-names.testing.ts';
-import { packageRoot } from '../torch/native.ts';
-import { scope, toFloat32Array } from '../torch/tensor.ts';
+import { smallConfig } from '../../../test/support/small-model.ts';
+import { HOSTILE_NAMES } from '../../files/hostile-names.testing.ts';
+import { packageRoot } from '../../torch/native.ts';
+import { scope, toFloat32Array } from '../../torch/tensor.ts';
+import { loadModel } from '../load.ts';
 import { baseDirectory } from './adapter.ts';
 import { parseAdapterConfig } from './adapter-config.ts';
-import { loadModel } from './load.ts';
 import { checkSameSettings, initialAdapter, loraScale, targetNames, targetShapes } from './lora.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-adapter-'));

@@ -10,9 +10,9 @@ import {
   scaled_dot_product_attention,
   squeeze_dim,
   unsqueeze,
-} from '../torch/ops.ts';
-import { disposeAll, int64, type Tensor } from '../torch/tensor.ts';
-import { parseConfig, refuseField, textField } from './config-file.ts';
+} from '../../torch/ops.ts';
+import { disposeAll, int64, type Tensor } from '../../torch/tensor.ts';
+import { parseConfig, refuseField, textField } from '../config-file.ts';
 import { type Encoder, type EncoderDtype, type EncoderSizes, encoderNorm, encoderShapes, inDtype } from './encoder.ts';
 
 /** A RoBERTa encoder. */

@@ -2,17 +2,18 @@
  * @file A decoder with a head of one score on its last token (`LlamaForSequenceClassification` and its like): the score is
  * `score.weight` times the final hidden state. Sequences that begin alike share that beginning: it is computed once.
  */
-import { ModelError } from '../errors.ts';
-import { noGrad } from '../torch/autograd.ts';
-import { linear, to_dtype } from '../torch/ops.ts';
-import { disposeAll, int64, keep, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
-import { type ModelConfig, readModelConfig } from './config.ts';
-import type { EncoderDtype } from './encoder.ts';
-import { embedTokens, hiddenRows, type PackedTokens, packedContext } from './packed.ts';
-import { longAfter } from './rope.ts';
+import { ModelError } from '../../errors.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import { linear, to_dtype } from '../../torch/ops.ts';
+import { disposeAll, int64, keep, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
+import type { ModelConfig } from '../config.ts';
+import type { EncoderDtype } from '../encoder/encoder.ts';
+import { embedTokens, hiddenRows, type PackedTokens, packedContext } from '../packed.ts';
+import { readModelConfig } from '../read-config.ts';
+import { longAfter } from '../rope.ts';
+import { openWeights } from '../weight-files.ts';
+import { biasName, EMBEDDING, expectedWeights, HEAD } from '../weights.ts';
 import { type Classifier, checkScoreHead } from './score-head.ts';
-import { openWeights } from './weight-files.ts';
-import { biasName, EMBEDDING, expectedWeights, HEAD } from './weights.ts';
 
 /** Name of the head's weights. */
 export const SCORE = 'score.weight';

@@ -6,14 +6,14 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadTokenizer } from '../text/tokenizer.ts';
-import { memoryStatistics } from '../torch/memory.ts';
-import { packageRoot } from '../torch/native.ts';
-import { scoresFromMatrix } from './comparisons.ts';
+import { loadTokenizer } from '../../text/tokenizer.ts';
+import { memoryStatistics } from '../../torch/memory.ts';
+import { packageRoot } from '../../torch/native.ts';
+import { scoresFromMatrix } from '../comparisons.ts';
+import type { RankItem, Ranking } from '../ranker.ts';
 import { openPairRmRanker, type PairRmOptions } from './pairrm.ts';
 import { encodeItem, type PairTokens, pairIds, pairPromptText, pairTokens } from './pairrm-input.ts';
 import { openPairRm } from './pairrm-model.ts';
-import type { RankItem, Ranking } from './ranker.ts';
 
 const root = join(packageRoot, 'test', 'fixtures', 'rankers');
 

@@ -1,7 +1,8 @@
 /** @file What config.json files say, family by family, and what is refused with the field that is the reason. */
 import { describe, expect, it } from 'vitest';
 import { ModelError } from '../errors.ts';
-import { type ModelConfig, normaliseConfig } from './config.ts';
+import type { ModelConfig } from './config.ts';
+import { normaliseConfig } from './read-config.ts';
 import { weightInFile } from './weights.ts';
 
 const sizes = {

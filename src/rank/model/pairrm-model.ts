@@ -4,16 +4,16 @@
  * `llm-blender/PairRM` (its config.json is LLM-Blender's, so the encoder's sizes are taken from the tensors).
  */
 import { z } from 'zod';
-import { ModelError } from '../errors.ts';
-import { safetensorsIndex } from '../files/safetensors-index.ts';
-import { parseConfig, readConfigFile, refuseField, textField } from '../model/config-file.ts';
-import { debertaShapes, openDeberta } from '../model/deberta.ts';
-import { type DebertaConfig, normaliseDebertaConfig } from '../model/deberta-config.ts';
-import { addLinear, type EncoderDtype, encodeRows, inDtype } from '../model/encoder.ts';
-import { openWeights } from '../model/weight-files.ts';
-import { noGrad } from '../torch/autograd.ts';
-import { cat, index_select, linear, tanh, to_dtype } from '../torch/ops.ts';
-import { disposeAll, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { ModelError } from '../../errors.ts';
+import { safetensorsIndex } from '../../files/safetensors-index.ts';
+import { parseConfig, readConfigFile, refuseField, textField } from '../../model/config-file.ts';
+import { debertaShapes, openDeberta } from '../../model/encoder/deberta.ts';
+import { type DebertaConfig, normaliseDebertaConfig } from '../../model/encoder/deberta-config.ts';
+import { addLinear, type EncoderDtype, encodeRows, inDtype } from '../../model/encoder/encoder.ts';
+import { openWeights } from '../../model/weight-files.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import { cat, index_select, linear, tanh, to_dtype } from '../../torch/ops.ts';
+import { disposeAll, int64, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
 import type { PairLimits } from './pairrm-input.ts';
 
 const BACKBONE = 'pretrained_model.';

@@ -1,6 +1,6 @@
 /** @file What every model with a head of one score is to its user, and the check that a directory has such a head. */
-import { ModelError } from '../errors.ts';
-import { safetensorsIndex } from '../files/safetensors-index.ts';
+import { ModelError } from '../../errors.ts';
+import { safetensorsIndex } from '../../files/safetensors-index.ts';
 
 /** How a family joins a prompt and a response. */
 export type ClassifierFamily = 'decoder' | 'deberta' | 'roberta';

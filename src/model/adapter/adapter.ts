@@ -4,18 +4,18 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { ModelError } from '../errors.ts';
-import { readSafetensorsHeader } from '../files/safetensors.ts';
-import { writeSafetensors } from '../files/safetensors-write.ts';
-import { noGrad } from '../torch/autograd.ts';
-import { mapFile } from '../torch/mapped-file.ts';
-import { clone, to_dtype } from '../torch/ops.ts';
-import { keep, scope, type Tensor } from '../torch/tensor.ts';
+import { ModelError } from '../../errors.ts';
+import { readSafetensorsHeader } from '../../files/safetensors.ts';
+import { writeSafetensors } from '../../files/safetensors-write.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import { mapFile } from '../../torch/mapped-file.ts';
+import { clone, to_dtype } from '../../torch/ops.ts';
+import { keep, scope, type Tensor } from '../../torch/tensor.ts';
+import type { ModelConfig } from '../config.ts';
+import { copyCompanions, tensorEntries } from '../save.ts';
+import { checkShape, openTensor } from '../weight-files.ts';
 import { ADAPTER_CONFIG, formatAdapterConfig, readAdapterConfig } from './adapter-config.ts';
-import type { ModelConfig } from './config.ts';
 import { type Adapter, loraScale, moduleOf, targetNames, targetShapes } from './lora.ts';
-import { copyCompanions, tensorEntries } from './save.ts';
-import { checkShape, openTensor } from './weight-files.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** PEFT wraps the model twice; its names carry both. */
