@@ -9,6 +9,7 @@ import { compressors as packaged } from 'hyparquet-compressors';
 import { DataError, SelmError } from '../../errors.ts';
 import { errorCode, fileError } from '../../files/fs.ts';
 import { emptyFile } from './detect.ts';
+import { withoutEchoes } from './late-rejections.ts';
 import type { DataRecord, FieldChoice } from './record.ts';
 
 /** Rows decoded at once where the file lets a part of a row group be read. */
@@ -55,6 +56,8 @@ export async function* readParquet(path: string, choose: FieldChoice): AsyncGene
 }
 
 interface OpenBuffer extends AsyncBuffer {
+  /** Whether a read is under way. */
+  isBusy(): boolean;
   close(): Promise<void>;
 }
 
@@ -62,12 +65,17 @@ async function openBuffer(path: string): Promise<OpenBuffer> {
   try {
     const handle = await open(path, 'r');
     const { size } = await handle.stat();
+    let reads = 0;
     return {
       byteLength: size,
+      isBusy: () => reads > 0,
       async slice(start, end = size) {
         if (!(start >= 0 && start <= end && end <= size)) throw new RangeError(`bytes ${start} to ${end} of ${size}`);
         const buffer = new ArrayBuffer(end - start);
-        const { bytesRead } = await handle.read(new Uint8Array(buffer), 0, end - start, start);
+        reads += 1;
+        const { bytesRead } = await handle.read(new Uint8Array(buffer), 0, end - start, start).finally(() => {
+          reads -= 1;
+        });
         if (bytesRead < end - start) throw new RangeError(`only ${bytesRead} of ${end - start} bytes are there`);
         return buffer;
       },
@@ -119,7 +127,7 @@ function columnNames({ schema }: FileMetaData): string[] {
 
 /** Rows to decode at once of a row group. Throws where only the whole can be read and it is too large. */
 function stepOf(path: string, group: RowGroup, at: { index: number; columns: readonly string[] }): number {
-  const chunks = group.columns.filter(({ meta_data }) => at.columns.includes(meta_data?.path_in_schema[0] ?? ''));
+  const chunks = group.columns.filter(({ meta_data }) => at.columns.includes(meta_data?.path_in_schema?.[0] ?? ''));
   if (chunks.every(({ offset_index_offset, offset_index_length }) => offset_index_offset && offset_index_length)) {
     return ROWS_AT_ONCE;
   }
@@ -134,12 +142,15 @@ function stepOf(path: string, group: RowGroup, at: { index: number; columns: rea
 
 async function readRange(
   path: string,
-  file: AsyncBuffer,
+  file: OpenBuffer,
   range: { metadata: FileMetaData; index: number; columns: string[]; rowStart: number; rowEnd: number },
 ): Promise<Record<string, unknown>[]> {
   const { index, ...options } = range;
   try {
-    const rows = await parquetReadObjects({ ...options, file, compressors, useOffsetIndex: true });
+    const rows = await withoutEchoes(
+      () => parquetReadObjects({ ...options, file, compressors, useOffsetIndex: true }),
+      file.isBusy,
+    );
     if (rows.length !== range.rowEnd - range.rowStart)
       throw new Error(`${rows.length} rows in place of ${range.rowEnd - range.rowStart}`);
     return rows;
