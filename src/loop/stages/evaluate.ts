@@ -20,7 +20,7 @@ import { microBatches } from '../../train/packing.ts';
 import { openPolicy } from '../../train/policy.ts';
 import { scoreTrees } from '../../train/reference.ts';
 import { buildTree } from '../../train/trees.ts';
-import { responseOf, stopTest } from './responses.ts';
+import { generateOptions, responseOf } from './responses.ts';
 import { type IterationContext, runStage } from './stage.ts';
 
 /** What is kept of a measurement: the numbers, and the answers to show. */
@@ -117,17 +117,8 @@ async function answer(
   const sampler = withModel(modelDirectory, openSampler, recipe);
   const answers: Answer[] = [];
   try {
-    const { topP, topK, batchSize, stop } = recipe.sampling;
-    const options = {
-      temperature,
-      topP,
-      topK,
-      maxNewTokens,
-      batchSize,
-      stopIds: tokenizer.stopIds,
-      isComplete: stopTest(tokenizer, stop),
-      signal: context.signal,
-    };
+    const { stop } = recipe.sampling;
+    const options = generateOptions(context, { temperature, maxNewTokens });
     for await (const response of generate(sampler, requests, options)) {
       const known = byId.get(response.promptId);
       if (known !== undefined) {

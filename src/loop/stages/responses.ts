@@ -1,12 +1,23 @@
 /** @file A sampled sequence as a response: its text, and the ids that training scores. */
-import type { GeneratedResponse } from '../../sample/generate.ts';
+import type { GeneratedResponse, GenerateOptions } from '../../sample/generate.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { IterationContext } from './stage.ts';
 
 /** Tokens at the end of a response in which a stop text is looked for; longer than any sensible one. */
 const STOP_WINDOW = 32;
 
+/** How a stage samples: as the recipe's `sampling` says, hotter or longer where the stage has settings of its own. */
+export function generateOptions(
+  { recipe, tokenizer, signal }: Pick<IterationContext, 'recipe' | 'tokenizer' | 'signal'>,
+  { temperature, maxNewTokens }: { temperature: number; maxNewTokens: number } = recipe.sampling,
+): GenerateOptions {
+  const { topP, topK, batchSize, stop } = recipe.sampling;
+  const isComplete = stopTest(tokenizer, stop);
+  return { temperature, topP, topK, maxNewTokens, batchSize, stopIds: tokenizer.stopIds, isComplete, signal };
+}
+
 /** Tells the sampler that one of the texts was written; undefined when there are none to look for. */
-export function stopTest(
+function stopTest(
   tokenizer: Tokenizer,
   stop: readonly string[],
 ): ((tokenIds: readonly number[]) => boolean) | undefined {

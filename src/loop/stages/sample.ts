@@ -7,7 +7,7 @@ import { type GeneratedResponse, type GenerationRequest, generate } from '../../
 import { openSampler } from '../../sample/sampler.ts';
 import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { responseOf, stopTest } from './responses.ts';
+import { generateOptions, responseOf } from './responses.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Which model answers, and the places of its answers among the samples of a prompt. */
@@ -100,21 +100,11 @@ async function* sampleFrom(
   requests: readonly GenerationRequest[],
 ): AsyncGenerator<GeneratedResponse> {
   const { recipe, ledger, iteration, tokenizer } = context;
-  const { temperature, topP, topK, maxNewTokens, batchSize, stop } = recipe.sampling;
+  const { stop } = recipe.sampling;
   const samplerSha256 = await modelSha256(modelDirectory);
   const sampler = withModel(modelDirectory, openSampler, recipe);
   try {
-    const options = {
-      temperature,
-      topP,
-      topK,
-      maxNewTokens,
-      batchSize,
-      stopIds: tokenizer.stopIds,
-      isComplete: stopTest(tokenizer, stop),
-      signal: context.signal,
-    };
-    for await (const response of generate(sampler, requests, options)) {
+    for await (const response of generate(sampler, requests, generateOptions(context))) {
       const { text, ids } = responseOf(tokenizer, response, stop);
       ledger.putResponse({
         iteration,

@@ -2,6 +2,7 @@
  * @file The reward model that the loop trains for itself, as ranker, and what it reads: prompt and response under the
  * `clean` rendering of the policy that it began from, cut to the recipe's lengths, one end token last.
  */
+
 import { openDecoderClassifier } from '../../model/classifier/decoder-classifier.ts';
 import { modelFingerprint } from '../../model/fingerprint.ts';
 import { cleanIds, cleanTexts } from '../../text/clean.ts';
@@ -9,6 +10,7 @@ import type { Prompt } from '../../text/conversation.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { type TruncationLimits, truncate } from '../../text/truncation.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
+import { modelRanker } from './model-ranker.ts';
 
 /** A prompt and its responses as ids, and what did not fit. */
 export interface LearnedRewardTokens {
@@ -45,16 +47,10 @@ export function openLearnedReward(
     return { ...rankingFromScores(promptId, scores), ...(cut.prompt || cut.responses > 0 ? { cut } : {}) };
   }
 
-  return {
+  return modelRanker({
     id: `learned-reward:sha256=${modelFingerprint(directory)}`,
     gives: 'scores',
-    async *rank(items) {
-      for await (const item of items) {
-        yield rankOne(item);
-        await new Promise<void>((resolve) => setImmediate(resolve)); // signals are heard between items
-      }
-    },
-    textHealth: async () => null,
-    close: async () => model.dispose(),
-  };
+    rankOne,
+    dispose: () => model.dispose(),
+  });
 }

@@ -7,6 +7,7 @@
  *
  * One item is one stream, never more: its verdict is the same to the bit whatever was ranked before or with it.
  */
+
 import { basename } from 'node:path';
 import { RankerError } from '../../errors.ts';
 import type { EncoderDtype } from '../../model/encoder/encoder.ts';
@@ -15,6 +16,7 @@ import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.ts';
 import { scoresFromMatrix } from '../comparisons.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { batchesOf } from './batches.ts';
+import { modelRanker } from './model-ranker.ts';
 import { type EncodedItem, encodeItem, MARKERS, type PairTokens, pairIds, pairTokens } from './pairrm-input.ts';
 import { openPairRm, type PairRmModel } from './pairrm-model.ts';
 
@@ -71,18 +73,12 @@ export function openPairRmRanker(directory: string, options: PairRmOptions = {})
     return { ...rankingFromScores(promptId, scores), ...cut };
   }
 
-  return {
+  return modelRanker({
     id: `pairrm:${basename(directory)}:${dtype}:sha256=${modelFingerprint(directory)}`,
     gives: 'comparisons',
-    async *rank(items) {
-      for await (const item of items) {
-        yield rankOne(item);
-        await new Promise<void>((resolve) => setImmediate(resolve)); // signals are heard between items
-      }
-    },
-    textHealth: async () => null,
-    close: async () => model.dispose(),
-  };
+    rankOne,
+    dispose: () => model.dispose(),
+  });
 }
 
 /** The tokenizer and its markers; without them the model is closed, and the error says what is missing. */

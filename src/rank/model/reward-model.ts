@@ -5,6 +5,7 @@
  * One item is one stream (several where it exceeds batchTokens), so its scores are the same to the bit whatever was
  * ranked before or with it.
  */
+
 import { basename } from 'node:path';
 import { RankerError } from '../../errors.ts';
 import { openClassifier } from '../../model/classifier/classifier.ts';
@@ -14,6 +15,7 @@ import { modelFingerprint } from '../../model/fingerprint.ts';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { batchesOf } from './batches.ts';
+import { modelRanker } from './model-ranker.ts';
 import { rewardSequences } from './reward-input.ts';
 
 export interface RewardModelOptions {
@@ -55,18 +57,12 @@ export function openRewardModel(directory: string, options: RewardModelOptions =
     return { ...rankingFromScores(promptId, scores), ...(cutAny ? { cut } : {}) };
   }
 
-  return {
+  return modelRanker({
     id: `reward-model:${basename(directory)}:${dtype}:${maxTokens}:sha256=${modelFingerprint(directory)}`,
     gives: 'scores',
-    async *rank(items) {
-      for await (const item of items) {
-        yield rankOne(item);
-        await new Promise<void>((resolve) => setImmediate(resolve)); // signals are heard between items
-      }
-    },
-    textHealth: async () => null,
-    close: async () => model.dispose(),
-  };
+    rankOne,
+    dispose: () => model.dispose(),
+  });
 }
 
 /** The tokenizer beside the weights; where it does not fit them the model is closed. */
