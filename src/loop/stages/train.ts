@@ -9,7 +9,6 @@ import { planSteps } from '../../train/plan.ts';
 import { openPolicy } from '../../train/policy.ts';
 import { scoreSteps } from '../../train/reference.ts';
 import { scheduleOf } from '../../train/schedule.ts';
-
 import { trainPolicy } from '../../train/train.ts';
 import type { PairTree, TreeLogProbs } from '../../train/trees.ts';
 import { modelSha256 } from '../model-hash.ts';
