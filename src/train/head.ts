@@ -9,9 +9,8 @@ import {
   add__Tensor,
   addmm_out,
   cat,
-  linear,
   logProbGradient_,
-  mm,
+  mixedLinear,
   narrow,
   softCap_,
   t,
@@ -29,6 +28,11 @@ const LOGITS_BYTES = 96 * 2 ** 20;
 interface Chunk {
   begin: number;
   end: number;
+}
+
+/** x times a matrix, transposed: as the blocks' products are computed (native/kernels/linear.cc). */
+function product(x: Tensor, matrix: Tensor): Tensor {
+  return mixedLinear(x, matrix, matrix);
 }
 
 function rowsPerChunk(policy: Policy): number {
@@ -75,7 +79,7 @@ interface ChunkScores {
 /** Logits of hidden states, with the model's soft cap; no graph. */
 export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
   const { logitSoftCap } = policy.config;
-  const logits_SV = linear(hidden_SD, weightOf(policy.compute, headName(policy.config)));
+  const logits_SV = product(hidden_SD, weightOf(policy.compute, headName(policy.config)));
   return logitSoftCap > 0 ? softCap_(logits_SV, logitSoftCap) : logits_SV;
 }
 
@@ -128,9 +132,9 @@ export function headForwardBackward(
     const rows = narrow(options.hidden_SD, 0, chunk.begin, chunk.end - chunk.begin);
     if (weightGradient !== undefined) {
       if (policy.dtype === 'float32') addmm_out(weightGradient, t(gradient), rows, weightGradient);
-      else add__Tensor(weightGradient, mm(t(gradient), rows));
+      else add__Tensor(weightGradient, product(t(gradient), t(rows)));
     }
-    return mm(gradient, weights);
+    return product(gradient, t(weights));
   };
   const observe = (scores: ChunkScores, { begin, end }: Chunk): void =>
     options.observe?.(scores.logits, batch.targets_S.subarray(begin, end));
