@@ -168,7 +168,7 @@ function checkMemory(): Check {
   };
 }
 
-/** Where the CPU has no bfloat16 arithmetic, LibTorch emulates it, slower than float32. */
+/** Where the CPU has no bfloat16 arithmetic, products are widened to float32 and rounded: no faster than float32. */
 function checkCpu(machine: Machine): Check {
   const flags = cpuFlags(machine);
   if (flags === null) return ok('cpu', `bfloat16 support is unknown on ${machine.platform}`);
@@ -178,7 +178,7 @@ function checkCpu(machine: Machine): Check {
     name: 'cpu',
     status: 'warning',
     detail: 'no bfloat16 arithmetic',
-    fix: 'keep `training.dtype: float32`: bfloat16 is emulated here',
+    fix: 'keep `training.dtype: float32`: bfloat16 only saves memory here',
   };
 }
 
