@@ -285,14 +285,21 @@ describe('a disk', () => {
       const output = join(disk, 'old');
       await trainHalf(output);
       const before = readdirSync(output, { recursive: true }).sort();
-      await remount('ro');
-      for (const path of [output, join(disk, 'new')]) {
-        const error = await failureOf(train(path));
-        expect(error, error.message).toMatchObject({ code: 'READ_ONLY', exitCode: 2 });
-        expect(error.message).toContain('choose another output folder');
+      // A second, read-only way to the same disk: the disk itself may still have a writer that is closing.
+      const sealed = join(root, 'sealed');
+      mkdirSync(sealed);
+      expect(spawnSync('mount', ['--bind', disk, sealed]).status).toBe(0);
+      try {
+        expect(spawnSync('mount', ['-o', 'remount,bind,ro', sealed]).status).toBe(0);
+        for (const path of [join(sealed, 'old'), join(sealed, 'new')]) {
+          const error = await failureOf(train(path));
+          expect(error, error.message).toMatchObject({ code: 'READ_ONLY', exitCode: 2 });
+          expect(error.message).toContain('choose another output folder');
+        }
+      } finally {
+        spawnSync('umount', ['-l', sealed]);
       }
       expect(readdirSync(output, { recursive: true }).sort()).toEqual(before);
-      await remount('rw');
       await train(output);
       expect(modelBytes(output)).toBe(modelBytes(unbroken));
     },
