@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadModel, type Model } from '../src/model/load.ts';
+import { weightOf } from '../src/model/weights.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { to_dtype } from '../src/torch/ops.ts';
 import { scope, toBytes } from '../src/torch/tensor.ts';
-import { weightOf } from '../src/train/policy.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 let root = '';

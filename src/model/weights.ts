@@ -2,6 +2,7 @@
  * @file Hugging Face's names of a decoder's weights, and the shapes they must have. What a block has is in the tables
  * below; a name that is null is a step that the family does not have.
  */
+import type { Tensor } from '../torch/tensor.ts';
 import type { ModelConfig } from './config.ts';
 
 /** Names of the norms around attention and MLP. */
@@ -151,4 +152,11 @@ export function expectedWeights(config: ModelConfig): Map<string, number[]> {
   vector(FINAL_NORM, hiddenSize);
   if (!config.tiedHead) shapes.set(HEAD, [vocabularySize, hiddenSize]);
   return shapes;
+}
+
+/** A weight by name; its absence is a mistake of this package. */
+export function weightOf(weights: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const weight = weights.get(name);
+  if (weight === undefined) throw new Error(`No weight ${name}`);
+  return weight;
 }

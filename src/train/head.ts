@@ -3,7 +3,7 @@
  * the logits of a chunk of trees are used for their log-probabilities, their pairs' loss, and their gradient, and freed.
  * [S, vocabulary] never exists whole. A tree too long for a chunk is scored first and its logits are computed again.
  */
-import { headName } from '../model/weights.ts';
+import { headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
   add__Tensor,
@@ -18,7 +18,7 @@ import {
 } from '../torch/ops.ts';
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
-import { type Policy, weightOf } from './policy.ts';
+import type { Policy } from './policy.ts';
 import type { TokenTree } from './trees.ts';
 
 /** Most bytes of logits alive at once: large enough for efficient products, small beside a model. */

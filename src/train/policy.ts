@@ -14,7 +14,7 @@ import {
 } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { Model } from '../model/load.ts';
-import { EMBEDDING } from '../model/weights.ts';
+import { EMBEDDING, weightOf } from '../model/weights.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
 import { clone, copy_, to_dtype, zero_, zeros_like } from '../torch/ops.ts';
 import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
@@ -190,11 +190,4 @@ export function refreshCompute({ dtype, masters, compute, lowRank }: Policy): vo
       }
     }),
   );
-}
-
-/** A weight by name; its absence is a mistake of this package. */
-export function weightOf(weights: ReadonlyMap<string, Tensor>, name: string): Tensor {
-  const weight = weights.get(name);
-  if (weight === undefined) throw new Error(`No weight ${name}`);
-  return weight;
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { openDecoderClassifier, SCORE } from '../model/classifier/decoder-classifier.ts';
 import { writeModelFiles } from '../model/save.ts';
+import { weightOf } from '../model/weights.ts';
 import { randomKey, uniformAt } from '../random.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { memoryStatistics } from '../torch/memory.ts';
@@ -14,7 +15,7 @@ import { copy_ } from '../torch/ops.ts';
 import { disposeAll, scope, type Tensor, tensorFrom, toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
 import { microBatches } from './packing.ts';
-import { type Policy, weightOf } from './policy.ts';
+import type { Policy } from './policy.ts';
 import {
   accumulateRewardGradients,
   buildRewardTree,

@@ -4,7 +4,7 @@
  */
 import { TrainingError } from '../errors.ts';
 import { SCORE } from '../model/classifier/decoder-classifier.ts';
-import { EMBEDDING, HEAD } from '../model/weights.ts';
+import { EMBEDDING, HEAD, weightOf } from '../model/weights.ts';
 import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
 import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
 import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
@@ -17,7 +17,6 @@ import {
   type Policy,
   type PolicySource,
   refreshCompute,
-  weightOf,
 } from './policy.ts';
 import { type Activations, forwardBackward, scoredHidden } from './stream.ts';
 import type { TokenIds, TokenTree } from './trees.ts';

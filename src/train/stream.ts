@@ -4,12 +4,12 @@
  */
 import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
 import { embedTokens, hiddenRows, packedContext } from '../model/packed.ts';
-import { biasName, EMBEDDING } from '../model/weights.ts';
+import { biasName, EMBEDDING, weightOf } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
 import { add_Tensor, detach, index_add_, index_select, mixedLinear, to_dtype } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
-import { type Policy, weightOf } from './policy.ts';
+import type { Policy } from './policy.ts';
 import type { TokenTree } from './trees.ts';
 
 /** Keep a block's activations from forward to backward, or compute them again. */

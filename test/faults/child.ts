@@ -9,7 +9,7 @@ import { SelmError } from '../../src/errors.ts';
 import { commitDirectory, verifyDirectory } from '../../src/files/atomic.ts';
 import { type Ledger, openLedger } from '../../src/loop/ledger.ts';
 import { writeModelFiles } from '../../src/model/save.ts';
-import { FINAL_NORM } from '../../src/model/weights.ts';
+import { FINAL_NORM, weightOf } from '../../src/model/weights.ts';
 import { noGrad } from '../../src/torch/autograd.ts';
 import { memoryStatistics } from '../../src/torch/memory.ts';
 import { packageRoot } from '../../src/torch/native.ts';
@@ -17,7 +17,7 @@ import { fill__Scalar } from '../../src/torch/ops.ts';
 import { scope, toFloat32Array } from '../../src/torch/tensor.ts';
 import { restoreCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
 import { openOptimiser } from '../../src/train/optimiser.ts';
-import { openPolicy, type Policy, weightOf } from '../../src/train/policy.ts';
+import { openPolicy, type Policy } from '../../src/train/policy.ts';
 import { smallConfig, smallWeights } from '../support/small-model.ts';
 import { type Fault, faultPlan } from './fail-io.ts';
 

@@ -9,6 +9,7 @@
  *
  * Shapes as in encoder.ts; R rows of relative embeddings that occur.
  */
+
 import {
   add__Tensor,
   add_Scalar,
@@ -27,6 +28,7 @@ import {
   view,
 } from '../../torch/ops.ts';
 import { disposeAll, int64, keep, scope, type Tensor } from '../../torch/tensor.ts';
+import { weightOf } from '../weights.ts';
 import { type DebertaConfig, relativeRow } from './deberta-config.ts';
 import {
   type Attention,
@@ -77,11 +79,7 @@ export function openDeberta(
   dtype: EncoderDtype,
 ): DebertaEncoder {
   const weights = inDtype(stored, dtype);
-  const weight = (name: string): Tensor => {
-    const found = weights.get(name);
-    if (found === undefined) throw new Error(`No weight ${name}`);
-    return found;
-  };
+  const weight = (name: string): Tensor => weightOf(weights, name);
   const partial = { sizes: config, projections: PROJECTIONS, weight };
   const relative = keep(
     scope('relative positions', () => {

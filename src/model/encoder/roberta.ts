@@ -2,6 +2,7 @@
  * @file RoBERTa (and XLM-RoBERTa): a BERT-shaped encoder with absolute positions that begin after the padding token's id
  * (Liu et al., 2019, https://arxiv.org/abs/1907.11692).
  */
+
 import { z } from 'zod';
 import {
   add_Tensor,
@@ -13,6 +14,7 @@ import {
 } from '../../torch/ops.ts';
 import { disposeAll, int64, type Tensor } from '../../torch/tensor.ts';
 import { parseConfig, refuseField, textField } from '../config-file.ts';
+import { weightOf } from '../weights.ts';
 import { type Encoder, type EncoderDtype, type EncoderSizes, encoderNorm, encoderShapes, inDtype } from './encoder.ts';
 
 /** A RoBERTa encoder. */
@@ -87,11 +89,7 @@ export function openRoberta(
   dtype: EncoderDtype,
 ): Encoder & { dispose(): void } {
   const weights = inDtype(stored, dtype);
-  const weight = (name: string): Tensor => {
-    const found = weights.get(name);
-    if (found === undefined) throw new Error(`No weight ${name}`);
-    return found;
-  };
+  const weight = (name: string): Tensor => weightOf(weights, name);
   const partial = { sizes: config, projections: PROJECTIONS, weight };
   return {
     ...partial,
