@@ -12,6 +12,14 @@ export interface Message {
   content: string;
 }
 
+/** A value of JSON. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+
+/** An object of JSON: a tool's definition, or a message with more than text (`tool_calls`, `reasoning_content` ...). */
+export interface JsonObject {
+  readonly [field: string]: JsonValue;
+}
+
 /** What a template may use; the fixed ones are the sandbox's that transformers renders in, where it has one. */
 export const templateBudgets = {
   /** Characters of the template itself; the longest of the well-known ones are about 20 KB. */
@@ -22,6 +30,8 @@ export const templateBudgets = {
   items: 100_000,
   /** Depth of brackets, blocks and macro calls. */
   nesting: 300,
+  /** Depth of lists and objects in each other. */
+  valueDepth: 64,
   /** Bytes that the values of one rendering may take together. */
   heapBytes: 128 * 1024 * 1024,
   /** Processor time of one rendering; an ordinary one takes below 1 ms. */
@@ -35,35 +45,35 @@ export interface TemplateVariables {
   /** Null: undefined in the template, as in transformers. */
   bosToken: string | null;
   eosToken: string | null;
-  /** JSON values of tool definitions. @default none */
-  tools?: readonly Record<string, unknown>[];
+  /** Definitions of tools, in the form that the template expects. @default none */
+  tools?: readonly JsonObject[] | undefined;
 }
 
 let worker: SyncWorker | null = null;
 
 /**
- * The text of a conversation. `strftime_now` is left undefined on purpose: a prompt must not depend on the day.
+ * The text of a conversation. Messages and tools reach the template with every field that they have. `strftime_now` is left undefined on purpose: a prompt must not depend on the day.
  * Throws TextError: TEMPLATE_BUDGET (too large, too deep, too slow), TEMPLATE_REFUSED (the template called
  * raise_exception, for example for a role that it does not know), TEMPLATE_INVALID (syntax, unknown filter ...).
  */
-export function renderTemplate(template: string, messages: readonly Message[], variables: TemplateVariables): string {
+export function renderTemplate(
+  template: string,
+  messages: readonly (Message | JsonObject)[],
+  variables: TemplateVariables,
+): string {
   if (template.length > templateBudgets.sourceCharacters) {
     throw budgetError(`it has ${template.length} characters: at most ${templateBudgets.sourceCharacters} are allowed`);
   }
-  const inputCharacters = messages.reduce((sum, message) => sum + message.content.length, 0);
-  if (inputCharacters > templateBudgets.outputCharacters) {
-    throw budgetError(
-      `the messages have ${inputCharacters} characters: at most ${templateBudgets.outputCharacters} are allowed`,
-    );
-  }
+  const tools = variables.tools ?? null;
+  checkInput({ messages, tools });
   worker ??= startWorker();
   const answer = worker.call(
     {
       template,
       variables: {
-        messages: messages.map(({ role, content }) => ({ role, content })),
+        messages,
         add_generation_prompt: variables.addGenerationPrompt,
-        tools: variables.tools ?? null,
+        tools,
         documents: null,
         ...(variables.bosToken === null ? {} : { bos_token: variables.bosToken }),
         ...(variables.eosToken === null ? {} : { eos_token: variables.eosToken }),
@@ -82,12 +92,32 @@ export function renderTemplate(template: string, messages: readonly Message[], v
       throw answer.name === 'RaisedError'
         ? new TextError(
             'TEMPLATE_REFUSED',
-            `Cannot render the conversation (roles ${shown(messages.map(({ role }) => role).join(', ')) || 'none'}): the chat template of the model refuses it: ${shown(answer.message)}`,
+            `Cannot render the conversation (roles ${shown(messages.map(({ role }) => String(role)).join(', ')) || 'none'}): the chat template of the model refuses it: ${shown(answer.message)}`,
           )
         : new TextError(
             'TEMPLATE_INVALID',
             `Cannot render the chat template of the model: ${answer.name}: ${shown(answer.message)}: correct chat_template.jinja or the chat_template of tokenizer_config.json`,
           );
+  }
+}
+
+/** Refuses a conversation that is larger or deeper than any rendering may be, before it is copied to the thread. */
+function checkInput(input: unknown): void {
+  const { outputCharacters, valueDepth } = templateBudgets;
+  let characters = 0;
+  const measure = (value: unknown, depth: number): void => {
+    if (depth > valueDepth) throw budgetError(`the messages are nested deeper than ${valueDepth}`);
+    if (typeof value === 'string') characters += value.length;
+    else if (typeof value === 'object' && value !== null) {
+      for (const [name, item] of Object.entries(value)) {
+        characters += Array.isArray(value) ? 1 : name.length;
+        measure(item, depth + 1);
+      }
+    }
+  };
+  measure(input, 0);
+  if (characters > outputCharacters) {
+    throw budgetError(`the messages have ${characters} characters: at most ${outputCharacters} are allowed`);
   }
 }
 
@@ -99,7 +129,7 @@ function startWorker(): SyncWorker {
         range: templateBudgets.items,
         nesting: templateBudgets.nesting,
         valueSize: 4 * templateBudgets.outputCharacters,
-        valueDepth: 64,
+        valueDepth: templateBudgets.valueDepth,
         indent: 64,
         heapBytes: templateBudgets.heapBytes,
       },
