@@ -4,16 +4,16 @@
  */
 import { readRows } from '../src/data/read.ts';
 import { loadModel } from '../src/model/load.ts';
+import { scoreTrees } from '../src/score/log-probs.ts';
+import { microBatches } from '../src/score/packing.ts';
+import { type ComputeDtype, openPolicy } from '../src/score/policy.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.ts';
 import { loadTokenizer } from '../src/text/tokenizer.ts';
-import { renderPairAsTrl } from '../src/text/trl-rendering.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
-import { microBatches } from '../src/train/packing.ts';
-import { type ComputeDtype, openPolicy } from '../src/train/policy.ts';
-import { scoreTrees } from '../src/train/reference.ts';
 import { trainingStep } from '../src/train/step.ts';
-import { buildTree, type PairTree, type TreeLogProbs } from '../src/train/trees.ts';
+import { renderPairAsTrl } from '../test/trl-rendering.ts';
 
 const [modelPath = '', dataPath = '', ...numbers] = process.argv.slice(2);
 const [steps = 8, batch = 8] = numbers.slice(0, 2).map(Number);

@@ -11,7 +11,9 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'random'],
   ['files', 'torch', 'engine', 'hub'],
   ['model', 'text', 'data', 'objective', 'recipe'],
-  ['train', 'sample', 'rank', 'evaluate', 'export'],
+  ['score', 'sample', 'rank', 'evaluate', 'export'],
+  ['train', 'store'],
+  ['report'],
   ['loop', 'server'],
   ['forecast'],
   ['api'],
@@ -27,8 +29,8 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
 
 /** What may not be imported where the row would allow it. */
 const NEVER: Readonly<Record<string, readonly string[]>> = {
-  rank: ['train'],
-  evaluate: ['train'],
+  store: ['train', 'score', 'sample'],
+  report: ['train', 'score', 'sample'],
   server: ['loop', 'train'],
 };
 

@@ -10,11 +10,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { bootstrapMean, type Interval, mean } from '../src/evaluate/statistics.ts';
-import { openLedger } from '../src/loop/ledger.ts';
-import { collectReport } from '../src/loop/report-data.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { Recipe } from '../src/recipe/schema.ts';
+import { collectReport } from '../src/report/collect.ts';
+import { openLedger } from '../src/store/ledger.ts';
 import { engineVersion, packageRoot } from '../src/torch/native.ts';
 
 const SEEDS = [1, 2, 3, 4, 5];

@@ -20,11 +20,11 @@ export {
   TextError,
   TrainingError,
 } from './errors.ts';
-export type { LoopEvent, StageName } from './loop/events.ts';
 export type { RunOutcome } from './loop/run.ts';
 export type { SftOutcome } from './loop/sft.ts';
 export type { Judgement, Ranking } from './rank/ranker.ts';
 export type { RecipeInput } from './recipe/schema.ts';
 export type { SftRecipeInput } from './recipe/sft.ts';
+export type { LoopEvent, StageName } from './store/events.ts';
 export type { Prompt } from './text/conversation.ts';
 export type { Message } from './text/template.ts';

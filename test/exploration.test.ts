@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mean } from '../src/evaluate/statistics.ts';
-import { collectReport } from '../src/loop/report-data.ts';
 import { type RunOutcome, runRecipe, twinOf } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
+import { collectReport } from '../src/report/collect.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-exploration-'));

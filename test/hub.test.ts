@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { respond } from '../src/cli/respond.ts';
 import { type FakeHub, type FakeRepository, startFakeHub } from '../src/hub/fake-hub.testing.ts';
-import type { LoopEvent } from '../src/loop/events.ts';
 import { runRecipe } from '../src/loop/run.ts';
-import { readRunConfig } from '../src/loop/run-directory.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
+import type { LoopEvent } from '../src/store/events.ts';
+import { readRunConfig } from '../src/store/run-directory.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 

@@ -6,9 +6,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { pairsText } from '../src/cli/pairs.ts';
-import type { LoopEvent } from '../src/loop/events.ts';
-import { type Ledger, openLedger } from '../src/loop/ledger.ts';
-import { opinionReason, rankerIds } from '../src/loop/opinions.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import {
   type Act,
@@ -18,6 +15,9 @@ import {
   startServer,
 } from '../src/rank/judge/server.testing.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
+import type { LoopEvent } from '../src/store/events.ts';
+import { type Ledger, openLedger } from '../src/store/ledger.ts';
+import { opinionReason, rankerIds } from '../src/store/opinions.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 

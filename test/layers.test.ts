@@ -26,8 +26,9 @@ test.each([
   ['torch/tensor.ts', "import '../model/load.ts';", 'model/ lies above torch/'],
   ['model/load.ts', "import {\n  a,\n  b,\n} from '../cli/main.ts';", 'cli/ lies above model/'],
   ['objective/objective.ts', "import { scope } from '../torch/tensor.ts';", 'may import errors only'],
-  ['rank/function.ts', "import { step } from '../train/step.ts';", 'never imports train/'],
-  ['evaluate/report.ts', "import { step } from '../train/step.ts';", 'never imports train/'],
+  ['rank/function.ts', "import { step } from '../train/step.ts';", 'train/ lies above rank/'],
+  ['report/report.ts', "import { step } from '../train/step.ts';", 'never imports train/'],
+  ['store/ledger.ts', "import { policy } from '../score/policy.ts';", 'never imports score/'],
   ['engine/doctor.ts', "import { scope } from '../torch/tensor.ts';", 'native.ts only'],
   [
     'model/load.ts',

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openLedger } from '../src/loop/ledger.ts';
+import { openLedger } from '../src/store/ledger.ts';
 import { lossesOf, run, weights } from './support/small-run.ts';
 
 const dpo = { kind: 'dpo', beta: 0.1 };

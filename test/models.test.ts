@@ -14,17 +14,17 @@ import { weightOf } from '../src/model/weights.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
+import { headForwardBackward, logitsOf as logitsOfHidden } from '../src/score/head.ts';
+import { scoreTrees } from '../src/score/log-probs.ts';
+import { packTrees } from '../src/score/packing.ts';
+import { clearGradients, openPolicy, type Policy } from '../src/score/policy.ts';
+import { forwardBackward, scoredHidden } from '../src/score/stream.ts';
+import { buildTree, type PairTree } from '../src/score/trees.ts';
 import { noGrad } from '../src/torch/autograd.ts';
 import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { to_dtype } from '../src/torch/ops.ts';
 import { scope, type Tensor, toBytes, toFloat32Array } from '../src/torch/tensor.ts';
-import { headForwardBackward, logitsOf as logitsOfHidden } from '../src/train/head.ts';
-import { packTrees } from '../src/train/packing.ts';
-import { clearGradients, openPolicy, type Policy } from '../src/train/policy.ts';
-import { scoreTrees } from '../src/train/reference.ts';
-import { forwardBackward, scoredHidden } from '../src/train/stream.ts';
-import { buildTree, type PairTree } from '../src/train/trees.ts';
 
 const root = join(packageRoot, 'test', 'fixtures', 'models');
 

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../src/files/hash.ts';
-import type { LoopEvent, StageName } from '../src/loop/events.ts';
-import { openLedger } from '../src/loop/ledger.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { openRewardModel } from '../src/rank/model/reward-model.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
+import type { LoopEvent, StageName } from '../src/store/events.ts';
+import { openLedger } from '../src/store/ledger.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 

@@ -6,14 +6,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModel } from '../src/model/load.ts';
+import { microBatches } from '../src/score/packing.ts';
+import { openPolicy } from '../src/score/policy.ts';
+import type { TokenTree } from '../src/score/trees.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
-import { microBatches } from '../src/train/packing.ts';
-import { openPolicy } from '../src/train/policy.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
 import { buildConversationTree, supervisedStep } from '../src/train/supervised.ts';
-import type { TokenTree } from '../src/train/trees.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'sft');
 

@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModel } from '../src/model/load.ts';
 import type { PreferenceLoss } from '../src/objective/preference.ts';
+import { scoreTrees } from '../src/score/log-probs.ts';
+import { microBatches } from '../src/score/packing.ts';
+import { openPolicy } from '../src/score/policy.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
-import { microBatches } from '../src/train/packing.ts';
-import { openPolicy } from '../src/train/policy.ts';
-import { scoreTrees } from '../src/train/reference.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
 import { trainingStep } from '../src/train/step.ts';
-import { buildTree, type PairTree, type TreeLogProbs } from '../src/train/trees.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'trl');
 

@@ -1,7 +1,7 @@
 /** @file Update rules, and the losses that need more than a pair, each through a whole small run. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openLedger } from '../src/loop/ledger.ts';
+import { openLedger } from '../src/store/ledger.ts';
 import { lossesOf, pairsOf, run, stagesOf } from './support/small-run.ts';
 
 const dpo = { kind: 'dpo', beta: 0.1 };

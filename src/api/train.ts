@@ -1,10 +1,11 @@
 /** @file `train()` and `fineTune()`: whole runs for a program, as `selm train` and `selm sft` are for a person. */
-import type { LoopEvent, Watch } from '../loop/events.ts';
+
 import { type RunOutcome, runRecipe } from '../loop/run.ts';
 import { runSft, type SftOutcome } from '../loop/sft.ts';
 import { loadRecipe, loadSftRecipe, type ParseOptions, parseRecipe, parseSftRecipe } from '../recipe/load.ts';
 import type { RecipeInput } from '../recipe/schema.ts';
 import type { SftRecipeInput } from '../recipe/sft.ts';
+import type { LoopEvent, Watch } from '../store/events.ts';
 import { EventStream } from './event-stream.ts';
 
 /** Options of `train` and `fineTune`. */

@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { InterruptedError } from '../errors.ts';
-import type { Watch } from '../loop/events.ts';
+import type { Watch } from '../store/events.ts';
 import { selmCommand } from './format.ts';
 import { openProgress, tolerant } from './progress.ts';
 import { listenForStop } from './signals.ts';

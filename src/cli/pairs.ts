@@ -1,7 +1,7 @@
 /** @file `selm pairs RUN`: what was trained on, and for each pair where it comes from (its lineage). */
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
-import type { CandidateOrigin, StoredPair } from '../loop/ledger.ts';
+import type { CandidateOrigin, StoredPair } from '../store/ledger.ts';
 import { formatNumber, formatTable, oneLine } from './format.ts';
 import { describeLineage, lineageJson } from './lineage.ts';
 import { wholeNumber } from './numbers.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LoopEvent } from '../loop/events.ts';
+import type { LoopEvent } from '../store/events.ts';
 import { openProgress, tolerant } from './progress.ts';
 
 const started: LoopEvent = {

@@ -2,7 +2,7 @@
  * @file Shows a running loop to a person: on a terminal one bar for the work in progress and one line for each finished
  * stage; elsewhere plain lines. It only watches: what fails here never stops the run (`tolerant`).
  */
-import type { LoopEvent, StageName, Watch } from '../loop/events.ts';
+import type { LoopEvent, StageName, Watch } from '../store/events.ts';
 import { formatDuration, formatRate } from './format.ts';
 
 /** Where lines go: process.stderr, or a list in a test. `columns` is undefined where there is no terminal. */

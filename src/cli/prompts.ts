@@ -1,7 +1,7 @@
 /** @file Prompts of stored pairs. The ledger keeps where a prompt lies (file and line), not its text: it is read from there. */
 import { existsSync } from 'node:fs';
 import { readRows } from '../data/read.ts';
-import type { StoredPair } from '../loop/ledger.ts';
+import type { StoredPair } from '../store/ledger.ts';
 import type { Prompt } from '../text/rendering.ts';
 
 /**

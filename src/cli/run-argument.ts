@@ -2,9 +2,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { RunError } from '../errors.ts';
-import { type Ledger, openLedger } from '../loop/ledger.ts';
-import { type RunConfig, readRunConfig } from '../loop/run-directory.ts';
 import { nearest } from '../recipe/nearest.ts';
+import { type Ledger, openLedger } from '../store/ledger.ts';
+import { type RunConfig, readRunConfig } from '../store/run-directory.ts';
 
 /** How the argument is explained in every command's help. */
 export const RUN_ARGUMENT = 'folder of a run, or its name under runs/';

@@ -48,7 +48,7 @@ export interface MemoryForecast {
 }
 
 const FLOAT32 = 4;
-/** The head's chunk of logits, and its gradient written over a copy (src/train/head.ts). */
+/** The head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
 const LOGITS_BYTES = 2 * 96 * 2 ** 20;
 
 /** Numbers of weights, from the shapes that the model must have. */

@@ -1,7 +1,7 @@
 /** @file What a recipe will do with so many rows: slices, pairs, steps and learning rates of each iteration. Pure. */
 import type { Slice } from '../data/slices.ts';
-import { slicesOf } from '../loop/data.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
+import { slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { stepsPerEpoch } from '../train/plan.ts';
 import { type LearningRateOptions, learningRateAt, scheduleOf } from '../train/schedule.ts';

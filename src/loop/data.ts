@@ -6,14 +6,14 @@ import { statSync } from 'node:fs';
 import { auditRows, formatAudit } from '../data/audit.ts';
 import { collectRows, readRows } from '../data/read.ts';
 import type { PreferenceRow } from '../data/rows.ts';
-import { type Slice, sliceRows } from '../data/slices.ts';
 import { rowsOfSlice } from '../data/usable.ts';
 import { DataError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
+import { slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { Watch } from '../store/events.ts';
 import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Watch } from './events.ts';
 
 /** Rows of a run, by iteration. */
 export interface TrainingData {
@@ -57,26 +57,6 @@ export async function loadTrainingData(
 export async function loadHeldOut(recipe: Recipe): Promise<PreferenceRow[]> {
   const { prompts, limit } = recipe.evaluate;
   return prompts === null ? [] : collectRows(readRows([prompts]), { limit, onBadRow: recipe.data.onBadRow });
-}
-
-/** Which rows each iteration sees; 0 is the warm start. DataError where there are too few. */
-export function slicesOf(recipe: Recipe, rows: number): (iteration: number) => Slice {
-  const slices = sliceRows(rows, recipe.slices);
-  const warmSlices = recipe.warmStart === 'none' ? 0 : 1;
-  const needed = recipe.iterations + warmSlices;
-  if (slices.length < needed && recipe.slices.reuse === 'never') {
-    throw new DataError(
-      'SLICES_MISSING',
-      `Cannot run ${recipe.iterations} iterations: the ${rows} usable rows give ${slices.length} slices and ${needed} are needed: lower slices.size or slices.share, or set slices.reuse to cycle`,
-      { details: { rows, slices: slices.length, needed } },
-    );
-  }
-  return (iteration) => {
-    const slice = slices[(iteration - 1 + warmSlices) % slices.length];
-    if (slice === undefined)
-      throw new DataError('DATA_EMPTY', `Cannot run: ${recipe.data.train.join(', ')} has no usable row`);
-    return slice;
-  };
 }
 
 /** Size and time of the last change: enough to see that someone wrote to a file under a running process. */

@@ -11,8 +11,8 @@ import { hubSettings } from '../hub/settings.ts';
 import { resolveRanker } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
-import type { Watch } from './events.ts';
-import { type AnyRecipe, readRunConfig } from './run-directory.ts';
+import type { Watch } from '../store/events.ts';
+import { type AnyRecipe, readRunConfig } from '../store/run-directory.ts';
 
 /** A recipe of local paths, and the commits of what was fetched for it. */
 export interface LocalInputs<R extends AnyRecipe = Recipe> {

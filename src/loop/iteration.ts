@@ -6,8 +6,8 @@
 import type { PreferenceRow } from '../data/rows.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
+import { alphaAt } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { alphaAt } from '../train/schedule.ts';
 import { measureExploration } from './stages/explore.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';

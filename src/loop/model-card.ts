@@ -10,10 +10,10 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, type ModelCard, markdownTable, modelName } from '../model/card.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Ledger, StoredMetric } from './ledger.ts';
+import { EVALUATION, type Evaluation } from '../store/evaluations.ts';
+import type { Ledger, StoredMetric } from '../store/ledger.ts';
+import type { Run } from '../store/run-directory.ts';
 import { isModelThere } from './lost-models.ts';
-import type { Run } from './run-directory.ts';
-import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
 
 /** Writes README.md beside the model of an iteration; nothing where the model was deleted and is not needed any more. */
 export function writeModelCard(run: Run, iteration: number): void {

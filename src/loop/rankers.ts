@@ -4,8 +4,8 @@ import { openRanker } from '../rank/open.ts';
 import type { Ranker } from '../rank/ranker.ts';
 import type { AnswerStore, RankerServices } from '../rank/services.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Watch } from './events.ts';
-import type { Ledger } from './ledger.ts';
+import type { Watch } from '../store/events.ts';
+import type { Ledger } from '../store/ledger.ts';
 
 export interface Rankers {
   first: Ranker;

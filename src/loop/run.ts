@@ -3,26 +3,26 @@
  * after each, and the report. Called again on the same recipe it goes on where it stopped.
  */
 import { join } from 'node:path';
-import { renderReport, summariseReport } from '../evaluate/report.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
+import { collectReport } from '../report/collect.ts';
+import { renderReport, summariseReport } from '../report/report.ts';
+import type { Watch } from '../store/events.ts';
+import { putRankerIds } from '../store/opinions.ts';
+import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData } from './data.ts';
-import type { Watch } from './events.ts';
 import { fetchInputs } from './inputs.ts';
 import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { writeModelCard } from './model-card.ts';
-import { putRankerIds } from './opinions.ts';
 import { openRankers } from './rankers.ts';
-import { collectReport } from './report-data.ts';
-import { openRun, type Run, tellResumed } from './run-directory.ts';
 import { runSft } from './sft.ts';
 import { evaluateModel } from './stages/evaluate.ts';
 import type { IterationContext } from './stages/stage.ts';

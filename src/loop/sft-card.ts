@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, markdownTable, modelName } from '../model/card.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
-import type { Run } from './run-directory.ts';
+import type { Run } from '../store/run-directory.ts';
 
 /** Metrics that say what training did; times and memory differ from machine to machine. */
 const METRICS = ['loss', 'mean_token_accuracy', 'grad_norm', 'num_tokens'];

@@ -4,10 +4,10 @@ import { badRowError, readRecords } from '../data/read.ts';
 import { type SupervisedRow, supervisedFields, supervisedRowOf } from '../data/supervised-rows.ts';
 import { DataError } from '../errors.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
+import { scoredTokens, type TokenTree } from '../score/trees.ts';
 import { renderConversations, truncateScored } from '../text/supervised.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildConversationTree, conversationTokens } from '../train/supervised.ts';
-import { scoredTokens, type TokenTree } from '../train/trees.ts';
 
 export interface Conversations {
   trees: TokenTree[];

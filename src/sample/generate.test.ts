@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { loadModel } from '../model/load.ts';
 import { randomKey } from '../random.ts';
+import { scoreTrees } from '../score/log-probs.ts';
+import { packTrees } from '../score/packing.ts';
+import { openPolicy } from '../score/policy.ts';
+import { buildTree } from '../score/trees.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { packageRoot } from '../torch/native.ts';
-import { packTrees } from '../train/packing.ts';
-import { openPolicy } from '../train/policy.ts';
-import { scoreTrees } from '../train/reference.ts';
-import { buildTree } from '../train/trees.ts';
 import { type GeneratedResponse, type GenerateOptions, type GenerationRequest, generate } from './generate.ts';
 import { openSampler, type Sampler } from './sampler.ts';
 

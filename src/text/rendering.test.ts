@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { renderPairAsTrl } from '../../test/trl-rendering.ts';
 import { packageRoot } from '../torch/native.ts';
 import { cleanIds, cleanTexts } from './clean.ts';
 import { measureRows, type Prompt, renderPrompt } from './rendering.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
-import { renderPairAsTrl } from './trl-rendering.ts';
 import { truncate, truncatePrompt } from './truncation.ts';
 
 const stories = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));

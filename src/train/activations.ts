@@ -2,7 +2,7 @@
 import { freemem } from 'node:os';
 import type { ModelConfig } from '../model/config.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Activations } from './stream.ts';
+import type { Activations } from '../score/stream.ts';
 
 /** Share of the free memory that kept activations may take; the rest is for weights, moments, gradients and logits. */
 const SHARE = 0.3;

@@ -9,12 +9,12 @@ import { commitDirectory, removeQuietly, verifyDirectory } from '../files/atomic
 import { readSafetensorsHeader } from '../files/safetensors.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
 import { tensorEntries, weightBytes } from '../model/save.ts';
+import { type Policy, refreshCompute } from '../score/policy.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
 import { copy_ } from '../torch/ops.ts';
 import { scope, type Tensor } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
-import { type Policy, refreshCompute } from './policy.ts';
 
 const PREFIX = 'checkpoint-';
 /** The last one may be the one that a crash interrupts, so two are kept. */

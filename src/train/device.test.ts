@@ -7,13 +7,13 @@ import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey } from '../random.ts';
 import { generate } from '../sample/generate.ts';
 import { openSampler } from '../sample/sampler.ts';
+import { scoreTrees } from '../score/log-probs.ts';
+import { microBatches } from '../score/packing.ts';
+import { openPolicy } from '../score/policy.ts';
+import { buildTree } from '../score/trees.ts';
 import { disposeAll } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
-import { microBatches } from './packing.ts';
-import { openPolicy } from './policy.ts';
-import { scoreTrees } from './reference.ts';
 import { trainingStep } from './step.ts';
-import { buildTree } from './trees.ts';
 
 /** Device that each new tensor was asked for; undefined where the caller left it to the default. */
 const asked = vi.hoisted((): (string | undefined)[] => []);

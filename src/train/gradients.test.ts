@@ -7,15 +7,15 @@ import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { pairObjective } from '../objective/objective.ts';
 import { randomKey, uniformAt } from '../random.ts';
+import { scoreTrees } from '../score/log-probs.ts';
+import { microBatches, type PackedTrees, packTrees } from '../score/packing.ts';
+import { openPolicy, type Policy } from '../score/policy.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../score/trees.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { clone, gather, log_softmax_int, mul_Tensor, squeeze_dim, sum_dim_IntList } from '../torch/ops.ts';
 import { float32, int64, scope, toFloat32Array } from '../torch/tensor.ts';
-import { microBatches, type PackedTrees, packTrees } from './packing.ts';
-import { openPolicy, type Policy } from './policy.ts';
-import { scoreTrees } from './reference.ts';
 import { accumulateGradients } from './step.ts';
-import { buildTree, type PairTree, type TreeLogProbs } from './trees.ts';
 
 /** Families, with windows, caps and rope switches small enough to act on the sequences below. */
 const FAMILIES: Record<string, Record<string, unknown>> = {

@@ -2,16 +2,16 @@
 import { afterEach, expect, test } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey, uniformAt } from '../random.ts';
+import { scoreTrees } from '../score/log-probs.ts';
+import { microBatches } from '../score/packing.ts';
+import { type ComputeDtype, openPolicy, type Policy } from '../score/policy.ts';
+import type { Activations } from '../score/stream.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../score/trees.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { to_dtype } from '../torch/ops.ts';
 import { disposeAll, keep, scope, type Tensor, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
-import { microBatches } from './packing.ts';
-import { type ComputeDtype, openPolicy, type Policy } from './policy.ts';
-import { scoreTrees } from './reference.ts';
 import { accumulateGradients, trainingStep } from './step.ts';
-import type { Activations } from './stream.ts';
-import { buildTree, type PairTree, type TreeLogProbs } from './trees.ts';
 
 const config = smallConfig();
 const settings = { rank: 4, alpha: 8, rankStabilised: false, targets: 'all-linear' } as const;

@@ -1,6 +1,7 @@
 /** @file AdamW on the policy's masters (LibTorch's fused kernel), gradient norm and clipping. */
 
 import { weightOf } from '../model/weights.ts';
+import type { Policy } from '../score/policy.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
   _foreach_mul__Scalar,
@@ -11,7 +12,6 @@ import {
   zeros_like,
 } from '../torch/ops.ts';
 import { disposeAll, float32, keep, scope, type Tensor, toFloat64Array } from '../torch/tensor.ts';
-import type { Policy } from './policy.ts';
 
 export interface AdamWSettings {
   beta1: number;

@@ -8,14 +8,14 @@ import { openDecoderClassifier, SCORE } from '../model/classifier/decoder-classi
 import { writeModelFiles } from '../model/save.ts';
 import { weightOf } from '../model/weights.ts';
 import { randomKey, uniformAt } from '../random.ts';
+import { microBatches } from '../score/packing.ts';
+import type { Policy } from '../score/policy.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { packageRoot } from '../torch/native.ts';
 import { copy_ } from '../torch/ops.ts';
 import { disposeAll, scope, type Tensor, tensorFrom, toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
-import { microBatches } from './packing.ts';
-import type { Policy } from './policy.ts';
 import {
   accumulateRewardGradients,
   buildRewardTree,

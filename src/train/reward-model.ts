@@ -6,10 +6,7 @@ import { TrainingError } from '../errors.ts';
 import { SCORE } from '../model/classifier/decoder-classifier.ts';
 import { EMBEDDING, HEAD, weightOf } from '../model/weights.ts';
 import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
-import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
-import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
-import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
-import { type PackedTrees, packTrees } from './packing.ts';
+import { type PackedTrees, packTrees } from '../score/packing.ts';
 import {
   type ComputeDtype,
   clearGradients,
@@ -17,9 +14,12 @@ import {
   type Policy,
   type PolicySource,
   refreshCompute,
-} from './policy.ts';
-import { type Activations, forwardBackward, scoredHidden } from './stream.ts';
-import type { TokenIds, TokenTree } from './trees.ts';
+} from '../score/policy.ts';
+import { type Activations, forwardBackward, scoredHidden } from '../score/stream.ts';
+import type { TokenIds, TokenTree } from '../score/trees.ts';
+import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
+import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
 
 /** One prompt with its responses: what was compared, and what the policy sampled, as indices into `continuations`. */
 export interface RewardTree extends TokenTree {

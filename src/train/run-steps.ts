@@ -3,11 +3,11 @@
  * is the caller's.
  */
 import { InterruptedError } from '../errors.ts';
+import type { Policy } from '../score/policy.ts';
+import type { Activations } from '../score/stream.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import type { AdamWSettings, OptimiserState } from './optimiser.ts';
-import type { Policy } from './policy.ts';
-import type { Activations } from './stream.ts';
 
 /** Metrics of one step under TRL's names, with units in the names where TRL has none. */
 export type StepMetrics = Record<string, number>;

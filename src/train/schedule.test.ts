@@ -1,7 +1,7 @@
 /** @file Learning rates of the authors' recipes, step by step, and across iterations. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { alphaAt, iterationLearningRate, learningRateAt, warmupSteps } from './schedule.ts';
+import { iterationLearningRate, learningRateAt, warmupSteps } from './schedule.ts';
 
 /** Equal to float64 rounding: the same formula, in another order of operations or another language's cosine. */
 function expectRate(actual: number, expected: number): void {
@@ -131,17 +131,5 @@ describe('iterationLearningRate()', () => {
         expect.objectContaining({ code: 'ITERATION_INVALID' }),
       );
     }
-  });
-});
-
-describe('alphaAt()', () => {
-  it('is one number for all iterations, or the one listed', () => {
-    expect([1, 2, 3].map((iteration) => alphaAt(1e-3, iteration))).toEqual([1e-3, 1e-3, 1e-3]);
-    expect([1, 2, 3].map((iteration) => alphaAt([5e-3, 1e-3, 0], iteration))).toEqual([5e-3, 1e-3, 0]);
-  });
-
-  it('refuses an iteration beyond the list, and the warm start', () => {
-    expect(() => alphaAt([1e-3], 2)).toThrow(expect.objectContaining({ code: 'ALPHA_LIST_TOO_SHORT' }));
-    expect(() => alphaAt(1e-3, 0)).toThrow(expect.objectContaining({ code: 'ITERATION_INVALID' }));
   });
 });

@@ -125,27 +125,6 @@ export function scheduleOf(
   };
 }
 
-/**
- * Exploration coefficient of an iteration, counted from 1: one number for all, or a list with one a position.
- *
- * @throws RecipeError ITERATION_INVALID, ALPHA_LIST_TOO_SHORT
- */
-export function alphaAt(alpha: number | readonly number[], iteration: number): number {
-  if (!(Number.isInteger(iteration) && iteration >= 1)) {
-    throw invalidIteration(iteration, 'iterations with exploration count from 1');
-  }
-  if (typeof alpha === 'number') return alpha;
-  const value = alpha[iteration - 1];
-  if (value === undefined) {
-    throw new RecipeError(
-      'ALPHA_LIST_TOO_SHORT',
-      `Cannot find alpha of iteration ${iteration}: the list has ${alpha.length}: give one alpha for each iteration, or one number for all`,
-      { details: { alpha: [...alpha], iteration } },
-    );
-  }
-  return value;
-}
-
 function invalidIteration(iteration: number, allowed: string): RecipeError {
   return new RecipeError('ITERATION_INVALID', `Cannot use iteration ${iteration}: ${allowed}`, {
     details: { iteration },

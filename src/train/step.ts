@@ -12,13 +12,13 @@ import {
   type SequenceLogProbs,
 } from '../objective/objective.ts';
 import { type BatchBaseline, ktoBaseline, NO_BASELINE, needsBaseline } from '../objective/preference.ts';
-import { headForwardBackward } from './head.ts';
+import { headForwardBackward } from '../score/head.ts';
+import { scoreTrees } from '../score/log-probs.ts';
+import type { PackedTrees, ScoredRange } from '../score/packing.ts';
+import { clearGradients, type Policy } from '../score/policy.ts';
+import { type Activations, forwardBackward } from '../score/stream.ts';
+import { type PairTree, scoredTokens, type TreeLogProbs } from '../score/trees.ts';
 import type { OptimiserState } from './optimiser.ts';
-import type { PackedTrees, ScoredRange } from './packing.ts';
-import { clearGradients, type Policy } from './policy.ts';
-import { scoreTrees } from './reference.ts';
-import { type Activations, forwardBackward } from './stream.ts';
-import { type PairTree, scoredTokens, type TreeLogProbs } from './trees.ts';
 import { applyUpdate, type UpdateSettings } from './update.ts';
 
 /** What a step found out about one pair. */

@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey, uniformAt } from '../random.ts';
+import { scoreTrees } from '../score/log-probs.ts';
+import { microBatches, packTrees } from '../score/packing.ts';
+import { openPolicy, type Policy } from '../score/policy.ts';
+import { buildTree, type TokenTree } from '../score/trees.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
-import { microBatches, packTrees } from './packing.ts';
-import { openPolicy, type Policy } from './policy.ts';
-import { scoreTrees } from './reference.ts';
 import { buildConversationTree, type SupervisedResult, supervisedGradients, supervisedStep } from './supervised.ts';
-import { buildTree, type TokenTree } from './trees.ts';
 
 const config = smallConfig();
 const ids = (key: string, length: number): number[] =>

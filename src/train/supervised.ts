@@ -3,16 +3,16 @@
  * streams, head, optimiser and checkpoints as preference training; only the derivatives that seed the head differ.
  */
 import { longAfter } from '../model/rope.ts';
+import { headForwardBackward } from '../score/head.ts';
+import { microBatches, type PackedTrees } from '../score/packing.ts';
+import { clearGradients, type Policy } from '../score/policy.ts';
+import { type Activations, forwardBackward } from '../score/stream.ts';
+import type { TokenTree } from '../score/trees.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { argmax } from '../torch/ops.ts';
 import { scope, type Tensor, toIntegers } from '../torch/tensor.ts';
-import { headForwardBackward } from './head.ts';
 import type { OptimiserState } from './optimiser.ts';
-import { microBatches, type PackedTrees } from './packing.ts';
-import { clearGradients, type Policy } from './policy.ts';
 import { costMetrics, type Optimisation, runSteps, type StepMetrics, type StepsInput } from './run-steps.ts';
-import { type Activations, forwardBackward } from './stream.ts';
-import type { TokenTree } from './trees.ts';
 import { applyUpdate, type UpdateSettings } from './update.ts';
 
 export interface SupervisedInput {

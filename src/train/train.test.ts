@@ -8,19 +8,19 @@ import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { OutOfMemoryError } from '../errors.ts';
 import { FINAL_NORM, weightOf } from '../model/weights.ts';
 import { randomKey, uniformAt } from '../random.ts';
+import { scoreSteps, scoreTrees } from '../score/log-probs.ts';
+import { microBatches } from '../score/packing.ts';
+import { openPolicy, type Policy } from '../score/policy.ts';
+import { buildTree, type PairTree, type TreeLogProbs } from '../score/trees.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { failAllocation, memoryStatistics } from '../torch/memory.ts';
 import { fill__Scalar } from '../torch/ops.ts';
 import { scope, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { restoreCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { type OptimiserState, openOptimiser } from './optimiser.ts';
-import { microBatches } from './packing.ts';
 import { planSteps } from './plan.ts';
-import { openPolicy, type Policy } from './policy.ts';
-import { scoreSteps, scoreTrees } from './reference.ts';
 import { trainingStep } from './step.ts';
 import { type TrainSettings, trainPolicy } from './train.ts';
-import { buildTree, type PairTree, type TreeLogProbs } from './trees.ts';
 
 const config = smallConfig();
 const objective = {

@@ -5,10 +5,10 @@
 import { TrainingError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
-import { microBatches } from './packing.ts';
+import { microBatches } from '../score/packing.ts';
+import type { PairTree, TreeLogProbs } from '../score/trees.ts';
 import { costMetrics, type Optimisation, runSteps, type StepMetrics, type StepsInput } from './run-steps.ts';
 import { type StepResult, trainingStep } from './step.ts';
-import type { PairTree, TreeLogProbs } from './trees.ts';
 
 export interface TrainSettings extends Optimisation {
   objective: ObjectiveOptions;

@@ -1,7 +1,7 @@
 /** @file The update that ends every training step: checked, clipped, applied. What the gradient is of does not matter here. */
 import { TrainingError } from '../errors.ts';
+import { type Policy, refreshCompute } from '../score/policy.ts';
 import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
-import { type Policy, refreshCompute } from './policy.ts';
 
 export interface UpdateSettings {
   adamW: AdamWSettings;

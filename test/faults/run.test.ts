@@ -23,10 +23,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { InterruptedError, OutOfMemoryError, SelmError } from '../../src/errors.ts';
 import { verifyDirectory } from '../../src/files/atomic.ts';
 import { sha256 } from '../../src/files/hash.ts';
-import type { LoopEvent } from '../../src/loop/events.ts';
-import { openLedger } from '../../src/loop/ledger.ts';
 import { runRecipe } from '../../src/loop/run.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
+import type { LoopEvent } from '../../src/store/events.ts';
+import { openLedger } from '../../src/store/ledger.ts';
 import { failAllocation, memoryStatistics } from '../../src/torch/memory.ts';
 import { packageRoot } from '../../src/torch/native.ts';
 import { writeSmallRecipe } from '../support/small-recipe.ts';

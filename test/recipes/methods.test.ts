@@ -6,11 +6,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { LoopEvent } from '../../src/loop/events.ts';
-import { openLedger } from '../../src/loop/ledger.ts';
 import { runRecipe } from '../../src/loop/run.ts';
 import { runSft } from '../../src/loop/sft.ts';
 import { loadRecipe, loadSftRecipe } from '../../src/recipe/load.ts';
+import type { LoopEvent } from '../../src/store/events.ts';
+import { openLedger } from '../../src/store/ledger.ts';
 import { packageRoot } from '../../src/torch/native.ts';
 
 const folder = join(packageRoot, 'recipes');

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { sha256 } from '../../src/files/hash.ts';
-import type { LoopEvent } from '../../src/loop/events.ts';
-import { openLedger, type StoredPair } from '../../src/loop/ledger.ts';
 import { runRecipe } from '../../src/loop/run.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
+import type { LoopEvent } from '../../src/store/events.ts';
+import { openLedger, type StoredPair } from '../../src/store/ledger.ts';
 import { writeSmallRecipe } from './small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-runs-'));

@@ -6,7 +6,6 @@
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { diversityOf } from '../../evaluate/diversity.ts';
-import type { EvaluationData } from '../../evaluate/report-data.ts';
 import { type Interval, klEstimate } from '../../evaluate/statistics.ts';
 import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
@@ -15,25 +14,14 @@ import { describeRanker } from '../../rank/open.ts';
 import type { Candidate, RankItem, Ranking, Verdict } from '../../rank/ranker.ts';
 import { type GeneratedResponse, generate } from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
+import { scoreTrees } from '../../score/log-probs.ts';
+import { microBatches } from '../../score/packing.ts';
+import { openPolicy } from '../../score/policy.ts';
+import { buildTree } from '../../score/trees.ts';
+import { EVALUATION, type Evaluation, type EvaluationData } from '../../store/evaluations.ts';
 import { renderSamplingPrompt } from '../../text/rendering.ts';
-import { microBatches } from '../../train/packing.ts';
-import { openPolicy } from '../../train/policy.ts';
-import { scoreTrees } from '../../train/reference.ts';
-import { buildTree } from '../../train/trees.ts';
 import { generateOptions, responseOf } from './responses.ts';
 import { type IterationContext, runStage } from './stage.ts';
-
-/** What is kept of a measurement: the numbers, and the answers to show. */
-export interface Evaluation {
-  name: string;
-  /** What the rewards are, for the report. */
-  rewardName: string;
-  data: EvaluationData;
-  answers: { promptId: string; prompt: string; text: string }[];
-}
-
-/** Kind of audit that a measurement is kept under. */
-export const EVALUATION = 'evaluation';
 
 interface Answer extends GeneratedResponse {
   row: PreferenceRow;

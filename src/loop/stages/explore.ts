@@ -9,38 +9,18 @@ import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey, uniformAt } from '../../random.ts';
+import { scoreTrees } from '../../score/log-probs.ts';
+import { microBatches } from '../../score/packing.ts';
+import { openPolicy } from '../../score/policy.ts';
+import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
+import { EXPLORATION, type ExplorationMeasure, type GradientNorms } from '../../store/exploration.ts';
+import type { StoredPair } from '../../store/ledger.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { gradientNorm } from '../../train/optimiser.ts';
-import { microBatches } from '../../train/packing.ts';
-import { openPolicy } from '../../train/policy.ts';
-import { scoreTrees } from '../../train/reference.ts';
 import { accumulateGradients, type LossTerms } from '../../train/step.ts';
-import type { PairTree, TreeLogProbs } from '../../train/trees.ts';
-import type { StoredPair } from '../ledger.ts';
 import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import { loraStart } from './train-and-save.ts';
-
-/** Kind of audit that the measurement is kept under. */
-export const EXPLORATION = 'exploration';
-
-/** Gradient norms over all trained weights of the mean loss of some pairs, at the policy that training ended with. */
-export interface GradientNorms {
-  pairs: number;
-  preference: number;
-  /** 0 without the term. */
-  exploration: number;
-  /** Of their sum: below the larger of the two where they oppose each other. */
-  total: number;
-}
-
-/** What is kept of a measurement. */
-export interface ExplorationMeasure {
-  promptIds: string[];
-  /** log pi_theta(y) - log pi_ref(y) in nats, one a prompt, after training. */
-  logRatios: number[];
-  gradient: GradientNorms;
-}
 
 /** Most pairs that gradients are computed on: three backward passes each. */
 const GRADIENT_PAIRS = 8;

@@ -4,7 +4,7 @@ import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { type Pairing, type PairOptions, type PairRule, rankedPairs, unrankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
-import type { PairRecord, RankingRecord } from '../ledger.ts';
+import type { PairRecord, RankingRecord } from '../../store/ledger.ts';
 import { rankItems } from './rank.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';

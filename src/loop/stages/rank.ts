@@ -1,8 +1,8 @@
 /** @file The stage that ranks: the policy's responses against the chosen and the rejected one, every verdict kept. */
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { Candidate, Ranker, RankItem, Ranking } from '../../rank/ranker.ts';
-import type { StageName } from '../events.ts';
-import type { Ledger } from '../ledger.ts';
+import type { StageName } from '../../store/events.ts';
+import type { Ledger } from '../../store/ledger.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Candidates of each row in the order [y..., y_w, y_l], from the ledger's responses and the data. */

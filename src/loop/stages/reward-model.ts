@@ -16,9 +16,9 @@ import { learnedRewardTokens, openLearnedReward } from '../../rank/model/learned
 import { rankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { RewardModelSettings } from '../../recipe/schema.ts';
+import { microBatches } from '../../score/packing.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
-import { microBatches } from '../../train/packing.ts';
 import { planSteps } from '../../train/plan.ts';
 import {
   buildRewardTree,

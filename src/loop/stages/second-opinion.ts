@@ -4,8 +4,8 @@
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { agreementOf } from '../../evaluate/agreement.ts';
-import { agreementText } from '../../evaluate/opinions.ts';
-import { opinionReason, opinionTables } from '../opinions.ts';
+import { agreementText } from '../../report/rankers-section.ts';
+import { opinionReason, opinionTables } from '../../store/opinions.ts';
 import { rankItems, rankWith } from './rank.ts';
 import type { IterationContext } from './stage.ts';
 

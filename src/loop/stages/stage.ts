@@ -1,10 +1,10 @@
 /** @file What all stages share: the run they belong to, and the frame that makes each of them resumable. */
 import type { Ranker } from '../../rank/ranker.ts';
 import type { Recipe } from '../../recipe/schema.ts';
+import type { StageName, Watch } from '../../store/events.ts';
+import type { Ledger } from '../../store/ledger.ts';
+import type { Run } from '../../store/run-directory.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
-import type { StageName, Watch } from '../events.ts';
-import type { Ledger } from '../ledger.ts';
-import type { Run } from '../run-directory.ts';
 
 /** One iteration's surroundings. `iteration` counts from 1; a warm start is iteration 0. */
 export interface IterationContext {

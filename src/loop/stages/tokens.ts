@@ -4,9 +4,9 @@ import { DataError } from '../../errors.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import type { WinProbabilities } from '../../objective/preference.ts';
 import { winProbabilities } from '../../rank/win-probability.ts';
+import { buildTreeOfSequences, type PairTree } from '../../score/trees.ts';
+import type { CandidateOrigin, Ledger, ResponseRecord, StoredPair } from '../../store/ledger.ts';
 import { type PairResponse, renderPair } from '../../text/rendering.ts';
-import { buildTreeOfSequences, type PairTree } from '../../train/trees.ts';
-import type { CandidateOrigin, Ledger, ResponseRecord, StoredPair } from '../ledger.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 

@@ -8,11 +8,11 @@ import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts
 import { withModel } from '../../model/load.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { SftRecipe } from '../../recipe/sft.ts';
+import { type LoraStart, openPolicy, type Policy } from '../../score/policy.ts';
 import { resetPeak } from '../../torch/memory.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
-import { type LoraStart, openPolicy, type Policy } from '../../train/policy.ts';
 import type { Optimisation, StepMetrics, StepsInput } from '../../train/run-steps.ts';
 import { type LearningRateOptions, learningRateAt } from '../../train/schedule.ts';
 import { finishStage, type IterationContext } from './stage.ts';

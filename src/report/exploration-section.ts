@@ -1,10 +1,12 @@
 /** @file The part of a report about exploration: what became of y, how far it was pushed and by what, and how diverse the answers are. */
+
+import { bootstrapMean, type Interval, mean } from '../evaluate/statistics.ts';
+import type { EvaluationData } from '../store/evaluations.ts';
 import { type LineChartOptions, legend, lineChart } from './charts.ts';
 import { fixed, percent, plainInterval } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
 import { table } from './page.ts';
-import type { EvaluationData, ExplorationReport, MethodReport, ReportData } from './report-data.ts';
-import { bootstrapMean, type Interval, mean } from './statistics.ts';
+import type { ExplorationReport, MethodReport, ReportData } from './report-data.ts';
 
 /** The section; null where no method sampled. */
 export function explorationSection(data: ReportData): Markup | null {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { diversityOf } from '../evaluate/diversity.ts';
+import type { Evaluation } from './evaluations.ts';
 import { onCommonPrompts } from './evaluations.ts';
-import type { Evaluation } from './stages/evaluate.ts';
 
 /** Rewards are the index, so that each shows where it came from. */
 function evaluation(promptIds: string[]): Evaluation {

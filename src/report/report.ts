@@ -2,8 +2,10 @@
  * @file The report of a run: what was sampled, how it was ranked, what changed, and how sure that is. `renderReport`
  * gives one HTML file that opens anywhere and asks the network for nothing; `summariseReport` the same for a terminal.
  */
+
+import { distinctShare, histogram, type Interval } from '../evaluate/statistics.ts';
 import { type ChartPoint, histogramChart, type LineChartOptions, legend, lineChart, type Series } from './charts.ts';
-import { explorationLines, explorationSection } from './exploration.ts';
+import { explorationLines, explorationSection } from './exploration-section.ts';
 import {
   fixed,
   type MethodNumbers,
@@ -16,10 +18,9 @@ import {
   warnings,
 } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
-import { opinionLines, opinionsSection } from './opinions.ts';
 import { factTable, page, table } from './page.ts';
+import { opinionLines, opinionsSection } from './rankers-section.ts';
 import type { ReportData, TrainingPoint } from './report-data.ts';
-import { distinctShare, histogram, type Interval } from './statistics.ts';
 
 /** Bins of the reward histograms. */
 const BINS = 20;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { opinionLines, opinionsSection } from './opinions.ts';
+import { opinionLines, opinionsSection } from './rankers-section.ts';
 import { renderReport, summariseReport } from './report.ts';
 import type { OpinionReport, RankerReport } from './report-data.ts';
-import { reportFixture } from './report-fixture.ts';
+import { reportFixture } from './report-fixture.testing.ts';
 
 const idle: RankerReport = {
   name: 'reward.ts',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fixed, numbersOf, percent, plainInterval, signedInterval, verdicts, warnings } from './findings.ts';
 import type { MethodReport, TrainingPoint } from './report-data.ts';
-import { methodFixture, reportFixture } from './report-fixture.ts';
+import { methodFixture, reportFixture } from './report-fixture.testing.ts';
 
 /** Warnings of a report on one method, changed. */
 function warningsAfter(change: (method: MethodReport) => void): string[] {

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey, uniformAt } from '../random.ts';
+import { scoreTrees } from './log-probs.ts';
 import { packTrees } from './packing.ts';
 import { openPolicy, type Policy } from './policy.ts';
-import { scoreTrees } from './reference.ts';
 import { buildTree, buildTreeOfSequences, scoredTokens, treeTokens } from './trees.ts';
 
 const config = smallConfig();

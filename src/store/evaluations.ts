@@ -2,9 +2,40 @@
  * @file The measurements of a run as a report takes them: on the same prompts for every policy. A ranker that gave no
  * verdict on one policy's answer to a prompt (a judge that abstained) takes that prompt from all of them.
  */
-import { diversityOf } from '../evaluate/diversity.ts';
+import { type Diversity, diversityOf } from '../evaluate/diversity.ts';
+import type { Interval } from '../evaluate/statistics.ts';
 import type { Ledger } from './ledger.ts';
-import { EVALUATION, type Evaluation } from './stages/evaluate.ts';
+
+/** What is kept of a measurement: the numbers, and the answers to show. */
+export interface Evaluation {
+  name: string;
+  /** What the rewards are, for the report. */
+  rewardName: string;
+  data: EvaluationData;
+  answers: { promptId: string; prompt: string; text: string }[];
+}
+
+/** Kind of audit that a measurement is kept under. */
+export const EVALUATION = 'evaluation';
+
+/** One policy on the evaluation prompts. The arrays run in parallel: one entry a sample, in any order. */
+export interface EvaluationData {
+  promptIds: string[];
+  /** Scores of the ranker, higher is better. */
+  rewards: number[];
+  /** Tokens of each response. */
+  lengths: number[];
+  /** Soundness of each text from 0 (broken) to 1, where the ranker's module exports `guard`. */
+  textHealth: number[] | null;
+  /** Share of responses that ended by themselves (not by the token limit), in [0, 1]. */
+  finishedShare: number | null;
+  /** How different its responses are from each other; null where their texts were not kept. */
+  diversity: Diversity | null;
+  /** KL(this policy || base) in nats a response; null for the base itself. */
+  klToBase: Interval | null;
+  /** KL(this policy || the policy of the iteration before). */
+  klToPrevious: Interval | null;
+}
 
 /** Measurements of a ledger by iteration; 0 is the base. */
 export function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DataError } from '../errors.ts';
 import { renderReport, summariseReport } from './report.ts';
 import type { ReportData } from './report-data.ts';
-import { evaluationFixture, methodFixture, reportFixture } from './report-fixture.ts';
+import { evaluationFixture, methodFixture, reportFixture } from './report-fixture.testing.ts';
 
 const HOSTILE = [
   '<script>alert(1)</script>',

@@ -1,8 +1,15 @@
 /** @file Collects a report from the ledgers of a run and of its twin: raw numbers only, statistics are the report's. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { ruleNeeds } from '../rank/pairing.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
+import { EXPLORATION, type ExplorationMeasure } from '../store/exploration.ts';
+import { type Ledger, openLedger, type StoredPair } from '../store/ledger.ts';
+import { firstRankings } from '../store/opinions.ts';
+import { readRunConfig } from '../store/run-directory.ts';
+import { opinionsOf } from './collect-rankers.ts';
 import type {
-  EvaluationData,
   ExampleReport,
   ExplorationReport,
   Fact,
@@ -10,15 +17,7 @@ import type {
   PairCounts,
   ReportData,
   TrainingPoint,
-} from '../evaluate/report-data.ts';
-import { ruleNeeds } from '../rank/pairing.ts';
-import type { Recipe } from '../recipe/schema.ts';
-import { evaluationsOf, onCommonPrompts } from './evaluations.ts';
-import { type Ledger, openLedger, type StoredPair } from './ledger.ts';
-import { firstRankings, opinionsOf } from './opinions.ts';
-import { readRunConfig } from './run-directory.ts';
-import type { Evaluation } from './stages/evaluate.ts';
-import { EXPLORATION, type ExplorationMeasure } from './stages/explore.ts';
+} from './report-data.ts';
 
 const EXAMPLES = 3;
 

@@ -3,10 +3,10 @@
  * rendering to train with: no start token before conversations, no end token after them unless the template writes one,
  * and a long prompt pushes the responses out. docs/rendering.md has the reasons.
  */
-import { TextError } from '../errors.ts';
-import { commonLength, type Prompt } from './conversation.ts';
-import { renderTemplate } from './template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import { TextError } from '../src/errors.ts';
+import { commonLength, type Prompt } from '../src/text/conversation.ts';
+import { renderTemplate } from '../src/text/template.ts';
+import type { Tokenizer } from '../src/text/tokenizer.ts';
 
 export interface TrlPair {
   promptIds: number[];

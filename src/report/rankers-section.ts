@@ -1,10 +1,10 @@
 /** @file The part of a report about its rankers: how far two of them agree, how steady a judge is, what it used. */
-import { type Agreement, type AgreementTable, agreementOf, pooledShare } from './agreement.ts';
+import { type Agreement, type AgreementTable, agreementOf, pooledShare } from '../evaluate/agreement.ts';
+import type { Interval } from '../evaluate/statistics.ts';
 import { fixed, plainInterval } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
 import { table } from './page.ts';
 import type { OpinionReport, ReportData } from './report-data.ts';
-import type { Interval } from './statistics.ts';
 
 /** The section; null where there is nothing to say. */
 export function opinionsSection({ opinions, statisticsSeed }: ReportData): Markup | null {

@@ -3,7 +3,8 @@
  * a result of any run.
  */
 import { normalAt, randomKey, uniformAt } from '../random.ts';
-import type { EvaluationData, MethodReport, ReportData, TrainingPoint } from './report-data.ts';
+import type { EvaluationData } from '../store/evaluations.ts';
+import type { MethodReport, ReportData, TrainingPoint } from './report-data.ts';
 
 const PROMPTS = 64;
 const SAMPLES = 2;

@@ -2,7 +2,7 @@
  * @file What the numbers of a report say, in words that promise no more than the intervals do: each policy's estimates,
  * the verdict between methods, and the warnings (known signs of a run that went wrong). Pure.
  */
-import type { EvaluationData, MethodReport, ReportData } from './report-data.ts';
+
 import {
   byPrompt,
   type Interval,
@@ -12,7 +12,9 @@ import {
   quantile,
   type WinRate,
   winRate,
-} from './statistics.ts';
+} from '../evaluate/statistics.ts';
+import type { EvaluationData } from '../store/evaluations.ts';
+import type { MethodReport, ReportData } from './report-data.ts';
 
 /** One policy of the report in numbers. */
 export interface PolicyNumbers {

@@ -1,9 +1,7 @@
-/** @file What the rankers of a run said of the same prompts, and of themselves, from the ledger: raw counts for the report. */
+/** @file What the two rankers of a run said of the same prompts, from the ledger, and which prompts the second is asked about. */
 import { type AgreementTable, preferenceTable } from '../evaluate/agreement.ts';
-import type { OpinionReport, RankerReport } from '../evaluate/report-data.ts';
 import { randomKey, uniformAt } from '../random.ts';
-import { bothOrders, inDoubt } from '../rank/doubt.ts';
-import { describeRanker } from '../rank/open.ts';
+import { inDoubt } from '../rank/doubt.ts';
 import { placesOf } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger, RankingRecord } from './ledger.ts';
@@ -74,36 +72,4 @@ function comparablePairs({ candidates }: RankingRecord): [number, number][] {
   return candidates.flatMap(({ text }, a) =>
     candidates.flatMap((other, b): [number, number][] => (b > a && other.text !== text ? [[a, b]] : [])),
   );
-}
-
-/** Everything about the rankers, over all iterations; null where there is one that says nothing of itself. */
-export function opinionsOf(recipe: Recipe, ledger: Ledger): OpinionReport | null {
-  const ids = rankerIds(ledger);
-  if (ids === null) return null;
-  const iterations = Array.from({ length: recipe.iterations }, (_, i) => i + 1);
-  const tables = iterations.map((iteration) => opinionTables(recipe, ledger, iteration));
-  const second =
-    recipe.secondOpinion === null || ids.second === null
-      ? []
-      : [rankerReport(ledger, { id: ids.second, name: describeRanker(recipe.secondOpinion.ranker), iterations })];
-  const rankers = [rankerReport(ledger, { id: ids.first, name: describeRanker(recipe.ranker), iterations }), ...second];
-  if (second.length === 0 && rankers.every(({ orders, calls }) => orders.length === 0 && calls === 0)) return null;
-  return {
-    rankers,
-    drawn: tables.flatMap(({ drawn }) => drawn),
-    doubt: tables.flatMap(({ doubt }) => doubt),
-  };
-}
-
-function rankerReport(
-  ledger: Ledger,
-  { id, name, iterations }: { id: string; name: string; iterations: readonly number[] },
-): RankerReport {
-  const own = iterations.flatMap((iteration) => ledger.rankings(iteration).filter(({ rankerId }) => rankerId === id));
-  const orders = own.flatMap(({ judgements = [] }) => {
-    const both = bothOrders(judgements);
-    return both.length === 0 ? [] : [{ count: both.filter(({ consistent }) => consistent).length, of: both.length }];
-  });
-  const problems = own.filter(({ problem }) => problem !== undefined).length;
-  return { name, prompts: own.length, problems, orders, ...ledger.spent(id) };
 }

@@ -2,9 +2,8 @@
  * @file Everything a report shows, as one typed object that the loop fills from the ledger. Raw numbers go in (rewards,
  * lengths, counts); means, intervals and verdicts are computed by the report, so that no figure can disagree with them.
  */
-import type { AgreementTable } from './agreement.ts';
-import type { Diversity } from './diversity.ts';
-import type { Interval } from './statistics.ts';
+import type { AgreementTable } from '../evaluate/agreement.ts';
+import type { EvaluationData } from '../store/evaluations.ts';
 
 /** Version of this shape, for reports that are kept as JSON. */
 export const REPORT_FORMAT_VERSION = 1;
@@ -24,25 +23,6 @@ export interface ExplorationReport {
   logRatios: number[];
   /** Norms over all trained weights, of the mean loss of some pairs; null where it was not measured. */
   gradient: { pairs: number; preference: number; exploration: number; total: number } | null;
-}
-
-/** One policy on the evaluation prompts. The arrays run in parallel: one entry a sample, in any order. */
-export interface EvaluationData {
-  promptIds: string[];
-  /** Scores of the ranker, higher is better. */
-  rewards: number[];
-  /** Tokens of each response. */
-  lengths: number[];
-  /** Soundness of each text from 0 (broken) to 1, where the ranker's module exports `guard`. */
-  textHealth: number[] | null;
-  /** Share of responses that ended by themselves (not by the token limit), in [0, 1]. */
-  finishedShare: number | null;
-  /** How different its responses are from each other; null where their texts were not kept. */
-  diversity: Diversity | null;
-  /** KL(this policy || base) in nats a response; null for the base itself. */
-  klToBase: Interval | null;
-  /** KL(this policy || the policy of the iteration before). */
-  klToPrevious: Interval | null;
 }
 
 /** What became of an iteration's prompts. */

@@ -1,0 +1,14 @@
+import { describe, expect, it } from 'vitest';
+import { alphaAt } from './iterations.ts';
+
+describe('alphaAt()', () => {
+  it('is one number for all iterations, or the one listed', () => {
+    expect([1, 2, 3].map((iteration) => alphaAt(1e-3, iteration))).toEqual([1e-3, 1e-3, 1e-3]);
+    expect([1, 2, 3].map((iteration) => alphaAt([5e-3, 1e-3, 0], iteration))).toEqual([5e-3, 1e-3, 0]);
+  });
+
+  it('refuses an iteration beyond the list, and the warm start', () => {
+    expect(() => alphaAt([1e-3], 2)).toThrow(expect.objectContaining({ code: 'ALPHA_LIST_TOO_SHORT' }));
+    expect(() => alphaAt(1e-3, 0)).toThrow(expect.objectContaining({ code: 'ITERATION_INVALID' }));
+  });
+});

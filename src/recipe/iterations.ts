@@ -1,0 +1,49 @@
+/** @file What a recipe means for one iteration: its slice of the rows, its weight of the exploration term. */
+import { type Slice, sliceRows } from '../data/slices.ts';
+import { DataError, RecipeError } from '../errors.ts';
+import type { Recipe } from './schema.ts';
+
+/** Which rows each iteration sees; 0 is the warm start. DataError where there are too few. */
+export function slicesOf(recipe: Recipe, rows: number): (iteration: number) => Slice {
+  const slices = sliceRows(rows, recipe.slices);
+  const warmSlices = recipe.warmStart === 'none' ? 0 : 1;
+  const needed = recipe.iterations + warmSlices;
+  if (slices.length < needed && recipe.slices.reuse === 'never') {
+    throw new DataError(
+      'SLICES_MISSING',
+      `Cannot run ${recipe.iterations} iterations: the ${rows} usable rows give ${slices.length} slices and ${needed} are needed: lower slices.size or slices.share, or set slices.reuse to cycle`,
+      { details: { rows, slices: slices.length, needed } },
+    );
+  }
+  return (iteration) => {
+    const slice = slices[(iteration - 1 + warmSlices) % slices.length];
+    if (slice === undefined)
+      throw new DataError('DATA_EMPTY', `Cannot run: ${recipe.data.train.join(', ')} has no usable row`);
+    return slice;
+  };
+}
+
+/**
+ * Exploration coefficient of an iteration, counted from 1: one number for all, or a list with one a position.
+ *
+ * @throws RecipeError ITERATION_INVALID, ALPHA_LIST_TOO_SHORT
+ */
+export function alphaAt(alpha: number | readonly number[], iteration: number): number {
+  if (!(Number.isInteger(iteration) && iteration >= 1)) {
+    throw new RecipeError(
+      'ITERATION_INVALID',
+      `Cannot find alpha of iteration ${iteration}: iterations with exploration count from 1`,
+      { details: { iteration } },
+    );
+  }
+  if (typeof alpha === 'number') return alpha;
+  const value = alpha[iteration - 1];
+  if (value === undefined) {
+    throw new RecipeError(
+      'ALPHA_LIST_TOO_SHORT',
+      `Cannot find alpha of iteration ${iteration}: the list has ${alpha.length}: give one alpha for each iteration, or one number for all`,
+      { details: { alpha: [...alpha], iteration } },
+    );
+  }
+  return value;
+}
