@@ -7,6 +7,7 @@ import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
 import { baseDirectory, isAdapterDirectory, readAdapter } from './adapter/adapter.ts';
 import type { Adapter } from './adapter/lora.ts';
 import type { ModelConfig } from './config.ts';
+import { settleHead } from './head.ts';
 import { readModelConfig } from './read-config.ts';
 import { openWeights } from './weight-files.ts';
 import { expectedWeights, weightInFile } from './weights.ts';
@@ -65,7 +66,7 @@ function onDevice<M extends Pick<Model, 'weights' | 'adapter'>>(model: M, device
 }
 
 function loadBase(directory: string): Pick<Model, 'config' | 'weights'> {
-  const config = readModelConfig(directory);
+  const config = settleHead(readModelConfig(directory), directory);
   const weights = openWeights(directory, {
     model: `a ${config.family} model`,
     expected: expectedWeights(config),
