@@ -111,6 +111,17 @@ describe('generate()', () => {
     }
   });
 
+  it('asks once a pass which responses are complete, and ends those', async () => {
+    let calls = 0;
+    const areComplete = (responses: readonly (readonly number[])[]): boolean[] => {
+      calls += 1;
+      return responses.map((tokenIds) => tokenIds.length === 5);
+    };
+    const all = await collect(requests(2), { stopIds: [], batchSize: 64, areComplete });
+    for (const { tokenIds, finish } of all.values()) expect([tokenIds.length, finish]).toEqual([5, 'stop']);
+    expect([all.size, calls]).toEqual([18, 5]);
+  });
+
   it('stops at the last position of the model', async () => {
     const long = [
       { promptId: 'long', promptIds: Array(120).fill(3), samples: [{ sampleIndex: 0, key: randomKey(1) }] },

@@ -34,15 +34,20 @@ export interface GeneratedResponse {
   endId: number | null;
   /** `stop`: the model ended it, or a stop text was written; `length`: it was cut at maxNewTokens or at the model's last position. */
   finish: 'stop' | 'length';
-  /** Summed log-probability, in nats at temperature 1, of the tokens and of the end token if there is one. */
+  /** Log-probability of each token, in nats at temperature 1; the end token's last, if there is one. */
+  tokenLogProbs: number[];
+  /** Their sum. */
   logProb: number;
 }
 
 export interface GenerateOptions extends SamplingSettings {
   /** Ids that end a response. */
   stopIds: readonly number[];
-  /** Says after each token that a response is complete though the model goes on (a stop text was written). */
-  isComplete?: ((tokenIds: readonly number[]) => boolean) | undefined;
+  /**
+   * Says which of some responses are complete though the model would go on (a stop text was written). Asked once a pass,
+   * about every sequence that got a token.
+   */
+  areComplete?: ((responses: readonly (readonly number[])[]) => readonly boolean[]) | undefined;
   /** Sequences in the batch. More is faster until memory is full; responses are the same. */
   batchSize: number;
   signal?: AbortSignal | undefined;
@@ -69,7 +74,14 @@ interface Sequence {
   slot: number;
   limit: number;
   tokenIds: number[];
-  logProb: number;
+  tokenLogProbs: number[];
+}
+
+/** A token that was just drawn for a sequence. */
+interface DrawnToken {
+  sequence: Sequence;
+  /** The token, where it is an end token; null where it became part of the response. */
+  endId: number | null;
 }
 
 /** Generates all samples of all requests; responses come in the order in which they finish. */
@@ -178,7 +190,8 @@ class Batch {
         token: tokenIds.at(-1) ?? 0,
       }));
       const running = this.#sequences;
-      finished.push(...scope('sample', () => this.#draw(running, decode(this.#sampler, this.#caches, rows))));
+      const drawn = scope('sample', () => this.#draw(running, decode(this.#sampler, this.#caches, rows)));
+      finished.push(...this.#settle(drawn));
     }
     this.#retire();
     return finished;
@@ -196,14 +209,14 @@ class Batch {
         if (sample === undefined || slot === undefined) break;
         const room = this.#sampler.config.maxPositions - prompt.request.promptIds.length;
         const limit = Math.min(this.#options.maxNewTokens, room);
-        started.push({ prompt, ...sample, slot, limit, tokenIds: [], logProb: 0 });
+        started.push({ prompt, ...sample, slot, limit, tokenIds: [], tokenLogProbs: [] });
         rows.push(prompt);
         prompt.running += 1;
       }
     }
     if (started.length === 0) return [];
     this.#sequences.push(...started);
-    return rows.flatMap((prompt, i) => {
+    const drawn = rows.flatMap((prompt, i) => {
       // All samples of a prompt draw their first token from the same logits, one row at a time.
       const sequence = started[i];
       if (prompt.logits === null || sequence === undefined)
@@ -211,6 +224,7 @@ class Batch {
       const { logits } = prompt;
       return scope('first token', () => this.#draw([sequence], logits));
     });
+    return this.#settle(drawn);
   }
 
   #prefillNew(): void {
@@ -244,33 +258,43 @@ class Batch {
     });
   }
 
-  /** Draws the next token of each sequence from its row of logits; gives out the sequences that end with it. */
-  #draw(sequences: readonly Sequence[], logits: Tensor): GeneratedResponse[] {
+  /** Draws the next token of each sequence from its row of logits. */
+  #draw(sequences: readonly Sequence[], logits: Tensor): DrawnToken[] {
     const { temperature, topK, topP } = this.#options;
     const uniforms = sequences.map(({ key, tokenIds }) => uniformAt(key, tokenIds.length));
     const [ids, logProbs] = sampleTokens(logits, temperature, topK, topP, uniforms);
     const tokens = toIntegers(ids);
     const values = toFloat64Array(logProbs);
     this.#options.onTokens?.(sequences.length);
-    const ended: GeneratedResponse[] = [];
-    sequences.forEach((sequence, i) => {
+    return sequences.map((sequence, i) => {
       const token = tokens[i] ?? 0;
-      sequence.logProb += values[i] ?? Number.NaN;
-      const stopped = this.#stop.has(token);
-      if (!stopped) sequence.tokenIds.push(token);
-      const complete = stopped || this.#options.isComplete?.(sequence.tokenIds) === true;
-      if (complete || sequence.tokenIds.length >= sequence.limit)
-        ended.push(this.#end(sequence, { endId: stopped ? token : null, finish: complete ? 'stop' : 'length' }));
+      const isEnd = this.#stop.has(token);
+      sequence.tokenLogProbs.push(values[i] ?? Number.NaN);
+      if (!isEnd) sequence.tokenIds.push(token);
+      return { sequence, endId: isEnd ? token : null };
     });
-    return ended;
+  }
+
+  /** Gives out the sequences that ended with the token that was drawn. */
+  #settle(drawn: readonly DrawnToken[]): GeneratedResponse[] {
+    const goingOn = drawn.filter(({ endId }) => endId === null).map(({ sequence }) => sequence);
+    const areComplete =
+      goingOn.length === 0 ? [] : this.#options.areComplete?.(goingOn.map(({ tokenIds }) => tokenIds));
+    const complete = new Set(goingOn.filter((_, i) => areComplete?.[i] === true));
+    return drawn.flatMap(({ sequence, endId }) => {
+      const stopped = endId !== null || complete.has(sequence);
+      if (!stopped && sequence.tokenIds.length < sequence.limit) return [];
+      return [this.#end(sequence, { endId, finish: stopped ? 'stop' : 'length' })];
+    });
   }
 
   #end(sequence: Sequence, how: Pick<GeneratedResponse, 'endId' | 'finish'>): GeneratedResponse {
     sequence.prompt.running -= 1;
     this.#freeSlots.push(sequence.slot);
     this.#sequences = this.#sequences.filter((each) => each !== sequence);
-    const { prompt, sampleIndex, tokenIds, logProb } = sequence;
-    return { promptId: prompt.request.promptId, sampleIndex, tokenIds, logProb, ...how };
+    const { prompt, sampleIndex, tokenIds, tokenLogProbs } = sequence;
+    const logProb = tokenLogProbs.reduce((sum, value) => sum + value, 0);
+    return { promptId: prompt.request.promptId, sampleIndex, tokenIds, tokenLogProbs, logProb, ...how };
   }
 
   /** Frees the slots of prompts whose samples are all done. */

@@ -26,9 +26,12 @@ import { type IterationContext, runStage } from './stage.ts';
 interface Answer extends GeneratedResponse {
   row: PreferenceRow;
   promptIds: Int32Array;
+  /** Up to a stop text. */
   text: string;
-  /** Scored ids, the end token included. */
-  ids: Int32Array;
+  /** Tokens of the text, without an end token. */
+  length: number;
+  /** All that was sampled, the end token included and what a stop text cut off too: `logProb` is theirs. */
+  sampledIds: Int32Array;
 }
 
 /** Measures a model, when the recipe has held-out prompts; iteration 0 is the model that training started from. */
@@ -52,7 +55,7 @@ export async function evaluateModel(
     const data: EvaluationData = {
       promptIds: kept.map((each) => each.promptId),
       rewards: kept.map((each) => rewards.get(keyOf(each)) ?? Number.NaN),
-      lengths: kept.map((each) => each.tokenIds.length),
+      lengths: kept.map(({ length }) => length),
       textHealth: await ranker.textHealth(kept.map((each) => each.text)),
       finishedShare: kept.filter((each) => each.finish === 'stop').length / Math.max(1, kept.length),
       diversity: diversityOf(kept.map((each) => each.text)),
@@ -111,7 +114,9 @@ async function answer(
       const known = byId.get(response.promptId);
       if (known !== undefined) {
         const { text, ids } = responseOf(tokenizer, response, stop);
-        answers.push({ ...response, ...known, text, ids: Int32Array.from(ids) });
+        const { tokenIds, endId } = response;
+        const sampledIds = Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]);
+        answers.push({ ...response, ...known, text, length: Math.min(ids.length, tokenIds.length), sampledIds });
       }
       watch({ kind: 'stage-progress', iteration, stage: 'evaluate', done: answers.length, total });
     }
@@ -197,7 +202,8 @@ function againstBase({ ledger }: IterationContext, answers: readonly Answer[]): 
 
 /**
  * KL(policy || other) in nats a response, from the policy's own samples: the mean of log pi(y) - log other(y). Only
- * samples at temperature 1 over the whole vocabulary are draws of the policy; for others there is no estimate.
+ * samples at temperature 1 over the whole vocabulary are draws of the policy; for others there is no estimate. y is all
+ * that was sampled, up to and with a stop text: leaving out the tokens that decide where it ends would bias the mean.
  */
 function klTo(context: IterationContext, answers: readonly Answer[], directory: string): Interval | null {
   const { recipe } = context;
@@ -206,8 +212,8 @@ function klTo(context: IterationContext, answers: readonly Answer[], directory: 
     return buildTree({
       pairId: keyOf(each),
       promptIds: each.promptIds,
-      chosenIds: each.ids,
-      rejectedIds: each.ids,
+      chosenIds: each.sampledIds,
+      rejectedIds: each.sampledIds,
       responseIds: null,
     });
   });

@@ -1,4 +1,4 @@
-/** @file A sampled sequence as a response: its text, and the ids that training scores. */
+/** @file A sampled sequence as a response: where a stop text ends it, its text, and the ids that it keeps. */
 import type { GeneratedResponse, GenerateOptions } from '../../sample/generate.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import type { IterationContext } from './stage.ts';
@@ -12,34 +12,54 @@ export function generateOptions(
   { temperature, maxNewTokens }: { temperature: number; maxNewTokens: number } = recipe.sampling,
 ): GenerateOptions {
   const { topP, topK, batchSize, stop } = recipe.sampling;
-  const isComplete = stopTest(tokenizer, stop);
-  return { temperature, topP, topK, maxNewTokens, batchSize, stopIds: tokenizer.stopIds, isComplete, signal };
+  const areComplete = stopTest(tokenizer, stop);
+  return { temperature, topP, topK, maxNewTokens, batchSize, stopIds: tokenizer.stopIds, areComplete, signal };
 }
 
-/** Tells the sampler that one of the texts was written; undefined when there are none to look for. */
-function stopTest(
-  tokenizer: Tokenizer,
-  stop: readonly string[],
-): ((tokenIds: readonly number[]) => boolean) | undefined {
+/** Tells the sampler in which responses one of the texts was written; undefined when there are none to look for. */
+function stopTest(tokenizer: Tokenizer, stop: readonly string[]): GenerateOptions['areComplete'] {
   if (stop.length === 0) return undefined;
-  return (tokenIds) => {
-    const tail = tokenizer.decode(tokenIds.slice(-STOP_WINDOW));
-    return stop.some((text) => tail.includes(text));
-  };
+  return (responses) =>
+    tokenizer
+      .decodeBatch(responses.map((tokenIds) => tokenIds.slice(-STOP_WINDOW)))
+      .map((tail) => stop.some((text) => tail.includes(text)));
+}
+
+/** What is kept of a sampled sequence. */
+export interface SampledResponse {
+  /** The text of `ids`, without white space around it. */
+  text: string;
+  /** A beginning of the very ids that were sampled; with the end token, where the model chose one and nothing was cut. */
+  ids: number[];
+  /** Summed log-probability of `ids` under the model that sampled them, in nats. */
+  logProb: number;
 }
 
 /**
- * Text and scored ids of a sampled sequence: the very ids that were sampled, with the end token that the model chose. A
- * response that a stop text ended is cut before it; its ids are those of the text that is left, and an end token.
+ * A sampled sequence up to the first stop text. Tokens are cut, never texts: a text encoded again has other ids, to which
+ * the log-probabilities do not belong. A token that holds the beginning of a stop text goes as a whole.
  */
 export function responseOf(
   tokenizer: Tokenizer,
-  { tokenIds, endId }: Pick<GeneratedResponse, 'tokenIds' | 'endId'>,
+  { tokenIds, endId, tokenLogProbs }: Pick<GeneratedResponse, 'tokenIds' | 'endId' | 'tokenLogProbs'>,
   stop: readonly string[],
-): { text: string; ids: number[] } {
+): SampledResponse {
   const whole = tokenizer.decode(tokenIds);
   const cuts = stop.map((text) => whole.indexOf(text)).filter((at) => at >= 0);
-  if (cuts.length === 0) return { text: whole.trim(), ids: endId === null ? [...tokenIds] : [...tokenIds, endId] };
-  const text = whole.slice(0, Math.min(...cuts)).trim();
-  return { text, ids: [...tokenizer.encode(text), tokenizer.eosId] };
+  const ids = endId === null ? [...tokenIds] : [...tokenIds, endId];
+  const kept = cuts.length === 0 ? ids : tokenIds.slice(0, tokensBefore(tokenizer, tokenIds, whole, Math.min(...cuts)));
+  const logProb = tokenLogProbs.slice(0, kept.length).reduce((sum, value) => sum + value, 0);
+  return { text: (cuts.length === 0 ? whole : tokenizer.decode(kept)).trim(), ids: kept, logProb };
+}
+
+/** The most tokens whose text lies within the first `length` characters of the whole text. */
+function tokensBefore(tokenizer: Tokenizer, tokenIds: readonly number[], whole: string, length: number): number {
+  // The stop text is at the end, or sampling would have ended before: the window that holds it is looked at first.
+  for (let end = tokenIds.length; end > 0; end -= STOP_WINDOW) {
+    const counts = Array.from({ length: Math.min(STOP_WINDOW, end) }, (_, i) => end - i);
+    const texts = tokenizer.decodeBatch(counts.map((count) => tokenIds.slice(0, count)));
+    const found = texts.findIndex((text) => text.length <= length && whole.startsWith(text));
+    if (found >= 0) return counts[found] ?? 0;
+  }
+  return 0;
 }

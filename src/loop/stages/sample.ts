@@ -105,7 +105,7 @@ async function* sampleFrom(
   const sampler = withModel(modelDirectory, openSampler, recipe);
   try {
     for await (const response of generate(sampler, requests, generateOptions(context))) {
-      const { text, ids } = responseOf(tokenizer, response, stop);
+      const { text, ids, logProb } = responseOf(tokenizer, response, stop);
       ledger.putResponse({
         iteration,
         promptId: response.promptId,
@@ -113,7 +113,7 @@ async function* sampleFrom(
         text,
         tokenIds: Int32Array.from(ids),
         finish: response.finish,
-        logProb: response.logProb,
+        logProb,
         samplerSha256,
         seed: recipe.seed,
       });

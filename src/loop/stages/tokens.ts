@@ -7,6 +7,7 @@ import { winProbabilities } from '../../rank/win-probability.ts';
 import { buildTreeOfSequences, type PairTree } from '../../score/trees.ts';
 import type { CandidateOrigin, Ledger, ResponseRecord, StoredPair } from '../../store/ledger.ts';
 import { type PairResponse, renderPair } from '../../text/rendering.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -34,7 +35,7 @@ export function tokenisePairs(
       from.kind === 'response'
         ? sampled.get(sampleKey(pair.iteration, pair.promptId, from.sampleIndex ?? 0))
         : undefined;
-    return { text, sampledIds: sample?.tokenIds };
+    return { text, sampledIds: sample === undefined ? undefined : endedIds(sample, tokenizer) };
   };
   const { preference, exploration } = options.objective;
   const withResponse = exploration.kind !== 'none';
@@ -89,6 +90,12 @@ function pairProbabilities(
     const [chosen, rejected] = [at(chosenFrom), at(rejectedFrom)];
     return chosen === undefined || rejected === undefined ? null : { chosen, rejected };
   };
+}
+
+/** What is scored of a sample: its ids, with an end token where a stop text ended it, so that the policy learns to end there. */
+function endedIds({ tokenIds, finish }: ResponseRecord, { stopIds, eosId }: Tokenizer): Int32Array {
+  const hasEnd = stopIds.includes(tokenIds.at(-1) ?? -1);
+  return finish === 'length' || hasEnd ? tokenIds : Int32Array.from([...tokenIds, eosId]);
 }
 
 function sampleKey(iteration: number, promptId: string, sampleIndex: number): string {
