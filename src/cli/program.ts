@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
+import { evalCommand } from './eval.ts';
 import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
 import { initCommand } from './init.ts';
@@ -24,6 +25,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(trainCommand())
     .addCommand(generateCommand())
     .addCommand(rankCommand())
+    .addCommand(evalCommand())
     .addCommand(mergeCommand())
     .addCommand(exportCommand())
     .addCommand(metricsCommand())

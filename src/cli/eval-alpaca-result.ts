@@ -1,0 +1,148 @@
+/** @file The work of `selm eval alpaca`: annotation files in, the leaderboard's numbers out, as text or JSON. */
+import { existsSync } from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
+import { SelmError } from '../errors.ts';
+import { codePoints, readAnnotations } from '../evaluate/alpaca/annotations.ts';
+import { type LeaderboardRow, leaderboardRow } from '../evaluate/alpaca/leaderboard-row.ts';
+import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../evaluate/alpaca/length-controlled.ts';
+import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../evaluate/alpaca/shared-facts.ts';
+import { readResultFile, textOf } from '../evaluate/records.ts';
+import { localFiles } from '../hub/local.ts';
+import { UsageError } from './errors.ts';
+import type { EvalAlpacaOptions } from './eval-alpaca.ts';
+import { formatTable } from './format.ts';
+import { hubAccess } from './hub.ts';
+
+type NamedRow = { model: string } & LeaderboardRow;
+
+interface Matrix {
+  models: string[];
+  /** Percent: `win_rates[row][column]` is of the model `row` over the model `column`. */
+  win_rates: number[][];
+}
+
+/** What the command prints. Throws UsageError, DataError, FileError or HubError. */
+export async function alpacaResult(options: EvalAlpacaOptions): Promise<string> {
+  const { annotations: files = [], weights } = options;
+  if (files.length === 0 && weights === undefined) {
+    throw new UsageError('Nothing to evaluate: give --annotations FILE, or --weights FILE for a matrix');
+  }
+  if (options.outputs !== undefined && files.length !== 1) {
+    throw new UsageError(`--outputs holds one model's outputs, and there are ${files.length} files of annotations`);
+  }
+  const shared = await sharedFacts(options);
+  const outputLengths = options.outputs === undefined ? null : await lengthsOfOutputs(options.outputs);
+  const rows: NamedRow[] = [];
+  for (const file of files) {
+    const annotations = readAnnotations(await readResultFile(file), file);
+    const row = leaderboardRow(annotations, { shared, c: options.c ?? null, outputLengths });
+    rows.push({ model: annotations.model ?? nameOf(file), ...row });
+  }
+  const fitted: [string, LengthModel][] = rows.flatMap(({ model, weights: own }) =>
+    own === null ? [] : [[model, own]],
+  );
+  const known = weights === undefined ? [] : await chosenWeights(weights, options.models);
+  const matrix = matrixOf([...fitted, ...known], shared);
+  return options.json ? jsonText(rows, matrix) : text(rows, matrix);
+}
+
+/** One model's numbers alone are the object itself, so that a program finds them by their names. */
+function jsonText(rows: readonly NamedRow[], matrix: Matrix | null): string {
+  const [only] = rows;
+  if (rows.length === 1 && matrix === null) return JSON.stringify(only);
+  return JSON.stringify({ models: rows, length_controlled_matrix: matrix });
+}
+
+function text(rows: readonly NamedRow[], matrix: Matrix | null): string {
+  const parts: string[] = [];
+  if (rows.length > 0) {
+    const header = [
+      'model',
+      'LC win rate',
+      'SE',
+      'win rate',
+      'SE',
+      'discrete',
+      'wins',
+      'losses',
+      'draws',
+      'n',
+      'length',
+    ];
+    const cells = rows.map((row) => [
+      row.model,
+      ...[row.length_controlled_winrate, row.lc_standard_error].map(percent),
+      ...[row.win_rate, row.standard_error, row.discrete_win_rate].map(percent),
+      ...[row.n_wins, row.n_wins_base, row.n_draws, row.n_total, row.avg_length].map((value) => String(value ?? '')),
+    ]);
+    parts.push(formatTable(header, cells));
+    for (const { model, warnings } of rows) for (const warning of warnings) parts.push(`${model}: ${warning}`);
+  }
+  if (matrix !== null) {
+    const cells = matrix.models.map((model, row) => [model, ...(matrix.win_rates[row] ?? []).map(percent)]);
+    parts.push(
+      '',
+      'Win rate at equal lengths of each row over each column, in percent',
+      formatTable(['', ...matrix.models], cells),
+    );
+  }
+  return parts.join('\n');
+}
+
+function percent(value: number | null): string {
+  return value === null ? '' : value.toFixed(2);
+}
+
+function matrixOf(models: readonly [string, LengthModel][], shared: SharedFacts | { problem: string }): Matrix | null {
+  if (models.length < 2 || 'problem' in shared) return null;
+  const weights = models.map(([, each]) => each);
+  return { models: models.map(([model]) => model), win_rates: lengthControlledMatrix(weights, shared) };
+}
+
+async function chosenWeights(file: string, names: readonly string[] | undefined): Promise<[string, LengthModel][]> {
+  const known = readWeights(await readResultFile(file), file);
+  return (names ?? [...known.keys()]).map((name) => {
+    const found = known.get(name);
+    if (found === undefined) {
+      throw new UsageError(`${file} has no model "${name}": it has ${[...known.keys()].slice(0, 8).join(', ')}, ...`);
+    }
+    return [name, found];
+  });
+}
+
+/** Without these a win rate still stands, so what is wrong with them is told and not thrown. */
+async function sharedFacts(options: EvalAlpacaOptions): Promise<SharedFacts | { problem: string }> {
+  const near = (options.annotations ?? [options.weights ?? '']).flatMap((file) => [
+    dirname(file),
+    dirname(dirname(file)),
+  ]);
+  const folders = options.data === undefined ? near : [options.data];
+  const found = folders.map((folder) => join(folder, GAMED_FILE)).find(existsSync);
+  if (found === undefined && options.data !== undefined) {
+    throw new UsageError(`There is no ${GAMED_FILE} in ${options.data}: it is in the data set ${GAMED_HUB_NAME}`);
+  }
+  try {
+    const [file = ''] = found === undefined ? await localFiles([GAMED_HUB_NAME], hubAccess()) : [found];
+    return readSharedFacts(await readResultFile(file), file);
+  } catch (error) {
+    if (found !== undefined || !(error instanceof SelmError)) throw error;
+    return { problem: `${error.message} (or give --data FOLDER with ${GAMED_FILE})` };
+  }
+}
+
+/** Missing outputs are told: the leaderboard's average is over all of them. */
+async function lengthsOfOutputs(file: string): Promise<number[]> {
+  const { records, problems } = await readResultFile(file);
+  const missing = problems.length + records.filter(({ value }) => textOf(value.output) === null).length;
+  if (missing > 0)
+    process.stderr.write(`${file}: ${missing} rows have no output and do not count in the average length\n`);
+  return records.flatMap(({ value }) => {
+    const output = textOf(value.output);
+    return output === null ? [] : [codePoints(output)];
+  });
+}
+
+function nameOf(file: string): string {
+  const name = basename(file, extname(file));
+  return name === 'annotations' ? basename(dirname(file)) : name;
+}
