@@ -1,6 +1,7 @@
 /**
  * @file Entry of the package for Node: loads src/index.ts through tsx, in a namespace of its own, so that the program that
- * imports it is loaded as it always is (docs/decisions/0004-library-entry.md). Types come from `exports.types`.
+ * imports it is loaded as it always is (docs/decisions/0004-library-entry.md). Types come from `exports.types`; a test
+ * compares the names below with those of src/index.ts.
  */
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
@@ -10,6 +11,7 @@ const api = await tsImport('./src/index.ts', {
   tsconfig: fileURLToPath(new URL('./tsconfig.json', import.meta.url)),
 });
 
-export const { train, generate, rank, loadModel } = api;
-export const { SelmError, DataError, EngineError, FileError, InterruptedError, ModelError } = api;
-export const { OutOfMemoryError, RankerError, RecipeError, RunError, TextError, TrainingError } = api;
+export const { train, fineTune, generate, rank, loadModel, recipeJsonSchema, sftRecipeJsonSchema } = api;
+export const { SelmError, DataError, EngineError, FileError, HubError, InterruptedError, JudgeError } = api;
+export const { ModelError, OutOfMemoryError, RankerError, RecipeError, RunError, TensorError } = api;
+export const { TensorFreedError, TextError, TrainingError } = api;

@@ -52,12 +52,14 @@ function declarationOf(name: string, text: string, from: string): Declaration {
   if (start === null) throw new Error(`${from} declares no ${name}`);
   const before = text.slice(0, start.index).trimEnd();
   const comment = before.endsWith('*/') ? before.slice(before.lastIndexOf('/**')) : '';
-  const code = text.slice(start.index, endOf(text, start.index)).replace(/^export (declare )?/, '');
-  return { name, kind: start[1] as Declaration['kind'], comment: commentText(comment), code };
+  const kind = start[1] as Declaration['kind'];
+  const code = text.slice(start.index, endOf(text, { start: start.index, kind })).replace(/^export (declare )?/, '');
+  return { name, kind, comment: commentText(comment), code };
 }
 
-/** Where a declaration ends: at the first line that closes it, a brace or a semicolon at the margin. */
-function endOf(text: string, start: number): number {
+/** Where a declaration ends: an interface or a class at the brace that closes it, others at the semicolon outside all braces. */
+function endOf(text: string, { start, kind }: { start: number; kind: Declaration['kind'] }): number {
+  const endsWithBrace = kind === 'interface' || kind === 'class';
   let depth = 0;
   for (let at = start; at < text.length; at++) {
     const character = text[at];
@@ -65,8 +67,8 @@ function endOf(text: string, start: number): number {
     else if (character === '{' || character === '(') depth += 1;
     else if (character === '}' || character === ')') {
       depth -= 1;
-      if (depth === 0 && character === '}' && text[at + 1] === '\n') return at + 1;
-    } else if (character === ';' && depth === 0) return at + 1;
+      if (endsWithBrace && depth === 0 && character === '}') return at + 1;
+    } else if (!endsWithBrace && character === ';' && depth === 0) return at + 1;
   }
   throw new Error('A declaration without end');
 }
@@ -99,6 +101,13 @@ function formatPage(declarations: readonly Declaration[]): string {
     "`import { train, generate, rank, loadModel } from 'selm'`: what the commands do, for a program. Node loads the sources",
     'through tsx, in a namespace of their own ([0004](decisions/0004-library-entry.md)). A whole program:',
     '[examples/library.ts](../examples/library.ts).',
+    '',
+    'A step of training and a pass of sampling block the event loop of the process they run in, each for as long as it takes:',
+    'milliseconds for a small model, minutes for a large one. A program that has to answer meanwhile (a server, a user interface)',
+    'runs `train()` in a child process (`child_process.fork`), passes its events on with `process.send`, and stops it with SIGINT.',
+    'Threads of one process are no way out: the engine may be used by one thread only.',
+    '',
+    "The package is an ES module. From CommonJS, `await import('selm')`; `require('selm')` ends with that advice.",
     '',
     '## Functions',
     '',

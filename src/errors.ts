@@ -7,7 +7,7 @@
 export interface SelmErrorOptions {
   /** The error underneath, if any. */
   cause?: unknown;
-  /** Typed facts (file, field, line, value ...), shown with `--json` and kept in `failure.json`. */
+  /** Typed facts (file, field, line, value ...), shown with `--json`. */
   details?: Record<string, unknown>;
 }
 

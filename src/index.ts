@@ -10,21 +10,25 @@ export {
   DataError,
   EngineError,
   FileError,
+  HubError,
   InterruptedError,
+  JudgeError,
   ModelError,
   OutOfMemoryError,
   RankerError,
   RecipeError,
   RunError,
   SelmError,
+  TensorError,
+  TensorFreedError,
   TextError,
   TrainingError,
 } from './errors.ts';
 export type { RunOutcome } from './loop/run.ts';
 export type { SftOutcome } from './loop/sft.ts';
 export type { Judgement, Ranking } from './rank/ranker.ts';
-export type { RecipeInput } from './recipe/schema.ts';
-export type { SftRecipeInput } from './recipe/sft.ts';
+export { type RecipeInput, recipeJsonSchema } from './recipe/schema.ts';
+export { type SftRecipeInput, sftRecipeJsonSchema } from './recipe/sft.ts';
 export type { LoopEvent, StageName } from './store/events.ts';
 export type { Prompt } from './text/conversation.ts';
 export type { Message } from './text/template.ts';

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
   generate,
   InterruptedError,
@@ -16,6 +17,7 @@ import {
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { apiPage } from '../scripts/api-docs.ts';
+import { recipeSchemaFiles } from '../scripts/recipe-schemas.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
@@ -119,6 +121,37 @@ describe('rank()', () => {
 describe('the package', () => {
   it('has a page about its API that says what the code says (npm run docs)', () => {
     expect(readFileSync(join(packageRoot, 'docs', 'api.md'), 'utf8')).toBe(apiPage());
+  });
+
+  it('exports at run time what its types declare, and every class of error that it throws', async () => {
+    const [runtime, declared, errors] = await Promise.all([
+      import(pathToFileURL(join(packageRoot, 'index.mjs')).href) as Promise<Record<string, unknown>>,
+      import('../src/index.ts'),
+      import('../src/errors.ts'),
+    ]);
+    expect(Object.keys(runtime).sort()).toEqual(Object.keys(declared).sort());
+    expect(Object.values(runtime).filter((value) => value === undefined)).toEqual([]);
+    const classes = Object.entries(errors).filter(([, value]) => value.prototype instanceof Error);
+    expect(Object.keys(declared)).toEqual(expect.arrayContaining(classes.map(([name]) => name)));
+  });
+
+  it('documents every kind of event', () => {
+    const page = readFileSync(join(packageRoot, 'docs', 'api.md'), 'utf8');
+    for (const kind of ['started', 'progress', 'finished', 'skipped']) expect(page).toContain(`'stage-${kind}'`);
+    for (const kind of ['metrics', 'note', 'warning']) expect(page).toContain(`kind: '${kind}'`);
+  });
+
+  it('ships the JSON Schemas of its recipes as the loader has them (npm run docs)', () => {
+    for (const [path, text] of recipeSchemaFiles()) expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  it('says what to write where require() is used', () => {
+    const { status, stderr } = spawnSync(process.execPath, ['-e', "require('selm')"], {
+      cwd: packageRoot,
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain("write `const { train } = await import('selm')`");
   });
 
   it('runs its example', () => {

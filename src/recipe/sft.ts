@@ -57,6 +57,11 @@ export type SftRecipe = Omit<ParsedSftRecipe, 'output' | 'data'> & {
   data: Omit<ParsedSftRecipe['data'], 'train'> & { train: string[] };
 };
 
+/** JSON Schema (2020-12) of the recipe of `selm sft` as it is written, for editors. */
+export function sftRecipeJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(sftRecipeSchema, { io: 'input' });
+}
+
 /** Every key with its path, in order. Frozen by a test. */
 export function sftRecipeKeys(): string[] {
   return keysOfSchema(sftRecipeSchema);

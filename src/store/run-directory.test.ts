@@ -84,9 +84,12 @@ test('openRun() creates a run with its resolved recipe, identity and environment
 test('a run knows its paths', () => {
   const run = open(newRecipe());
   const inside = (path: string) => path.slice(run.path.length);
-  expect(
-    [run.iterationPath(2), run.modelPath(0), run.checkpointsPath(1), run.reportPath, run.failurePath].map(inside),
-  ).toEqual(['/iteration-2', '/iteration-0/model', '/iteration-1/checkpoints', '/report.html', '/failure.json']);
+  expect([run.iterationPath(2), run.modelPath(0), run.checkpointsPath(1), run.reportPath].map(inside)).toEqual([
+    '/iteration-2',
+    '/iteration-0/model',
+    '/iteration-1/checkpoints',
+    '/report.html',
+  ]);
 });
 
 test('openRun() with the same recipe goes on with the same ledger and leaves config.yaml as it is', () => {

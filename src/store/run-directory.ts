@@ -112,10 +112,6 @@ export class Run<R extends AnyRecipe = Recipe> {
     return join(this.path, 'report.html');
   }
 
-  get failurePath(): string {
-    return join(this.path, 'failure.json');
-  }
-
   /** Closes the ledger and gives the lock back; a second call does nothing. */
   close(): void {
     this.ledger.close();
