@@ -7,16 +7,10 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JudgeError } from '../../errors.ts';
 import { randomKey, uniformAt } from '../../random.ts';
-import type { RankerServices, Spending } from '../services.ts';
+import type { RankerServices } from '../services.ts';
+import { type JudgeBudget, openBudget, type Reservation } from './budget.ts';
 import type { JudgeClient, JudgeRequest, Reply } from './client.ts';
 import { type JudgeAnswer, parseCompletion } from './reading.ts';
-
-/** What the run may use, in all attempts at it. */
-export interface JudgeBudget {
-  calls: number | null;
-  /** Prices are of a million tokens. */
-  money: { limit: number; promptPrice: number; completionPrice: number } | null;
-}
 
 /** An answer, or why this question has none though the server can be asked. */
 export type Asked = { kind: 'answered'; answer: JudgeAnswer } | { kind: 'failed'; problem: string };
@@ -48,7 +42,7 @@ export function openAsking(options: AskingOptions): Asking {
   const { rankerId, client, services, budget, retries, concurrency, backoffMs = 1000 } = options;
   const { signal } = services;
   const store = services.answers();
-  const spent = { ...store.spent(rankerId) };
+  const keeper = openBudget(budget, store.spent(rankerId));
   /** Questions that are being asked: the same one from another item waits for the same answer. */
   const underWay = new Map<string, Promise<Asked>>();
   const waiting: (() => void)[] = [];
@@ -79,33 +73,30 @@ export function openAsking(options: AskingOptions): Asking {
     return error;
   }
 
-  /** Throws when one more request would pass the budget. */
-  function reserve(): void {
-    stopped.throwIfAborted();
-    const problem = budgetProblem(budget, spent);
-    if (problem !== null) {
-      throw end(
-        new JudgeError(
-          'JUDGE_BUDGET',
-          `Stopped asking the judge: ${problem}: everything answered is kept; raise the ranker's budget and run the same command again`,
-          { details: { ...spent, ...budget } },
-        ),
-      );
-    }
-    spent.calls += 1;
+  /** Sets the request's cost aside; throws when it might pass the budget. */
+  async function reserve(request: JudgeRequest): Promise<Reservation> {
+    const reserved = await keeper.reserve(request, () => stopped.throwIfAborted());
+    if (typeof reserved !== 'string') return reserved;
+    throw end(
+      new JudgeError(
+        'JUDGE_BUDGET',
+        `Stopped asking the judge: ${reserved}: everything answered is kept; raise the ranker's budget and run the same command again`,
+        { details: { ...keeper.spent, ...budget } },
+      ),
+    );
   }
 
   async function sendAndKeep(key: string, request: JudgeRequest): Promise<Reply> {
-    reserve();
+    const reservation = await reserve(request);
     const reply = await client.send(request);
     const { usage, body } = reply;
     // A server that was never reached gave nothing to keep and took nothing.
     if (body === null) {
-      spent.calls -= 1;
+      reservation.forget();
       return reply;
     }
-    spent.promptTokens += usage?.promptTokens ?? 0;
-    spent.completionTokens += usage?.completionTokens ?? 0;
+    if (reply.kind === 'failure' && reply.fault !== 'question' && usage === null) reservation.release();
+    else reservation.settle(usage);
     store.put(key, {
       rankerId,
       outcome: reply.kind === 'answer' ? 'answer' : 'problem',
@@ -176,14 +167,6 @@ export function openAsking(options: AskingOptions): Asking {
       while (underWay.size > 0) await Promise.allSettled(underWay.values());
     },
   };
-}
-
-/** Why no further request may be sent; null when one may. */
-export function budgetProblem({ calls, money }: JudgeBudget, spent: Spending): string | null {
-  if (calls !== null && spent.calls >= calls) return `its budget of ${calls} calls is spent`;
-  if (money === null) return null;
-  const used = (spent.promptTokens * money.promptPrice + spent.completionTokens * money.completionPrice) / 1e6;
-  return used >= money.limit ? `its budget of ${money.limit} is spent (${used.toFixed(4)} used)` : null;
 }
 
 /** Exponential, with a jitter that is the same in every run: between half and the whole of the step. */

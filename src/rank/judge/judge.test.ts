@@ -378,20 +378,38 @@ test('a budget of calls stops before it is passed; raised, the run goes on where
 
 test('a budget of money counts the tokens that the server reports, and needs it to report them', async () => {
   const server = await serve(preferLonger);
-  // 100 prompt tokens and 10 of the answer each: 0.0012 a call.
+  // 100 prompt tokens and 10 of the answer each: 0.0012 a call, of which a third would pass the limit.
   const money = { limit: 0.003, promptPrice: 10, completionPrice: 20 };
   const items = Array.from({ length: 4 }, (_, i) => item(`p${i}`, ['x', 'yy']));
-  const cheap = settings(server.url, { budget: { money }, concurrency: 1 });
+  const cheap = settings(server.url, { budget: { money }, maxTokens: 10, concurrency: 1 });
   await expect(rank(cheap, items)).rejects.toMatchObject({ code: 'JUDGE_BUDGET' });
-  expect(server.requests).toHaveLength(3);
+  expect(server.requests).toHaveLength(2);
 
   const silent = await serve(() => ({
     kind: 'reply',
     body: JSON.stringify({ choices: [{ message: { content: 'A' } }] }),
   }));
-  const blind = settings(silent.url, { budget: { money }, concurrency: 1 });
+  const blind = settings(silent.url, { budget: { money }, maxTokens: 10, concurrency: 1 });
   await expect(rank(blind, items)).rejects.toMatchObject({ code: 'JUDGE_USAGE' });
   expect(silent.requests).toHaveLength(1);
+});
+
+test('a budget of money is not passed by requests side by side: of eight that cost all of it, one is sent', async () => {
+  const server = await serve(() => ({ ...ok('A'), delayMs: 20 }));
+  // 100 prompt tokens and 10 of the answer: 1.0 a call, though the few bytes sent could not have cost that much.
+  const money = { limit: 1, promptPrice: 9000, completionPrice: 10_000 };
+  const items = Array.from({ length: 4 }, (_, i) => item(`p${i}`, ['x', 'yy']));
+  const judge = settings(server.url, { budget: { money }, maxTokens: 10, concurrency: 8 });
+  const kept = keep();
+  await expect(rank(judge, items, { kept })).rejects.toMatchObject({
+    code: 'JUDGE_BUDGET',
+    message: expect.stringContaining('its budget of 1 is spent (1.0000 used)'),
+  });
+  expect(server.requests).toHaveLength(1);
+  // Raised to three and a half calls, it sends two more: the answer that is kept is paid for.
+  const raised = settings(server.url, { budget: { money: { ...money, limit: 3.5 } }, maxTokens: 10, concurrency: 8 });
+  await expect(rank(raised, items, { kept })).rejects.toMatchObject({ code: 'JUDGE_BUDGET' });
+  expect(server.requests).toHaveLength(3);
 });
 
 test('Retry-After is waited for by all requests, and one beyond five minutes ends the run', async () => {
