@@ -41,13 +41,9 @@ async function run(
   return events;
 }
 
-function audit(output: string, kind: string): unknown {
-  const ledger = openLedger(join(output, 'run.db'), { access: 'read' });
-  try {
-    return ledger.audits().find((each) => each.iteration === 1 && each.kind === kind)?.audit;
-  } finally {
-    ledger.close();
-  }
+function cuts(output: string): { prompts: number; responses: number } {
+  using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+  return ledger.cuts(1, 'rank');
 }
 
 function weights(output: string, iteration = 1): string {
@@ -60,7 +56,7 @@ describe('a run', () => {
   it('ranked by a reward model counts what was too long for it, and says so', async () => {
     const recipe = recipeWith(reward);
     const events = await run(recipe);
-    const cut = audit(recipe.output, 'ranker cut') as { prompts: number; responses: number };
+    const cut = cuts(recipe.output);
     expect(cut.prompts).toBeGreaterThan(0);
     const warnings = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
     expect(warnings.join()).toContain(`Too long for the ranker and cut before it judged: ${cut.prompts} prompts`);
@@ -72,7 +68,7 @@ describe('a run', () => {
     const controller = new AbortController();
     await expect(run(stopped, { controller, stage: 'rank', done: 7 })).rejects.toThrow();
     await run(stopped);
-    expect(audit(stopped.output, 'ranker cut')).toEqual(audit(whole.output, 'ranker cut'));
+    expect(cuts(stopped.output)).toEqual(cuts(whole.output));
     expect(weights(stopped.output)).toBe(weights(whole.output));
   });
 

@@ -1,7 +1,7 @@
 /** @file The lineage of one pair: who said what, how it was scored, and which text became what. */
 
 import type { RawAnswer } from '../rank/services.ts';
-import type { PairLineage, RankingRecord, ResponseRecord } from '../store/ledger.ts';
+import type { PairLineage, RankingRecord, ResponseRecord } from '../store/ledger-rows.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { formatNumber, indented, printable } from './format.ts';
 import { promptAsText } from './prompts.ts';

@@ -1,7 +1,7 @@
 /** @file `selm metrics RUN`: the numbers of every step, for a person as a table, for a program as lines of JSON. */
 import { Command, Option } from 'commander';
 import { formatBytes } from '../files/fs.ts';
-import type { StoredMetric } from '../store/ledger.ts';
+import type { StoredMetric } from '../store/ledger-rows.ts';
 import { formatNumber, formatTable } from './format.ts';
 import { openRunArgument, RUN_ARGUMENT } from './run-argument.ts';
 

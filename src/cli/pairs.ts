@@ -1,7 +1,7 @@
 /** @file `selm pairs RUN`: what was trained on, and for each pair where it comes from (its lineage). */
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
-import type { CandidateOrigin, StoredPair } from '../store/ledger.ts';
+import type { CandidateOrigin, StoredPair } from '../store/ledger-rows.ts';
 import { formatNumber, formatTable, oneLine } from './format.ts';
 import { describeLineage, lineageJson } from './lineage.ts';
 import { wholeNumber } from './numbers.ts';
@@ -43,7 +43,7 @@ export async function pairsText(name: string, options: PairsOptions): Promise<st
   if (options.id !== undefined) return await lineageText(run, findPair(all, options.id), options);
   const limit = options.limit ?? (options.json ? all.length : LIMIT);
   const pairs = all.slice(0, limit);
-  const prompts = await findPrompts(pairs);
+  const prompts = await findPrompts(run.ledger, pairs);
   if (options.json)
     return pairs.map((pair) => JSON.stringify({ ...pair, prompt: prompts.get(pair.pairId) ?? null })).join('\n');
   if (pairs.length === 0) return 'There are no pairs yet';
@@ -64,7 +64,7 @@ export async function pairsText(name: string, options: PairsOptions): Promise<st
 async function lineageText(run: ReadableRun, pair: StoredPair, { json }: PairsOptions): Promise<string> {
   const lineage = run.ledger.pairLineage(pair.pairId);
   if (lineage === null) throw new Error(`No lineage of pair ${pair.pairId}`);
-  const prompt = (await findPrompts([pair])).get(pair.pairId) ?? null;
+  const prompt = (await findPrompts(run.ledger, [pair])).get(pair.pairId) ?? null;
   return json
     ? JSON.stringify(lineageJson(lineage, prompt, (key) => run.ledger.answers(key)))
     : describeLineage(lineage, prompt, process.stdout.columns ?? 100);

@@ -1,16 +1,10 @@
 import { expect, test } from 'vitest';
-import type { LoopEvent } from '../store/events.ts';
+import type { LoopEvent, Notice } from '../store/events.ts';
 import { openProgress, tolerant } from './progress.ts';
 
-const started: LoopEvent = {
-  kind: 'stage-started',
-  run: 'first',
-  iteration: 1,
-  stage: 'sample',
-  total: 256,
-  done: 0,
-  unit: 'responses',
-};
+/** A notice of the run that the progress is about. */
+const eventOf = (notice: Notice): LoopEvent => ({ ...notice, run: 'first', iteration: 1, timeMs: 0, sequence: 1 });
+const started = eventOf({ kind: 'stage-started', stage: 'sample', total: 256, done: 0, unit: 'responses' });
 
 /** What is written for events that come at given milliseconds. */
 function show(events: [atMs: number, event: LoopEvent][], columns?: number): string {
@@ -31,13 +25,7 @@ function show(events: [atMs: number, event: LoopEvent][], columns?: number): str
   return text;
 }
 
-const progress = (done: number): LoopEvent => ({
-  kind: 'stage-progress',
-  iteration: 1,
-  stage: 'sample',
-  done,
-  total: 256,
-});
+const progress = (done: number): LoopEvent => eventOf({ kind: 'stage-progress', stage: 'sample', done, total: 256 });
 
 test('openProgress() draws a bar with count, rate and time left on a terminal', () => {
   const text = show(

@@ -1,14 +1,23 @@
-/** @file Prompts of stored pairs. The ledger keeps where a prompt lies (file and line), not its text: it is read from there. */
+/** @file Prompts of stored pairs: from the ledger, or for a run of an older version from the data file that they came from. */
 import { existsSync } from 'node:fs';
 import { readRows } from '../data/read.ts';
-import type { StoredPair } from '../store/ledger.ts';
+import type { Ledger } from '../store/ledger.ts';
+import type { StoredPair } from '../store/ledger-rows.ts';
 import type { Prompt } from '../text/rendering.ts';
 
-/**
- * The prompts of pairs, by pair id. A pair is left out when its data file is gone or no longer holds its prompt
- * (by promptId). Each file is read once, and no further than needed.
- */
-export async function findPrompts(pairs: readonly StoredPair[]): Promise<Map<string, Prompt>> {
+/** The prompts of pairs, by pair id. A pair is left out when neither the ledger nor its data file has its prompt any more. */
+export async function findPrompts(ledger: Ledger, pairs: readonly StoredPair[]): Promise<Map<string, Prompt>> {
+  const found = new Map<string, Prompt>();
+  for (const { pairId, promptId } of pairs) {
+    const row = ledger.row(promptId);
+    if (row !== null) found.set(pairId, row.prompt);
+  }
+  const missing = pairs.filter(({ pairId }) => !found.has(pairId));
+  return new Map([...found, ...(await promptsOfFiles(missing))]);
+}
+
+/** Each file is read once, and no further than needed. */
+async function promptsOfFiles(pairs: readonly StoredPair[]): Promise<Map<string, Prompt>> {
   const found = new Map<string, Prompt>();
   const files = new Set(pairs.flatMap(({ source }) => (source === null ? [] : [source.file])));
   for (const file of files) {

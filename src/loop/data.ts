@@ -11,7 +11,7 @@ import { DataError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
 import { slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Watch } from '../store/events.ts';
+import type { Announce } from '../store/events.ts';
 import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
@@ -19,23 +19,23 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 export interface TrainingData {
   /** What was read, used and left out, as text. */
   audit: string;
+  /** Rows that are used. */
+  used: number;
   /** The rows of iteration t; 0 is the warm start. DataError when a file changed since the audit. */
   slice(iteration: number): Promise<PreferenceRow[]>;
-  /** The rows of all iterations before t, where the recipe accumulates pairs or comparisons; else none. */
-  earlier(iteration: number): Promise<PreferenceRow[]>;
 }
 
 /** Reads the data files, shows the audit, and cuts the rows into slices. DataError when there are not enough rows. */
 export async function loadTrainingData(
   recipe: Recipe,
-  { tokenizer, watch }: { tokenizer: Tokenizer; watch: Watch },
+  { tokenizer, announce }: { tokenizer: Tokenizer; announce: Announce },
 ): Promise<TrainingData> {
   const { train, ...usable } = recipe.data;
   const stamps = new Map(train.map((file) => [file, stampOf(file)]));
   const measure = (rows: readonly MeasuredText[]): RowMeasure[] => measureRows(tokenizer, rows, recipe.text);
   const audit = await auditRows(readRows(train), { ...usable, measure });
   const text = formatAudit(audit);
-  watch({ kind: 'note', text });
+  announce({ kind: 'note', text });
   const sliceOf = slicesOf(recipe, audit.used);
   const slice = async (iteration: number): Promise<PreferenceRow[]> => {
     for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
@@ -43,13 +43,8 @@ export async function loadTrainingData(
   };
   return {
     audit: text,
+    used: audit.used,
     slice,
-    async earlier(iteration) {
-      const rows: PreferenceRow[] = [];
-      const wanted = recipe.accumulate || recipe.rewardModel !== null;
-      for (let before = 1; wanted && before < iteration; before++) rows.push(...(await slice(before)));
-      return rows;
-    },
   };
 }
 

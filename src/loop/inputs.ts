@@ -11,7 +11,7 @@ import { hubSettings } from '../hub/settings.ts';
 import { resolveRanker } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
-import type { Watch } from '../store/events.ts';
+import type { Announce } from '../store/events.ts';
 import { type AnyRecipe, readRunConfig } from '../store/run-directory.ts';
 
 /** A recipe of local paths, and the commits of what was fetched for it. */
@@ -22,7 +22,7 @@ export interface LocalInputs<R extends AnyRecipe = Recipe> {
 
 /** Options of the functions that fetch. */
 export interface InputOptions {
-  watch: Watch;
+  announce: Announce;
   signal?: AbortSignal | undefined;
   /** Commits that are known beside those of the run's record. @default [] */
   hub?: readonly HubPin[] | undefined;
@@ -47,7 +47,7 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
   const local = replaceModels(recipe, (place) => found.get(place) ?? place);
   const heldOut = prompts !== null && isHubName(prompts) ? await oneFile(prompts, access) : prompts;
   const tuned = sft === null ? null : await localSft(sft, access);
-  tellCommits(access.pins, options.watch);
+  tellCommits(access.pins, options.announce);
   return {
     recipe: { ...local, data: { ...data, train }, sft: tuned, evaluate: { ...evaluate, prompts: heldOut } },
     hub: access.pins,
@@ -59,7 +59,7 @@ export async function fetchSftInputs(recipe: SftRecipe, options: InputOptions): 
   const access = accessFor(recipe, [recipe.model, ...recipe.data.train], options);
   if (access === null) return { recipe, hub: [] };
   const local = await localSft(recipe, access);
-  tellCommits(access.pins, options.watch);
+  tellCommits(access.pins, options.announce);
   return { recipe: local, hub: access.pins };
 }
 
@@ -72,18 +72,18 @@ async function localSft(recipe: SftRecipe, access: FetchOptions): Promise<SftRec
 function accessFor(
   { output }: AnyRecipe,
   places: readonly string[],
-  { watch, signal, hub = [] }: InputOptions,
+  { announce, signal, hub = [] }: InputOptions,
 ): FetchOptions | null {
   if (!places.some(isHubName)) return null;
   // Of two commits for one name the first counts: the record's.
   const pins = [...(readRunConfig<AnyRecipe>(output)?.hub ?? []), ...hub];
-  return { settings: hubSettings(), pins, tell: (text) => watch({ kind: 'note', text }), signal };
+  return { settings: hubSettings(), pins, tell: (text) => announce({ kind: 'note', text }), signal };
 }
 
-function tellCommits(pins: readonly HubPin[], watch: Watch): void {
+function tellCommits(pins: readonly HubPin[], announce: Announce): void {
   for (const { type, repository, revision, commit } of pins) {
     const text = `Hub: ${type} ${repository} at ${commit}${revision === commit ? '' : ` (${revision})`}`;
-    watch({ kind: 'note', text });
+    announce({ kind: 'note', text });
   }
 }
 

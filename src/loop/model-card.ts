@@ -10,8 +10,8 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, type ModelCard, markdownTable, modelName } from '../model/card.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { EVALUATION, type Evaluation } from '../store/evaluations.ts';
-import type { Ledger, StoredMetric } from '../store/ledger.ts';
+import type { Ledger } from '../store/ledger.ts';
+import type { StoredMetric } from '../store/ledger-rows.ts';
 import type { Run } from '../store/run-directory.ts';
 import { isModelThere } from './lost-models.ts';
 
@@ -87,9 +87,9 @@ function metricsText(ledger: Ledger, iteration: number): string {
     TRAINING.map((name) => [name, at(steps[0], name), at(steps.at(-1), name)]),
   );
   const evaluations = ledger
-    .audits()
-    .filter((audit) => audit.kind === EVALUATION && audit.iteration <= iteration)
-    .map(({ audit }) => audit as Evaluation);
+    .records('evaluation')
+    .filter((each) => each.iteration <= iteration)
+    .map(({ record }) => record);
   const last = evaluations.at(-1);
   if (last === undefined) return `${training}\n\nNothing was measured on held-out prompts.`;
   const held = markdownTable(

@@ -4,7 +4,7 @@ import { openRanker } from '../rank/open.ts';
 import type { Ranker } from '../rank/ranker.ts';
 import type { AnswerStore, RankerServices } from '../rank/services.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Watch } from '../store/events.ts';
+import type { Announce } from '../store/events.ts';
 import type { Ledger } from '../store/ledger.ts';
 
 export interface Rankers {
@@ -19,7 +19,7 @@ export interface Rankers {
 /** Opens what the recipe names. Throws RankerError, ModelError or FileError. */
 export async function openRankers(
   { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
-  { watch, signal }: { watch: Watch; signal: AbortSignal | undefined },
+  { announce, signal }: { announce: Announce; signal: AbortSignal | undefined },
 ): Promise<Rankers> {
   let ledger: Ledger | null = null;
   const services: RankerServices = {
@@ -28,7 +28,7 @@ export async function openRankers(
       return answersIn(ledger);
     },
     signal,
-    warn: (text) => watch({ kind: 'warning', text }),
+    warn: (text) => announce({ kind: 'warning', text }),
   };
   const first = await openRanker(ranker, services);
   let second: Ranker | null = null;

@@ -10,7 +10,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { randomKey } from '../random.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { TokenTree } from '../score/trees.ts';
-import type { Watch } from '../store/events.ts';
+import { type Announce, openEvents, type Watch } from '../store/events.ts';
 import { openRun, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
@@ -29,8 +29,6 @@ export interface SftOptions {
   watch?: Watch | undefined;
   /** Aborting it stops the run after the current step; what is finished is kept. */
   signal?: AbortSignal | undefined;
-  /** Commits of names on the Hub that the run around this one took. @default [] */
-  hub?: readonly HubPin[] | undefined;
 }
 
 /** What a supervised fine-tuning leaves behind. */
@@ -42,18 +40,23 @@ export interface SftOutcome {
 }
 
 /** Runs the recipe of a supervised fine-tuning to its end. */
-export async function runSft(
+export async function runSft(recipe: SftRecipe, { watch = () => {}, signal }: SftOptions = {}): Promise<SftOutcome> {
+  return fineTune(recipe, { announce: openEvents(watch)({ run: recipe.name, iteration: 0 }), signal });
+}
+
+/** The same as part of another run; `hub`: the commits that this run has taken for names on the Hub. */
+export async function fineTune(
   asked: SftRecipe,
-  { watch = () => {}, signal, hub: known }: SftOptions = {},
+  { announce, signal, hub: known }: { announce: Announce; signal: AbortSignal | undefined; hub?: readonly HubPin[] },
 ): Promise<SftOutcome> {
   if (asked.threads !== null) setThreads(asked.threads);
   requireDevice(asked.device);
-  const { recipe, hub } = await fetchSftInputs(asked, { watch, signal, hub: known });
+  const { recipe, hub } = await fetchSftInputs(asked, { announce, signal, hub: known });
   // Everything that can be wrong with the input is found here, before a run directory exists.
-  const conversations = await readConversations(recipe, watch);
+  const conversations = await readConversations(recipe, announce);
   using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion() });
-  tellResumed(run, watch);
-  run.ledger.putAudit(0, 'data', { text: conversations.audit });
+  tellResumed(run, announce);
+  run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });
 
   const { trees } = conversations;
   const { training } = recipe;
@@ -63,7 +66,7 @@ export async function runSft(
   );
   const modelPath = join(run.path, 'model');
   await trainAndSave(
-    { ledger: run.ledger, watch, signal, iteration: 0 },
+    { ledger: run.ledger, announce, signal, iteration: 0 },
     {
       stage: 'sft',
       recipe,
@@ -89,11 +92,11 @@ export async function runSft(
 }
 
 /** Checks model and data, and shows the audit. Throws ModelError, TextError or DataError. */
-export async function readConversations(recipe: SftRecipe, watch: Watch): Promise<Conversations> {
+export async function readConversations(recipe: SftRecipe, announce: Announce): Promise<Conversations> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
   const conversations = await loadConversations(recipe, tokenizer);
-  watch({ kind: 'note', text: conversations.audit });
+  announce({ kind: 'note', text: conversations.audit });
   return conversations;
 }
 

@@ -3,12 +3,12 @@ import { bothOrders } from '../rank/doubt.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger } from '../store/ledger.ts';
-import { opinionTables, rankerIds } from '../store/opinions.ts';
+import { opinionTables } from '../store/opinions.ts';
 import type { OpinionReport, RankerReport } from './report-data.ts';
 
 /** Everything about the rankers, over all iterations; null where there is one that says nothing of itself. */
 export function opinionsOf(recipe: Recipe, ledger: Ledger): OpinionReport | null {
-  const ids = rankerIds(ledger);
+  const ids = ledger.record(0, 'rankers');
   if (ids === null) return null;
   const iterations = Array.from({ length: recipe.iterations }, (_, i) => i + 1);
   const tables = iterations.map((iteration) => opinionTables(recipe, ledger, iteration));

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { ruleNeeds } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
-import { EXPLORATION, type ExplorationMeasure } from '../store/exploration.ts';
-import { type Ledger, openLedger, type StoredPair } from '../store/ledger.ts';
+import { type Ledger, openLedger } from '../store/ledger.ts';
+import type { StoredPair } from '../store/ledger-rows.ts';
 import { firstRankings } from '../store/opinions.ts';
 import { readRunConfig } from '../store/run-directory.ts';
 import { opinionsOf } from './collect-rankers.ts';
@@ -114,12 +114,7 @@ function trainingOf(ledger: Ledger): TrainingPoint[] {
 }
 
 function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
-  const audits = new Map(
-    ledger
-      .audits()
-      .filter(({ kind }) => kind === 'pairs')
-      .map(({ iteration, audit }) => [iteration, audit]),
-  );
+  const counts = new Map(ledger.records('pair-counts').map(({ iteration, record }) => [iteration, record]));
   return Array.from({ length: recipe.iterations }, (_, i) => i + 1).flatMap((iteration) => {
     const pairs = ledger.pairs(iteration);
     if (pairs.length === 0) return [];
@@ -130,9 +125,7 @@ function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
       rejectedFrom[pair.rejectedFrom.kind] += 1;
     }
     const ties = firstRankings(ledger, iteration).filter((ranking) => ranking.ties.length > 0).length;
-    const skipped = Object.entries(
-      (audits.get(iteration) as { skipped?: Record<string, number> } | undefined)?.skipped ?? {},
-    );
+    const skipped = Object.entries(counts.get(iteration)?.skipped ?? {});
     return [
       {
         iteration,
@@ -149,12 +142,7 @@ function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
 /** What became of y in each iteration, and what its measurement found. */
 function explorationOf(recipe: Recipe, ledger: Ledger): ExplorationReport[] {
   if (!ruleNeeds(recipe.update).samples) return [];
-  const measures = new Map(
-    ledger
-      .audits()
-      .filter(({ kind }) => kind === EXPLORATION)
-      .map(({ iteration, audit }) => [iteration, audit as ExplorationMeasure]),
-  );
+  const measures = new Map(ledger.records('exploration').map(({ iteration, record }) => [iteration, record]));
   return Array.from({ length: recipe.iterations }, (_, i) => i + 1).flatMap((iteration) => {
     const prompts = new Set(ledger.responses(iteration).map(({ promptId }) => promptId));
     if (prompts.size === 0) return [];
@@ -236,14 +224,10 @@ function machineOf(recipe: Recipe): Fact[] {
 
 function timingsOf({ name, ledger }: MethodLedger): ReportData['timings'] {
   return ledger
-    .audits()
-    .filter(({ kind }) => kind.startsWith('seconds/'))
-    .map(({ iteration, kind, audit }) => ({
-      stage: kind.slice('seconds/'.length),
-      method: name,
-      iteration,
-      seconds: Number(audit),
-    }));
+    .stages()
+    .flatMap(({ stage, iteration, seconds }) =>
+      seconds === null ? [] : [{ stage, method: name, iteration, seconds }],
+    );
 }
 
 function peakOf(methods: readonly MethodLedger[]): number | null {
@@ -254,8 +238,7 @@ function peakOf(methods: readonly MethodLedger[]): number | null {
 }
 
 function auditOf(ledger: Ledger): string {
-  const data = ledger.audits().find(({ kind }) => kind === 'data')?.audit as { text?: string } | undefined;
-  return data?.text ?? '';
+  return ledger.record(0, 'data-audit')?.text ?? '';
 }
 
 function notesOf(recipe: Recipe, leftOut: number): string[] {

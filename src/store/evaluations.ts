@@ -2,6 +2,8 @@
  * @file The measurements of a run as a report takes them: on the same prompts for every policy. A ranker that gave no
  * verdict on one policy's answer to a prompt (a judge that abstained) takes that prompt from all of them.
  */
+
+import { z } from 'zod';
 import { type Diversity, diversityOf } from '../evaluate/diversity.ts';
 import type { Interval } from '../evaluate/statistics.ts';
 import type { Ledger } from './ledger.ts';
@@ -14,9 +16,6 @@ export interface Evaluation {
   data: EvaluationData;
   answers: { promptId: string; prompt: string; text: string }[];
 }
-
-/** Kind of audit that a measurement is kept under. */
-export const EVALUATION = 'evaluation';
 
 /** One policy on the evaluation prompts. The arrays run in parallel: one entry a sample, in any order. */
 export interface EvaluationData {
@@ -37,10 +36,33 @@ export interface EvaluationData {
   klToPrevious: Interval | null;
 }
 
+/** JSON has no not-a-number; it is written as null. */
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const interval = z.object({ value: number, low: number, high: number, count: z.number() });
+
+/** Parser of a kept measurement. */
+export const evaluationSchema = z.object({
+  name: z.string(),
+  rewardName: z.string(),
+  data: z.object({
+    promptIds: z.array(z.string()),
+    rewards: z.array(number),
+    lengths: z.array(z.number()),
+    textHealth: z.array(number).nullable(),
+    finishedShare: z.number().nullable(),
+    diversity: z.object({ distinct: z.tuple([number, number, number]), selfBleu: z.number().nullable() }).nullable(),
+    klToBase: interval.nullable(),
+    klToPrevious: interval.nullable(),
+  }),
+  answers: z.array(z.object({ promptId: z.string(), prompt: z.string(), text: z.string() })),
+}) satisfies z.ZodType<Evaluation>;
+
 /** Measurements of a ledger by iteration; 0 is the base. */
 export function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {
-  const found = ledger.audits().filter(({ kind }) => kind === EVALUATION);
-  return new Map(found.map(({ iteration, audit }) => [iteration, audit as Evaluation])); // written by the stage
+  return new Map(ledger.records('evaluation').map(({ iteration, record }) => [iteration, record]));
 }
 
 /** The same measurements on the prompts that all of them have, and how many prompts that leaves out. */

@@ -1,7 +1,5 @@
 /** @file What a run keeps of how far exploration took the policy in an iteration. */
-
-/** Kind of audit that the measurement is kept under. */
-export const EXPLORATION = 'exploration';
+import { z } from 'zod';
 
 /** Gradient norms over all trained weights of the mean loss of some pairs, at the policy that training ended with. */
 export interface GradientNorms {
@@ -20,3 +18,10 @@ export interface ExplorationMeasure {
   logRatios: number[];
   gradient: GradientNorms;
 }
+
+/** Parser of a kept measurement. */
+export const explorationSchema = z.object({
+  promptIds: z.array(z.string()),
+  logRatios: z.array(z.number()),
+  gradient: z.object({ pairs: z.number(), preference: z.number(), exploration: z.number(), total: z.number() }),
+}) satisfies z.ZodType<ExplorationMeasure>;

@@ -9,7 +9,7 @@ import { FileError, RunError } from '../errors.ts';
 import { errorCode, fileError, freeSpace } from '../files/fs.ts';
 
 /** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
-export const LEDGER_FORMAT_VERSION = 2;
+export const LEDGER_FORMAT_VERSION = 3;
 /** "selm" in ASCII: SQLite's own field for whose file it is. */
 export const LEDGER_APPLICATION_ID = 0x73656c6d;
 
@@ -21,17 +21,66 @@ const answersTable = (scope: '' | 'TEMP '): string => `CREATE ${scope}TABLE answ
   PRIMARY KEY (key, attempt)) STRICT;`;
 const ANSWERS_INDEX = 'CREATE INDEX answersOfRanker ON answers (rankerId);';
 
+const STAGES_TABLE = `CREATE TABLE stages (
+  iteration INTEGER NOT NULL, stage TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'waiting', 'finished', 'failed')),
+  attempt INTEGER NOT NULL, startedAt TEXT NOT NULL, finishedAt TEXT, seconds REAL, error TEXT,
+  PRIMARY KEY (iteration, stage)) STRICT;`;
+
+/** Tables that came with version 3, in one that is made (`''`) and, empty, beside an older one that is only read. */
+const tablesOfVersion3 = (scope: '' | 'TEMP '): string => `
+-- The rows of the data that the run uses, as JSON, and which of them each iteration sees; 0 is the warm start.
+CREATE ${scope}TABLE prompts (promptId TEXT PRIMARY KEY, row TEXT NOT NULL) STRICT;
+CREATE ${scope}TABLE slices (
+  iteration INTEGER NOT NULL, position INTEGER NOT NULL, promptId TEXT NOT NULL,
+  PRIMARY KEY (iteration, position)) STRICT, WITHOUT ROWID;
+-- What was too long for a ranker and lost a part before it was judged.
+CREATE ${scope}TABLE cuts (
+  iteration INTEGER NOT NULL, stage TEXT NOT NULL, promptId TEXT NOT NULL, promptCut INTEGER NOT NULL,
+  responsesCut INTEGER NOT NULL, PRIMARY KEY (iteration, stage, promptId)) STRICT;
+-- What a model answered to held-out prompts. settings: a hash of how it was sampled.
+CREATE ${scope}TABLE held_out_responses (
+  samplerSha256 TEXT NOT NULL, settings TEXT NOT NULL, promptId TEXT NOT NULL, sampleIndex INTEGER NOT NULL,
+  text TEXT NOT NULL, tokenIds BLOB NOT NULL, finish TEXT NOT NULL CHECK (finish IN ('stop', 'length')),
+  logProb REAL NOT NULL, PRIMARY KEY (samplerSha256, settings, promptId, sampleIndex)) STRICT;`;
+
+/** Counts and measurements, JSON; each kind has its type in records.ts. */
+const RECORDS_TABLE = `CREATE TABLE records (
+  iteration INTEGER NOT NULL, kind TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (iteration, kind)) STRICT;`;
+
+/** How version 2 kept them, in a table of any JSON under any name. */
+const RECORDS_OF_VERSION_2 = `SELECT iteration,
+    CASE kind WHEN 'data' THEN 'data-audit' WHEN 'pairs' THEN 'pair-counts' ELSE kind END AS kind, audit AS record
+  FROM audits WHERE kind IN ('data', 'pairs', 'rankers', 'evaluation', 'exploration')`;
+const STAGES_OF_VERSION_2 = `SELECT iteration, stage, status, attempt, startedAt, finishedAt,
+    (SELECT CAST(audit AS REAL) FROM audits a WHERE a.iteration = s.iteration AND a.kind = 'seconds/' || s.stage) AS seconds,
+    NULL AS error FROM main.stages s`;
+const CUTS_OF_VERSION_2 = `SELECT iteration,
+    CASE WHEN kind LIKE 'second ranker cut/%' THEN 'second-opinion' WHEN kind LIKE 'label cut/%' THEN 'label' ELSE 'rank' END,
+    substr(kind, instr(kind, '/') + 1), json_extract(audit, '$.prompt'), json_extract(audit, '$.responses')
+  FROM audits WHERE kind LIKE '%cut/%'`;
+
 /** What makes version n + 1 of a file of version n: item 0 goes from 1 to 2. */
 const MIGRATIONS: readonly string[] = [
   `${answersTable('')} ${ANSWERS_INDEX} ALTER TABLE rankings ADD COLUMN judgements TEXT;`,
+  `ALTER TABLE stages RENAME TO stagesOfVersion2;
+   ${STAGES_TABLE} INSERT INTO stages ${STAGES_OF_VERSION_2.replace('main.stages', 'stagesOfVersion2')};
+   DROP TABLE stagesOfVersion2;
+   ${tablesOfVersion3('')} INSERT INTO cuts ${CUTS_OF_VERSION_2};
+   ${RECORDS_TABLE} INSERT INTO records ${RECORDS_OF_VERSION_2};
+   DROP TABLE audits;`,
+];
+
+/** What lets an older file be read as it is: temporary tables lie outside the file, and hide those of the same name. */
+const READ_BESIDE: readonly string[] = [
+  answersTable('TEMP '),
+  `${tablesOfVersion3('TEMP ')} INSERT INTO temp.cuts ${CUTS_OF_VERSION_2}; CREATE TEMP VIEW stages AS ${STAGES_OF_VERSION_2};
+   CREATE TEMP VIEW records AS ${RECORDS_OF_VERSION_2};`,
 ];
 
 const TABLES = `
--- How often a stage was started, and how it stands.
-CREATE TABLE stages (
-  iteration INTEGER NOT NULL, stage TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('running', 'finished')),
-  attempt INTEGER NOT NULL, startedAt TEXT NOT NULL, finishedAt TEXT,
-  PRIMARY KEY (iteration, stage)) STRICT;
+-- How often a stage was started, and how it stands. seconds: of its last attempt. error: why it failed, as JSON.
+${STAGES_TABLE}
 -- Each start of a stage; resumeStep: the step whose state it went on from, NULL when that does not apply.
 CREATE TABLE attempts (
   iteration INTEGER NOT NULL, stage TEXT NOT NULL, attempt INTEGER NOT NULL, resumeStep INTEGER, startedAt TEXT NOT NULL,
@@ -62,9 +111,9 @@ CREATE TABLE reference_log_probs (key TEXT PRIMARY KEY, logProb REAL NOT NULL) S
 CREATE TABLE metrics (
   iteration INTEGER NOT NULL, stage TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, name TEXT NOT NULL,
   value REAL, PRIMARY KEY (iteration, stage, step, attempt, name)) STRICT, WITHOUT ROWID;
--- What was counted: rows read, dropped, cut. JSON.
-CREATE TABLE audits (
-  iteration INTEGER NOT NULL, kind TEXT NOT NULL, audit TEXT NOT NULL, PRIMARY KEY (iteration, kind)) STRICT;
+-- Counts and measurements, JSON.
+${RECORDS_TABLE}
+${tablesOfVersion3('')}
 `;
 
 /** Opens run.db, creating its tables in an empty file. Throws RunError for a foreign, newer or damaged file. */
@@ -79,8 +128,7 @@ export function openDatabase(path: string, access: 'write' | 'read'): Database.D
     database = new Database(path, { readonly: access === 'read' });
     checkOwner(database, path);
     if (access === 'write') prepareForWriting(database);
-    // An older file is read as it is, and what it has no table for is empty. Temporary tables lie outside the file.
-    else if (pragmaNumber(database, 'user_version') === 1) database.exec(answersTable('TEMP '));
+    else for (const tables of READ_BESIDE.slice(pragmaNumber(database, 'user_version') - 1)) database.exec(tables);
     const [verdict] = database.pragma('quick_check(1)', { simple: false }) as { quick_check: string }[];
     if (verdict?.quick_check !== 'ok') throw damaged(path, verdict?.quick_check);
     return database;

@@ -2,16 +2,12 @@ import { copyFileSync, existsSync, readFileSync, statSync, truncateSync, writeFi
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
+import type { PreferenceRow } from '../data/rows.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import type { RawAnswer } from '../rank/services.ts';
-import {
-  type Ledger,
-  type LedgerOptions,
-  openLedger,
-  type PairRecord,
-  type RankingRecord,
-  type ResponseRecord,
-} from './ledger.ts';
+import type { Evaluation } from './evaluations.ts';
+import { type Ledger, type LedgerOptions, openLedger } from './ledger.ts';
+import type { HeldOutResponse, PairRecord, RankingRecord, ResponseRecord } from './ledger-rows.ts';
 import { LEDGER_FORMAT_VERSION, translate } from './ledger-schema.ts';
 
 function newLedger(options: LedgerOptions = {}): Ledger {
@@ -30,6 +26,16 @@ const response: ResponseRecord = {
   logProb: -12.345678901234567,
   samplerSha256: 'aa',
   seed: 2 ** 53 - 1,
+};
+const heldOut: HeldOutResponse = {
+  samplerSha256: 'aa',
+  settings: 's',
+  promptId: 'p',
+  sampleIndex: 0,
+  text: 'An answer',
+  tokenIds: Int32Array.of(5, 2),
+  finish: 'stop',
+  logProb: -1.5,
 };
 const ranking: RankingRecord = {
   iteration: 1,
@@ -204,43 +210,88 @@ test('judgements of a ranking come back as they are', () => {
   expect(ledger.rankings(1)).toEqual([judged]);
 });
 
-/** What a version 1 file held: no answers, no judgements. */
-function versionOne(): string {
+/** A file as an older version left it, with one row of each table that changed since. */
+function olderFile(version: 1 | 2): string {
   const path = join(temporaryFolder(), 'run.db');
   const ledger = openLedger(path);
   ledger.putRanking(ranking);
   ledger.close();
   const database = new Database(path);
-  database.exec('DROP TABLE answers; ALTER TABLE rankings DROP COLUMN judgements');
-  database.pragma('user_version = 1');
+  database.exec(`DROP TABLE records; DROP TABLE prompts; DROP TABLE slices; DROP TABLE cuts; DROP TABLE held_out_responses;
+    DROP TABLE stages;
+    CREATE TABLE stages (
+      iteration INTEGER NOT NULL, stage TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('running', 'finished')),
+      attempt INTEGER NOT NULL, startedAt TEXT NOT NULL, finishedAt TEXT, PRIMARY KEY (iteration, stage)) STRICT;
+    CREATE TABLE audits (
+      iteration INTEGER NOT NULL, kind TEXT NOT NULL, audit TEXT NOT NULL, PRIMARY KEY (iteration, kind)) STRICT;
+    INSERT INTO stages VALUES (1, 'rank', 'finished', 2, '2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z'),
+      (2, 'rank', 'running', 1, '2026-01-01T00:02:00.000Z', NULL);
+    INSERT INTO audits VALUES (0, 'data', '{"text":"3 rows"}'), (0, 'rankers', '{"first":"a","second":null}'),
+      (1, 'pairs', '{"pairs":2,"from":{"response over chosen":2},"skipped":{}}'), (1, 'seconds/rank', '1.5'),
+      (1, 'ranker cut', '{"prompts":1,"responses":3}'), (1, 'ranker cut/p1', '{"prompt":true,"responses":1}'),
+      (1, 'ranker cut/p2', '{"prompt":false,"responses":2}'), (1, 'second ranker cut/p1', '{"prompt":false,"responses":1}');`);
+  if (version === 1) database.exec('DROP TABLE answers; ALTER TABLE rankings DROP COLUMN judgements');
+  database.pragma(`user_version = ${version}`);
   database.close();
   return path;
 }
 
-test('a ledger of version 1 is brought up to date when it is opened for writing, and nothing of it is lost', () => {
-  const path = versionOne();
-  for (let time = 0; time < 2; time++) {
-    using ledger = openLedger(path);
-    expect(ledger.rankings(1)).toEqual([ranking]);
-    ledger.putRanking(ranking); // the same again, in the new form, is still the same
-    ledger.putAnswer(`k${time}`, answer);
-  }
-  const database = new Database(path, { readonly: true });
-  expect(database.pragma('user_version', { simple: true })).toBe(LEDGER_FORMAT_VERSION);
-  const fresh = join(temporaryFolder(), 'fresh.db');
-  openLedger(fresh).close();
-  const freshDatabase = new Database(fresh, { readonly: true });
-  const columns = (of: Database.Database, table: string): unknown => of.pragma(`table_info(${table})`);
-  for (const table of ['rankings', 'answers']) expect(columns(database, table)).toEqual(columns(freshDatabase, table));
-  database.close();
-  freshDatabase.close();
-});
+/** What both older files hold, in today's words. */
+function expectOlderContent(ledger: Ledger): void {
+  expect(ledger.rankings(1)).toEqual([ranking]);
+  expect(
+    ledger
+      .stages()
+      .map(({ iteration, status, attempt, seconds, error }) => [iteration, status, attempt, seconds, error]),
+  ).toEqual([
+    [1, 'finished', 2, 1.5, null],
+    [2, 'running', 1, null, null],
+  ]);
+  expect(ledger.record(0, 'data-audit')).toEqual({ text: '3 rows', used: null });
+  expect(ledger.record(0, 'rankers')).toEqual({ first: 'a', second: null });
+  expect(ledger.record(1, 'pair-counts')?.pairs).toBe(2);
+  expect(ledger.cuts(1, 'rank')).toEqual({ prompts: 1, responses: 3 });
+  expect(ledger.cuts(1, 'second-opinion')).toEqual({ prompts: 0, responses: 1 });
+  expect([ledger.slice(1), ledger.row('p1')]).toEqual([[], null]);
+}
 
-test('a ledger of version 1 can be read as it is, and is not changed by it', () => {
-  const path = versionOne();
+/** Tables and their columns. */
+function tablesOf(path: string): unknown {
+  using database = closing(new Database(path, { readonly: true }));
+  const names = database.value
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    .pluck()
+    .all();
+  return names.map((name) => [name, database.value.pragma(`table_info(${String(name)})`)]);
+}
+
+function closing(value: Database.Database): { value: Database.Database; [Symbol.dispose](): void } {
+  return { value, [Symbol.dispose]: () => value.close() };
+}
+
+test.each([1, 2] as const)(
+  'a ledger of version %i is brought up to date when it is opened for writing, and nothing of it is lost',
+  (version) => {
+    const path = olderFile(version);
+    for (let time = 0; time < 2; time++) {
+      using ledger = openLedger(path);
+      expectOlderContent(ledger);
+      ledger.putRanking(ranking); // the same again, in the new form, is still the same
+      ledger.putAnswer(`k${time}`, answer);
+    }
+    const fresh = join(temporaryFolder(), 'fresh.db');
+    openLedger(fresh).close();
+    expect(tablesOf(path)).toEqual(tablesOf(fresh));
+    using database = closing(new Database(path, { readonly: true }));
+    expect(database.value.pragma('user_version', { simple: true })).toBe(LEDGER_FORMAT_VERSION);
+  },
+);
+
+test.each([1, 2] as const)('a ledger of version %i can be read as it is, and is not changed by it', (version) => {
+  const path = olderFile(version);
   const before = readFileSync(path);
   using reader = openLedger(path, { access: 'read' });
-  expect(reader.rankings(1)).toEqual([ranking]);
+  expectOlderContent(reader);
   expect([reader.answer('k'), reader.answers('k'), reader.spent('judge').calls]).toEqual([null, [], 0]);
   expect(readFileSync(path).equals(before)).toBe(true);
 });
@@ -325,14 +376,81 @@ test('metrics() are in order of iteration, stage and step', () => {
   ]);
 });
 
-test('audits() gives back counts by iteration and kind, the latest of each', () => {
+test('a stage that waits or failed says so, and why, until it is begun again', () => {
+  const ledger = newLedger({ clock: () => 0 });
+  ledger.beginStage(1, 'sample');
+  ledger.finishStage(1, 'sample', { seconds: 2 });
+  ledger.beginStage(1, 'rank');
+  ledger.suspendStage(1, 'rank');
+  expect(ledger.stageStatus(1, 'rank')).toBe('waiting');
+  ledger.beginStage(1, 'rank');
+  ledger.failRunningStages({ code: 'RANKER_THREW', message: 'the reward is down' });
+  const statuses = (): unknown =>
+    ledger.stages().map(({ stage, status, seconds, error }) => [stage, status, seconds, error?.code]);
+  expect(statuses()).toEqual([
+    ['rank', 'failed', null, 'RANKER_THREW'],
+    ['sample', 'finished', 2, undefined],
+  ]);
+  ledger.beginStage(1, 'rank');
+  expect(statuses()).toEqual([
+    ['rank', 'running', null, undefined],
+    ['sample', 'finished', 2, undefined],
+  ]);
+});
+
+const row = (promptId: string): PreferenceRow => ({
+  promptId,
+  prompt: { kind: 'text', text: `Tell of ${promptId}.` },
+  chosen: 'a',
+  rejected: 'b',
+  source: { file: 'rows.jsonl', line: 1 },
+});
+
+test('slice() gives the rows of an iteration in their order, and a row may be seen by several iterations', () => {
   const ledger = newLedger();
-  ledger.putAudit(1, 'data', { used: 3 });
-  ledger.putAudit(1, 'data', { used: 4 });
-  ledger.putAudit(0, 'data', [1, null]);
-  expect(ledger.audits()).toEqual([
-    { iteration: 0, kind: 'data', audit: [1, null] },
-    { iteration: 1, kind: 'data', audit: { used: 4 } },
+  ledger.putSlice(1, [row('p2'), row('p1')]);
+  ledger.putSlice(1, [row('p2'), row('p1')]);
+  ledger.putSlice(2, [row('p1')]);
+  expect([1, 2, 3].map((iteration) => ledger.slice(iteration))).toEqual([[row('p2'), row('p1')], [row('p1')], []]);
+  expect([ledger.row('p1'), ledger.row('p9')]).toEqual([row('p1'), null]);
+  expect(() => ledger.putSlice(2, [row('p2')])).toThrow(expect.objectContaining({ code: 'LEDGER_CONFLICT' }));
+});
+
+test('heldOutResponses() gives what this model answered under these settings, and nothing else', () => {
+  const ledger = newLedger();
+  const of = (samplerSha256: string, settings: string) => ({ ...heldOut, samplerSha256, settings });
+  for (const each of [of('m', 's'), of('m', 's'), of('n', 's'), of('m', 't')]) ledger.putHeldOutResponse(each);
+  expect(ledger.heldOutResponses({ samplerSha256: 'm', settings: 's' })).toEqual([of('m', 's')]);
+});
+
+test('record() gives back the latest of a kind, with not-a-number where it was', () => {
+  const ledger = newLedger();
+  expect(ledger.record(0, 'rankers')).toBeNull();
+  ledger.putRecord(0, 'rankers', { first: 'a', second: null });
+  ledger.putRecord(0, 'rankers', { first: 'b', second: 'c' });
+  expect(ledger.record(0, 'rankers')).toEqual({ first: 'b', second: 'c' });
+  const data: Evaluation['data'] = {
+    promptIds: ['p'],
+    rewards: [Number.NaN],
+    lengths: [3],
+    textHealth: null,
+    finishedShare: 1,
+    diversity: { distinct: [1, 1, Number.NaN], selfBleu: null },
+    klToBase: null,
+    klToPrevious: null,
+  };
+  const evaluation = { name: 'base', rewardName: 'score', data, answers: [{ promptId: 'p', prompt: 'a', text: 'b' }] };
+  ledger.putRecord(2, 'evaluation', evaluation);
+  expect(ledger.records('evaluation')).toEqual([{ iteration: 2, record: evaluation }]);
+});
+
+test('cuts() adds up what the rankers of a stage cut, each prompt once', () => {
+  const ledger = newLedger();
+  for (let time = 0; time < 2; time++) ledger.putCut(1, 'rank', { promptId: 'a', prompt: true, responses: 2 });
+  ledger.putCut(1, 'rank', { promptId: 'b', prompt: false, responses: 1 });
+  expect([ledger.cuts(1, 'rank'), ledger.cuts(1, 'label')]).toEqual([
+    { prompts: 1, responses: 3 },
+    { prompts: 0, responses: 0 },
   ]);
 });
 
@@ -355,8 +473,19 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['answer', (ledger) => ledger.answer('k'), 'reads'],
   ['answers', (ledger) => ledger.answers('k'), 'reads'],
   ['spent', (ledger) => ledger.spent('judge'), 'reads'],
-  ['putAudit', (ledger) => ledger.putAudit(1, 'x', {}), 'writes'],
-  ['audits', (ledger) => ledger.audits(), 'reads'],
+  ['suspendStage', (ledger) => ledger.suspendStage(1, 'begun'), 'writes'],
+  ['failRunningStages', (ledger) => ledger.failRunningStages({ code: 'X', message: 'x' }), 'writes'],
+  ['stages', (ledger) => ledger.stages(), 'reads'],
+  ['putSlice', (ledger) => ledger.putSlice(1, [row('p')]), 'writes'],
+  ['slice', (ledger) => ledger.slice(1), 'reads'],
+  ['row', (ledger) => ledger.row('p'), 'reads'],
+  ['putCut', (ledger) => ledger.putCut(1, 'rank', { promptId: 'p', prompt: true, responses: 0 }), 'writes'],
+  ['cuts', (ledger) => ledger.cuts(1, 'rank'), 'reads'],
+  ['putHeldOutResponse', (ledger) => ledger.putHeldOutResponse(heldOut), 'writes'],
+  ['heldOutResponses', (ledger) => ledger.heldOutResponses(heldOut), 'reads'],
+  ['putRecord', (ledger) => ledger.putRecord(1, 'rankers', { first: 'a', second: null }), 'writes'],
+  ['record', (ledger) => ledger.record(1, 'rankers'), 'reads'],
+  ['records', (ledger) => ledger.records('rankers'), 'reads'],
 ];
 
 test.each(methods)(

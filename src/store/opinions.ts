@@ -4,31 +4,12 @@ import { randomKey, uniformAt } from '../random.ts';
 import { inDoubt } from '../rank/doubt.ts';
 import { placesOf } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Ledger, RankingRecord } from './ledger.ts';
-
-/** Kind of the audit that keeps which ranker of the ledger is which. */
-export const RANKERS = 'rankers';
-
-/** Ids of a run's rankers. */
-export interface RankerIds {
-  first: string;
-  second: string | null;
-}
-
-/** Keeps the ids, so that a reader can tell the verdicts apart. */
-export function putRankerIds(ledger: Ledger, ids: RankerIds): void {
-  ledger.putAudit(0, RANKERS, ids);
-}
-
-/** The ids, or null in a ledger that was written before they were kept. */
-export function rankerIds(ledger: Ledger): RankerIds | null {
-  const found = ledger.audits().find(({ kind }) => kind === RANKERS);
-  return (found?.audit as RankerIds | undefined) ?? null; // written by putRankerIds
-}
+import type { Ledger } from './ledger.ts';
+import type { RankingRecord } from './ledger-rows.ts';
 
 /** Verdicts of the first ranker in an iteration. */
 export function firstRankings(ledger: Ledger, iteration: number): RankingRecord[] {
-  const ids = rankerIds(ledger);
+  const ids = ledger.record(0, 'rankers');
   return ledger.rankings(iteration).filter(({ rankerId }) => ids === null || rankerId === ids.first);
 }
 
@@ -53,7 +34,7 @@ export function opinionTables(
   iteration: number,
 ): Record<OpinionReason, AgreementTable[]> {
   const tables: Record<OpinionReason, AgreementTable[]> = { drawn: [], doubt: [] };
-  const ids = rankerIds(ledger);
+  const ids = ledger.record(0, 'rankers');
   if (ids === null || ids.second === null) return tables;
   const all = ledger.rankings(iteration);
   const seconds = new Map(all.filter(({ rankerId }) => rankerId === ids.second).map((each) => [each.promptId, each]));

@@ -13,7 +13,7 @@ import type { HubPin } from '../hub/fetch.ts';
 import { rankerModel } from '../rank/open.ts';
 import { type Recipe, RUN_TIME_RANKER_SETTINGS } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
-import type { Watch } from './events.ts';
+import type { Announce } from './events.ts';
 import { allRankerFiles, type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 
@@ -191,12 +191,12 @@ export function readRunConfig<R extends AnyRecipe = Recipe>(path: string): RunCo
 /** Says that a run goes on, and what changed around it. */
 export function tellResumed(
   { resumed, path, environmentChanges }: Pick<Run, 'resumed' | 'path' | 'environmentChanges'>,
-  watch: Watch,
+  announce: Announce,
 ): void {
-  if (resumed) watch({ kind: 'note', text: `Going on with the run in ${path}` });
+  if (resumed) announce({ kind: 'note', text: `Going on with the run in ${path}` });
   for (const { field, old, new: now } of environmentChanges) {
     const [before, after] = [JSON.stringify(old), JSON.stringify(now)];
-    watch({ kind: 'warning', text: `${field} was ${before} when this run was last open, now it is ${after}` });
+    announce({ kind: 'warning', text: `${field} was ${before} when this run was last open, now it is ${after}` });
   }
 }
 

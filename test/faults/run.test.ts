@@ -148,10 +148,12 @@ describe('a run directory', () => {
     expect(readdirSync(place)).toContain('config.yaml');
     renameSync(place, moved);
     const events = await train(moved);
-    expect(events).toContainEqual({
-      kind: 'warning',
-      text: `output was "${link}" when this run was last open, now it is "${moved}"`,
-    });
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        kind: 'warning',
+        text: `output was "${link}" when this run was last open, now it is "${moved}"`,
+      }),
+    );
     expect(modelBytes(moved)).toBe(modelBytes(unbroken));
     expect(existsSync(place)).toBe(false);
   });
@@ -173,10 +175,12 @@ describe('a model that was deleted', () => {
     await trainHalf(output);
     rmSync(join(output, 'iteration-1', 'model'), { recursive: true });
     const events = await train(output);
-    expect(events).toContainEqual({
-      kind: 'warning',
-      text: `The model of iteration 1 is gone from ${join(output, 'iteration-1', 'model')}: it is trained again`,
-    });
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        kind: 'warning',
+        text: `The model of iteration 1 is gone from ${join(output, 'iteration-1', 'model')}: it is trained again`,
+      }),
+    );
     for (const iteration of [1, 2]) expect(modelBytes(output, iteration)).toBe(modelBytes(unbroken, iteration));
   });
 

@@ -7,7 +7,8 @@ import { sha256 } from '../../src/files/hash.ts';
 import { runRecipe } from '../../src/loop/run.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
 import type { LoopEvent } from '../../src/store/events.ts';
-import { openLedger, type StoredPair } from '../../src/store/ledger.ts';
+import { openLedger } from '../../src/store/ledger.ts';
+import type { StoredPair } from '../../src/store/ledger-rows.ts';
 import { writeSmallRecipe } from './small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-runs-'));

@@ -18,7 +18,7 @@ import { scoreTrees } from '../../score/log-probs.ts';
 import { microBatches } from '../../score/packing.ts';
 import { openPolicy } from '../../score/policy.ts';
 import { buildTree } from '../../score/trees.ts';
-import { EVALUATION, type Evaluation, type EvaluationData } from '../../store/evaluations.ts';
+import type { Evaluation, EvaluationData } from '../../store/evaluations.ts';
 import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { generateOptions, responseOf } from './responses.ts';
 import { type IterationContext, runStage } from './stage.ts';
@@ -44,13 +44,14 @@ export async function evaluateModel(
     name: string;
   },
 ): Promise<void> {
-  const { recipe, ledger, ranker, iteration, watch } = context;
+  const { recipe, ledger, ranker, iteration, announce } = context;
   const rows = input.heldOut;
   if (rows.length === 0) return;
   await runStage(context, 'evaluate', async () => {
     const answers = await answer(context, rows, input.modelDirectory);
     const { rewards, problems } = await scoreAnswers(context, rows, answers);
-    if (problems > 0) watch({ kind: 'warning', text: `${problems} held-out prompts got no verdict and are left out` });
+    if (problems > 0)
+      announce({ kind: 'warning', text: `${problems} held-out prompts got no verdict and are left out` });
     const kept = answers.filter((each) => rewards.has(keyOf(each)));
     const data: EvaluationData = {
       promptIds: kept.map((each) => each.promptId),
@@ -66,7 +67,7 @@ export async function evaluateModel(
     const by = describeRanker(recipe.ranker);
     const rewardName = ranker.gives === 'scores' ? `score of ${by}` : `margin over the base's answer by ${by}`;
     const evaluation: Evaluation = { name: input.name, rewardName, data, answers: shown };
-    ledger.putAudit(iteration, EVALUATION, evaluation);
+    ledger.putRecord(iteration, 'evaluation', evaluation);
     const mean = data.rewards.reduce((sum, reward) => sum + reward, 0) / Math.max(1, data.rewards.length);
     return `mean reward ${mean.toFixed(4)} of ${data.rewards.length} answers by ${input.name}`;
   });
@@ -87,7 +88,7 @@ async function answer(
   rows: readonly PreferenceRow[],
   modelDirectory: string,
 ): Promise<Answer[]> {
-  const { recipe, tokenizer, iteration, watch } = context;
+  const { recipe, tokenizer, announce } = context;
   const { samples, temperature, maxNewTokens } = recipe.evaluate;
   const byId = new Map(
     rows.map((row) => {
@@ -104,7 +105,7 @@ async function answer(
     })),
   }));
   const total = requests.length * samples;
-  watch({ kind: 'stage-started', run: recipe.name, iteration, stage: 'evaluate', total, done: 0, unit: 'answers' });
+  announce({ kind: 'stage-started', stage: 'evaluate', total, done: 0, unit: 'answers' });
   const sampler = withModel(modelDirectory, openSampler, recipe);
   const answers: Answer[] = [];
   try {
@@ -118,7 +119,7 @@ async function answer(
         const sampledIds = Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]);
         answers.push({ ...response, ...known, text, length: Math.min(ids.length, tokenIds.length), sampledIds });
       }
-      watch({ kind: 'stage-progress', iteration, stage: 'evaluate', done: answers.length, total });
+      announce({ kind: 'stage-progress', stage: 'evaluate', done: answers.length, total });
     }
   } finally {
     sampler.dispose();
@@ -188,9 +189,9 @@ function byPrompt(rows: readonly PreferenceRow[], answers: readonly Answer[]): Q
 
 /** Each answer against the base's answer to the same prompt, drawn with the same random numbers. */
 function againstBase({ ledger }: IterationContext, answers: readonly Answer[]): Question[] {
-  const base = ledger.audits().find(({ iteration, kind }) => iteration === 0 && kind === EVALUATION)?.audit;
+  const base = ledger.record(0, 'evaluation');
   const baseAnswers = new Map<string, string[]>();
-  for (const { promptId, text } of (base as Evaluation | undefined)?.answers ?? [])
+  for (const { promptId, text } of base?.answers ?? [])
     baseAnswers.set(promptId, [...(baseAnswers.get(promptId) ?? []), text]);
   return answers.flatMap((each) => {
     const text = baseAnswers.get(each.promptId)?.[each.sampleIndex];

@@ -13,8 +13,8 @@ import { scoreTrees } from '../../score/log-probs.ts';
 import { microBatches } from '../../score/packing.ts';
 import { openPolicy } from '../../score/policy.ts';
 import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
-import { EXPLORATION, type ExplorationMeasure, type GradientNorms } from '../../store/exploration.ts';
-import type { StoredPair } from '../../store/ledger.ts';
+import type { ExplorationMeasure, GradientNorms } from '../../store/exploration.ts';
+import type { StoredPair } from '../../store/ledger-rows.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { gradientNorm } from '../../train/optimiser.ts';
 import { accumulateGradients, type LossTerms } from '../../train/step.ts';
@@ -35,12 +35,10 @@ export async function measureExploration(
     referenceDirectory: string;
   },
 ): Promise<string> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { ledger, iteration, announce } = context;
   const pairs = samplePairs(context);
-  watch({
+  announce({
     kind: 'stage-started',
-    run: recipe.name,
-    iteration,
     stage: 'explore',
     total: pairs.length,
     done: 0,
@@ -59,7 +57,7 @@ export async function measureExploration(
   const logRatios = trees.map((tree) => responseOf(policy, tree) - responseOf(reference, tree));
   const gradient = measureGradients(context, input, { trees: trees.slice(0, GRADIENT_PAIRS), reference });
   const measure: ExplorationMeasure = { promptIds: pairs.map(({ promptId }) => promptId), logRatios, gradient };
-  ledger.putAudit(iteration, EXPLORATION, measure);
+  ledger.putRecord(iteration, 'exploration', measure);
   const mean = logRatios.reduce((sum, value) => sum + value, 0) / logRatios.length;
   const strength = gradient.exploration / gradient.preference;
   return `log-ratio of y ${mean.toFixed(3)} nats over ${pairs.length} prompts, optimism gradient ${strength.toPrecision(2)} of the preference's`;

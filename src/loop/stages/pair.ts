@@ -4,7 +4,7 @@ import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { type Pairing, type PairOptions, type PairRule, rankedPairs, unrankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
-import type { PairRecord, RankingRecord } from '../../store/ledger.ts';
+import type { PairRecord, RankingRecord } from '../../store/ledger-rows.ts';
 import { rankItems } from './rank.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
@@ -58,7 +58,7 @@ function decidingRankings({
 
 /** Writes the iteration's pairs to the ledger: from its rankings, or in iteration 0 from the data. */
 export async function pairResponses(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { recipe, ledger, iteration, announce } = context;
   const skipped = new Map<string, number>();
   const from = new Map<string, number>();
   const add = (counts: Map<string, number>, what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
@@ -91,10 +91,14 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
       { details: { iteration, skipped: Object.fromEntries(skipped) } },
     );
   }
-  ledger.putAudit(iteration, 'pairs', { pairs, from: Object.fromEntries(from), skipped: Object.fromEntries(skipped) });
+  ledger.putRecord(iteration, 'pair-counts', {
+    pairs,
+    from: Object.fromEntries(from),
+    skipped: Object.fromEntries(skipped),
+  });
   const counts = [...from].map(([what, count]) => `${count} ${what}`).join(', ');
   const left = [...skipped].map(([reason, count]) => `${count} left out: ${reason}`).join(', ');
-  watch({ kind: 'note', text: `Pairs of iteration ${iteration}: ${counts}${left === '' ? '' : `; ${left}`}` });
+  announce({ kind: 'note', text: `Pairs of iteration ${iteration}: ${counts}${left === '' ? '' : `; ${left}`}` });
   return `${pairs} pairs`;
 }
 

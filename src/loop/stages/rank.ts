@@ -1,6 +1,6 @@
 /** @file The stage that ranks: the policy's responses against the chosen and the rejected one, every verdict kept. */
 import type { PreferenceRow } from '../../data/rows.ts';
-import type { Candidate, Ranker, RankItem, Ranking } from '../../rank/ranker.ts';
+import type { Candidate, Ranker, RankItem } from '../../rank/ranker.ts';
 import type { StageName } from '../../store/events.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { IterationContext } from './stage.ts';
@@ -21,16 +21,6 @@ export function rankItems(ledger: Ledger, iteration: number, rows: readonly Pref
   });
 }
 
-/** Prompts and responses of an iteration that were too long for a ranker and lost a part before they were judged. */
-function countCut(ledger: Ledger, iteration: number, kindOfCut: string): { prompts: number; responses: number } {
-  const cuts = ledger.audits().filter((each) => each.iteration === iteration && each.kind.startsWith(`${kindOfCut}/`));
-  const values = cuts.map(({ audit }) => audit as NonNullable<Ranking['cut']>);
-  return {
-    prompts: values.filter(({ prompt }) => prompt).length,
-    responses: values.reduce((sum, { responses }) => sum + responses, 0),
-  };
-}
-
 async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
   yield* items;
 }
@@ -46,40 +36,38 @@ export async function rankWith(
   context: IterationContext,
   { stage, ranker, items }: { stage: StageName; ranker: Ranker; items: readonly RankItem[] },
 ): Promise<string> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { ledger, iteration, announce } = context;
   const own = ledger.rankings(iteration).filter(({ rankerId }) => rankerId === ranker.id);
   const ranked = new Set(own.map(({ promptId }) => promptId));
   const open = items.filter(({ promptId }) => !ranked.has(promptId));
   let done = items.length - open.length;
   const total = items.length;
-  watch({ kind: 'stage-started', run: recipe.name, iteration, stage, total, done, unit: 'prompts' });
+  announce({ kind: 'stage-started', stage, total, done, unit: 'prompts' });
   const byPrompt = new Map(open.map((item) => [item.promptId, item]));
-  const kindOfCut = stage === 'second-opinion' ? 'second ranker cut' : stage === 'label' ? 'label cut' : 'ranker cut';
   let ties = 0;
   let problems = 0;
   for await (const ranking of ranker.rank(stream(open))) {
     const item = byPrompt.get(ranking.promptId);
     if (item === undefined) continue;
     // Before the verdict, under the prompt's own name: an attempt that is cut short and repeated counts it once.
-    if (ranking.cut !== undefined) ledger.putAudit(iteration, `${kindOfCut}/${ranking.promptId}`, ranking.cut);
+    if (ranking.cut !== undefined) ledger.putCut(iteration, stage, { promptId: ranking.promptId, ...ranking.cut });
     ledger.putRanking({ iteration, rankerId: ranker.id, candidates: item.candidates, ...ranking });
     done += 1;
     ties += ranking.ties.length > 0 ? 1 : 0;
     problems += ranking.problem === undefined ? 0 : 1;
-    watch({ kind: 'stage-progress', iteration, stage, done, total });
+    announce({ kind: 'stage-progress', stage, done, total });
     context.signal?.throwIfAborted();
   }
-  const cut = countCut(ledger, iteration, kindOfCut);
-  ledger.putAudit(iteration, kindOfCut, cut);
+  const cut = ledger.cuts(iteration, stage);
   if (cut.prompts + cut.responses > 0) {
-    watch({
+    announce({
       kind: 'warning',
       text: `Too long for the ranker and cut before it judged: ${cut.prompts} prompts, ${cut.responses} responses of iteration ${iteration}`,
     });
   }
   if (problems > 0) {
     const text = `${problems} of ${total} prompts got no verdict and are left out`;
-    watch({ kind: 'warning', text });
+    announce({ kind: 'warning', text });
   }
   return `${done} prompts ranked by ${ranker.id.replace(/(sha256=.{12}).*/, '$1')}, ${ties} with ties${problems > 0 ? `, ${problems} without a verdict` : ''}`;
 }

@@ -50,7 +50,7 @@ export async function pairByRewardModel(
   await runStage(context, 'reward-model', () => fitRewardModel(context, input));
   // An opened model is needed only where one of the two is still to be done.
   if (ledger.stageStatus(iteration, 'pair') === 'finished') {
-    for (const stage of ['rank', 'pair'] as const) context.watch({ kind: 'stage-skipped', iteration, stage });
+    for (const stage of ['rank', 'pair'] as const) context.announce({ kind: 'stage-skipped', stage });
     return;
   }
   const ranker = openLearnedReward(run.rewardModelPath(iteration), { tokenizer, limits: recipe.text });
@@ -144,7 +144,7 @@ async function fitRewardModel(
   context: IterationContext,
   input: Input & { settings: RewardModelSettings },
 ): Promise<string> {
-  const { recipe, run, ledger, iteration, watch } = context;
+  const { recipe, run, ledger, iteration, announce } = context;
   const { settings } = input;
   const prompts = rewardPrompts(context, input);
   const comparisons = prompts.filter(({ comparison }) => comparison !== null).length;
@@ -164,7 +164,7 @@ async function fitRewardModel(
   using optimiser = openOptimiser(policy);
   const activations = chooseActivations(recipe, policy.config);
   const total = steps.length;
-  watch({ kind: 'stage-started', run: recipe.name, iteration, stage: 'reward-model', total, done: 0, unit: 'steps' });
+  announce({ kind: 'stage-started', stage: 'reward-model', total, done: 0, unit: 'steps' });
   // Counted from 1: there may be few steps, and none of them is spent at a learning rate of 0.
   const schedule = {
     totalSteps: total + 1,
@@ -190,7 +190,7 @@ async function fitRewardModel(
     });
     ledger.putMetric({ iteration, stage: 'reward-model', step, values: metricsOf(last, learningRate) });
     const detail = `loss ${last.loss.toFixed(4)}`;
-    watch({ kind: 'stage-progress', iteration, stage: 'reward-model', done: step + 1, total, detail });
+    announce({ kind: 'stage-progress', stage: 'reward-model', done: step + 1, total, detail });
     context.signal?.throwIfAborted();
     await new Promise<void>((resolve) => setImmediate(resolve));
   }

@@ -36,7 +36,7 @@ export async function sampleResponses(
   context: IterationContext,
   input: { rows: readonly PreferenceRow[]; policyDirectory: string; referenceDirectory: string },
 ): Promise<string> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { recipe, ledger, iteration, announce } = context;
   const { samples, referenceSamples, maxNewTokens } = recipe.sampling;
   const indices = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i);
   const sources: Source[] = [
@@ -45,10 +45,8 @@ export async function sampleResponses(
   ];
   const done = new Set(ledger.responses(iteration).map(({ promptId, sampleIndex }) => `${promptId}/${sampleIndex}`));
   const total = input.rows.length * (samples + referenceSamples);
-  watch({
+  announce({
     kind: 'stage-started',
-    run: recipe.name,
-    iteration,
     stage: 'sample',
     total,
     done: done.size,
@@ -67,7 +65,7 @@ export async function sampleResponses(
       count += 1;
       const rate = tokens / ((performance.now() - startedMs) / 1000);
       const detail = `${rate.toFixed(0)} tokens/s`;
-      watch({ kind: 'stage-progress', iteration, stage: 'sample', done: count, total, detail });
+      announce({ kind: 'stage-progress', stage: 'sample', done: count, total, detail });
     }
   }
   return `${count} responses, ${tokens} tokens sampled now, ${cut} cut at ${maxNewTokens} tokens`;

@@ -11,7 +11,7 @@ import type { IterationContext } from './stage.ts';
 
 /** Asks the second ranker about what the ledger has no verdict of it on. */
 export async function askSecondOpinion(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const { recipe, ledger, iteration, ranker, secondRanker, watch } = context;
+  const { recipe, ledger, iteration, ranker, secondRanker, announce } = context;
   if (secondRanker === null) return 'no second ranker';
   const reasons = new Map(
     ledger
@@ -28,7 +28,7 @@ export async function askSecondOpinion(context: IterationContext, rows: readonly
   ] as const) {
     const agreement = agreementOf(tables, recipe.seed);
     if (agreement !== null)
-      watch({ kind: 'note', text: `Agreement of the rankers (${where}): ${agreementText(agreement)}` });
+      announce({ kind: 'note', text: `Agreement of the rankers (${where}): ${agreementText(agreement)}` });
   }
   return done;
 }

@@ -1,7 +1,7 @@
 /** @file What all stages share: the run they belong to, and the frame that makes each of them resumable. */
 import type { Ranker } from '../../rank/ranker.ts';
 import type { Recipe } from '../../recipe/schema.ts';
-import type { StageName, Watch } from '../../store/events.ts';
+import type { Announce, StageName } from '../../store/events.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { Run } from '../../store/run-directory.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
@@ -15,7 +15,7 @@ export interface IterationContext {
   ranker: Ranker;
   /** Of the recipe's second opinion. */
   secondRanker: Ranker | null;
-  watch: Watch;
+  announce: Announce;
   signal: AbortSignal | undefined;
   iteration: number;
 }
@@ -29,9 +29,9 @@ export async function runStage(
   stage: StageName,
   body: () => Promise<string>,
 ): Promise<void> {
-  const { ledger, iteration, watch } = context;
+  const { ledger, iteration, announce } = context;
   if (ledger.stageStatus(iteration, stage) === 'finished') {
-    watch({ kind: 'stage-skipped', iteration, stage });
+    announce({ kind: 'stage-skipped', stage });
     return;
   }
   ledger.beginStage(iteration, stage);
@@ -42,12 +42,11 @@ export async function runStage(
 
 /** Marks a stage finished, and keeps how long this attempt at it took. */
 export function finishStage(
-  { ledger, iteration, watch }: Pick<IterationContext, 'ledger' | 'iteration' | 'watch'>,
+  { ledger, iteration, announce }: Pick<IterationContext, 'ledger' | 'iteration' | 'announce'>,
   stage: StageName,
   { startedMs, summary }: { startedMs: number; summary: string },
 ): void {
   const seconds = (performance.now() - startedMs) / 1000;
-  ledger.putAudit(iteration, `seconds/${stage}`, seconds);
-  ledger.finishStage(iteration, stage);
-  watch({ kind: 'stage-finished', iteration, stage, seconds, summary });
+  ledger.finishStage(iteration, stage, { seconds });
+  announce({ kind: 'stage-finished', stage, seconds, summary });
 }

@@ -41,11 +41,11 @@ export interface TrainingJob<Item> {
 }
 
 /** What of its surroundings a training uses. */
-export type TrainingContext = Pick<IterationContext, 'ledger' | 'watch' | 'signal' | 'iteration'>;
+export type TrainingContext = Pick<IterationContext, 'ledger' | 'announce' | 'signal' | 'iteration'>;
 
 /** Trains and saves, from the newest checkpoint on; a model that this plan has saved already is left as it is. */
 export async function trainAndSave<Item>(context: TrainingContext, job: TrainingJob<Item>): Promise<void> {
-  const { ledger, watch, iteration } = context;
+  const { ledger, announce, iteration } = context;
   const { stage, recipe, steps, plan, modelDirectory, checkpointsDirectory } = job;
   const startedMs = performance.now();
   const finish = (summary: string): void => finishStage(context, stage, { startedMs, summary });
@@ -63,10 +63,10 @@ export async function trainAndSave<Item>(context: TrainingContext, job: Training
   using optimiser = openOptimiser(policy);
   const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan });
   for (const { path, reason } of restored.passedOver)
-    watch({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
+    announce({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
   ledger.beginStage(iteration, stage, { resumeStep: restored.step });
   const [total, done] = [steps.length, restored.step];
-  watch({ kind: 'stage-started', run: recipe.name, iteration, stage, total, done, unit: 'steps' });
+  announce({ kind: 'stage-started', stage, total, done, unit: 'steps' });
   const input: StepsInput<Item> = {
     policy,
     optimiser,
@@ -79,10 +79,10 @@ export async function trainAndSave<Item>(context: TrainingContext, job: Training
   for await (const { step, metrics } of job.train(input, optimisationOf(job, policy))) {
     loss = metrics.loss ?? Number.NaN;
     ledger.putMetric({ iteration, stage, step, values: metrics });
-    watch({ kind: 'metrics', iteration, step, values: metrics });
-    watch({ kind: 'stage-progress', iteration, stage, done: step + 1, total, detail: job.detail(metrics) });
+    announce({ kind: 'metrics', step, values: metrics });
+    announce({ kind: 'stage-progress', stage, done: step + 1, total, detail: job.detail(metrics) });
   }
-  watch({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
+  announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
   await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
     details: { plan, iteration },
     bytesNeeded: weightBytes(policy.masters, 'float32'),

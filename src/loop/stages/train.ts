@@ -38,14 +38,14 @@ interface Plan {
 }
 
 async function planTraining(context: IterationContext, input: TrainStageInput): Promise<Plan> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { recipe, ledger, iteration, announce } = context;
   const { training } = recipe;
   const first = recipe.accumulate && iteration > 0 ? 1 : iteration;
   const pairs = Array.from({ length: iteration - first + 1 }, (_, i) => ledger.pairs(first + i)).flat();
   const rows = new Map([...(input.earlierRows ?? []), ...input.rows].map((row) => [row.promptId, row]));
   const { trees, counts } = tokenisePairs(context, pairs, { rows, objective: input.objective });
   if (counts.promptsCut + counts.responsesCut > 0) {
-    watch({
+    announce({
       kind: 'note',
       text: `Cut to text.maxLength: ${counts.promptsCut} prompts, ${counts.responsesCut} responses of iteration ${iteration}`,
     });
@@ -85,7 +85,7 @@ async function scoreReference(
   input: TrainStageInput,
   plan: Plan,
 ): Promise<Map<string, TreeLogProbs>> {
-  const { recipe, ledger, iteration, watch } = context;
+  const { recipe, ledger, announce } = context;
   const treeOf = new Map(plan.steps.flat().map((tree) => [tree.pairId, tree]));
   const keyOf = (tree: PairTree, index: number): string =>
     `${plan.referenceSha256}/${recipe.training.dtype}/${treeKey(tree)}/${index}`;
@@ -95,10 +95,8 @@ async function scoreReference(
     if (stored.every((logProb) => logProb !== null)) known.set(pairId, stored);
   }
   if (known.size === treeOf.size) return known;
-  watch({
+  announce({
     kind: 'stage-started',
-    run: recipe.name,
-    iteration,
     stage: 'reference',
     total: treeOf.size,
     done: known.size,
@@ -120,7 +118,7 @@ async function scoreReference(
       });
       ledger.putReferenceLogProbs(entries);
       for (const [pairId, logProbs] of scores) known.set(pairId, logProbs);
-      watch({ kind: 'stage-progress', iteration, stage: 'reference', done: known.size, total: treeOf.size });
+      announce({ kind: 'stage-progress', stage: 'reference', done: known.size, total: treeOf.size });
       context.signal?.throwIfAborted();
     }
   } finally {
@@ -132,8 +130,7 @@ async function scoreReference(
 /** Trains from pi_{t-1} on the iteration's pairs, and saves pi_t in the run's iteration-t/model. */
 export async function trainOnPairs(context: IterationContext, input: TrainStageInput): Promise<void> {
   if (context.ledger.stageStatus(context.iteration, 'train') === 'finished' && input.again !== true) {
-    for (const stage of ['reference', 'train'] as const)
-      context.watch({ kind: 'stage-skipped', iteration: context.iteration, stage });
+    for (const stage of ['reference', 'train'] as const) context.announce({ kind: 'stage-skipped', stage });
     return;
   }
   const plan = await planTraining(context, input);
@@ -146,7 +143,7 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     const held = isAdapterDirectory(input.referenceDirectory)
       ? 'the base with the adapter'
       : 'the base without adapter,';
-    context.watch({
+    context.announce({
       kind: 'note',
       text: `The reference of iteration ${context.iteration} is ${held} ${input.referenceDirectory}`,
     });

@@ -1,0 +1,183 @@
+/**
+ * @file The iterations of a run, one after the other: the data and their audit, a warm start where asked for, T times
+ * Algorithm 1 (iteration.ts), and a measurement after each.
+ */
+import type { PreferenceRow } from '../data/rows.ts';
+import { InterruptedError, SelmError } from '../errors.ts';
+import type { HubPin } from '../hub/fetch.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Announce, EventSource } from '../store/events.ts';
+import type { Ledger } from '../store/ledger.ts';
+import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { engineVersion } from '../torch/native.ts';
+import { checkModel } from './check-model.ts';
+import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
+import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
+import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
+import { writeModelCard } from './model-card.ts';
+import { openRankers, type Rankers } from './rankers.ts';
+import { evaluateModel } from './stages/evaluate.ts';
+import type { IterationContext } from './stages/stage.ts';
+
+/** A recipe twice: as it was written, which is what the run's record says, and with paths in place of names on the Hub. */
+export interface ResolvedRecipe {
+  written: Recipe;
+  local: Recipe;
+  /** The commits that those names stood for. */
+  hub: HubPin[];
+}
+
+/** What a run is watched and stopped by. */
+export interface Surroundings {
+  announceFor: (source: EventSource) => Announce;
+  signal: AbortSignal | undefined;
+}
+
+/** What the iterations work on: all of it was read and checked. */
+interface Inputs {
+  tokenizer: Tokenizer;
+  data: TrainingData;
+  heldOut: readonly PreferenceRow[];
+}
+
+/** Runs all iterations of a recipe that are left, and returns the folder of the last model. */
+export async function runIterations(
+  { written, local, hub }: ResolvedRecipe,
+  surroundings: Surroundings,
+): Promise<string> {
+  const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
+  // Everything that can be wrong with the input is found here, before a run directory exists.
+  const inputs = await readInputs(local, announce);
+  const rankers = await openRankers(local, { announce, signal: surroundings.signal });
+  try {
+    using run = openRun(written, { local, hub, libtorchVersion: engineVersion() });
+    const { ledger } = run;
+    rankers.keepAnswersIn(ledger);
+    tellResumed(run, announce);
+    ledger.putRecord(0, 'rankers', { first: rankers.first.id, second: rankers.second?.id ?? null });
+    ledger.putRecord(0, 'data-audit', { text: inputs.data.audit, used: inputs.data.used });
+    return await noteFailure(ledger, () => iterate(run, inputs, { ...surroundings, rankers }));
+  } finally {
+    await rankers.close();
+  }
+}
+
+/** Reads and checks all that the iterations of a recipe need, and keeps none of it. */
+export async function checkInputs(recipe: Recipe, signal: AbortSignal | undefined): Promise<void> {
+  const announce = (): void => {};
+  await readInputs(recipe, announce);
+  await (await openRankers(recipe, { announce, signal })).close();
+}
+
+async function iterate(
+  run: Run,
+  { tokenizer, data, heldOut }: Inputs,
+  { announceFor, signal, rankers }: Surroundings & { rankers: Rankers },
+): Promise<string> {
+  const { local: recipe, ledger } = run;
+  const contextOf = (iteration: number): IterationContext => ({
+    recipe,
+    run,
+    ledger,
+    tokenizer,
+    ranker: rankers.first,
+    secondRanker: rankers.second,
+    announce: announceFor({ run: recipe.name, iteration }),
+    signal,
+    iteration,
+  });
+  /** The rows that iteration t sees: once read, they stay in the ledger, and the files are not needed for it again. */
+  const rowsOf = async (iteration: number): Promise<readonly PreferenceRow[]> => {
+    if (ledger.slice(iteration).length === 0) ledger.putSlice(iteration, await data.slice(iteration));
+    return ledger.slice(iteration);
+  };
+
+  const lost = findLostModels(run, { heldOut: heldOut.length > 0, announce: contextOf(0).announce });
+  let policyDirectory = recipe.model;
+  await evaluateModel(contextOf(0), {
+    heldOut,
+    modelDirectory: policyDirectory,
+    previousDirectory: null,
+    name: 'base',
+  });
+  if (recipe.warmStart === 'dpo') {
+    const rows = await rowsOf(0);
+    const again = lost.has(0);
+    await runWarmStart(contextOf(0), { rows, policyDirectory, referenceDirectory: policyDirectory, again });
+    writeModelCard(run, 0);
+    policyDirectory = run.modelPath(0);
+  }
+  const initialDirectory = policyDirectory;
+  for (let t = 1; t <= recipe.iterations; t++) {
+    const previousDirectory = policyDirectory;
+    const referenceDirectory = recipe.reference === 'previous' ? policyDirectory : initialDirectory;
+    await runIteration(contextOf(t), {
+      rows: await rowsOf(t),
+      earlierRows: earlierRows(ledger, t),
+      policyDirectory,
+      referenceDirectory,
+      again: lost.has(t),
+    });
+    policyDirectory = run.modelPath(t);
+    const name = `iteration ${t}`;
+    await evaluateModel(contextOf(t), { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
+    writeModelCard(run, t);
+  }
+  return policyDirectory;
+}
+
+/** What iterations 1 to t - 1 saw. */
+function earlierRows(ledger: Ledger, t: number): PreferenceRow[] {
+  return Array.from({ length: t - 1 }, (_, index) => ledger.slice(index + 1)).flat();
+}
+
+/** Keeps in the ledger why a stage failed, for whoever looks at the run later. A stop that was asked for is no failure. */
+async function noteFailure<Result>(ledger: Ledger, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SelmError && !(error instanceof InterruptedError)) {
+      try {
+        ledger.failRunningStages(error);
+      } catch {
+        // A disk that is full or gone fails here again; the first error is the one to report.
+      }
+    }
+    throw error;
+  }
+}
+
+/** Checks the model and reads the data. Throws ModelError, TextError or DataError. */
+async function readInputs(recipe: Recipe, announce: Announce): Promise<Inputs> {
+  const tokenizer = loadTokenizer(baseDirectory(recipe.model));
+  checkModel(recipe);
+  const data = await loadTrainingData(recipe, { tokenizer, announce });
+  return { tokenizer, data, heldOut: await loadHeldOut(recipe) };
+}
+
+/** The finished iterations whose model is gone and needed: reported, and trained again. */
+function findLostModels(run: Run, { heldOut, announce }: { heldOut: boolean; announce: Announce }): Set<number> {
+  const { recipe, ledger } = run;
+  const first = recipe.warmStart === 'none' ? 1 : 0;
+  const isFinished = (iteration: number, stage: string): boolean => ledger.stageStatus(iteration, stage) === 'finished';
+  const states = Array.from({ length: recipe.iterations + 1 - first }, (_, index): ModelState => {
+    const iteration = first + index;
+    const trained = isFinished(iteration, 'train');
+    const measured = !heldOut || iteration === 0 || isFinished(iteration, 'evaluate');
+    const explored = !measuresExploration(recipe) || iteration === 0 || isFinished(iteration, 'explore');
+    return {
+      iteration,
+      trained,
+      finished: trained && measured && explored,
+      present: isModelThere(run.modelPath(iteration)),
+    };
+  });
+  const lost = lostModels(states, recipe.reference);
+  for (const t of lost) {
+    const text = `The model of iteration ${t} is gone from ${run.modelPath(t)}: it is trained again`;
+    announce({ kind: 'warning', text });
+  }
+  return lost;
+}

@@ -1,0 +1,46 @@
+/**
+ * @file What a run counts and measures beside its items, a record a kind and iteration. Each kind has a type and a parser:
+ * what is read back was checked, also where an older version wrote it.
+ */
+import { z } from 'zod';
+import { evaluationSchema } from './evaluations.ts';
+import { explorationSchema } from './exploration.ts';
+
+/** Rows read, used and left out, as they were told; `used` is null in a run that began before it was kept. */
+const dataAudit = z.object({ text: z.string(), used: z.number().nullable().default(null) });
+
+/** Ids of the first ranker, and of the second where there is one. */
+const rankers = z.object({ first: z.string(), second: z.string().nullable() });
+
+/** Pairs of an iteration; `from`: by the places of their texts; `skipped`: prompts without a pair, by reason. */
+const pairCounts = z.object({
+  pairs: z.number(),
+  from: z.record(z.string(), z.number()),
+  skipped: z.record(z.string(), z.number()),
+});
+
+const SCHEMAS = {
+  'data-audit': dataAudit,
+  rankers,
+  'pair-counts': pairCounts,
+  exploration: explorationSchema,
+  evaluation: evaluationSchema,
+} as const;
+
+/** Kinds of records. */
+export type RecordKind = keyof typeof SCHEMAS;
+/** What a record of a kind holds. */
+export type RecordOf<Kind extends RecordKind> = z.output<(typeof SCHEMAS)[Kind]>;
+/** Ids of a run's rankers. */
+export type RankerIds = RecordOf<'rankers'>;
+
+/** A record as text for the ledger. Not-a-number becomes null, which the parser of its kind knows. */
+export function recordText<Kind extends RecordKind>(_kind: Kind, record: RecordOf<Kind>): string {
+  return JSON.stringify(record);
+}
+
+/** The record that a text of the ledger holds. Throws ZodError or SyntaxError for one that this program did not write. */
+export function parseRecord<Kind extends RecordKind>(kind: Kind, text: string): RecordOf<Kind> {
+  // The schema of a kind gives that kind's type; the compiler cannot follow an index by a type parameter.
+  return SCHEMAS[kind].parse(JSON.parse(text)) as RecordOf<Kind>;
+}
