@@ -100,7 +100,7 @@ it('writes a card beside the model with what was measured of it on held-out prom
   });
   const card = readFileSync(join(output, 'iteration-1', 'model', 'README.md'), 'utf8');
   expect(card).toMatch(
-    /^---\nbase_model: stories260K\nlicense: other\nlicense_name: unknown\nlibrary_name: transformers\n/,
+    /^---\nbase_folder: stories260K\nlicense: other\nlicense_name: unknown\nlibrary_name: transformers\n/,
   );
   expect(card).toMatch(/\| base \| [\d.]+ \| [\d.]+ \| {2}\|\n\| iteration 1 \| [\d.]+ \| [\d.]+ \| -?[\d.]+ \|/);
   expect(card).toContain('Reward: score of reward.ts, on 4 answers.');

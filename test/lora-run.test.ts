@@ -86,8 +86,7 @@ it('writes a card beside each model, with its method, data, metrics, settings, b
   const card = readFileSync(join(folder, 'unbroken', 'iteration-2', 'model', 'README.md'), 'utf8');
   const [, front = '', text = ''] = card.split(/^---$/m);
   expect(parse(front)).toEqual({
-    base_model: 'stories260K',
-    base_model_relation: 'adapter',
+    base_folder: 'stories260K',
     license: 'other',
     license_name: 'unknown',
     library_name: 'peft',

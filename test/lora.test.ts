@@ -32,7 +32,7 @@ afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 /** An adapter of the fixtures with its base, which its configuration names by a path below the repository. */
 function loadFixture(name: string): Model {
   const base = loadModel(join(packageRoot, configOf(name).base_model_name_or_path));
-  return { ...base, adapter: readAdapter(join(fixtures, name), base.config) };
+  return { ...base, adapter: readAdapter(join(fixtures, name), base) };
 }
 
 function configOf(name: string): { base_model_name_or_path: string } & Record<string, unknown> {
@@ -160,7 +160,7 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
     expect([...(written?.tensors ?? [])].map(([each, { dtype, shape }]) => [each, dtype, shape]).sort()).toEqual(
       [...(original?.tensors ?? [])].map(([each, { dtype, shape }]) => [each, dtype, shape]).sort(),
     );
-    const again = readAdapter(folder, model.config);
+    const again = readAdapter(folder, model);
     expect(values(again)).toEqual(values(adapter));
     expect(again.scale).toBe(adapter.scale);
   });
@@ -224,7 +224,7 @@ it('20 steps of LoRA DPO from the same adapter lose what TRL with PEFT loses, an
   expect(losses[0]).toBe(Math.log(2));
   expect(Math.max(...losses) - Math.min(...losses)).toBeGreaterThan(0.3);
 
-  const theirs = readAdapter(join(fixtures, 'dpo', 'trained'), model.config);
+  const theirs = readAdapter(join(fixtures, 'dpo', 'trained'), model);
   const trained = policy.lowRank?.adapter;
   if (trained === undefined) throw new Error('No adapter was trained');
   for (const [name, expected] of values(theirs)) {

@@ -174,7 +174,7 @@ describe('selm train with a section sft', () => {
     const resumed = await runRecipe(broken, { watch: (event) => void events.push(event) });
     expect(weights(resumed.modelPath)).toBe(weights(whole.modelPath));
     const cards = [whole, resumed].map(({ modelPath }) => readFileSync(join(modelPath, 'README.md'), 'utf8'));
-    expect(cards[0]).toMatch(/^---\nbase_model: stories260K\n/);
+    expect(cards[0]).toMatch(/^---\nbase_folder: stories260K\n/);
     expect(cards[1]).toBe(cards[0]);
     const fineTuned = weights(join(folder, 'broken', 'sft', 'model'));
     expect(fineTuned).toBe(weights(join(folder, 'whole', 'sft', 'model')));

@@ -32,6 +32,12 @@ export function isCommit(revision: string): boolean {
   return COMMIT.test(revision);
 }
 
+/** What a folder of a model's files in such a cache is called on the Hub; null for any other folder. */
+export function snapshotName(directory: string): { repository: string; commit: string } | null {
+  const [, folder, commit] = /models--([^/]+)\/snapshots\/([^/]+)\/?$/.exec(directory) ?? [];
+  return folder === undefined || commit === undefined ? null : { repository: folder.replace('--', '/'), commit };
+}
+
 /** The cache folder of one repository. */
 export class RepositoryCache {
   readonly path: string;

@@ -63,7 +63,7 @@ function methodText(recipe: Recipe, iteration: number): string {
       ? 'without an exploration term'
       : `with the exploration term ${exploration.kind}, alpha ${JSON.stringify(exploration.alpha)}`;
   return [
-    `Each iteration samples ${recipe.sampling.samples} responses to every prompt of its slice, lets ${describeRanker(recipe.ranker)} rank them, makes pairs (${recipe.update}) and trains on them: ${loss}, ${bonus}.`,
+    `Each iteration samples ${recipe.sampling.samples} ${recipe.sampling.samples === 1 ? 'response' : 'responses'} to every prompt of its slice, lets ${describeRanker(recipe.ranker)} rank them, makes pairs (${recipe.update}) and trains on them: ${loss}, ${bonus}.`,
     `The reference is the ${recipe.reference} model. Self-Exploring Language Models: https://arxiv.org/abs/2405.19332.`,
   ].join('\n');
 }

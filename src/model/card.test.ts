@@ -57,6 +57,12 @@ Whose.
 `);
 });
 
+test('formatModelCard() gives the Hub no base_model that it cannot link', () => {
+  const facts = { title: 'x', licence: { license: 'mit' }, tags: [], datasets: [], summary: '', sections: [] };
+  const card = formatModelCard({ ...facts, baseModel: 'my-folder', library: 'peft' });
+  expect(card).toMatch(/^---\nbase_folder: my-folder\nlicense: mit\n/);
+});
+
 test.each([
   ['no card', null, { license: 'other', license_name: 'unknown' }],
   ['a card without metadata', '# A model\n', { license: 'other', license_name: 'unknown' }],
@@ -91,6 +97,7 @@ test('modelName() knows the folders of the Hub cache, and calls others by their 
 
 test('modelName() of a model made here is its base, and of another with a card its folder', () => {
   expect(modelName(folderWith('---\nbase_model: org/base\ntags:\n  - selm\n---\n'))).toBe('org/base');
+  expect(modelName(folderWith('---\nbase_folder: base\ntags:\n  - selm\n---\n'))).toBe('base');
   const other = folderWith('---\nbase_model: org/base\ntags:\n  - dpo\n---\n');
   expect(other.endsWith(modelName(other))).toBe(true);
 });

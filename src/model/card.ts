@@ -6,6 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parse, stringify } from 'yaml';
+import { snapshotName } from '../hub/cache.ts';
 
 /** What a base model's own card says of its licence, in Hugging Face's fields; `other` and `unknown` where it says none. */
 export interface Licence {
@@ -16,7 +17,7 @@ export interface Licence {
 
 export interface ModelCard {
   title: string;
-  /** The base by its name on the Hub, or its folder's. */
+  /** The base by its name on the Hub, `owner/name`, or its folder's. */
   baseModel: string;
   licence: Licence;
   library: 'transformers' | 'peft';
@@ -31,8 +32,7 @@ export interface ModelCard {
 /** The text of README.md. */
 export function formatModelCard(card: ModelCard): string {
   const metadata = {
-    base_model: card.baseModel,
-    ...(card.library === 'peft' ? { base_model_relation: 'adapter' } : {}),
+    ...baseFields(card),
     ...card.licence,
     library_name: card.library,
     pipeline_tag: 'text-generation',
@@ -43,6 +43,12 @@ export function formatModelCard(card: ModelCard): string {
   return `---\n${stringify(metadata, { lineWidth: 0 })}---\n\n# ${card.title}\n\n${[`${card.summary}\n`, ...sections].join('\n')}`;
 }
 
+/** The Hub links `base_model`, so a folder's name, which means nothing there, is kept under another key. */
+function baseFields({ baseModel, library }: ModelCard): Record<string, string> {
+  if (!baseModel.includes('/')) return { base_folder: baseModel };
+  return { base_model: baseModel, ...(library === 'peft' ? { base_model_relation: 'adapter' } : {}) };
+}
+
 /** A table of Markdown. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
@@ -51,13 +57,14 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
 }
 
 /**
- * A model folder's name for others: `org/name` where it lies in Hugging Face's cache (models--org--name/snapshots/REVISION);
- * the base of a model that was itself made here, whose folder's name says nothing; else the folder's own name.
+ * A model folder's name for others: `org/name` where it lies in Hugging Face's cache; the base of a model that was itself
+ * made here, whose folder's name says nothing; else the folder's own name.
  */
 export function modelName(directory: string): string {
-  const cached = /models--([^/]+?)--([^/]+)\/snapshots\/[^/]+\/?$/.exec(directory);
-  if (cached !== null) return `${cached[1]}/${cached[2]}`;
-  const { base_model: base, tags } = readMetadata(directory);
+  const cached = snapshotName(directory);
+  if (cached !== null) return cached.repository;
+  const { base_model: onHub, base_folder: folder, tags } = readMetadata(directory);
+  const base = onHub ?? folder;
   return typeof base === 'string' && Array.isArray(tags) && tags.includes('selm') ? base : basename(directory);
 }
 

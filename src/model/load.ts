@@ -39,7 +39,7 @@ export function loadModel(directory: string, { device = 'cpu' }: ModelOptions = 
   const base = loadBase(baseDirectory(directory));
   let adapter: Adapter | null = null;
   try {
-    adapter = isAdapterDirectory(directory) ? readAdapter(directory, base.config) : null;
+    adapter = isAdapterDirectory(directory) ? readAdapter(directory, base) : null;
     const model = { ...base, directory, adapter };
     const placed = device === 'cpu' ? model : onDevice(model, device);
     return { ...placed, dispose: () => disposeAll([placed.weights, placed.adapter?.factors]) };

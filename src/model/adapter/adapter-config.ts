@@ -7,41 +7,48 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ModelError, shownValue } from '../../errors.ts';
 import { parseConfig } from '../config-file.ts';
+import type { BaseName } from './base.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
 /** What an adapter_config.json says that matters here. */
-export interface AdapterConfig {
+export interface AdapterConfig extends BaseName {
   rank: number;
   alpha: number;
   rankStabilised: boolean;
   /** Used by training only; 0 is all that this program trains with. */
   dropout: number;
-  /** The base model as the file names it: a folder, or a name on the Hub. */
-  base: string;
 }
 
 const schema = z.looseObject({
-  base_model_name_or_path: z.string().min(1),
-  r: z.int().positive(),
-  lora_alpha: z.number().positive(),
-  use_rslora: z.boolean().default(false),
-  lora_dropout: z.number().min(0).max(1).default(0),
+  base_model_name_or_path: z.string().min(1).nullish(),
+  revision: z.string().min(1).nullish(),
+  // Absent settings have the values of PEFT's LoraConfig.
+  r: z.int().positive().default(8),
+  lora_alpha: z.number().positive().default(8),
+  use_rslora: z.boolean().nullish(),
+  lora_dropout: z.number().min(0).max(1).nullish(),
 });
 
 /** Settings that must have one of these values. */
 const ALLOWED: Readonly<Record<string, readonly unknown[]>> = {
   peft_type: ['LORA'],
   task_type: ['CAUSAL_LM', null, undefined],
-  bias: ['none', undefined],
+  bias: ['none', null, undefined],
   // The others change the base's weights when the adapter is loaded.
-  init_lora_weights: [true, false, 'gaussian', undefined],
+  init_lora_weights: [true, false, 'gaussian', 'eva', 'orthogonal', null, undefined],
 };
 
 /** Settings whose value has no say in what is computed here, because what they tune is off or already resolved. */
 const WITHOUT_EFFECT = new Set([
   ...['base_model_name_or_path', 'r', 'lora_alpha', 'use_rslora', 'lora_dropout', 'revision', 'peft_version'],
-  ...['inference_mode', 'megatron_core', 'qalora_group_size'],
+  ...['inference_mode', 'megatron_core', 'qalora_group_size', 'ensure_weight_tying'],
+  // The class of the base, which PEFT writes where no task_type was given.
+  'auto_mapping',
+  // Is for layers that keep their matrix transposed; PEFT switches it off for the ones that these models have.
+  'fan_in_fan_out',
+  // How A and B began. The file of weights has what became of them.
+  'eva_config',
   // Which modules have factors is read from the weights themselves.
   ...['target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern'],
 ]);
@@ -76,12 +83,21 @@ export function parseAdapterConfig(value: unknown, path: string): AdapterConfig 
     if (field in ALLOWED || WITHOUT_EFFECT.has(field) || isOff(setting)) continue;
     refuse(field, 'off: only plain and rank-stabilised LoRA are computed here');
   }
+  const { base_model_name_or_path: base } = raw;
+  if (base === null || base === undefined) {
+    throw new ModelError(
+      'ADAPTER_BASE',
+      `Cannot use the adapter of ${path}: base_model_name_or_path is not set: set it to the folder of the base model`,
+      { details: { file: path, field: 'base_model_name_or_path' } },
+    );
+  }
   return {
     rank: raw.r,
     alpha: raw.lora_alpha,
-    rankStabilised: raw.use_rslora,
-    dropout: raw.lora_dropout,
-    base: raw.base_model_name_or_path,
+    rankStabilised: raw.use_rslora ?? false,
+    dropout: raw.lora_dropout ?? 0,
+    base,
+    revision: raw.revision ?? null,
   };
 }
 
@@ -104,6 +120,7 @@ export function formatAdapterConfig(config: Omit<AdapterConfig, 'dropout'> & { t
     modules_to_save: null,
     peft_type: 'LORA',
     r: config.rank,
+    ...(config.revision === null ? {} : { revision: config.revision }),
     target_modules: config.targets,
     task_type: 'CAUSAL_LM',
     use_dora: false,

@@ -2,8 +2,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { readTensors, type StoredTensor, tensorOf } from '../../../test/support/changed-model.ts';
 import { smallConfig } from '../../../test/support/small-model.ts';
 import { HOSTILE_NAMES } from '../../files/hostile-names.testing.ts';
+import { writeSafetensors } from '../../files/safetensors-write.ts';
 import { packageRoot } from '../../torch/native.ts';
 import { scope, toFloat32Array } from '../../torch/tensor.ts';
 import { loadModel } from '../load.ts';
@@ -40,10 +42,9 @@ test.each([
   ['peft_type', 'IA3', 'supported is "LORA"'],
   ['task_type', 'SEQ_CLS', 'supported is "CAUSAL_LM"'],
   ['bias', 'all', 'supported is "none"'],
-  ['init_lora_weights', 'pissa', 'supported is true or false or "gaussian"'],
+  ['init_lora_weights', 'pissa', 'supported is true or false or "gaussian" or "eva" or "orthogonal"'],
   ['use_dora', true, 'supported is off: only plain and rank-stabilised LoRA'],
   ['modules_to_save', ['lm_head'], 'supported is off: only plain and rank-stabilised LoRA'],
-  ['fan_in_fan_out', true, 'supported is off: only plain and rank-stabilised LoRA'],
   ['rank_pattern', { q_proj: 8 }, 'supported is off: only plain and rank-stabilised LoRA'],
   ['alpha_pattern', { q_proj: 8 }, 'supported is off: only plain and rank-stabilised LoRA'],
   ['layer_replication', [[0, 2]], 'supported is off: only plain and rank-stabilised LoRA'],
@@ -63,7 +64,7 @@ test.each([
 test.each([
   ['r', 0],
   ['lora_alpha', 'many'],
-  ['base_model_name_or_path', null],
+  ['base_model_name_or_path', ''],
   ['lora_dropout', 2],
 ])('loadModel() names the field of an adapter whose %s is %j', (field, value) => {
   const path = adapterWith({ [field]: value });
@@ -92,7 +93,91 @@ test('parseAdapterConfig() takes what older versions of PEFT wrote', () => {
     rankStabilised: false,
     dropout: 0.05,
     base: 'base',
+    revision: null,
   });
+});
+
+/** Settings as PEFT 0.19 writes them for a LoraConfig without a task_type. */
+const WITHOUT_TASK_TYPE = {
+  task_type: null,
+  auto_mapping: { base_model_class: 'LlamaForCausalLM', parent_library: 'transformers.models.llama.modeling_llama' },
+};
+
+test.each([
+  ['no task_type', WITHOUT_TASK_TYPE],
+  ['no task_type in an older form', { task_type: undefined, auto_mapping: null }],
+  ['every optional setting null', { bias: null, use_rslora: null, lora_dropout: null, init_lora_weights: null }],
+  ['a start that leaves the base as it is', { init_lora_weights: 'eva', eva_config: { rho: 2, tau: 0.99 } }],
+  ['settings that PEFT ignores here', { fan_in_fan_out: true, ensure_weight_tying: true }],
+])('loadModel() reads an adapter with %s as what it is, plain LoRA', (_, changes) => {
+  const factorsOf = (path: string): number[][] => {
+    const { adapter, dispose } = loadModel(path);
+    const numbers = [...(adapter?.factors.values() ?? [])].map(({ a_RI }) => Array.from(toFloat32Array(a_RI)));
+    dispose();
+    return [[adapter?.scale ?? Number.NaN], ...numbers];
+  };
+  expect(factorsOf(adapterWith(changes))).toEqual(factorsOf(adapterWith({})));
+});
+
+test("parseAdapterConfig() gives absent settings the values of PEFT's LoraConfig", () => {
+  const value = { peft_type: 'LORA', base_model_name_or_path: 'base' };
+  expect(parseAdapterConfig(value, 'adapter_config.json')).toMatchObject({ rank: 8, alpha: 8, rankStabilised: false });
+});
+
+test('loadModel() says what to do about an adapter that names no base', () => {
+  expect(() => loadModel(adapterWith({ base_model_name_or_path: null }))).toThrow(
+    'base_model_name_or_path is not set: set it to the folder of the base model',
+  );
+});
+
+/** A copy of PEFT's adapter with one more tensor in its file. */
+function adapterWithTensor(name: string, change: (embedding: StoredTensor) => StoredTensor): string {
+  const path = adapterWith({});
+  const file = join(path, 'adapter_model.safetensors');
+  const base = readTensors(join(packageRoot, String(theirs.base_model_name_or_path), 'model.safetensors'));
+  const tensors = readTensors(file).set(name, change(tensorOf(base, 'model.embed_tokens.weight')));
+  writeSafetensors(
+    file,
+    [...tensors].map(([each, tensor]) => ({ name: each, ...tensor })),
+  );
+  return path;
+}
+
+test("loadModel() passes over a whole embedding beside the factors that equals the base's", () => {
+  const model = loadModel(adapterWithTensor('base_model.model.model.embed_tokens.weight', (own) => own));
+  expect(model.adapter?.factors.size).toBe(14);
+  model.dispose();
+});
+
+const zeros = ({ dtype, shape, bytes }: StoredTensor): StoredTensor => ({
+  dtype,
+  shape,
+  bytes: new Uint8Array(bytes.length),
+});
+const oneRowLess = ({ dtype, shape: [rows = 0, columns = 0], bytes }: StoredTensor): StoredTensor => ({
+  dtype,
+  shape: [rows - 1, columns],
+  bytes: bytes.subarray(0, (bytes.length / rows) * (rows - 1)),
+});
+const few = (): StoredTensor => ({ dtype: 'F32', shape: [4], bytes: new Uint8Array(16) });
+
+test.each([
+  ['model.embed_tokens.weight', zeros, "is a whole embed_tokens that differs from the base's (save_embedding_layers"],
+  ['lm_head.weight', zeros, "is a whole lm_head that differs from the base's (save_embedding_layers"],
+  ['model.embed_tokens.weight', oneRowLess, 'is a whole embed_tokens of shape [127,32] where the base has [128,32]'],
+  ['model.embed_tokens.lora_embedding_A', few, 'belongs to LoRA on an embedding'],
+  ['lm_head.lora_A.weight', few, 'belongs to LoRA on the head'],
+  ['model.layers.0.self_attn.q_proj.lora_magnitude_vector', few, 'belongs to DoRA'],
+  ['model.layers.0.self_attn.q_proj.bias', few, 'is a bias that was trained with the adapter'],
+  ['model.layers.0.self_attn.q_proj.lora_A.default.weight', few, 'has no place in a LoRA adapter'],
+])('loadModel() refuses %s beside the factors, and says why', (name, change, says) => {
+  const path = adapterWithTensor(`base_model.model.${name}`, change);
+  expect(() => loadModel(path)).toThrow(
+    expect.objectContaining({
+      code: 'ADAPTER_WEIGHTS',
+      message: expect.stringContaining(`tensor base_model.model.${name} ${says}`),
+    }),
+  );
 });
 
 test('loadModel() refuses an adapter of another base, naming the tensor or the shape', () => {

@@ -15,6 +15,8 @@ import type { ModelConfig } from '../config.ts';
 import { copyCompanions, tensorEntries } from '../save.ts';
 import { checkShape, openTensor } from '../weight-files.ts';
 import { ADAPTER_CONFIG, formatAdapterConfig, readAdapterConfig } from './adapter-config.ts';
+import { baseNameOf, findBase, looksLikeHubName } from './base.ts';
+import { type BaseModel, foreignProblem } from './foreign-tensors.ts';
 import { type Adapter, loraScale, moduleOf, targetNames, targetShapes } from './lora.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
@@ -46,50 +48,62 @@ export function isAdapterDirectory(directory: string): boolean {
 }
 
 /**
- * The folder of the whole model: a model folder itself, or the one that an adapter names (as PEFT reads it: an absolute
- * path, or one from where the command is started). Its tokenizer and templates are those of the adapter.
+ * The folder of the whole model: a model folder itself, or the one that an adapter names (base.ts). Its tokenizer and
+ * templates are those of the adapter.
  */
 export function baseDirectory(directory: string): string {
   if (!isAdapterDirectory(directory)) return directory;
   const path = join(directory, ADAPTER_CONFIG);
-  const { base } = readAdapterConfig(directory);
-  const found = resolve(base);
-  const fail = (problem: string): never => {
-    throw new ModelError(
+  const { base, revision } = readAdapterConfig(directory);
+  const refusal = (problem: string): ModelError =>
+    new ModelError(
       'ADAPTER_BASE',
-      `Cannot load the adapter ${directory}: base_model_name_or_path of ${path} is ${JSON.stringify(base)}, ${problem}: set it to the folder of the base model`,
+      `Cannot load the adapter ${directory}: base_model_name_or_path of ${path} is ${JSON.stringify(base)}, ${problem} set it to the folder of the base model`,
       { details: { file: path, field: 'base_model_name_or_path', base } },
     );
-  };
-  if (isAdapterDirectory(found)) fail('which is an adapter itself');
-  if (!existsSync(join(found, 'config.json'))) fail('and there is no model folder of that name');
-  return found;
+  if (isAdapterDirectory(resolve(base))) throw refusal('which is an adapter itself:');
+  const found = findBase({ base, revision }, directory);
+  if (found !== null) return found;
+  throw refusal(
+    looksLikeHubName(base)
+      ? `and there is no model folder of that name, nor such a model in the Hub's cache: fetch it (selm generate hub:${base} --prompt Hello), or`
+      : 'and there is no model folder of that name:',
+  );
 }
 
-/** Reads an adapter of a model; its factors are fp32 copies. Throws ModelError with the file and the field or tensor. */
-export function readAdapter(directory: string, config: ModelConfig): Adapter {
+/**
+ * Reads an adapter of a model; its factors are fp32 copies. A whole embedding or head beside them is passed over where it
+ * equals the base's. Throws ModelError with the file and the field or tensor.
+ */
+export function readAdapter(directory: string, { config, weights }: BaseModel): Adapter {
   const { rank, alpha, rankStabilised } = readAdapterConfig(directory);
   const header = readSafetensorsHeader(join(directory, ADAPTER_WEIGHTS));
   const shapes = targetShapes(config, 'all-linear');
   const known = new Set([...shapes.keys()].flatMap((weight) => Object.values(factorNames(weight, config.part))));
-  for (const name of header.tensors.keys()) {
-    if (!known.has(name)) throw badTensor(header.path, name, 'has no place in a LoRA adapter of this base model');
-  }
-  const read = (name: string, shape: readonly number[], file: Tensor): Tensor => {
-    const entry = header.tensors.get(name);
-    if (entry === undefined) throw badTensor(header.path, name, 'is missing, and its other factor is there');
-    checkShape(name, { ...entry, file: header }, { shape, by: `${ADAPTER_CONFIG} and the base model` });
-    return clone(to_dtype(openTensor(name, { ...entry, file: header }, file), 'float32'));
-  };
   const factors = keep(
     scope('read an adapter', () =>
       noGrad(() => {
         const file = mapFile(header.path);
+        const open = (name: string): Tensor | null => {
+          const entry = header.tensors.get(name);
+          return entry === undefined ? null : openTensor(name, { ...entry, file: header }, file);
+        };
+        for (const name of header.tensors.keys()) {
+          const problem = known.has(name) ? null : foreignProblem(name, open(name), { config, weights });
+          if (problem !== null) throw badTensor(header.path, name, problem);
+        }
+        const read = (name: string, shape: readonly number[]): Tensor => {
+          const [entry, tensor] = [header.tensors.get(name), open(name)];
+          if (entry === undefined || tensor === null)
+            throw badTensor(header.path, name, 'is missing, and its other factor is there');
+          checkShape(name, { ...entry, file: header }, { shape, by: `${ADAPTER_CONFIG} and the base model` });
+          return clone(to_dtype(tensor, 'float32'));
+        };
         return new Map(
           [...shapes].flatMap(([weight, [outputs, inputs]]) => {
             const { a, b } = factorNames(weight, config.part);
             if (!header.tensors.has(a) && !header.tensors.has(b)) return [];
-            return [[weight, { a_RI: read(a, [rank, inputs], file), b_OR: read(b, [outputs, rank], file) }]];
+            return [[weight, { a_RI: read(a, [rank, inputs]), b_OR: read(b, [outputs, rank]) }]];
           }),
         );
       }),
@@ -114,7 +128,10 @@ export function writeAdapterFiles(
   { adapter, config, base }: { adapter: Adapter; config: ModelConfig; base: string },
 ): void {
   const targets = targetNames(config, adapter.factors.keys());
-  writeFileSync(join(directory, ADAPTER_CONFIG), formatAdapterConfig({ ...adapter, base, targets }));
+  writeFileSync(
+    join(directory, ADAPTER_CONFIG),
+    formatAdapterConfig({ ...adapter, ...baseNameOf(base, directory), targets }),
+  );
   const entries = tensorEntries(namedFactors(adapter), 'float32');
   writeSafetensors(join(directory, ADAPTER_WEIGHTS), entries, [['format', 'pt']]);
   copyCompanions(base, directory);
