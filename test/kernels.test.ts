@@ -22,6 +22,8 @@ import {
   packRows,
   permute,
   repeat_interleave_self_int,
+  rmsNorm,
+  rotary,
   rowLinear,
   silu,
   softCap_,
@@ -31,6 +33,7 @@ import {
   swiglu,
   tanh,
   targetLogProbs,
+  to_device,
   to_dtype,
   treeAttention,
   unsqueeze,
@@ -258,6 +261,24 @@ describe('the product by rows', () => {
         const plain = matmul(wide(x_TI), permute(wide(weight_OI), [1, 0]));
         expectNear(numbers(found), numbers(add_Tensor(plain, wide(bias_O))), tolerance);
       });
+    });
+  });
+});
+
+describe('a device without kernels', () => {
+  it('computes the same operators by those of LibTorch', () => {
+    scope('meta', () => {
+      const on = (...shape: number[]): Tensor => noGrad(() => to_device(normals('x', shape), 'meta', 'float32'));
+      const weights = packRows(on(40, 8));
+      for (const [found, shape] of [
+        [rmsNorm(on(5, 8), on(8), 1e-5), [5, 8]],
+        [rotary(on(5, 2, 8), on(5, 4), on(5, 4)), [5, 2, 8]],
+        [swiglu(on(5, 8), on(5, 8)), [5, 8]],
+        [rowLinear(on(5, 8), weights, 40), [5, 40]],
+      ] as const) {
+        expect(found.device).toBe('meta');
+        expect(found.shape).toEqual(shape);
+      }
     });
   });
 });

@@ -17,7 +17,7 @@ export interface PackedTokens {
   /** 1 for tokens of sequences of more than `longAfter` tokens. */
   long_T: Uint8Array;
   longAfter: number;
-  /** (start, length, parent) of every segment, see native/kernels/kernels.h. */
+  /** (start, length, parent) of every segment, see native/kernels/schemas.cc. */
   segments: readonly number[];
 }
 

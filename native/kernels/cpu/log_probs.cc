@@ -2,8 +2,10 @@
 // through the vocabulary product in chunks of rows, and [T, vocabulary] never exists whole.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <torch/library.h>
 
-#include "kernels.h"
+#include "../checks.h"
+#include "../composite.h"
 #include "vector.h"
 
 namespace selm {
@@ -56,11 +58,6 @@ void rowGradients(T* logits, const int64_t* targets, const float* normalisers, c
   });
 }
 
-void checkTargets(const at::Tensor& logits, const at::Tensor& targets, const char* what) {
-  TORCH_CHECK(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0) && targets.scalar_type() == at::kLong, what,
-              ": logits ", logits.sizes(), " need one int64 target a row, got ", targets.sizes(), " ", targets.scalar_type());
-}
-
 void checkRange(const at::Tensor& targets, int64_t width, const char* what) {
   const int64_t* ids = targets.data_ptr<int64_t>();
   for (int64_t i = 0; i < targets.size(0); i++) {
@@ -68,18 +65,12 @@ void checkRange(const at::Tensor& targets, int64_t width, const char* what) {
   }
 }
 
-bool native(const at::Tensor& logits) {
-  return logits.device().is_cpu() && (logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16);
-}
-
-}  // namespace
+// The kernels take fp32 and bf16.
+bool hasKernel(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits_, const at::Tensor& targets_) {
   checkTargets(logits_, targets_, "target_log_probs");
-  if (!native(logits_)) {
-    const at::Tensor wide = logits_.to(at::kFloat), normalisers = wide.logsumexp(1);
-    return {wide.gather(1, targets_.unsqueeze(1)).squeeze(1) - normalisers, normalisers};
-  }
+  if (!hasKernel(logits_)) return composite::targetLogProbs(logits_, targets_);
   const at::Tensor logits = logits_.contiguous(), targets = targets_.contiguous();
   checkRange(targets, logits.size(1), "target_log_probs");
   at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat)), normalisers = at::empty_like(logProbs);
@@ -93,20 +84,11 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits_, con
   return {logProbs, normalisers};
 }
 
-at::Tensor logProbGradient_(const at::Tensor& logits, const at::Tensor& targets_, const at::Tensor& normalisers,
+at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets_, const at::Tensor& normalisers,
                             const at::Tensor& coefficients, double softCap) {
   checkTargets(logits, targets_, "log_prob_gradient_");
-  TORCH_CHECK(normalisers.sizes() == targets_.sizes() && coefficients.sizes() == targets_.sizes() &&
-                  normalisers.scalar_type() == at::kFloat && coefficients.scalar_type() == at::kFloat,
-              "log_prob_gradient_: normalisers ", normalisers.sizes(), " and coefficients ", coefficients.sizes(), " must be fp32, one a row");
-  if (!native(logits)) {
-    at::Tensor gradient = -(logits.to(at::kFloat) - normalisers.unsqueeze(1)).exp();
-    gradient.scatter_add_(1, targets_.unsqueeze(1), at::ones({logits.size(0), 1}, gradient.options()));
-    gradient *= coefficients.unsqueeze(1);
-    if (softCap > 0) gradient *= 1 - (logits.to(at::kFloat) / softCap).square();
-    logits.copy_(gradient);
-    return logits;
-  }
+  checkCoefficients(targets_, normalisers, coefficients);
+  if (!hasKernel(logits)) return composite::logProbGradient_(logits, targets_, normalisers, coefficients, softCap);
   TORCH_CHECK(logits.is_contiguous(), "log_prob_gradient_: logits must be contiguous, they are overwritten");
   const at::Tensor targets = targets_.contiguous();
   checkRange(targets, logits.size(1), "log_prob_gradient_");
@@ -125,9 +107,9 @@ at::Tensor logProbGradient_(const at::Tensor& logits, const at::Tensor& targets_
   return logits;
 }
 
-at::Tensor softCap_(const at::Tensor& x, double cap) {
-  TORCH_CHECK(cap > 0, "soft_cap_: the cap must be positive, got ", cap);
-  if (!native(x)) return x.copy_((x.to(at::kFloat) / cap).tanh() * cap);
+at::Tensor& softCap_(at::Tensor& x, double cap) {
+  checkCap(cap);
+  if (!hasKernel(x)) return composite::softCap_(x, cap);
   TORCH_CHECK(x.is_contiguous(), "soft_cap_: x must be contiguous, it is overwritten");
   const auto write = [&](auto* data) {
     const int64_t count = x.numel();
@@ -145,4 +127,11 @@ at::Tensor softCap_(const at::Tensor& x, double cap) {
   return x;
 }
 
+}  // namespace
 }  // namespace selm
+
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  library.impl("target_log_probs", &selm::targetLogProbs);
+  library.impl("log_prob_gradient_", &selm::logProbGradient_);
+  library.impl("soft_cap_", &selm::softCap_);
+}

@@ -2,11 +2,13 @@
 // itself, in an order that depends on nothing but its own length: who shares the batch cannot change a response.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <torch/library.h>
 
 #include <numeric>
 #include <vector>
 
-#include "kernels.h"
+#include "../checks.h"
+#include "../composite.h"
 #include "vector.h"
 
 namespace selm {
@@ -134,52 +136,13 @@ int64_t sampleRow(const float* logits, int64_t width, double temperature, int64_
   return chosen;
 }
 
-struct Caches {
-  const at::Tensor &prefixKeys, &prefixValues, &keys, &values;
-};
-
-// The same attention of LibTorch's operators, for other devices and types.
-at::Tensor composedDecode(const at::Tensor& q, const Caches& caches, at::IntArrayRef layout, double scale, int64_t window,
-                          double softCap) {
-  std::vector<at::Tensor> rows;
-  for (int64_t b = 0; b < q.size(0); b++) {
-    const int64_t* l = layout.data() + b * 4;
-    const auto seen = [&](const at::Tensor& prefix, const at::Tensor& own) {
-      at::Tensor all = at::cat({prefix.select(0, l[0]).narrow(0, 0, l[1]), own.select(0, l[2]).narrow(0, 0, l[3])});
-      if (window > 0 && all.size(0) > window) all = all.narrow(0, all.size(0) - window, window);
-      return all.repeat_interleave(q.size(1) / all.size(1), 1);  // [N, H, d]
-    };
-    const at::Tensor keys = seen(caches.prefixKeys, caches.keys), values = seen(caches.prefixValues, caches.values);
-    at::Tensor scores = (q.select(0, b).unsqueeze(0) * keys).sum(-1) * scale;
-    if (softCap > 0) scores = at::tanh(scores / softCap) * softCap;
-    rows.push_back((at::softmax(scores, 0).unsqueeze(-1) * values).sum(0));
-  }
-  return at::stack(rows);
-}
-
-}  // namespace
-
 at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
                            const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
   const at::Tensor q = q_.contiguous();
   const int64_t batch = q.size(0), headCount = q.size(1), width = q.size(2), groups = keys.size(2), stride = groups * width;
-  TORCH_CHECK(keys.scalar_type() == q.scalar_type() && prefixKeys.scalar_type() == q.scalar_type() && keys.device() == q.device(),
-              "decode_attention: caches of the queries' type and device are needed, got ", keys.scalar_type(), " on ", keys.device(),
-              " for ", q.scalar_type(), " on ", q.device());
-  TORCH_CHECK(static_cast<int64_t>(layout.size()) == batch * 4, "decode_attention: ", batch, " sequences need ", batch * 4,
-              " layout numbers, got ", layout.size());
-  TORCH_CHECK(prefixKeys.is_contiguous() && prefixValues.is_contiguous() && keys.is_contiguous() && values.is_contiguous(),
-              "decode_attention: caches must be contiguous");
-  int64_t longest = 0;
-  for (int64_t b = 0; b < batch; b++) {
-    const int64_t* l = layout.data() + b * 4;
-    TORCH_CHECK(l[0] >= 0 && l[0] < prefixKeys.size(0) && l[1] >= 0 && l[1] <= prefixKeys.size(1) && l[2] >= 0 && l[2] < keys.size(0) &&
-                    l[3] >= 0 && l[3] <= keys.size(1) && l[1] + l[3] > 0,
-                "decode_attention: sequence ", b, " points outside its caches");
-    longest = std::max(longest, l[1] + l[3]);
-  }
-  if (!q.device().is_cpu() || q.scalar_type() != at::kFloat)
-    return composedDecode(q, {prefixKeys, prefixValues, keys, values}, layout, scale, window, softCap);
+  const int64_t longest = checkDecodeAttention(q, prefixKeys, prefixValues, keys, values, layout);
+  if (q.scalar_type() != at::kFloat)
+    return composite::decodeAttention(q, prefixKeys, prefixValues, keys, values, layout, scale, window, softCap);
   at::Tensor out = at::empty_like(q);
   const float *qData = q.data_ptr<float>(), *pk = prefixKeys.data_ptr<float>(), *pv = prefixValues.data_ptr<float>();
   const float *ok = keys.data_ptr<float>(), *ov = values.data_ptr<float>();
@@ -202,10 +165,8 @@ at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, c
 
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK, double topP,
                                                 at::ArrayRef<double> uniforms) {
-  const at::Tensor logits = logits_.to(at::kCPU, at::kFloat).contiguous();
-  TORCH_CHECK(logits.dim() == 2 && static_cast<int64_t>(uniforms.size()) == logits.size(0), "sample_tokens: logits ", logits.sizes(),
-              " need one uniform number a row, got ", uniforms.size());
-  TORCH_CHECK(temperature >= 0 && topP > 0, "sample_tokens: temperature ", temperature, " must not be negative, top-p ", topP, " must be positive");
+  checkSampling(logits_, temperature, topP, uniforms.size());
+  const at::Tensor logits = logits_.to(at::kFloat).contiguous();
   at::Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong));
   at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kDouble));
   const float* data = logits.data_ptr<float>();
@@ -220,4 +181,10 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
   return {ids, logProbs};
 }
 
+}  // namespace
 }  // namespace selm
+
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  library.impl("decode_attention", &selm::decodeAttention);
+  library.impl("sample_tokens", &selm::sampleTokens);
+}

@@ -4,26 +4,20 @@
 // linear in the length. A tree's numbers do not depend on the other trees of its stream.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <vector>
 
-#include "kernels.h"
+#include "../checks.h"
+#include "../segments.h"
 #include "vector.h"
 
 namespace selm {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::Function;
-using torch::autograd::variable_list;
-
-struct Segment {
-  int64_t start, length, parent;
-  int64_t position;  // of its first token on the path from the root
-};
 // What attention does to its scores. 0 is none: no window, no soft cap.
 struct Rule {
   float scale;
@@ -35,27 +29,6 @@ struct Tree {
   size_t first, last;
   int64_t start, length;
 };
-
-std::vector<Segment> readSegments(at::IntArrayRef flat, int64_t tokens) {
-  TORCH_CHECK(flat.size() % 3 == 0, "tree_attention: segments are triples (start, length, parent), got ", flat.size(), " numbers");
-  std::vector<Segment> segments;
-  int64_t next = 0;
-  int64_t root = -1;
-  for (size_t i = 0; i < flat.size(); i += 3) {
-    Segment s{flat[i], flat[i + 1], flat[i + 2], 0};
-    const auto index = static_cast<int64_t>(i / 3);
-    TORCH_CHECK(s.start == next && s.length > 0, "tree_attention: segment ", index, " starts at ", s.start, " with ", s.length,
-                " tokens, expected a start of ", next, " and at least one token");
-    if (s.parent < 0) root = index;
-    TORCH_CHECK(s.parent == -1 || (s.parent >= root && s.parent < index && root >= 0), "tree_attention: segment ", index, " has parent ",
-                s.parent, ", which is not an earlier segment of its own tree");
-    if (s.parent >= 0) s.position = segments[s.parent].position + segments[s.parent].length;
-    segments.push_back(s);
-    next = s.start + s.length;
-  }
-  TORCH_CHECK(next == tokens, "tree_attention: segments cover ", next, " of ", tokens, " tokens");
-  return segments;
-}
 
 std::vector<Tree> treesOf(const std::vector<Segment>& segments) {
   std::vector<Tree> trees;
@@ -274,7 +247,7 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
 // With P the weights and O the output: dV += P dO, dP = dO V, dS = P (dP - sum dO O) scale (times the soft cap's slope),
 // dQ = dS K, dK += dS Q.
 template <typename T>
-void backwardTask(const variable_list& saved, const at::Tensor& gradient, const std::vector<Segment>& segments, const Tree& tree,
+void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& gradient, const std::vector<Segment>& segments, const Tree& tree,
                   int64_t group, const Rule& rule, at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
   const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
@@ -345,98 +318,51 @@ void forElementTypes(const at::Tensor& x, Body body) {
   }
 }
 
-struct TreeAttention : Function<TreeAttention> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_,
-                            at::IntArrayRef flat, double scale, int64_t window, double softCap) {
-    const auto segments = readSegments(flat, q_.size(0));
-    const auto trees = treesOf(segments);
-    const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};
-    const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
-    at::Tensor out = at::empty_like(q);
-    at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
-    const int64_t groups = k.size(1);
-    forElementTypes(q, [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-        forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
-      });
+// The kernels take fp32 and bf16.
+bool hasKernel(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
+
+std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, at::IntArrayRef flat,
+                                           double scale, int64_t window, double softCap) {
+  checkTreeAttention(q_, k_, v_);
+  TORCH_CHECK(hasKernel(q_), "tree_attention_forward: fp32 or bf16 is needed, got ", q_.scalar_type());
+  const auto segments = readSegments(flat, q_.size(0));
+  const auto trees = treesOf(segments);
+  const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};
+  const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
+  at::Tensor out = at::empty_like(q);
+  at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+  const int64_t groups = k.size(1);
+  forElementTypes(q, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
+      forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
     });
-    context->save_for_backward({q, k, v, out, logSums});
-    context->saved_data["segments"] = flat.vec();
-    context->saved_data["scale"] = scale;
-    context->saved_data["window"] = window;
-    context->saved_data["softCap"] = softCap;
-    return out;
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &q = saved[0], &k = saved[1];
-    const auto segments = readSegments(context->saved_data["segments"].toIntVector(), q.size(0));
-    const auto trees = treesOf(segments);
-    const Rule rule{static_cast<float>(context->saved_data["scale"].toDouble()), context->saved_data["window"].toInt(),
-                    static_cast<float>(context->saved_data["softCap"].toDouble())};
-    const at::Tensor gradient = gradients[0].contiguous();
-    at::Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(k);
-    const int64_t groups = k.size(1);
-    forElementTypes(q, [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-        backwardTask<T>(saved, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
-      });
-    });
-    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
-  }
-};
-
-// [T, H, d] -> [1, H, L, d], a view.
-at::Tensor heads(const at::Tensor& x, int64_t start, int64_t length) { return x.narrow(0, start, length).transpose(0, 1).unsqueeze(0); }
-
-at::Tensor repeated(const at::Tensor& x, int64_t times) {
-  if (times == 1) return x;
-  return x.unsqueeze(2).expand({x.size(0), x.size(1), times, x.size(2)}).reshape({x.size(0), x.size(1) * times, x.size(2)});
+  });
+  return {out, logSums};
 }
 
-// Other devices and types: each segment against its ancestors and itself, with a mask.
-at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, double scale,
-                    int64_t window, double softCap) {
-  const int64_t times = q.size(1) / k.size(1);
-  const at::Tensor keys = repeated(k, times), values = repeated(v, times);
-  std::vector<at::Tensor> outputs;
-  for (const Segment& s : segments) {
-    std::vector<at::Tensor> seenKeys, seenValues;  // in order of the path: a key's index is its position
-    for (int64_t a = s.parent; a >= 0; a = segments[a].parent) {
-      seenKeys.insert(seenKeys.begin(), keys.narrow(0, segments[a].start, segments[a].length));
-      seenValues.insert(seenValues.begin(), values.narrow(0, segments[a].start, segments[a].length));
-    }
-    seenKeys.push_back(keys.narrow(0, s.start, s.length));
-    seenValues.push_back(values.narrow(0, s.start, s.length));
-    at::Tensor mask = at::ones({s.length, s.position + s.length}, q.options().dtype(at::kBool)).tril(s.position);
-    if (window > 0) mask = mask.triu(s.position - window + 1);
-    const at::Tensor query = heads(q, s.start, s.length), key = at::cat(seenKeys).transpose(0, 1).unsqueeze(0),
-                     value = at::cat(seenValues).transpose(0, 1).unsqueeze(0);
-    at::Tensor o;
-    if (softCap > 0) {
-      const at::Tensor scores = ((query.matmul(key.transpose(2, 3)) * (scale / softCap)).tanh() * softCap).masked_fill(~mask, -INFINITY);
-      o = scores.softmax(-1, at::kFloat).to(q.scalar_type()).matmul(value);
-    } else {
-      o = at::scaled_dot_product_attention(query, key, value, mask, 0.0, false, scale);
-    }
-    outputs.push_back(o.squeeze(0).transpose(0, 1));
-  }
-  return at::cat(outputs);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradient_, const at::Tensor& q_, const at::Tensor& k_,
+                                                        const at::Tensor& v_, const at::Tensor& out, const at::Tensor& logSums,
+                                                        at::IntArrayRef flat, double scale, int64_t window, double softCap) {
+  const auto segments = readSegments(flat, q_.size(0));
+  const auto trees = treesOf(segments);
+  const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};
+  const at::Tensor gradient = gradient_.contiguous(), q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
+  at::Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(k);
+  const int64_t groups = k.size(1);
+  forElementTypes(q, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
+      backwardTask<T>({q, k, v, out, logSums}, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
+    });
+  });
+  return {dq, dk, dv};
 }
 
 }  // namespace
-
-at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale,
-                         int64_t window, double softCap) {
-  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
-                  k.size(1) > 0 && q.size(1) % k.size(1) == 0,
-              "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");
-  const bool native = q.device().is_cpu() && (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16);
-  if (!native) return composed(q, k, v, readSegments(segments, q.size(0)), scale, window, softCap);
-  return TreeAttention::apply(q, k, v, segments, scale, window, softCap);
-}
-
 }  // namespace selm
+
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  library.impl("tree_attention_forward", &selm::forward);
+  library.impl("tree_attention_backward", &selm::backward);
+}

@@ -1,0 +1,175 @@
+// Gradients of our operators, whatever the device: each is computed by the forward and backward operators of the backend that
+// its tensors lie on. A backend with those operators is registered at the end of this file, in one line.
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "checks.h"
+#include "composite.h"
+
+namespace selm {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+template <typename Signature>
+auto operatorOf(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+// Kernels are written for these types; others go by LibTorch's operators, so that a result never depends on a shape.
+bool hasKernel(const Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
+
+struct RmsNorm : Function<RmsNorm> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, double eps) {
+    static const auto norm = operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, double)>("selm::rms_norm_forward");
+    auto [y, inverse] = norm.call(x, weight, eps);
+    context->save_for_backward({x, weight, inverse});
+    return y;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    static const auto derive =
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&)>("selm::rms_norm_backward");
+    auto [dx, dweight] = derive.call(gradients[0], saved[0], saved[1], saved[2]);
+    return {dx, dweight, Tensor()};
+  }
+};
+
+Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, double direction) {
+  static const auto turn = operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, double)>("selm::rotate");
+  return turn.call(x, cos, sin, direction);
+}
+
+struct Rotary : Function<Rotary> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& cos, const Tensor& sin) {
+    context->save_for_backward({cos, sin});
+    return rotate(x, cos, sin, 1.0);
+  }
+  // The gradient of a rotation is the opposite rotation.
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    return {rotate(gradients[0], saved[0], saved[1], -1.0), Tensor(), Tensor()};
+  }
+};
+
+struct Gate : Function<Gate> {
+  static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up, const std::string& activation) {
+    context->save_for_backward({gate, up});
+    context->saved_data["activation"] = activation;
+    static const auto gated = operatorOf<Tensor(const Tensor&, const Tensor&, c10::string_view)>("selm::gated");
+    return gated.call(gate, up, activation);
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const std::string activation = context->saved_data["activation"].toStringRef();
+    static const auto derive =
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, c10::string_view)>("selm::gated_backward");
+    auto [dgate, dup] = derive.call(gradients[0], saved[0], saved[1], activation);
+    return {dgate, dup, Tensor()};
+  }
+};
+
+Tensor operand(const Tensor& x) {
+  static const auto prepare = operatorOf<Tensor(const Tensor&)>("selm::product_operand");
+  return prepare.call(x);
+}
+
+struct Linear : Function<Linear> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& master, const Tensor& compute,
+                        const std::optional<Tensor>& bias) {
+    context->save_for_backward({x, compute});
+    context->saved_data["type"] = static_cast<int64_t>(master.scalar_type());
+    context->saved_data["weight"] = master.requires_grad();
+    context->saved_data["bias"] = bias.has_value() && bias->defined() && bias->requires_grad();
+    const Tensor wide = operand(x);
+    return at::linear(wide, operand(compute), bias.has_value() && bias->defined() ? bias->to(wide.scalar_type()) : Tensor())
+        .to(x.scalar_type());
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &x = saved[0], &compute = saved[1];
+    const auto type = static_cast<at::ScalarType>(context->saved_data["type"].toInt());
+    const Tensor dy = operand(gradients[0].contiguous());
+    Tensor dx, dw, db;
+    if (context->needs_input_grad(0)) dx = dy.matmul(operand(compute)).to(x.scalar_type());
+    const Tensor rows = dy.reshape({-1, dy.size(-1)});
+    if (context->saved_data["weight"].toBool()) dw = rows.t().mm(operand(x).reshape({-1, x.size(-1)})).to(type);
+    if (context->saved_data["bias"].toBool()) db = rows.sum(0, false, at::kFloat).to(type);
+    return {dx, dw, Tensor(), db};
+  }
+};
+
+struct TreeAttention : Function<TreeAttention> {
+  static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments,
+                        double scale, int64_t window, double softCap) {
+    static const auto attend =
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef, double, int64_t, double)>(
+            "selm::tree_attention_forward");
+    auto [out, logSums] = attend.call(q, k, v, segments, scale, window, softCap);
+    context->save_for_backward({q, k, v, out, logSums});
+    context->saved_data["segments"] = segments.vec();
+    context->saved_data["scale"] = scale;
+    context->saved_data["window"] = window;
+    context->saved_data["softCap"] = softCap;
+    return out;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const std::vector<int64_t> segments = context->saved_data["segments"].toIntVector();
+    static const auto derive =
+        operatorOf<std::tuple<Tensor, Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                                      const Tensor&, at::IntArrayRef, double, int64_t, double)>(
+            "selm::tree_attention_backward");
+    auto [dq, dk, dv] = derive.call(gradients[0], saved[0], saved[1], saved[2], saved[3], saved[4], segments,
+                                    context->saved_data["scale"].toDouble(), context->saved_data["window"].toInt(),
+                                    context->saved_data["softCap"].toDouble());
+    return {dq, dk, dv, Tensor(), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+Tensor rmsNorm(const Tensor& x, const Tensor& weight, double eps) {
+  checkRmsNorm(x, weight);
+  return hasKernel(x) ? RmsNorm::apply(x, weight, eps) : composite::rmsNorm(x, weight, eps);
+}
+Tensor rotary(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  checkRotary(x, cos, sin);
+  return hasKernel(x) ? Rotary::apply(x, cos, sin) : composite::rotary(x, cos, sin);
+}
+Tensor swiglu(const Tensor& gate, const Tensor& up) {
+  checkGate(gate, up, "swiglu");
+  return hasKernel(gate) ? Gate::apply(gate, up, "silu") : composite::swiglu(gate, up);
+}
+Tensor geglu(const Tensor& gate, const Tensor& up) {
+  checkGate(gate, up, "geglu");
+  return hasKernel(gate) ? Gate::apply(gate, up, "gelu_tanh") : composite::geglu(gate, up);
+}
+Tensor treeAttention(const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments, double scale, int64_t window,
+                     double softCap) {
+  checkTreeAttention(q, k, v);
+  if (!hasKernel(q)) return composite::treeAttention(q, k, v, segments, scale, window, softCap);
+  return TreeAttention::apply(q, k, v, segments, scale, window, softCap);
+}
+Tensor mixedLinear(const Tensor& x, const Tensor& master, const Tensor& compute, const std::optional<Tensor>& bias) {
+  checkLinear(x, master, compute);
+  return Linear::apply(x, master, compute, bias);
+}
+
+// For backends that have the forward and backward operators.
+void registerDifferentiable(torch::Library& library) {
+  library.impl("rms_norm", &rmsNorm);
+  library.impl("rotary", &rotary);
+  library.impl("swiglu", &swiglu);
+  library.impl("geglu", &geglu);
+  library.impl("tree_attention", &treeAttention);
+}
+
+}  // namespace
+}  // namespace selm
+
+TORCH_LIBRARY_IMPL(selm, Autograd, library) { library.impl("mixed_linear", &selm::mixedLinear); }
+
+TORCH_LIBRARY_IMPL(selm, AutogradCPU, library) { selm::registerDifferentiable(library); }

@@ -1,0 +1,168 @@
+#include "composite.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "checks.h"
+#include "segments.h"
+
+namespace selm::composite {
+namespace {
+
+// [T, H, d] -> [1, H, L, d], a view.
+at::Tensor heads(const at::Tensor& x, int64_t start, int64_t length) { return x.narrow(0, start, length).transpose(0, 1).unsqueeze(0); }
+
+at::Tensor repeated(const at::Tensor& x, int64_t times) {
+  if (times == 1) return x;
+  return x.unsqueeze(2).expand({x.size(0), x.size(1), times, x.size(2)}).reshape({x.size(0), x.size(1) * times, x.size(2)});
+}
+
+at::Tensor productOperand(const at::Tensor& x) { return x; }
+
+at::Tensor packRows(const at::Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
+  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
+  at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options());
+  padded.narrow(0, 0, outputs).copy_(weight);
+  return padded.view({panels, kPanel, inputs}).transpose(1, 2).contiguous();
+}
+
+// Tokens are chosen on the host: a device without a kernel sends its logits there.
+std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits, double temperature, int64_t topK, double topP,
+                                                at::ArrayRef<double> uniforms) {
+  static const auto choose = c10::Dispatcher::singleton().findSchemaOrThrow("selm::sample_tokens", "").typed<decltype(sampleTokens)>();
+  TORCH_CHECK(!logits.device().is_cpu(), "sample_tokens: the kernel of the CPU is missing");
+  return choose.call(logits.to(at::kCPU), temperature, topK, topP, uniforms);
+}
+
+}  // namespace
+
+at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  checkRmsNorm(x, weight);
+  const at::Tensor wide = x.to(at::kFloat);
+  return (wide * (wide.square().mean(-1, true) + eps).rsqrt() * weight.to(at::kFloat)).to(x.scalar_type());
+}
+
+at::Tensor rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  checkRotary(x, cos, sin);
+  const int64_t half = x.size(2) / 2;
+  const at::Tensor a = x.narrow(2, 0, half).to(at::kFloat), b = x.narrow(2, half, half).to(at::kFloat);
+  const at::Tensor c = cos.unsqueeze(1), s = sin.unsqueeze(1);
+  return at::cat({a * c - b * s, b * c + a * s}, 2).to(x.scalar_type());
+}
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  checkGate(gate, up, "swiglu");
+  return at::silu(gate) * up;
+}
+
+at::Tensor geglu(const at::Tensor& gate, const at::Tensor& up) {
+  checkGate(gate, up, "geglu");
+  return at::gelu(gate, "tanh") * up;
+}
+
+// Each segment against its ancestors and itself, with a mask.
+at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, double scale,
+                         int64_t window, double softCap) {
+  checkTreeAttention(q, k, v);
+  const auto segments = readSegments(flat, q.size(0));
+  const int64_t times = q.size(1) / k.size(1);
+  const at::Tensor keys = repeated(k, times), values = repeated(v, times);
+  std::vector<at::Tensor> outputs;
+  for (const Segment& s : segments) {
+    std::vector<at::Tensor> seenKeys, seenValues;  // in order of the path: a key's index is its position
+    for (int64_t a = s.parent; a >= 0; a = segments[a].parent) {
+      seenKeys.insert(seenKeys.begin(), keys.narrow(0, segments[a].start, segments[a].length));
+      seenValues.insert(seenValues.begin(), values.narrow(0, segments[a].start, segments[a].length));
+    }
+    seenKeys.push_back(keys.narrow(0, s.start, s.length));
+    seenValues.push_back(values.narrow(0, s.start, s.length));
+    at::Tensor mask = at::ones({s.length, s.position + s.length}, q.options().dtype(at::kBool)).tril(s.position);
+    if (window > 0) mask = mask.triu(s.position - window + 1);
+    const at::Tensor query = heads(q, s.start, s.length), key = at::cat(seenKeys).transpose(0, 1).unsqueeze(0),
+                     value = at::cat(seenValues).transpose(0, 1).unsqueeze(0);
+    at::Tensor o;
+    if (softCap > 0) {
+      const at::Tensor scores = ((query.matmul(key.transpose(2, 3)) * (scale / softCap)).tanh() * softCap).masked_fill(~mask, -INFINITY);
+      o = scores.softmax(-1, at::kFloat).to(q.scalar_type()).matmul(value);
+    } else {
+      o = at::scaled_dot_product_attention(query, key, value, mask, 0.0, false, scale);
+    }
+    outputs.push_back(o.squeeze(0).transpose(0, 1));
+  }
+  return at::cat(outputs);
+}
+
+std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets) {
+  checkTargets(logits, targets, "target_log_probs");
+  const at::Tensor wide = logits.to(at::kFloat), normalisers = wide.logsumexp(1);
+  return {wide.gather(1, targets.unsqueeze(1)).squeeze(1) - normalisers, normalisers};
+}
+
+at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers, const at::Tensor& coefficients,
+                             double softCap) {
+  checkTargets(logits, targets, "log_prob_gradient_");
+  checkCoefficients(targets, normalisers, coefficients);
+  at::Tensor gradient = -(logits.to(at::kFloat) - normalisers.unsqueeze(1)).exp();
+  gradient.scatter_add_(1, targets.unsqueeze(1), at::ones({logits.size(0), 1}, gradient.options()));
+  gradient *= coefficients.unsqueeze(1);
+  if (softCap > 0) gradient *= 1 - (logits.to(at::kFloat) / softCap).square();
+  return logits.copy_(gradient);
+}
+
+at::Tensor& softCap_(at::Tensor& x, double cap) {
+  checkCap(cap);
+  return x.copy_((x.to(at::kFloat) / cap).tanh() * cap);
+}
+
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias) {
+  checkRowLinear(x, packed, outputs);
+  const at::Tensor weight = packed.transpose(1, 2).reshape({-1, packed.size(1)}).narrow(0, 0, outputs).to(x.scalar_type());
+  return at::linear(x, weight, bias.has_value() && bias->defined() ? bias->to(x.scalar_type()) : at::Tensor());
+}
+
+at::Tensor decodeAttention(const at::Tensor& q, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
+                           const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
+  checkDecodeAttention(q, prefixKeys, prefixValues, keys, values, layout);
+  std::vector<at::Tensor> rows;
+  for (int64_t b = 0; b < q.size(0); b++) {
+    const int64_t* l = layout.data() + b * 4;
+    const auto seen = [&](const at::Tensor& prefix, const at::Tensor& own) {
+      at::Tensor all = at::cat({prefix.select(0, l[0]).narrow(0, 0, l[1]), own.select(0, l[2]).narrow(0, 0, l[3])});
+      if (window > 0 && all.size(0) > window) all = all.narrow(0, all.size(0) - window, window);
+      return all.repeat_interleave(q.size(1) / all.size(1), 1);  // [N, H, d]
+    };
+    const at::Tensor allKeys = seen(prefixKeys, keys), allValues = seen(prefixValues, values);
+    at::Tensor scores = (q.select(0, b).unsqueeze(0) * allKeys).sum(-1) * scale;
+    if (softCap > 0) scores = at::tanh(scores / softCap) * softCap;
+    rows.push_back((at::softmax(scores, 0).unsqueeze(-1) * allValues).sum(0));
+  }
+  return at::stack(rows);
+}
+
+}  // namespace selm::composite
+
+// Differentiable by their parts: a device gets its gradients from LibTorch until it has kernels of its own.
+TORCH_LIBRARY_IMPL(selm, CompositeImplicitAutograd, library) {
+  using namespace selm::composite;
+  library.impl("rms_norm", &rmsNorm);
+  library.impl("rotary", &rotary);
+  library.impl("swiglu", &swiglu);
+  library.impl("geglu", &geglu);
+  library.impl("tree_attention", &treeAttention);
+}
+
+// Called without a graph.
+TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
+  using namespace selm::composite;
+  library.impl("product_operand", &productOperand);
+  library.impl("target_log_probs", &targetLogProbs);
+  library.impl("log_prob_gradient_", &logProbGradient_);
+  library.impl("soft_cap_", &softCap_);
+  library.impl("pack_rows", &packRows);
+  library.impl("row_linear", &rowLinear);
+  library.impl("decode_attention", &decodeAttention);
+  library.impl("sample_tokens", &sampleTokens);
+}

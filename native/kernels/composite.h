@@ -1,0 +1,22 @@
+// The same operators said in LibTorch's own: what devices and types without a kernel compute, and what tests compare kernels
+// with. Gradients follow from LibTorch's.
+#pragma once
+#include <ATen/ATen.h>
+
+namespace selm::composite {
+
+at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+at::Tensor geglu(const at::Tensor& gate, const at::Tensor& up);
+at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale,
+                         int64_t window, double softCap);
+std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets);
+at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers, const at::Tensor& coefficients,
+                             double softCap);
+at::Tensor& softCap_(at::Tensor& x, double cap);
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias);
+at::Tensor decodeAttention(const at::Tensor& q, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
+                           const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap);
+
+}  // namespace selm::composite

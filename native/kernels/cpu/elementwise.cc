@@ -1,0 +1,208 @@
+// RMS norm, rotary positions and gated activations: one pass over memory each, forward and backward.
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include "../checks.h"
+#include "vector.h"
+
+namespace selm {
+namespace {
+
+template <typename Body>
+void forTypes(const at::Tensor& x, Body body) {
+  if (x.scalar_type() == at::kFloat) {
+    body(static_cast<float*>(nullptr));
+  } else {
+    body(static_cast<c10::BFloat16*>(nullptr));
+  }
+}
+
+constexpr int64_t kGrain = 64;  // rows a task
+
+template <typename T>
+void rmsForward(const T* x, const float* weight, T* y, float* inverse, int64_t rows, int64_t width, double eps) {
+  at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++) {
+      const T* in = x + row * width;
+      Float16 squares = splat(0);
+      for (int64_t i = 0; i < width; i += kLanes) {
+        const Float16 v = load(in + i, width - i);
+        squares += v * v;
+      }
+      const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(width) + static_cast<float>(eps));
+      inverse[row] = scale;
+      for (int64_t i = 0; i < width; i += kLanes) {
+        store(y + row * width + i, load(in + i, width - i) * scale * load(weight + i, width - i), width - i);
+      }
+    }
+  });
+}
+
+// dx = s (w dy - x s^2 mean(w dy x)), dw = sum over rows of dy x s; the sum runs in a fixed order of blocks of rows.
+template <typename T>
+void rmsBackward(const T* x, const float* weight, const float* inverse, const T* dy, T* dx, float* partial, int64_t rows,
+                 int64_t width) {
+  at::parallel_for(0, (rows + kGrain - 1) / kGrain, 1, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; block++) {
+      float* dw = partial + block * width;
+      for (int64_t row = block * kGrain; row < std::min(rows, (block + 1) * kGrain); row++) {
+        const T* in = x + row * width;
+        const T* out = dy + row * width;
+        const float scale = inverse[row];
+        Float16 dots = splat(0);
+        for (int64_t i = 0; i < width; i += kLanes) {
+          const int64_t left = width - i;
+          const Float16 v = load(in + i, left), g = load(out + i, left);
+          dots += v * g * load(weight + i, left);
+          store(dw + i, load(dw + i, left) + g * v * scale, left);
+        }
+        const float mean = sum(dots) / static_cast<float>(width) * scale * scale;
+        for (int64_t i = 0; i < width; i += kLanes) {
+          const int64_t left = width - i;
+          store(dx + row * width + i, (load(out + i, left) * load(weight + i, left) - load(in + i, left) * mean) * scale, left);
+        }
+      }
+    }
+  });
+}
+
+std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at::Tensor& weight, double eps) {
+  checkRmsNorm(x_, weight);
+  const at::Tensor x = x_.contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
+  const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
+  at::Tensor y = at::empty_like(x);
+  at::Tensor inverse = at::empty({rows}, x.options().dtype(at::kFloat));
+  forTypes(x, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    rmsForward(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), rows, width, eps);
+  });
+  return {y, inverse};
+}
+
+std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x_, const at::Tensor& weight,
+                                                   const at::Tensor& inverse) {
+  const at::Tensor x = x_.contiguous(), dy = gradient.contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
+  const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
+  at::Tensor dx = at::empty_like(x);
+  at::Tensor partial = at::zeros({(rows + kGrain - 1) / kGrain, width}, inverse.options());
+  forTypes(x, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    rmsBackward(x.data_ptr<T>(), weightFloat.data_ptr<float>(), inverse.data_ptr<float>(), dy.data_ptr<T>(), dx.data_ptr<T>(),
+                partial.data_ptr<float>(), rows, width);
+  });
+  return {dx, partial.sum(0).to(weight.scalar_type())};
+}
+
+// direction +1 rotates forwards, -1 back (the gradient of a rotation is the opposite rotation).
+template <typename T>
+void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t tokens, int64_t heads, int64_t half, float direction) {
+  at::parallel_for(0, tokens, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      const float* c = cos + t * half;
+      const float* s = sin + t * half;
+      for (int64_t h = 0; h < heads; h++) {
+        const T* in = x + (t * heads + h) * 2 * half;
+        T* out = y + (t * heads + h) * 2 * half;
+        for (int64_t i = 0; i < half; i++) {
+          const float a = in[i], b = in[i + half], si = s[i] * direction;
+          out[i] = a * c[i] - b * si;
+          out[i + half] = b * c[i] + a * si;
+        }
+      }
+    }
+  });
+}
+
+at::Tensor rotate(const at::Tensor& x_, const at::Tensor& cos_, const at::Tensor& sin_, double direction) {
+  checkRotary(x_, cos_, sin_);
+  const at::Tensor x = x_.contiguous(), cos = cos_.to(at::kFloat).contiguous(), sin = sin_.to(at::kFloat).contiguous();
+  at::Tensor y = at::empty_like(x);
+  forTypes(x, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    rotateTokens(x.data_ptr<T>(), cos.data_ptr<float>(), sin.data_ptr<float>(), y.data_ptr<T>(), x.size(0), x.size(1), x.size(2) / 2,
+                 static_cast<float>(direction));
+  });
+  return y;
+}
+
+// Activations of a gate, both x times the sigmoid of something: `inner` is that, `slope` its derivative.
+struct Silu {
+  static Float16 inner(Float16 x) { return x; }
+  static Float16 slope(Float16) { return splat(1.0f); }
+};
+// gelu in its tanh form, x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3): that is x sigmoid(2 u).
+struct GeluTanh {
+  static constexpr float kTwice = 1.5957691216057308f;  // 2 sqrt(2 / pi)
+  static constexpr float kCube = 0.044715f;
+  static Float16 inner(Float16 x) { return (x * x * kCube + 1.0f) * x * kTwice; }
+  static Float16 slope(Float16 x) { return (x * x * (3.0f * kCube) + 1.0f) * kTwice; }
+};
+
+template <typename Activation, typename T>
+void gateForward(const T* gate, const T* up, T* y, int64_t n) {
+  at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
+      const Float16 g = load(gate + i, n - i);
+      store(y + i, g / (exponential(-Activation::inner(g)) + 1.0f) * load(up + i, n - i), n - i);
+    }
+  });
+}
+
+template <typename Activation, typename T>
+void gateBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n) {
+  at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
+      const int64_t left = n - i;
+      const Float16 g = load(gate + i, left), d = load(dy + i, left);
+      const Float16 sigmoid = 1.0f / (exponential(-Activation::inner(g)) + 1.0f);
+      store(dup + i, d * g * sigmoid, left);
+      store(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)), left);
+    }
+  });
+}
+
+template <typename Body>
+void forActivations(c10::string_view name, Body body) {
+  if (name == "silu") return body(Silu());
+  TORCH_CHECK(name == "gelu_tanh", "gated: activation ", name, " is not one of silu, gelu_tanh");
+  body(GeluTanh());
+}
+
+at::Tensor gated(const at::Tensor& gate_, const at::Tensor& up_, c10::string_view activation) {
+  checkGate(gate_, up_, "gated");
+  const at::Tensor gate = gate_.contiguous(), up = up_.contiguous();
+  at::Tensor y = at::empty_like(gate);
+  forActivations(activation, [&](auto kind) {
+    forTypes(gate, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      gateForward<decltype(kind)>(gate.data_ptr<T>(), up.data_ptr<T>(), y.data_ptr<T>(), gate.numel());
+    });
+  });
+  return y;
+}
+
+std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, const at::Tensor& gate_, const at::Tensor& up_,
+                                                 c10::string_view activation) {
+  const at::Tensor gate = gate_.contiguous(), up = up_.contiguous(), dy = gradient.contiguous();
+  at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
+  forActivations(activation, [&](auto kind) {
+    forTypes(gate, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      gateBackward<decltype(kind)>(gate.data_ptr<T>(), up.data_ptr<T>(), dy.data_ptr<T>(), dgate.data_ptr<T>(), dup.data_ptr<T>(),
+                                   gate.numel());
+    });
+  });
+  return {dgate, dup};
+}
+
+}  // namespace
+}  // namespace selm
+
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  library.impl("rms_norm_forward", &selm::rmsNormForward);
+  library.impl("rms_norm_backward", &selm::rmsNormBackward);
+  library.impl("rotate", &selm::rotate);
+  library.impl("gated", &selm::gated);
+  library.impl("gated_backward", &selm::gatedBackward);
+}

@@ -1,0 +1,65 @@
+// What our own operators are called and take: schemas alone. Who computes them is said elsewhere, by dispatch key, so that a
+// backend is added as a file (TORCH_LIBRARY_IMPL(selm, CUDA, library) ...) and nothing here or in another file changes:
+//
+//   cpu/*.cc      CPU                   the kernels, for fp32 and bf16
+//   autograd.cc   AutogradCPU, ...      gradients, by the `..._backward` operators of the same backend
+//   composite.cc  Composite...          the same mathematics said in LibTorch's operators: devices and types without a kernel
+#include <torch/library.h>
+
+TORCH_LIBRARY(selm, library) {
+  // y = x * weight / sqrt(mean(x^2) + eps) over the last dimension, in fp32 inside. inverse [rows] is 1 / sqrt(...).
+  library.def("rms_norm(Tensor x, Tensor weight, float eps) -> Tensor");
+  library.def("rms_norm_forward(Tensor x, Tensor weight, float eps) -> (Tensor y, Tensor inverse)");
+  library.def("rms_norm_backward(Tensor gradient, Tensor x, Tensor weight, Tensor inverse) -> (Tensor, Tensor)");
+
+  // Rotary position embedding on [T, H, d] with cos and sin [T, d/2]; halves are rotated against each other. direction is
+  // 1, or -1 to rotate back.
+  library.def("rotary(Tensor x, Tensor cos, Tensor sin) -> Tensor");
+  library.def("rotate(Tensor x, Tensor cos, Tensor sin, float direction) -> Tensor");
+
+  // silu(gate) * up, and gelu(gate) * up with gelu in its tanh form. activation is `silu` or `gelu_tanh`.
+  library.def("swiglu(Tensor gate, Tensor up) -> Tensor");
+  library.def("geglu(Tensor gate, Tensor up) -> Tensor");
+  library.def("gated(Tensor gate, Tensor up, str activation) -> Tensor");
+  library.def("gated_backward(Tensor gradient, Tensor gate, Tensor up, str activation) -> (Tensor, Tensor)");
+
+  // x [T, I] times master [O, I] transposed. `compute` holds the same weights in x's type (the master itself in fp32): the
+  // product uses it, the gradient goes to the master in the master's type. product_operand is x in the type in which a
+  // backend multiplies it fastest without losing anything: x itself, or x in fp32.
+  library.def("mixed_linear(Tensor x, Tensor master, Tensor compute, Tensor? bias=None) -> Tensor");
+  library.def("product_operand(Tensor(a) x) -> Tensor(a)");
+
+  // Attention over a packed stream of tokens q [T, H, d], k and v [T, K, d]. `segments` lists (start, length, parent) of
+  // every segment; a token attends to all of its segment's ancestors and, causally, to its own segment. parent is the
+  // index of an earlier segment, or -1. Segments cover the stream. With a window, a token sees only the last `window`
+  // tokens on the path from its root to itself, itself included; with a soft cap c, scores s become c tanh(s / c). 0 is
+  // none. log_sums [T, H] are the log-sum-exps of the scores.
+  library.def("tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window=0, float soft_cap=0.) -> Tensor");
+  library.def(
+      "tree_attention_forward(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window, float soft_cap) -> (Tensor out, Tensor log_sums)");
+  library.def(
+      "tree_attention_backward(Tensor gradient, Tensor q, Tensor k, Tensor v, Tensor out, Tensor log_sums, int[] segments, float scale, int window, float soft_cap) -> (Tensor, Tensor, Tensor)");
+
+  // (log softmax(logits [T, V])[t, targets[t]], log-sum-exp of each row), both [T] in fp32.
+  library.def("target_log_probs(Tensor logits, Tensor targets) -> (Tensor, Tensor)");
+  // Writes the gradient of sum_t coefficients[t] * logProb[t] by the logits over the logits. Of logits that went through
+  // soft_cap_ with `soft_cap`, the gradient is that by what they were before.
+  library.def(
+      "log_prob_gradient_(Tensor(a!) logits, Tensor targets, Tensor normalisers, Tensor coefficients, float soft_cap=0.) -> Tensor(a!)");
+  // x becomes cap * tanh(x / cap), in place, without a gradient.
+  library.def("soft_cap_(Tensor(a!) x, float cap) -> Tensor(a!)");
+
+  // Weights [O, I] laid out for row_linear: [ceil(O / 32), I, 32], zero-padded.
+  library.def("pack_rows(Tensor weight) -> Tensor");
+  // x [T, I] times packed weights: [T, O]. A row's result does not depend on the other rows or on their number.
+  library.def("row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None) -> Tensor");
+
+  // One new token of each of B sequences against its cache: q [B, H, d], caches [S, M, K, d]. `layout` lists, for each
+  // sequence, (prefix slot, prefix length, own slot, own length): keys are the prefix's, then its own. Window (the last
+  // `window` keys) and soft cap as in tree_attention.
+  library.def(
+      "decode_attention(Tensor q, Tensor prefix_keys, Tensor prefix_values, Tensor keys, Tensor values, int[] layout, float scale, int window=0, float soft_cap=0.) -> Tensor");
+
+  // One token of each row of logits [B, V]: ids and their log-probabilities under the unchanged distribution.
+  library.def("sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");
+}
