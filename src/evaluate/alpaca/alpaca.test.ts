@@ -1,8 +1,9 @@
 /** @file AlpacaEval's numbers against scikit-learn on made annotations (scripts/fixtures/alpaca_eval.py), and on real ones where they are. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { evaluationData, hasEvaluationData } from '../evaluation-data.testing.ts';
 import { readResultFile } from '../records.ts';
 import { type Annotations, codePoints, readAnnotations } from './annotations.ts';
 import { type LeaderboardRow, leaderboardRow } from './leaderboard-row.ts';
@@ -163,10 +164,9 @@ describe('annotations that cannot be used', () => {
   });
 });
 
-/** Real annotations may not be redistributed: a folder of them is named by this variable. */
-const real = process.env.SELM_ALPACA_EVAL_DATA ?? '';
+const real = evaluationData('alpaca_eval');
 
-describe.skipIf(!existsSync(join(real, 'lc_reproduction.csv')))('published figures ($SELM_ALPACA_EVAL_DATA)', () => {
+describe.skipIf(!hasEvaluationData('alpaca_eval'))('published figures ($SELM_EVALUATION_DATA)', () => {
   it('come out of the published annotations', async () => {
     const facts = await sharedIn(real);
     const tables = ['lc_reproduction.csv', 'leaderboard.csv'].map((name) => readResultFile(join(real, name)));

@@ -134,12 +134,17 @@ export function readPair(
 
 /**
  * The rating in a text, as MT-Bench finds it (fastchat/llm_judge/common.py, https://github.com/lm-sys/FastChat at
- * 0e6d3e4b): the first `[[number]]`, else the first `[number]`. One off the scale is no rating.
+ * 0e6d3e4b): the first `[[number]]`, else the first `[number]`; null where there is none.
  */
-export function readRating({ text, finish }: JudgeAnswer, { low, high }: RatingScale): Reading {
+export function ratingIn(text: string): number | null {
   const match = /\[\[(\d+\.?\d*)\]\]/.exec(text) ?? /\[(\d+\.?\d*)\]/.exec(text);
-  if (match === null) return unreadable(text, finish, 'a rating');
-  const value = Number(match[1]);
+  return match === null ? null : Number(match[1]);
+}
+
+/** The rating in a judge's answer. One off the scale is no rating. */
+export function readRating({ text, finish }: JudgeAnswer, { low, high }: RatingScale): Reading {
+  const value = ratingIn(text);
+  if (value === null) return unreadable(text, finish, 'a rating');
   if (value >= low && value <= high) return verdict(value);
   return { kind: 'unreadable', reason: `the rating ${value} is not on the scale from ${low} to ${high}` };
 }
