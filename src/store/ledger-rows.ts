@@ -92,7 +92,11 @@ export interface HeldOutResponse {
   settings: string;
   promptId: string;
   sampleIndex: number;
+  /** Up to a stop text. */
   text: string;
+  /** Tokens of the text, without an end token. */
+  length: number;
+  /** All that was sampled: with the end token, and with what a stop text cut off. */
   tokenIds: Int32Array;
   finish: 'stop' | 'length';
   /** Summed log-probability of `tokenIds` under the sampler. */

@@ -41,8 +41,9 @@ CREATE ${scope}TABLE cuts (
 -- What a model answered to held-out prompts. settings: a hash of how it was sampled.
 CREATE ${scope}TABLE held_out_responses (
   samplerSha256 TEXT NOT NULL, settings TEXT NOT NULL, promptId TEXT NOT NULL, sampleIndex INTEGER NOT NULL,
-  text TEXT NOT NULL, tokenIds BLOB NOT NULL, finish TEXT NOT NULL CHECK (finish IN ('stop', 'length')),
-  logProb REAL NOT NULL, PRIMARY KEY (samplerSha256, settings, promptId, sampleIndex)) STRICT;`;
+  text TEXT NOT NULL, length INTEGER NOT NULL, tokenIds BLOB NOT NULL,
+  finish TEXT NOT NULL CHECK (finish IN ('stop', 'length')), logProb REAL NOT NULL,
+  PRIMARY KEY (samplerSha256, settings, promptId, sampleIndex)) STRICT;`;
 
 /** Counts and measurements, JSON; each kind has its type in records.ts. */
 const RECORDS_TABLE = `CREATE TABLE records (

@@ -33,6 +33,7 @@ const heldOut: HeldOutResponse = {
   promptId: 'p',
   sampleIndex: 0,
   text: 'An answer',
+  length: 1,
   tokenIds: Int32Array.of(5, 2),
   finish: 'stop',
   logProb: -1.5,

@@ -336,10 +336,10 @@ export class Ledger {
   }
 
   putHeldOutResponse({ samplerSha256, settings, promptId, sampleIndex, tokenIds, ...values }: HeldOutResponse): void {
-    const { text, finish, logProb } = values;
+    const { text, length, finish, logProb } = values;
     this.#file.put('held_out_responses', {
       key: { samplerSha256, settings, promptId, sampleIndex },
-      values: { text, tokenIds: int32Bytes(tokenIds), finish, logProb },
+      values: { text, length, tokenIds: int32Bytes(tokenIds), finish, logProb },
     });
   }
 

@@ -1,0 +1,99 @@
+/**
+ * @file A model's answers to the held-out prompts. Each is durable when it is finished: a stage that was stopped samples
+ * only what it lacks, and a model that answered before under the same settings is not asked again.
+ */
+import type { PreferenceRow } from '../../data/rows.ts';
+import { sha256 } from '../../files/hash.ts';
+import { withModel } from '../../model/load.ts';
+import { randomKey } from '../../random.ts';
+import { type GenerationRequest, generate } from '../../sample/generate.ts';
+import { openSampler } from '../../sample/sampler.ts';
+import type { HeldOutResponse } from '../../store/ledger-rows.ts';
+import { renderSamplingPrompt } from '../../text/rendering.ts';
+import { modelSha256 } from '../model-hash.ts';
+import { generateOptions, responseOf } from '../stages/responses.ts';
+import type { IterationContext } from '../stages/stage.ts';
+
+/** An answer, with the prompt that it is to. */
+export interface Answer extends HeldOutResponse {
+  row: PreferenceRow;
+  promptIds: Int32Array;
+}
+
+/** Name of an answer among those of one model. */
+export function answerKey({ promptId, sampleIndex }: Pick<HeldOutResponse, 'promptId' | 'sampleIndex'>): string {
+  return `${promptId}/${sampleIndex}`;
+}
+
+/** Every answer of a model, in the order of the prompts and then of the samples. */
+export async function answerHeldOut(
+  context: IterationContext,
+  { heldOut, modelDirectory }: { heldOut: readonly PreferenceRow[]; modelDirectory: string },
+): Promise<Answer[]> {
+  const { recipe, ledger, tokenizer, announce } = context;
+  const { samples, temperature, maxNewTokens } = recipe.evaluate;
+  const prompts = heldOut.map((row) => ({
+    row,
+    promptIds: Int32Array.from(renderSamplingPrompt(tokenizer, row.prompt, recipe.text)),
+  }));
+  const { seed, sampling } = recipe;
+  // What decides an answer, beside the weights.
+  const decisive = [seed, temperature, maxNewTokens, sampling.topP, sampling.topK, sampling.stop];
+  const settings = sha256(JSON.stringify([decisive, prompts.map(({ promptIds }) => Array.from(promptIds))])).slice(
+    0,
+    16,
+  );
+  const samplerSha256 = await modelSha256(modelDirectory);
+
+  const known = ledger.heldOutResponses({ samplerSha256, settings });
+  const answered = new Map(known.map((response) => [answerKey(response), response]));
+  const requests = prompts.map(
+    ({ row: { promptId }, promptIds }): GenerationRequest => ({
+      promptId,
+      promptIds: Array.from(promptIds),
+      samples: Array.from({ length: samples }, (_, sampleIndex) => ({
+        sampleIndex,
+        key: randomKey(seed, 'evaluate', promptId, sampleIndex),
+      })).filter(({ sampleIndex }) => !answered.has(answerKey({ promptId, sampleIndex }))),
+    }),
+  );
+  const open = requests.filter(({ samples: left }) => left.length > 0);
+  const total = prompts.length * samples;
+  announce({ kind: 'stage-started', stage: 'evaluate', total, done: total - countOf(open), unit: 'answers' });
+  if (open.length > 0) {
+    const sampler = withModel(modelDirectory, openSampler, recipe);
+    try {
+      for await (const response of generate(sampler, open, generateOptions(context, { temperature, maxNewTokens }))) {
+        const { promptId, sampleIndex, finish, logProb, tokenIds, endId } = response;
+        const { text, ids } = responseOf(tokenizer, response, sampling.stop);
+        const answer: HeldOutResponse = {
+          samplerSha256,
+          settings,
+          promptId,
+          sampleIndex,
+          text,
+          tokenIds: Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]),
+          length: Math.min(ids.length, tokenIds.length),
+          finish,
+          logProb,
+        };
+        ledger.putHeldOutResponse(answer);
+        answered.set(answerKey(answer), answer);
+        announce({ kind: 'stage-progress', stage: 'evaluate', done: answered.size, total });
+      }
+    } finally {
+      sampler.dispose();
+    }
+  }
+  return prompts.flatMap(({ row, promptIds }) =>
+    Array.from({ length: samples }, (_, sampleIndex) =>
+      answered.get(answerKey({ promptId: row.promptId, sampleIndex })),
+    )
+      .filter((answer) => answer !== undefined)
+      .map((answer) => ({ ...answer, row, promptIds })),
+  );
+}
+
+function countOf(requests: readonly GenerationRequest[]): number {
+  return requests.reduce((sum, { samples }) => sum + samples.length, 0);
+}

@@ -1,0 +1,62 @@
+/**
+ * @file The stage that measures a model on held-out prompts: the ranker's rewards, lengths, soundness of the text, and how
+ * far the policy went from the base and from the policy before. All models answer with the same random numbers, so that
+ * they are compared prompt by prompt.
+ */
+import type { PreferenceRow } from '../../data/rows.ts';
+import { diversityOf } from '../../evaluate/diversity.ts';
+import { describeRanker } from '../../rank/open.ts';
+import type { EvaluationData } from '../../store/evaluations.ts';
+import { type IterationContext, runStage } from '../stages/stage.ts';
+import { answerHeldOut, answerKey } from './answers.ts';
+import { klTo } from './divergence.ts';
+import { rewardAnswers } from './rewards.ts';
+
+/** A model to measure. */
+export interface EvaluationInput {
+  heldOut: readonly PreferenceRow[];
+  modelDirectory: string;
+  /** The policy of the iteration before; null for the base. */
+  previousDirectory: string | null;
+  /** For the report: `base`, `iteration 2`. */
+  name: string;
+}
+
+/** Measures a model, when the recipe has held-out prompts; iteration 0 is the model that training started from. */
+export async function evaluateModel(context: IterationContext, input: EvaluationInput): Promise<void> {
+  if (input.heldOut.length === 0) return;
+  await runStage(context, 'evaluate', () => measure(context, input));
+}
+
+async function measure(context: IterationContext, input: EvaluationInput): Promise<string> {
+  const { recipe, ledger, ranker, iteration, announce } = context;
+  const answers = await answerHeldOut(context, input);
+  const { rewards, problems } = await rewardAnswers(context, input.heldOut, answers);
+  if (problems > 0) announce({ kind: 'warning', text: `${problems} held-out prompts got no verdict and are left out` });
+  const kept = answers.filter((each) => rewards.has(answerKey(each)));
+  const data: EvaluationData = {
+    promptIds: kept.map(({ promptId }) => promptId),
+    rewards: kept.map((each) => rewards.get(answerKey(each)) ?? Number.NaN),
+    lengths: kept.map(({ length }) => length),
+    textHealth: await ranker.textHealth(kept.map(({ text }) => text)),
+    finishedShare: kept.filter(({ finish }) => finish === 'stop').length / Math.max(1, kept.length),
+    diversity: diversityOf(kept.map(({ text }) => text)),
+    klToBase: iteration === 0 ? null : klTo(context, kept, recipe.model),
+    klToPrevious: input.previousDirectory === null ? null : klTo(context, kept, input.previousDirectory),
+  };
+  const by = describeRanker(recipe.ranker);
+  ledger.putRecord(iteration, 'evaluation', {
+    name: input.name,
+    rewardName: ranker.gives === 'scores' ? `score of ${by}` : `margin over the base's answer by ${by}`,
+    data,
+    answers: kept.map(({ promptId, row, text }) => ({ promptId, prompt: promptText(row), text })),
+  });
+  const mean = data.rewards.reduce((sum, reward) => sum + reward, 0) / Math.max(1, data.rewards.length);
+  return `mean reward ${mean.toFixed(4)} of ${data.rewards.length} answers by ${input.name}`;
+}
+
+function promptText({ prompt }: PreferenceRow): string {
+  return prompt.kind === 'text'
+    ? prompt.text
+    : prompt.messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
+}

@@ -1,0 +1,56 @@
+/** @file The measurement of a model inside a run: answers are durable one by one, and no model is asked the same twice. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { InterruptedError } from '../src/errors.ts';
+import { runRecipe } from '../src/loop/run.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
+import type { LoopEvent } from '../src/store/events.ts';
+import { openLedger } from '../src/store/ledger.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'selm-evaluation-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const path = writeSmallRecipe(root, {
+  iterations: 1,
+  sampling: { samples: 2, temperature: 1, maxNewTokens: 8, batchSize: 2 },
+  evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, explorationPrompts: 0 },
+});
+
+/** Runs the recipe in a folder; stops in iteration t's evaluation once `afterAnswers` are there. */
+async function train(name: string, stop?: { iteration: number; afterAnswers: number }): Promise<LoopEvent[]> {
+  const controller = new AbortController();
+  const events: LoopEvent[] = [];
+  const watch = (event: LoopEvent): void => {
+    events.push(event);
+    const isHere = event.kind === 'stage-progress' && event.stage === 'evaluate' && event.iteration === stop?.iteration;
+    if (isHere && event.done === stop?.afterAnswers) controller.abort(new InterruptedError('INTERRUPTED', 'stopped'));
+  };
+  const recipe = loadRecipe(path, { overrides: [`output=${join(root, name)}`] });
+  await runRecipe(recipe, { watch, signal: controller.signal });
+  return events;
+}
+
+function evaluations(name: string): unknown {
+  using ledger = openLedger(join(root, name, 'run.db'), { access: 'read' });
+  return ledger.records('evaluation');
+}
+
+it('a stop in the middle of an evaluation loses no answer, and the measurement is that of an unbroken run', async () => {
+  await train('unbroken');
+  await expect(train('stopped', { iteration: 1, afterAnswers: 5 })).rejects.toBeInstanceOf(InterruptedError);
+  const events = await train('stopped');
+  const started = events.find((event) => event.kind === 'stage-started' && event.stage === 'evaluate');
+  expect(started).toMatchObject({ iteration: 1, total: 12 });
+  expect(started?.kind === 'stage-started' ? started.done : 0).toBeGreaterThanOrEqual(5);
+  expect(evaluations('stopped')).toEqual(evaluations('unbroken'));
+});
+
+it('the rows that an iteration sees are in the ledger, so a later look needs no file', async () => {
+  await train('rows');
+  using ledger = openLedger(join(root, 'rows', 'run.db'), { access: 'read' });
+  const rows = ledger.slice(1);
+  expect(rows).toHaveLength(24);
+  expect(ledger.pairs(1).every(({ promptId }) => ledger.row(promptId)?.prompt.kind === 'text')).toBe(true);
+});
