@@ -8,6 +8,7 @@ import type { Dtype } from '../torch/dtype.ts';
 import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
 import { clone } from '../torch/ops.ts';
 import { keep, scope, type Tensor } from '../torch/tensor.ts';
+import { checkFinite } from './finite.ts';
 
 /** What a model's files must hold. */
 export interface WeightLayout {
@@ -56,7 +57,7 @@ export function openTensor(name: string, tensor: IndexedTensor, file: Tensor): T
 
 /**
  * Opens every weight of the layout, in the type on disk, backed by the files; whoever calls this frees them. ModelError
- * names the file and the tensor that is missing, unknown, or of another shape or type.
+ * names the file and the tensor that is missing, unknown, of another shape or type, or that holds what is no number.
  */
 export function openWeights(directory: string, layout: WeightLayout): Map<string, Tensor> {
   const index = safetensorsIndex(directory);
@@ -89,7 +90,9 @@ export function openWeights(directory: string, layout: WeightLayout): Map<string
             { details: { file: directory, tensor: name } },
           );
         }
-        opened.set(name, openTensor(entry.fileName, entry.tensor, file));
+        const tensor = openTensor(entry.fileName, entry.tensor, file);
+        checkFinite(entry.fileName, tensor, entry.tensor.file.path);
+        opened.set(name, tensor);
       }
       return opened;
     }),

@@ -12,6 +12,7 @@ import { mapFile } from '../../torch/mapped-file.ts';
 import { clone, to_dtype } from '../../torch/ops.ts';
 import { keep, scope, type Tensor } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
+import { checkFinite } from '../finite.ts';
 import { copyCompanions, tensorEntries } from '../save.ts';
 import { checkShape, openTensor } from '../weight-files.ts';
 import { ADAPTER_CONFIG, formatAdapterConfig, readAdapterConfig } from './adapter-config.ts';
@@ -97,6 +98,7 @@ export function readAdapter(directory: string, { config, weights }: BaseModel): 
           if (entry === undefined || tensor === null)
             throw badTensor(header.path, name, 'is missing, and its other factor is there');
           checkShape(name, { ...entry, file: header }, { shape, by: `${ADAPTER_CONFIG} and the base model` });
+          checkFinite(name, tensor, header.path);
           return clone(to_dtype(tensor, 'float32'));
         };
         return new Map(
