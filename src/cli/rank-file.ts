@@ -93,7 +93,7 @@ function settingsOf({ ranker, recipe, set }: RankOptions): RankerSettings {
 }
 
 async function* stream(rows: readonly CandidateRow[]): AsyncGenerator<RankItem> {
-  for (const { promptId, prompt, chosen, rejected, responses } of rows) {
+  for (const { promptId, prompt, chosen, rejected, responses, source } of rows) {
     const candidates: RankItem['candidates'] = responses.map((text, sampleIndex) => ({
       kind: 'response',
       sampleIndex,
@@ -101,7 +101,7 @@ async function* stream(rows: readonly CandidateRow[]): AsyncGenerator<RankItem> 
     }));
     if (chosen !== null) candidates.push({ kind: 'chosen', sampleIndex: null, text: chosen });
     if (rejected !== null) candidates.push({ kind: 'rejected', sampleIndex: null, text: rejected });
-    yield { promptId, prompt, candidates };
+    yield { promptId, prompt, candidates, source };
   }
 }
 

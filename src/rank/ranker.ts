@@ -17,6 +17,8 @@ export interface RankItem {
   promptId: string;
   prompt: Prompt;
   candidates: Candidate[];
+  /** Where the prompt lies in the data, for messages about it; absent where it came from a program. */
+  source?: { file: string; line: number };
 }
 
 /** One answer behind a ranking: what was shown, and what came of it. */

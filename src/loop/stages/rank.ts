@@ -13,11 +13,11 @@ export function rankItems(ledger: Ledger, iteration: number, rows: readonly Pref
     known.push({ kind: 'response', sampleIndex, text });
     sampled.set(promptId, known);
   }
-  return rows.map(({ promptId, prompt, chosen, rejected }) => {
+  return rows.map(({ promptId, prompt, chosen, rejected, source }) => {
     const candidates = (sampled.get(promptId) ?? []).sort((a, b) => (a.sampleIndex ?? 0) - (b.sampleIndex ?? 0));
     if (chosen !== null) candidates.push({ kind: 'chosen', sampleIndex: null, text: chosen });
     if (rejected !== null) candidates.push({ kind: 'rejected', sampleIndex: null, text: rejected });
-    return { promptId, prompt, candidates };
+    return { promptId, prompt, candidates, source };
   });
 }
 

@@ -99,6 +99,36 @@ describe('loadFunctionRanker()', () => {
     expect(message?.problem).toContain('{"kind":"chosen","sampleIndex":null}');
   });
 
+  test('names the line of the user file that threw, and the prompt with its place in the data', async () => {
+    writeFileSync(
+      join(directory, 'helper.ts'),
+      'interface Unused {\n  x: number;\n}\n\nexport function boom(): number {\n  throw new Error("no GPU");\n}\n',
+    );
+    const own =
+      'type Text = string;\nexport function reward(_: Text, r: Text[]) {\n  return r.map(() => missing());\n}\n';
+    const text = `${'Tom saw a dog. '.repeat(10)}The end.`;
+    const asked: RankItem = {
+      ...item('a', 'x'),
+      prompt: { kind: 'text', text },
+      source: { file: '/data/rows.jsonl', line: 12 },
+    };
+    const inModule = await failure(rankAll(await load(`${own}declare const missing: () => number;`), [asked]));
+    expect(inModule.message).toBe(
+      `Cannot rank prompt ${JSON.stringify(`${text.slice(0, 80)}...`)} (/data/rows.jsonl:12): reward() of ${join(directory, 'reward.ts')} threw ReferenceError: missing is not defined, at ${join(directory, 'reward.ts')}:3:22`,
+    );
+    await ranker?.close();
+    const importing =
+      'import { boom } from "./helper.ts";\nexport const reward = (_: string, r: string[]) => r.map(boom);';
+    const inHelper = await failure(rankAll(await load(importing, {}, 'importing.ts'), [asked]));
+    expect(inHelper.message).toContain(`threw Error: no GPU, at ${join(directory, 'helper.ts')}:6:9`);
+  });
+
+  test('says how a program in another language ranks', async () => {
+    const error = await failure(loadFunctionRanker(join(directory, 'reward.py')));
+    expect(error.code).toBe('RANKER_MODULE_KIND');
+    expect(error.message).toContain('set ranker to { kind: command, command: [python3, reward.py] }');
+  });
+
   test('refuses a file that is not there, and says what to write', async () => {
     const error = await failure(loadFunctionRanker(join(directory, 'absent.ts')));
     expect(error.code).toBe('RANKER_MODULE_MISSING');
@@ -228,7 +258,7 @@ describe('rank()', () => {
             const error = await failure(ranked);
             expect(error.code).toBe(code);
             expect(error.message).toMatch(message);
-            expect(error.message).toMatch(new RegExp(`^Cannot rank prompt ${bad}: `));
+            expect(error.message).toContain(`Cannot rank prompt "prompt of ${bad}" (prompt id ${bad}): `);
             expect(error.details.promptId).toBe(bad);
             expect(error.exitCode).toBe(2);
             break;

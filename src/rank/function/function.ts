@@ -5,25 +5,26 @@
  *   rank(prompt, responses, context) -> number[]     the indices of the responses, best first
  *
  * sync or async, and may export `guard(response) -> number` in [0, 1], how sound a text is, which the report plots. The
- * module runs in a worker thread (host.ts). Each distinct text is asked about once: equal texts rank equal.
+ * module runs in a worker thread (host.ts). A program in any other language is ../command/.
  */
 import { existsSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { RankerError } from '../../errors.ts';
 import { sha256File } from '../../files/hash.ts';
-import type { Message, Prompt } from '../../text/rendering.ts';
 import { inOrder } from '../in-order.ts';
-import { type Candidate, type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
+import type { Ranker, RankItem, Ranking } from '../ranker.ts';
+import {
+  describeItem,
+  questionOf,
+  rankingOfAnswer,
+  resultError,
+  showAnswer,
+  type UserQuestion,
+} from '../user-verdict.ts';
 import { FunctionHost } from './host.ts';
 
 /** The third argument of `reward` and `rank`. */
-export interface RankContext {
-  promptId: string;
-  /** The whole conversation of a chat prompt; null for a plain text. */
-  messages: Message[] | null;
-  /** Who wrote each response, in the order of `responses`. */
-  candidates: Pick<Candidate, 'kind' | 'sampleIndex'>[];
-}
+export type RankContext = Pick<UserQuestion, 'promptId' | 'messages' | 'candidates'>;
 
 /** Signature of an exported `reward`. `prompt` is the text, or the last user message of a chat. */
 export type RewardFunction = (
@@ -61,6 +62,13 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
     onError = 'stop',
   } = options;
   const file = resolve(path);
+  if (!/^\.[cm]?[jt]s$/.test(extname(file))) {
+    throw new RankerError(
+      'RANKER_MODULE_KIND',
+      `Cannot load the ranker module ${file}: a module is TypeScript or JavaScript (.ts, .mts, .js, .mjs): for a program in another language set ranker to ${programFor(file)} (docs/rewards.md)`,
+      { details: { module: file } },
+    );
+  }
   if (!existsSync(file)) {
     throw new RankerError(
       'RANKER_MODULE_MISSING',
@@ -81,18 +89,21 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
       { details: { module: file, exported: host.functions } },
     );
   }
+  const exportedName = name;
   const gives = name === 'reward' ? 'scores' : 'order';
 
   async function rankOne(item: RankItem): Promise<Ranking> {
     try {
-      return await ask(host, name === 'reward' ? 'reward' : 'rank', item);
+      const { prompt, responses, ...context } = questionOf(item);
+      const answer = await host.call(exportedName, [prompt, responses, context]);
+      return rankingOfAnswer(item, answer, { gives, who: `${exportedName}()` });
     } catch (error) {
       const cause =
         error instanceof RankerError ? error : new RankerError('RANKER_THREW', String(error), { cause: error });
       if (onError === 'drop') {
         return { promptId: item.promptId, scores: null, order: [], ties: [], problem: cause.message };
       }
-      throw new RankerError(cause.code, `Cannot rank prompt ${item.promptId}: ${cause.message}`, {
+      throw new RankerError(cause.code, `Cannot rank ${describeItem(item)}: ${cause.message}`, {
         cause,
         details: { ...cause.details, promptId: item.promptId, module: file },
       });
@@ -112,88 +123,13 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
   };
 }
 
-/** The text that a module is given for a prompt: the text itself, or the last user message of a chat. */
-export function promptText(prompt: Prompt): string {
-  switch (prompt.kind) {
-    case 'text':
-      return prompt.text;
-    case 'chat':
-      return (prompt.messages.findLast((message) => message.role === 'user') ?? prompt.messages.at(-1))?.content ?? '';
-  }
-}
-
-/** One call, its answer checked, spread from the distinct texts over the candidates. */
-async function ask(host: FunctionHost, name: 'reward' | 'rank', item: RankItem): Promise<Ranking> {
-  const { promptId, prompt, candidates } = item;
-  const distinct = [...new Set(candidates.map(({ text }) => text))];
-  const firsts = distinct.map((text) => candidates.find((candidate) => candidate.text === text));
-  const context: RankContext = {
-    promptId,
-    messages: prompt.kind === 'chat' ? prompt.messages : null,
-    candidates: firsts.flatMap((first) =>
-      first === undefined ? [] : [{ kind: first.kind, sampleIndex: first.sampleIndex }],
-    ),
-  };
-  const answer = await host.call(name, [promptText(prompt), distinct, context]);
-  const indexOf = new Map(distinct.map((text, index) => [text, index]));
-  const values = name === 'reward' ? checkScores(answer, distinct.length) : checkOrder(answer, distinct.length);
-  if (name === 'reward') {
-    return rankingFromScores(
-      promptId,
-      candidates.map(({ text }) => values[indexOf.get(text) ?? 0] ?? Number.NaN),
-    );
-  }
-  // An order becomes places, so that candidates of equal text share one and tie.
-  const places = candidates.map(({ text }) => -values.indexOf(indexOf.get(text) ?? 0));
-  return { ...rankingFromScores(promptId, places), scores: null };
-}
-
-function checkScores(answer: unknown, count: number): number[] {
-  const numbers = checkArray(answer, count, 'reward', 'finite scores');
-  const wrong = numbers.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) {
-    throw resultError(`reward() returned ${show(numbers[wrong])} for response ${wrong}: scores are finite numbers`);
-  }
-  return numbers as number[]; // each is finite, so each is a number
-}
-
-function checkOrder(answer: unknown, count: number): number[] {
-  const indices = checkArray(answer, count, 'rank', 'indices, best first');
-  const sorted = [...new Set(indices)].filter(
-    (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) < count,
-  );
-  if (sorted.length !== count) {
-    throw resultError(
-      `rank() returned ${show(indices)}: an order names each index from 0 to ${count - 1} once, best first`,
-    );
-  }
-  return indices as number[]; // a permutation of the indices
-}
-
-function checkArray(answer: unknown, count: number, name: string, content: string): unknown[] {
-  if (!Array.isArray(answer))
-    throw resultError(`${name}() returned ${show(answer)}: it returns an array of ${count} ${content}`);
-  if (answer.length !== count) {
-    throw resultError(
-      `${name}() returned ${answer.length} values for ${count} distinct responses: it returns ${count} ${content}`,
-    );
-  }
-  return Array.from(answer);
+/** The `ranker` section that runs a program. */
+function programFor(file: string): string {
+  const name = basename(file);
+  return `{ kind: command, command: [${extname(file) === '.py' ? `python3, ${name}` : `./${name}`}] }`;
 }
 
 function healthOf(value: unknown, file: string): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value;
-  throw resultError(`guard() of ${file} returned ${show(value)}: it returns a number from 0 (broken text) to 1`);
-}
-
-function resultError(message: string): RankerError {
-  return new RankerError('RANKER_RESULT', message);
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'number' || value === undefined) return String(value);
-  return (JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? `${inner}n` : inner)) ?? typeof value).slice(
-    0,
-    80,
-  );
+  throw resultError(`guard() of ${file} returned ${showAnswer(value)}: it returns a number from 0 (broken text) to 1`);
 }

@@ -2,6 +2,7 @@
  * @file The other side of host.ts: runs in a worker thread, holds the user's module, answers calls. Everything
  * that a user's function can do to a thread (throw, hang, leave, fill the memory) ends here and not in the training run.
  */
+import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { tsImport } from 'tsx/esm/api';
 
@@ -28,9 +29,24 @@ function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
 }
 
+/** What was thrown, and the line of the user's own files where that happened. */
 function reasonOf(error: unknown): string {
-  if (error instanceof Error) return `${error.name}: ${error.message}`;
-  return `threw ${String(error)}`;
+  if (!(error instanceof Error)) return `threw ${String(error)}`;
+  const place = placeOf(error.stack ?? '');
+  return `${error.name}: ${error.message}${place === null ? '' : `, at ${place}`}`;
+}
+
+/** The first place in a stack that is neither Node's, nor a package's, nor ours; tsx has mapped it to the source. */
+function placeOf(stack: string): string | null {
+  for (const line of stack.split('\n')) {
+    const found = /^\s+at (?:.*\()?(?:file:\/\/)?(\/[^()?]+|[A-Za-z]:[\\/][^()?]+?)(?:\?[^:()]*)?:(\d+):(\d+)\)?$/.exec(
+      line,
+    );
+    const [, file = '', row = '', column = ''] = found ?? [];
+    const isOurs = file === fileURLToPath(import.meta.url).split('?')[0];
+    if (found !== null && !isOurs && !/[\\/]node_modules[\\/]/.test(file)) return `${file}:${row}:${column}`;
+  }
+  return null;
 }
 
 async function answer(functions: Map<string, (...values: unknown[]) => unknown>, message: HostMessage): Promise<void> {
