@@ -8,6 +8,7 @@ import { sha256 } from '../files/hash.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { randomKey } from '../random.ts';
+import { decisiveSettings } from '../recipe/decisive.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { TokenTree } from '../score/trees.ts';
 import { type Announce, openEvents, type Watch } from '../store/events.ts';
@@ -109,5 +110,5 @@ async function planId(
     sha256([promptIds, ...continuations, ...(scored ?? [])].map((ids) => ids.join(' ')).join('\n')),
   );
   const order = steps.map((step) => step.map(({ pairId }) => pairId));
-  return sha256(JSON.stringify([await modelSha256(model), tokens, order, training]));
+  return sha256(JSON.stringify([await modelSha256(model), tokens, order, decisiveSettings(training)]));
 }

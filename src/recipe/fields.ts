@@ -4,6 +4,30 @@
  */
 import { z } from 'zod';
 
+/**
+ * What it means for a run in progress when a setting changes. Every field says it, in its `meta`; docs/resuming.md is for
+ * people.
+ *
+ * - free: nothing that comes out is different.
+ * - warn: the run goes on and says that what is still to come may differ.
+ * - extend: it may grow; what is done stays as it is.
+ * - measure: every model is measured again.
+ * - train, pair, rank, sample: from that stage on, the first unfinished iteration is done again, if the user accepts it.
+ * - never: it is another run.
+ *
+ * Where nothing was made with the old value yet, any setting may change.
+ */
+export const CHANGES = ['free', 'warn', 'extend', 'measure', 'train', 'pair', 'rank', 'sample', 'never'] as const;
+export type Change = (typeof CHANGES)[number];
+
+declare module 'zod' {
+  interface GlobalMeta {
+    change?: Change;
+    /** A path means what lies there: a run compares the content, and the path may change. */
+    compared?: 'by content';
+  }
+}
+
 export function number(allowed: string, inside: (value: number) => boolean) {
   return z.number({ error: allowed }).refine(inside, { error: allowed });
 }

@@ -188,7 +188,7 @@ test.each([
   ],
   ['a fraction of a seed', edit('42', '4.2'), 'line 2: seed is 4.2: allowed is a whole number from 0'],
   ['a negative seed', edit('42', '-1'), 'line 2: seed is -1: allowed is a whole number from 0'],
-  ['no seed', edit('seed: 42\n', ''), 'seed is missing: set it to a whole number from 0'],
+  ['no model', edit('model: ../model\n', ''), 'model is missing: set it to a path to a model folder'],
   [
     'no module',
     edit('  module: reward.ts\n', ''),
@@ -450,14 +450,15 @@ test('parseRecipe() takes a value from code, with paths relative to a folder of 
     output: '/w/runs/x',
   });
   expect(parseRecipe(value, { workingDirectory: '/w' }).model).toBe('/w/m');
-  expect(() => parseRecipe({ ...value, seed: undefined })).toThrow('Cannot use this recipe: seed is missing');
+  expect(() => parseRecipe({ ...value, model: undefined })).toThrow('Cannot use this recipe: model is missing');
+  expect(parseRecipe({ ...value, seed: undefined }).seed).toBe(42);
   expect(() => parseRecipe(undefined)).toThrow('the recipe is missing: set it to a map of settings');
 });
 
 test('recipeJsonSchema() describes settings and closes every section to unknown keys', () => {
   const schema = recipeJsonSchema();
   expect(schema).toMatchObject({ type: 'object', additionalProperties: false });
-  expect(schema.required).toEqual(['name', 'seed', 'model', 'data', 'ranker', 'objective', 'training']);
+  expect(schema.required).toEqual(['name', 'model', 'data', 'ranker', 'objective', 'training']);
   const text = JSON.stringify(schema);
   expect(text.match(/"type":"object"/g)?.length).toBe(text.match(/"additionalProperties":false/g)?.length);
 });

@@ -6,22 +6,26 @@ export const runFields = {
   name: z
     .string({ error: 'a name' })
     .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, { error: 'up to 64 of a-z, 0-9, - and _, the first a letter or digit' })
-    .describe('Name of the run'),
+    .describe('Name of the run')
+    .meta({ change: 'free' }),
   output: path('a path')
     .nullable()
     .default(null)
-    .describe('Run directory, from where the command is started; null: runs/<name>'),
-  seed: integer(0).describe('Every random number of the run follows from it'),
-  model: path('a path to a model folder').describe(
-    'Model to start from: a folder in Hugging Face layout, or hub:owner/name',
-  ),
+    .describe('Run directory, from where the command is started; null: runs/<name>')
+    .meta({ change: 'free' }),
+  seed: integer(0).default(42).describe('Every random number of the run follows from it').meta({ change: 'never' }),
+  model: path('a path to a model folder')
+    .describe('Model to start from: a folder in Hugging Face layout, or hub:owner/name')
+    .meta({ change: 'never', compared: 'by content' }),
   device: z
     .string({ error: 'cpu, cuda, or cuda:N' })
     .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, or cuda:N' })
     .default('cpu')
-    .describe('Where the model is computed'),
+    .describe('Where the model is computed')
+    .meta({ change: 'warn' }),
   threads: integer(1)
     .nullable()
     .default(null)
-    .describe('Threads of the engine; null: all cores. Results are the same only for the same number'),
+    .describe('Threads of the engine; null: all cores. Results are the same only for the same number')
+    .meta({ change: 'warn' }),
 };

@@ -16,20 +16,27 @@ import {
   title,
   yesOrNo,
 } from './fields.ts';
-import { keysOfSchema } from './keys.ts';
+import { editorSchema, keysOfSchema } from './keys.ts';
 import { runFields } from './run-fields.ts';
 import { type SftRecipe, sftSection } from './sft.ts';
 import { optimisation } from './training.ts';
 
 const data = z
   .strictObject({
-    train: filesOf().describe(
-      'Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files or hub:owner/name:split, read in this order',
-    ),
-    limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
+    train: filesOf()
+      .describe(
+        'Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files or hub:owner/name:split, read in this order',
+      )
+      .meta({ change: 'never', compared: 'by content' }),
+    limit: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Use only the first rows; null uses all')
+      .meta({ change: 'never' }),
     onBadRow: oneOf(['stop', 'drop'])
       .default('stop')
-      .describe('stop: the first unusable row ends the run. drop: count it in the audit'),
+      .describe('stop: the first unusable row ends the run. drop: count it in the audit')
+      .meta({ change: 'never' }),
   })
   .describe('Where prompts and preference pairs come from');
 
@@ -39,11 +46,16 @@ const text = z
       .default('clean')
       .describe(
         "clean: one BOS, the header masked, one EOS. faithful: the authors' own, header scored, BOS and EOS repeated",
-      ),
-    maxLength: integer(2).default(1024).describe('Tokens of prompt and response together, as in the paper'),
+      )
+      .meta({ change: 'sample' }),
+    maxLength: integer(2)
+      .default(1024)
+      .describe('Tokens of prompt and response together, as in the paper')
+      .meta({ change: 'sample' }),
     maxPromptLength: integer(1)
       .default(512)
-      .describe('Tokens kept of a prompt that is too long (its end), as in the paper'),
+      .describe('Tokens kept of a prompt that is too long (its end), as in the paper')
+      .meta({ change: 'sample' }),
   })
   .prefault({})
   .describe('Chat templates and lengths');
@@ -53,131 +65,169 @@ const slices = z
     count: integer(1)
       .nullable()
       .default(null)
-      .describe('Parts the rows are cut into; null: one each iteration, and one for the warm start'),
+      .describe('Parts the rows are cut into; null: one each iteration, and one for the warm start')
+      .meta({ change: 'never' }),
     size: integer(1)
       .nullable()
       .default(null)
-      .describe('Rows in a slice; null: by share, or all rows divided by count, rounded down'),
+      .describe('Rows in a slice; null: by share, or all rows divided by count, rounded down')
+      .meta({ change: 'never' }),
     share: probability()
       .nullable()
       .default(null)
-      .describe('Rows in a slice as a share of all, such as 0.25, in place of size'),
+      .describe('Rows in a slice as a share of all, such as 0.25, in place of size')
+      .meta({ change: 'never' }),
     reuse: oneOf(['never', 'cycle'])
       .default('never')
-      .describe('cycle: start again at the first slice when they run out'),
+      .describe('cycle: start again at the first slice when they run out')
+      .meta({ change: 'free' }),
   })
   .prefault({})
   .describe('Which rows each iteration sees');
 
 const sampling = z
   .strictObject({
-    samples: integer(1).default(1).describe('Responses sampled for each prompt'),
+    samples: integer(1).default(1).describe('Responses sampled for each prompt').meta({ change: 'sample' }),
     referenceSamples: integer(0)
       .default(0)
-      .describe('Responses sampled from the reference model as well (XPO needs one)'),
-    temperature: fromZero().default(0).describe('0 is greedy, what the authors ran'),
-    topP: probability().default(1),
-    topK: integer(0).default(0).describe('0 is off'),
-    maxNewTokens: integer(1).default(1024),
-    batchSize: integer(1).default(64).describe('Responses generated at once: memory and speed, never the result'),
-    stop: z.array(path('a text'), { error: 'a list of texts' }).default([]).describe('Texts that end a response'),
+      .describe('Responses sampled from the reference model as well (XPO needs one)')
+      .meta({ change: 'sample' }),
+    temperature: fromZero().default(0).describe('0 is greedy, what the authors ran').meta({ change: 'sample' }),
+    topP: probability().default(1).meta({ change: 'sample' }),
+    topK: integer(0).default(0).describe('0 is off').meta({ change: 'sample' }),
+    maxNewTokens: integer(1).default(1024).meta({ change: 'sample' }),
+    batchSize: integer(1)
+      .default(64)
+      .describe('Responses generated at once: memory and speed, never the result')
+      .meta({ change: 'free' }),
+    stop: z
+      .array(path('a text'), { error: 'a list of texts' })
+      .default([])
+      .describe('Texts that end a response')
+      .meta({ change: 'sample' }),
   })
   .prefault({})
   .describe('How the policy answers the prompts of its slice');
 
 const onError = () =>
-  oneOf(['stop', 'drop']).default('stop').describe('stop: a failed call ends the run. drop: its prompt makes no pair');
+  oneOf(['stop', 'drop'])
+    .default('stop')
+    .describe('stop: a failed call ends the run. drop: its prompt makes no pair')
+    .meta({ change: 'warn' });
 const functionRanker = z.strictObject({
-  kind: z.literal('function'),
-  module: path('a path to a .ts or .js module').describe('Module that exports `reward` or `rank`'),
-  timeoutMs: integer(1).default(60_000).describe('Milliseconds one call may take'),
-  concurrency: integer(1).default(8).describe('Calls under way at once'),
+  kind: z.literal('function').meta({ change: 'rank' }),
+  module: path('a path to a .ts or .js module')
+    .describe('Module that exports `reward` or `rank`')
+    .meta({ change: 'rank', compared: 'by content' }),
+  timeoutMs: integer(1).default(60_000).describe('Milliseconds one call may take').meta({ change: 'free' }),
+  concurrency: integer(1).default(8).describe('Calls under way at once').meta({ change: 'free' }),
   onError: onError(),
 });
 const rankerDtype = () =>
   oneOf(['float32', 'bfloat16'])
     .default('float32')
-    .describe("Type of the ranker's computation; bfloat16 halves its memory");
+    .describe("Type of the ranker's computation; bfloat16 halves its memory")
+    .meta({ change: 'rank' });
 const batchTokens = () =>
-  integer(1).default(8192).describe('Tokens of one item in memory at once: memory, never the result');
+  integer(1)
+    .default(8192)
+    .describe('Tokens of one item in memory at once: memory, never the result')
+    .meta({ change: 'free' });
 const pairRmRanker = z.strictObject({
-  kind: z.literal('pairrm'),
-  model: path('a path to a model folder').describe(
-    'llm-blender/PairRM or llm-blender/PairRM-hf: its folder, or hub:owner/name',
-  ),
+  kind: z.literal('pairrm').meta({ change: 'rank' }),
+  model: path('a path to a model folder')
+    .describe('llm-blender/PairRM or llm-blender/PairRM-hf: its folder, or hub:owner/name')
+    .meta({ change: 'rank', compared: 'by content' }),
   dtype: rankerDtype(),
   batchTokens: batchTokens(),
 });
 const rewardModelRanker = z.strictObject({
-  kind: z.literal('reward-model'),
-  model: path('a path to a model folder').describe('Folder of a sequence classifier with one label'),
+  kind: z.literal('reward-model').meta({ change: 'rank' }),
+  model: path('a path to a model folder')
+    .describe('Folder of a sequence classifier with one label')
+    .meta({ change: 'rank', compared: 'by content' }),
   dtype: rankerDtype(),
   batchTokens: batchTokens(),
-  maxTokens: integer(8).nullable().default(null).describe("Tokens of prompt and response; null: the model's limit"),
+  maxTokens: integer(8)
+    .nullable()
+    .default(null)
+    .describe("Tokens of prompt and response; null: the model's limit")
+    .meta({ change: 'rank' }),
 });
 const judgePrompt = () =>
-  path('a path or null').nullable().default(null).describe('Prompt file; null: the one of the package');
+  path('a path or null')
+    .nullable()
+    .default(null)
+    .describe('Prompt file; null: the one of the package')
+    .meta({ change: 'rank', compared: 'by content' });
 const judgeRanker = z.strictObject({
-  kind: z.literal('judge'),
-  model: path('a model name').describe('Name of the model, as its server knows it'),
+  kind: z.literal('judge').meta({ change: 'rank' }),
+  model: path('a model name').describe('Name of the model, as its server knows it').meta({ change: 'rank' }),
   baseUrl: z
     .string({ error: 'a URL such as https://api.openai.com/v1' })
     .regex(/^https?:\/\/[^\s?#@]+$/, {
       error: 'a URL such as https://api.openai.com/v1, without user, query or key in it',
     })
-    .describe('Address of an OpenAI-compatible server; prompts and responses are sent there'),
+    .describe('Address of an OpenAI-compatible server; prompts and responses are sent there')
+    .meta({ change: 'free' }),
   apiKeyVariable: z
     .string({ error: 'a name or null' })
     .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'the name of an environment variable in capitals, never the key itself' })
     .nullable()
     .default(null)
-    .describe('Environment variable that holds the key; null sends none'),
+    .describe('Environment variable that holds the key; null sends none')
+    .meta({ change: 'free' }),
   ask: z
     .discriminatedUnion(
       'kind',
       [
         z.strictObject({
-          kind: z.literal('pairwise'),
+          kind: z.literal('pairwise').meta({ change: 'rank' }),
           read: oneOf(['auto', 'log-probabilities', 'text'])
             .default('auto')
-            .describe('Soft preference from the first token, or the verdict in the text; auto: what the server gives'),
+            .describe('Soft preference from the first token, or the verdict in the text; auto: what the server gives')
+            .meta({ change: 'rank' }),
           orders: oneOf(['both', 'random'])
             .default('both')
-            .describe('both: each pair is asked twice, each response first once. random: once, in a drawn order'),
+            .describe('both: each pair is asked twice, each response first once. random: once, in a drawn order')
+            .meta({ change: 'rank' }),
           opponents: oneOf(['all', 'one'])
             .default('all')
-            .describe("all: each response against every other. one: against the data's chosen one, or the first"),
+            .describe("all: each response against every other. one: against the data's chosen one, or the first")
+            .meta({ change: 'rank' }),
           prompt: judgePrompt(),
         }),
-        z.strictObject({ kind: z.literal('rating'), prompt: judgePrompt() }),
+        z.strictObject({ kind: z.literal('rating').meta({ change: 'rank' }), prompt: judgePrompt() }),
       ],
       { error: 'one of pairwise, rating' },
     )
     .prefault({ kind: 'pairwise' })
     .describe('What is asked about the responses'),
-  temperature: fromZero().nullable().default(0).describe("null: the server's"),
+  temperature: fromZero().nullable().default(0).describe("null: the server's").meta({ change: 'rank' }),
   maxTokens: integer(1)
     .nullable()
     .default(null)
-    .describe('Longest answer; null: 8 where a label is asked for, 1024 where an explanation is'),
+    .describe('Longest answer; null: 8 where a label is asked for, 1024 where an explanation is')
+    .meta({ change: 'rank' }),
   budget: z
     .strictObject({
-      calls: integer(1).nullable().default(null).describe('Requests, failed ones included'),
+      calls: integer(1).nullable().default(null).describe('Requests, failed ones included').meta({ change: 'free' }),
       money: z
         .strictObject({
-          limit: positive(),
-          promptPrice: fromZero().describe('Of a million prompt tokens'),
-          completionPrice: fromZero().describe('Of a million completion tokens'),
+          limit: positive().meta({ change: 'free' }),
+          promptPrice: fromZero().describe('Of a million prompt tokens').meta({ change: 'free' }),
+          completionPrice: fromZero().describe('Of a million completion tokens').meta({ change: 'free' }),
         })
         .nullable()
         .default(null)
-        .describe('In any currency'),
+        .describe('In any currency')
+        .meta({ change: 'free' }),
     })
     .prefault({})
     .describe('What the whole run may use; it stops before it uses more, and goes on when this is raised'),
-  retries: integer(0).default(5).describe('Times a failed request is sent again'),
-  timeoutMs: integer(1).default(60_000).describe('Milliseconds one request may take'),
-  concurrency: integer(1).default(8).describe('Requests under way at once'),
+  retries: integer(0).default(5).describe('Times a failed request is sent again').meta({ change: 'free' }),
+  timeoutMs: integer(1).default(60_000).describe('Milliseconds one request may take').meta({ change: 'free' }),
+  concurrency: integer(1).default(8).describe('Requests under way at once').meta({ change: 'free' }),
   onError: onError(),
 });
 /** A `ranker` section alone. */
@@ -195,58 +245,85 @@ const secondOpinion = z
     ranker: rankerSchema,
     share: number('a number from 0 to 1', (value) => value >= 0 && value <= 1)
       .default(0.1)
-      .describe('Share of the prompts, drawn at random, that the second ranker ranks too'),
+      .describe('Share of the prompts, drawn at random, that the second ranker ranks too')
+      .meta({ change: 'rank' }),
     doubtMargin: fromZero()
       .nullable()
       .default(null)
-      .describe('Also where the first is in doubt: best minus worst score up to this, a tie, or orders that disagree'),
-    decides: oneOf(['first', 'second']).default('first').describe('Whose verdict makes the pair where both have one'),
+      .describe('Also where the first is in doubt: best minus worst score up to this, a tie, or orders that disagree')
+      .meta({ change: 'rank' }),
+    decides: oneOf(['first', 'second'])
+      .default('first')
+      .describe('Whose verdict makes the pair where both have one')
+      .meta({ change: 'pair' }),
   })
   .nullable()
   .default(null)
-  .describe('A second ranker beside the first, to measure their agreement or to settle doubt');
+  .describe('A second ranker beside the first, to measure their agreement or to settle doubt')
+  .meta({ change: 'rank' });
 
 const rewardModel = z
   .strictObject({
-    labels: integer(1).describe('Prompts of each iteration that the ranker labels, drawn at random'),
-    alpha: fromZero().describe("Weight of the optimism about the policy's samples; 0 is logistic regression alone"),
+    labels: integer(1)
+      .describe('Prompts of each iteration that the ranker labels, drawn at random')
+      .meta({ change: 'rank' }),
+    alpha: fromZero()
+      .describe("Weight of the optimism about the policy's samples; 0 is logistic regression alone")
+      .meta({ change: 'rank' }),
     beta: fromZero()
       .default(1)
-      .describe('Softness of the maximum that optimism looks at, in units of reward; 0 is the hard maximum'),
-    learningRate: positive(),
-    epochs: integer(1).default(1).describe('Passes over the prompts of an iteration and the comparisons before it'),
-    batchSize: integer(1).default(16).describe('Prompts a step'),
+      .describe('Softness of the maximum that optimism looks at, in units of reward; 0 is the hard maximum')
+      .meta({ change: 'rank' }),
+    learningRate: positive().meta({ change: 'rank' }),
+    epochs: integer(1)
+      .default(1)
+      .describe('Passes over the prompts of an iteration and the comparisons before it')
+      .meta({ change: 'rank' }),
+    batchSize: integer(1).default(16).describe('Prompts a step').meta({ change: 'rank' }),
   })
   .nullable()
   .default(null)
-  .describe('A reward model learned from the ranker, which then ranks all prompts; null: the ranker ranks them');
+  .describe('A reward model learned from the ranker, which then ranks all prompts; null: the ranker ranks them')
+  .meta({ change: 'rank' });
 
-const beta = () => positive().default(0.01).describe('Strength of the pull towards the reference, as in the paper');
+const beta = () =>
+  positive()
+    .default(0.01)
+    .describe('Strength of the pull towards the reference, as in the paper')
+    .meta({ change: 'train' });
 const preference = z
   .discriminatedUnion(
     'kind',
     [
       z.strictObject({
-        kind: z.literal('dpo'),
+        kind: z.literal('dpo').meta({ change: 'train' }),
         beta: beta(),
         labelSmoothing: number('a number from 0 and below 0.5', (value) => value >= 0 && value < 0.5)
           .default(0)
-          .describe('Share of labels taken to be wrong'),
+          .describe('Share of labels taken to be wrong')
+          .meta({ change: 'train' }),
       }),
-      z.strictObject({ kind: z.literal('ipo'), beta: beta() }),
-      z.strictObject({ kind: z.literal('hinge'), beta: beta() }),
+      z.strictObject({ kind: z.literal('ipo').meta({ change: 'train' }), beta: beta() }),
+      z.strictObject({ kind: z.literal('hinge').meta({ change: 'train' }), beta: beta() }),
       z.strictObject({
-        kind: z.literal('sppo'),
+        kind: z.literal('sppo').meta({ change: 'train' }),
         beta: beta(),
         targets: oneOf(['ranker', 'hard'])
           .default('ranker')
-          .describe("ranker: its win probabilities, as in the paper. hard: 1 for chosen, 0 for rejected (TRL's)"),
+          .describe("ranker: its win probabilities, as in the paper. hard: 1 for chosen, 0 for rejected (TRL's)")
+          .meta({ change: 'train' }),
       }),
       z.strictObject({
-        kind: z.literal('kto'),
+        kind: z.literal('kto').meta({ change: 'train' }),
         beta: beta(),
-        chosenWeight: positive().default(1).describe('Weight of the chosen responses, lambda_D of the paper'),
-        rejectedWeight: positive().default(1).describe('Weight of the rejected responses, lambda_U of the paper'),
+        chosenWeight: positive()
+          .default(1)
+          .describe('Weight of the chosen responses, lambda_D of the paper')
+          .meta({ change: 'train' }),
+        rejectedWeight: positive()
+          .default(1)
+          .describe('Weight of the rejected responses, lambda_U of the paper')
+          .meta({ change: 'train' }),
       }),
     ],
     { error: 'one of dpo, ipo, hinge, sppo, kto' },
@@ -262,14 +339,16 @@ const exploration = z
     'kind',
     [
       z.strictObject({
-        kind: z.literal('selm'),
-        alpha: alpha().describe('Weight of the optimism term; 0 is iterative DPO'),
+        kind: z.literal('selm').meta({ change: 'train' }),
+        alpha: alpha().describe('Weight of the optimism term; 0 is iterative DPO').meta({ change: 'train' }),
       }),
       z.strictObject({
-        kind: z.literal('xpo'),
-        alpha: alpha().describe("Weight of the optimism term; not multiplied by beta as selm's is"),
+        kind: z.literal('xpo').meta({ change: 'train' }),
+        alpha: alpha()
+          .describe("Weight of the optimism term; not multiplied by beta as selm's is")
+          .meta({ change: 'train' }),
       }),
-      z.strictObject({ kind: z.literal('none') }),
+      z.strictObject({ kind: z.literal('none').meta({ change: 'train' }) }),
     ],
     { error: 'one of selm, xpo, none' },
   )
@@ -279,9 +358,11 @@ const objective = z.strictObject({ preference, exploration }).describe('What tra
 
 const training = z
   .strictObject({
-    batchSize: integer(1).default(128).describe('Pairs a step'),
-    epochs: integer(1).default(1).describe('Passes over the pairs of an iteration'),
-    learningRate: positive().describe('Highest learning rate of an iteration (also of the warm start)'),
+    batchSize: integer(1).default(128).describe('Pairs a step').meta({ change: 'train' }),
+    epochs: integer(1).default(1).describe('Passes over the pairs of an iteration').meta({ change: 'train' }),
+    learningRate: positive()
+      .describe('Highest learning rate of an iteration (also of the warm start)')
+      .meta({ change: 'train' }),
     cycle: z
       .union(
         [
@@ -293,7 +374,8 @@ const training = z
         },
       )
       .default('constant')
-      .describe('How the learning rate changes across iterations'),
+      .describe('How the learning rate changes across iterations')
+      .meta({ change: 'train' }),
     ...optimisation,
   })
   .describe('How the policy is trained on its pairs');
@@ -303,16 +385,25 @@ const evaluate = z
     prompts: path('a path or null')
       .nullable()
       .default(null)
-      .describe('Held-out prompts: a file or hub:owner/name:file; null evaluates nothing'),
-    limit: integer(1).nullable().default(null),
-    samples: integer(1).default(1),
-    temperature: fromZero().default(0.7),
-    maxNewTokens: integer(1).nullable().default(null).describe("null: sampling's"),
-    title: title().nullable().default(null).describe('Heading of the report; null: the name of the run'),
+      .describe('Held-out prompts: a file or hub:owner/name:file; null evaluates nothing')
+      .meta({ change: 'measure', compared: 'by content' }),
+    limit: integer(1).nullable().default(null).meta({ change: 'measure' }),
+    samples: integer(1).default(1).meta({ change: 'measure' }),
+    temperature: fromZero().default(0.7).meta({ change: 'measure' }),
+    maxNewTokens: integer(1).nullable().default(null).describe("null: sampling's").meta({ change: 'measure' }),
+    title: title()
+      .nullable()
+      .default(null)
+      .describe('Heading of the report; null: the name of the run')
+      .meta({ change: 'free' }),
     explorationPrompts: integer(0)
       .default(64)
-      .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing'),
-    twin: yesOrNo().default(false).describe('Also run the same recipe with alpha = 0 and report both'),
+      .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing')
+      .meta({ change: 'warn' }),
+    twin: yesOrNo()
+      .default(false)
+      .describe('Also run the same recipe with alpha = 0 and report both')
+      .meta({ change: 'free' }),
   })
   .prefault({})
   .describe('What is measured after each iteration');
@@ -321,25 +412,37 @@ const evaluate = z
 export const recipeSchema = z
   .strictObject({
     ...runFields,
-    sft: sftSection.nullable().default(null),
+    sft: sftSection.nullable().default(null).meta({ change: 'never' }),
     data,
     text,
-    iterations: integer(1).default(3).describe('Times to sample, rank and train; the warm start is not counted'),
+    iterations: integer(1)
+      .default(3)
+      .describe('Times to sample, rank and train; the warm start is not counted')
+      .meta({ change: 'extend' }),
     slices,
     warmStart: oneOf(['none', 'dpo'])
       .default('none')
-      .describe('dpo: first train on the original pairs of the first slice, without sampling'),
-    reference: oneOf(['previous', 'initial']).default('previous').describe('Which model each iteration is held to'),
+      .describe('dpo: first train on the original pairs of the first slice, without sampling')
+      .meta({ change: 'never' }),
+    reference: oneOf(['previous', 'initial'])
+      .default('previous')
+      .describe('Which model each iteration is held to')
+      .meta({ change: 'train' }),
     update: oneOf(['best-and-worst', 'replace', 'all-pairs', 'data-over-response', 'keep'])
       .default('best-and-worst')
       .describe(
         "Pairs from the candidates: best and worst of all; the response in place of the data's chosen or rejected; every two; the data's chosen over the response (SPIN); the data's own, nothing sampled",
-      ),
+      )
+      .meta({ change: 'pair' }),
     minMargin: fromZero()
       .nullable()
       .default(null)
-      .describe('Leave out pairs whose scores differ by less; null takes all'),
-    accumulate: yesOrNo().default(false).describe('Train on the pairs of earlier iterations too'),
+      .describe('Leave out pairs whose scores differ by less; null takes all')
+      .meta({ change: 'pair' }),
+    accumulate: yesOrNo()
+      .default(false)
+      .describe('Train on the pairs of earlier iterations too')
+      .meta({ change: 'train' }),
     sampling,
     ranker,
     secondOpinion,
@@ -368,25 +471,12 @@ export type Recipe = Omit<ParsedRecipe, 'output' | 'sft' | 'data' | 'slices' | '
 /** The `ranker` section, resolved. */
 export type RankerSettings = Recipe['ranker'];
 
-/**
- * Settings of a ranker that say how the work is done, never what comes out: a run goes on when they change.
- */
-export const RUN_TIME_RANKER_SETTINGS = [
-  'baseUrl',
-  'apiKeyVariable',
-  'budget',
-  'retries',
-  'timeoutMs',
-  'concurrency',
-  'onError',
-] as const;
-
 /** The `rewardModel` section of a recipe that has one. */
 export type RewardModelSettings = NonNullable<Recipe['rewardModel']>;
 
 /** JSON Schema (2020-12) of the recipe as it is written, for editors. */
 export function recipeJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(recipeSchema, { io: 'input' });
+  return editorSchema(recipeSchema);
 }
 
 /** Every key of the recipe with its path, in order: `training.learningRate`. Frozen by a test. */

@@ -4,33 +4,43 @@
  */
 import { z } from 'zod';
 import { filesOf, integer, oneOf, positive } from './fields.ts';
-import { keysOfSchema } from './keys.ts';
+import { editorSchema, keysOfSchema } from './keys.ts';
 import { runFields } from './run-fields.ts';
 import { optimisation } from './training.ts';
 
 const sections = {
   data: z
     .strictObject({
-      train: filesOf().describe(
-        'Conversations ("messages"), or "prompt" and "completion", or preference rows (their chosen response)',
-      ),
-      limit: integer(1).nullable().default(null).describe('Use only the first rows; null uses all'),
+      train: filesOf()
+        .describe(
+          'Conversations ("messages"), or "prompt" and "completion", or preference rows (their chosen response)',
+        )
+        .meta({ change: 'never', compared: 'by content' }),
+      limit: integer(1)
+        .nullable()
+        .default(null)
+        .describe('Use only the first rows; null uses all')
+        .meta({ change: 'never' }),
       onBadRow: oneOf(['stop', 'drop'])
         .default('stop')
-        .describe('stop: the first unusable row ends the run. drop: count it in the audit'),
+        .describe('stop: the first unusable row ends the run. drop: count it in the audit')
+        .meta({ change: 'never' }),
     })
     .describe("Where conversations come from; the assistant's turns are learned"),
   text: z
     .strictObject({
-      maxLength: integer(2).default(1024).describe('Tokens of a conversation; a longer one keeps its beginning'),
+      maxLength: integer(2)
+        .default(1024)
+        .describe('Tokens of a conversation; a longer one keeps its beginning')
+        .meta({ change: 'train' }),
     })
     .prefault({})
     .describe('Lengths'),
   training: z
     .strictObject({
-      batchSize: integer(1).default(128).describe('Conversations a step'),
-      epochs: integer(1).default(1).describe('Passes over the conversations'),
-      learningRate: positive().describe('Highest learning rate'),
+      batchSize: integer(1).default(128).describe('Conversations a step').meta({ change: 'train' }),
+      epochs: integer(1).default(1).describe('Passes over the conversations').meta({ change: 'train' }),
+      learningRate: positive().describe('Highest learning rate').meta({ change: 'train' }),
       ...optimisation,
     })
     .describe('How the model is trained on them'),
@@ -59,7 +69,7 @@ export type SftRecipe = Omit<ParsedSftRecipe, 'output' | 'data'> & {
 
 /** JSON Schema (2020-12) of the recipe of `selm sft` as it is written, for editors. */
 export function sftRecipeJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(sftRecipeSchema, { io: 'input' });
+  return editorSchema(sftRecipeSchema);
 }
 
 /** Every key with its path, in order. Frozen by a test. */

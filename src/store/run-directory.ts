@@ -11,8 +11,9 @@ import { errorCode, fileError, makeFolder } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { rankerModel } from '../rank/open.ts';
-import { type Recipe, RUN_TIME_RANKER_SETTINGS } from '../recipe/schema.ts';
-import type { SftRecipe } from '../recipe/sft.ts';
+import { fieldAt } from '../recipe/keys.ts';
+import { type Recipe, recipeSchema } from '../recipe/schema.ts';
+import { type SftRecipe, sftRecipeSchema } from '../recipe/sft.ts';
 import type { Announce } from './events.ts';
 import { allRankerFiles, type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
@@ -230,16 +231,13 @@ function refuseDifferent(
   );
 }
 
-/**
- * Whether a setting never changes what comes out: how a ranker's work is done (budget, concurrency, address ...), and
- * where the run lies, which may have been moved or be reached by a link, and what lies in it.
- */
+/** Whether a setting may change on a run in progress, as its field says; a path may where the content is the same. */
 function isRunTime(field: string, recipe: AnyRecipe): boolean {
-  if (field === 'output' || field === 'sft.output') return true;
-  const startsInside = 'sft' in recipe && recipe.sft !== null;
-  if (field === 'model' && startsInside) return true;
-  const key = /^(?:secondOpinion\.)?ranker\.(\w+)/.exec(field)?.[1];
-  return RUN_TIME_RANKER_SETTINGS.some((name) => name === key);
+  const schema = 'ranker' in recipe ? recipeSchema : sftRecipeSchema;
+  // The fine-tuning inside a run is a run of its own, which says what of it may change.
+  if (field.startsWith('sft.')) return true;
+  const found = fieldAt(schema, field, recipe);
+  return found !== null && (found.change === 'free' || found.change === 'warn' || found.comparedByContent);
 }
 
 function describeInput(field: string, recipe: AnyRecipe): string {

@@ -5,6 +5,7 @@ import { isAdapterDirectory } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
+import { decisiveSettings } from '../../recipe/decisive.ts';
 import { scoreSteps } from '../../score/log-probs.ts';
 import { openPolicy } from '../../score/policy.ts';
 import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
@@ -67,7 +68,7 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
       trees.map((tree) => [treeKey(tree), tree.winProbabilities]),
       steps.map((step) => step.map((tree) => tree.pairId)),
       input.objective,
-      training,
+      decisiveSettings(training),
       iteration,
     ]),
   );
