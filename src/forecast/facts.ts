@@ -14,6 +14,7 @@ import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
+import { readTokenizerSettings } from '../text/tokenizer-files.ts';
 import { packageRoot } from '../torch/native.ts';
 import type { TokenFacts } from './cost.ts';
 import type { RowFacts } from './plan.ts';
@@ -42,6 +43,8 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   );
   const base = baseDirectory(recipe.model);
   const modelIsHere = existsSync(join(base, 'config.json'));
+  // Files of the tokenizer that disagree are told also where there are no rows to measure with it.
+  if (existsSync(join(base, 'tokenizer.json'))) readTokenizerSettings(base);
   const knownModel = published.models[nameOnHub(recipe.model)];
   const config = modelIsHere
     ? readModelConfig(base)

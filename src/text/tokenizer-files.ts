@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { shownValue, TextError } from '../errors.ts';
 import { sha256 } from '../files/hash.ts';
+import { checkAddedTokens } from './added-tokens.ts';
+import { idsBeyondEmbedding } from './vocabulary-size.ts';
 
 /** What the files say; ids of tokens given by text are found by the tokenizer itself. */
 export interface TokenizerSettings {
@@ -18,6 +20,8 @@ export interface TokenizerSettings {
   chatTemplate: string | null;
   /** Texts of the added tokens that tokenizer.json marks as special. */
   specialTokens: string[];
+  /** Placeholders of what is no text, with ids beyond the model's embedding. */
+  withoutRow: readonly { text: string; id: number }[];
   sha256: string;
 }
 
@@ -49,7 +53,11 @@ export function readTokenizerSettings(directory: string): TokenizerSettings {
     if (name !== 'chat_template.jinja') objects.set(name, parseObject(text, join(directory, name)));
   }
   const config = objects.get('tokenizer_config.json') ?? {};
+  const tokenizer = objects.get('tokenizer.json') ?? {};
   const map = objects.get('special_tokens_map.json') ?? {};
+  const addedPath = join(directory, 'added_tokens.json');
+  const addedTokens = parseObject(readIfThere(addedPath) ?? '{}', addedPath);
+  checkAddedTokens(directory, { tokenizer, config, specialTokensMap: map, addedTokens });
   const token = (field: string): string | null =>
     tokenText(config[field], join(directory, 'tokenizer_config.json'), field) ??
     tokenText(map[field], join(directory, 'special_tokens_map.json'), field);
@@ -62,7 +70,8 @@ export function readTokenizerSettings(directory: string): TokenizerSettings {
     eosIds: [...new Set(eosIds)],
     addBosToken: config.add_bos_token !== false,
     chatTemplate: texts.get('chat_template.jinja') ?? chatTemplate(config.chat_template, directory),
-    specialTokens: specialTokens(objects.get('tokenizer.json')?.added_tokens),
+    specialTokens: specialTokens(tokenizer.added_tokens),
+    withoutRow: idsBeyondEmbedding(directory, { tokenizer, config, model: objects.get('config.json') ?? {} }),
     sha256: sha256(tokenizerFiles.map((name) => `${name}\n${sha256(texts.get(name) ?? '')}\n`).join('')),
   };
 }

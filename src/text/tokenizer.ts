@@ -5,7 +5,7 @@
  * many texts at once with `encodeBatch`.
  */
 import { join } from 'node:path';
-import { TextError } from '../errors.ts';
+import { shownValue, TextError } from '../errors.ts';
 import { syncWorker } from './sync-worker.ts';
 import { readTokenizerSettings } from './tokenizer-files.ts';
 
@@ -49,7 +49,8 @@ const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000 };
 /**
  * Loads the tokenizer of a model directory: tokenizer.json (must be there), tokenizer_config.json,
  * special_tokens_map.json, generation_config.json, config.json, chat_template.jinja (each if there).
- * Throws TextError: TOKENIZER_FILES for unreadable files, TOKENIZER_END for a model without an end token.
+ * Throws TextError: TOKENIZER_FILES for files that are unreadable or disagree, TOKENIZER_LONGER for ids beyond the model's
+ * embedding, TOKENIZER_END for a model without an end token.
  */
 export function loadTokenizer(directory: string): Tokenizer {
   const settings = readTokenizerSettings(directory);
@@ -90,10 +91,19 @@ export function loadTokenizer(directory: string): Tokenizer {
       `Cannot load the tokenizer of ${directory}: no end token: set "eos_token" in tokenizer_config.json or "eos_token_id" in generation_config.json`,
     );
   }
-  const encodeBatch = (texts: readonly string[], addSpecialTokens: 'as-is' | 'added'): number[][] =>
-    texts.length === 0
-      ? []
-      : (call({ kind: 'encode', texts, addSpecialTokens: addSpecialTokens === 'added' }) as number[][]);
+  const encodeBatch = (texts: readonly string[], addSpecialTokens: 'as-is' | 'added'): number[][] => {
+    if (texts.length === 0) return [];
+    const rows = call({ kind: 'encode', texts, addSpecialTokens: addSpecialTokens === 'added' }) as number[][];
+    for (const { text, id } of settings.withoutRow) {
+      if (!rows.some((ids) => ids.includes(id))) continue;
+      throw new TextError(
+        'TOKEN_WITHOUT_ROW',
+        `Cannot encode a text with ${shownValue(text)}: this token (id ${id}) stands for what is no text, and the model's embedding has no row for it: take it out of the text`,
+        { details: { token: text, id } },
+      );
+    }
+    return rows;
+  };
   const decodeBatch = (rows: readonly (readonly number[])[]): string[] =>
     rows.length === 0 ? [] : (call({ kind: 'decode', rows, skipSpecialTokens: true }) as string[]);
   const controls = [...settings.specialTokens, bosToken ?? '', eosToken ?? ''].filter((token) => token !== '');

@@ -94,7 +94,6 @@ function encoderClassifier(
   return {
     family,
     maxTokens,
-    vocabularySize: encoder.sizes.vocabularySize,
     scores: (sequences) =>
       scope('score', () => {
         const firsts = sequences.map(() => [0]);

@@ -55,7 +55,6 @@ export function openDecoderClassifier(directory: string, dtype: EncoderDtype): C
   return {
     family: 'decoder',
     maxTokens: config.maxPositions,
-    vocabularySize: config.vocabularySize,
     scores: (sequences) =>
       scope('score', () => {
         const { tokens, rows } = packSequences(

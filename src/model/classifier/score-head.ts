@@ -10,7 +10,6 @@ export interface Classifier {
   family: ClassifierFamily;
   /** Tokens of the longest sequence that it is made for. */
   maxTokens: number;
-  vocabularySize: number;
   /** One score a sequence; all run as one stream. What sequences share from their start, a decoder computes once. */
   scores(sequences: readonly (readonly number[])[]): number[];
   dispose(): void;

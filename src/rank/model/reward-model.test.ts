@@ -275,7 +275,7 @@ describe('what is no reward model', () => {
           for (const file of ['tokenizer.json', 'tokenizer_config.json'])
             cpSync(join(root, 'pairrm-hf', file), join(copy, file));
         }),
-      'RANKER_TOKENIZER',
+      'TOKENIZER_LONGER',
     ],
     ['no folder', () => join(root, 'none'), 'MODEL_CONFIG'],
   ])('%s is refused', (_, make, code) => {

@@ -65,17 +65,10 @@ export function openRewardModel(directory: string, options: RewardModelOptions =
   });
 }
 
-/** The tokenizer beside the weights; where it does not fit them the model is closed. */
+/** The tokenizer beside the weights; where it cannot be loaded the model is closed. */
 function openTokenizer(directory: string, model: Classifier): Tokenizer {
   try {
-    const tokenizer = loadTokenizer(directory);
-    const { vocabularySize } = tokenizer;
-    if (vocabularySize <= model.vocabularySize) return tokenizer;
-    throw new RankerError(
-      'RANKER_TOKENIZER',
-      `Cannot use ${directory} as a reward model: its tokenizer.json has ${vocabularySize} tokens, and the model ${model.vocabularySize}: fetch the tokenizer that belongs to it`,
-      { details: { directory } },
-    );
+    return loadTokenizer(directory);
   } catch (error) {
     model.dispose();
     throw error;
