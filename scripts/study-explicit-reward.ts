@@ -52,8 +52,8 @@ async function runMethod(seed: number, index: number, settings: readonly string[
   const recipe = loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'), { overrides });
   await runRecipe(recipe);
   const report = collectReport(recipe, null);
-  const [method] = report?.methods ?? [];
-  if (report === null || method === undefined) throw new Error(`${output} measured nothing`);
+  const [method] = report.methods ?? [];
+  if (report.base === null || method === undefined) throw new Error(`${output} measured nothing`);
   using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
   const judged = ledger
     .pairs(recipe.iterations)

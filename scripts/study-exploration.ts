@@ -65,8 +65,8 @@ function outcomeOf(seed: number, alpha: number): Outcome | null {
   const recipe = recipeOf(seed, alpha);
   if (!existsSync(join(recipe.output, `iteration-${recipe.iterations}`, 'model'))) return null;
   const report = collectReport(recipe, null);
-  const method = report?.methods[0];
-  if (report === null || method === undefined) return null;
+  const method = report.methods[0];
+  if (report.base === null || method === undefined) return null;
   using ledger = openLedger(join(recipe.output, 'run.db'), { access: 'read' });
   let ranked = 0;
   const points = method.iterations.map(({ iteration, evaluation }): Point => {

@@ -90,7 +90,7 @@ export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, s
     summary,
     '',
     `Model    ${model}`,
-    `Report   ${reportPath === null ? 'none: evaluate.prompts is not set' : shorterPath(reportPath)}`,
+    `Report   ${shorterPath(reportPath)}`,
     `Run      ${run}`,
     '',
     'Next:',

@@ -12,6 +12,7 @@ import { mergeCommand } from './merge.ts';
 import { metricsCommand } from './metrics.ts';
 import { pairsCommand } from './pairs.ts';
 import { rankCommand } from './rank.ts';
+import { reportCommand } from './report.ts';
 import { sftCommand } from './sft.ts';
 import { trainCommand } from './train.ts';
 
@@ -30,6 +31,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(exportCommand())
     .addCommand(metricsCommand())
     .addCommand(pairsCommand())
+    .addCommand(reportCommand())
     .addCommand(dataCommand())
     .addCommand(doctorCommand())
     .addCommand(engineCommand())

@@ -56,6 +56,12 @@ export function acquireLock(path: string, { fs = nodeFs, holder = thisProcess() 
   throw new RunError('RUN_LOCKED', `Cannot lock "${path}": other processes are taking it at the same time: try again`);
 }
 
+/** The live process that holds the lock at `path`, or null when nobody does. */
+export function lockHolder(path: string): LockHolder | null {
+  const holder = readLock(path)?.holder ?? null;
+  return holder !== null && isAlive(holder) ? holder : null;
+}
+
 /** Moves a stale lock aside; if another process replaced it meanwhile, what was moved is a live lock and goes back. */
 function clearStale(path: string, { own, stale, fs }: { own: string; stale: string; fs: Fs }): void {
   const aside = `${own}.stale`;

@@ -7,7 +7,8 @@ import { writeFileAtomic } from '../files/atomic.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
-import { renderReport, summariseReport } from '../report/report.ts';
+import { renderReport } from '../report/report.ts';
+import { summariseReport } from '../report/summary.ts';
 import { openEvents, type Watch } from '../store/events.ts';
 import { requireDevice } from '../torch/device.ts';
 import { setThreads } from '../torch/native.ts';
@@ -27,10 +28,10 @@ export interface RunOutcome {
   path: string;
   /** Model of the last iteration, in Hugging Face layout. */
   modelPath: string;
-  /** Null when nothing was measured (no held-out prompts in the recipe). */
-  reportPath: string | null;
+  /** The report: one HTML file. */
+  reportPath: string;
   /** The report as a few lines of text. */
-  summary: string | null;
+  summary: string;
 }
 
 /** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
@@ -51,12 +52,10 @@ export async function runRecipe(written: Recipe, { watch = () => {}, signal }: R
     await runIterations({ ...recipe, written: twin, local: twinOf(recipe.local) }, surroundings);
   }
 
-  const outcome = { path: written.output, modelPath };
   const report = collectReport(recipe.written, twin);
-  if (report === null) return { ...outcome, reportPath: null, summary: null };
   const reportPath = join(written.output, 'report.html');
   writeFileAtomic(reportPath, renderReport(report));
-  return { ...outcome, reportPath, summary: summariseReport(report) };
+  return { path: written.output, modelPath, reportPath, summary: summariseReport(report) };
 }
 
 /** The recipe with its first policy made by supervised fine-tuning, a run of its own inside the run. */

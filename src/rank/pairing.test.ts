@@ -92,9 +92,19 @@ describe('rankedPairs() with best-and-worst', () => {
     expect(pairOf([y('y'), y_w, y_l], [2, 1, 1])).toEqual(['y', 'w']);
   });
 
-  test('says which place was shared', () => {
-    const shared = buildPair(item(y('y'), y_w, y_l), rankingFromScores('p', [1, 2, 1]), 'best-and-worst');
-    expect(shared).toMatchObject({ kind: 'pair', tieForBest: false, tieForWorst: true });
+  test.each<[string, number[], string, boolean]>([
+    ['the worst place is shared', [1, 2, 1], 'y', true],
+    ['the best place is shared', [2, 2, 1], 'y', true],
+    ['no place is shared', [3, 2, 1], 'y', false],
+    ['a place is shared by the same text only', [2, 2, 1], 'w', false],
+  ])('says when %s', (_, scores, text, sharesPlace) => {
+    const pair = buildPair(item(y(text), y_w, y_l), rankingFromScores('p', scores), 'best-and-worst');
+    expect(pair).toMatchObject({ kind: 'pair', sharesPlace });
+  });
+
+  test('counts no shared place between the two others', () => {
+    const pair = buildPair(item(y('a'), y('b'), y_w, y_l), rankingFromScores('p', [2, 2, 3, 1]), 'best-and-worst');
+    expect(pair).toMatchObject({ kind: 'pair', sharesPlace: false });
   });
 
   test('skips a prompt whose candidates all tie', () => {

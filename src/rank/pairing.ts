@@ -49,8 +49,8 @@ export type Pairing =
       scoreChosen: number | null;
       scoreRejected: number | null;
       /** The best (worst) place was shared, and the first candidate took it. */
-      tieForBest: boolean;
-      tieForWorst: boolean;
+      /** Whether another text shares the place of the chosen or of the rejected: which of them was taken is chance. */
+      sharesPlace: boolean;
     }
   | { kind: 'skipped'; promptId: string; reason: SkipReason };
 
@@ -187,7 +187,8 @@ function pairOf(
     if (scoreChosen === null || scoreRejected === null) return skipped(item, 'no scores for a margin');
     if (!(scoreChosen - scoreRejected >= minMargin)) return skipped(item, 'margin too small');
   }
-  const shared = (place: number): boolean => places.filter((each) => each === place).length > 1;
+  const isShared = (index: number): boolean =>
+    candidates.some((other, i) => places[i] === places[index] && other.text !== candidates[index]?.text);
   return {
     kind: 'pair',
     promptId,
@@ -196,8 +197,7 @@ function pairOf(
     response: candidates.find(({ kind, sampleIndex }) => kind === 'response' && sampleIndex === exploredSample) ?? null,
     scoreChosen,
     scoreRejected,
-    tieForBest: shared(Math.min(...places)),
-    tieForWorst: shared(Math.max(...places)),
+    sharesPlace: ranking !== null && (isShared(best) || isShared(worst)),
   };
 }
 

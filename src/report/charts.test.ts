@@ -113,6 +113,35 @@ test('histogramChart() draws every share and fills the base', () => {
   const { text: svg } = histogramChart({ ...text, low: 0, high: 1, series });
   expect(svg).toContain('class="step c0 filled"');
   expect(svg.match(/class="step c1"[^>]*d="([^"]*)"/)?.[1]).toMatch(
-    /^M56 208L56 208L251 208L251 ([\d.]+)L446 \1L446 208$/,
+    /^M(\S+) 208L\1 208L253 208L253 ([\d.]+)L446 \2L446 208$/,
   );
+});
+
+test('lineChart() leaves room for its widest number beside the title of the axis', () => {
+  const chart = (scale: number): string =>
+    lineChart({ ...text, series: [{ name: 'a', color: 1, points: [1, 2, 3].map((x) => ({ x, y: x * scale })) }] }).text;
+  const numbers = (svg: string): number => Number(/<text x="([\d.]+)"[^>]*text-anchor="end"/.exec(svg)?.[1]);
+  const widest = (svg: string): number =>
+    Math.max(...[...svg.matchAll(/text-anchor="end">([^<]*)</g)].map((match) => (match[1] ?? '').length));
+  for (const scale of [1, 1e-5, 123_456]) {
+    // The title stands at 13, half of 13 wide; a character is at most 6.6 wide at this size.
+    expect(numbers(chart(scale)) - 6.6 * widest(chart(scale))).toBeGreaterThanOrEqual(19);
+  }
+});
+
+test('lineChart() writes the label of a reference where the lines are not', () => {
+  const chart = (y: (x: number) => number): string =>
+    lineChart({
+      ...text,
+      yRange: { low: 0, high: 1 },
+      reference: { y: 0.5, label: 'half' },
+      series: [{ name: 'a', color: 1, points: Array.from({ length: 50 }, (_, x) => ({ x, y: y(x) })) }],
+    }).text;
+  const label = (svg: string): string | undefined => /<text class="small"[^>]*>half/.exec(svg)?.[0];
+  // A line that starts at the reference and falls away: the label stands on the far side, or over it.
+  const [rising, falling] = [label(chart((x) => 0.5 + x / 1000)), label(chart((x) => 0.5 - x / 1000))];
+  const baseline = (tag: string | undefined): number => Number(/ y="([\d.]+)"/.exec(tag ?? '')?.[1]);
+  const line = 14 + (250 - 42 - 14) / 2;
+  expect(baseline(rising)).toBeGreaterThan(line);
+  expect(baseline(falling)).toBeLessThan(line);
 });

@@ -23,30 +23,31 @@ export interface Series {
   points: ChartPoint[];
 }
 
-export interface LineChartOptions {
+export interface LineChartOptions extends AxisText {
   title: string;
   /** One sentence for who cannot see it: what is plotted and what it shows. */
   description: string;
-  xLabel: string;
-  yLabel: string;
   series: Series[];
   /** Fixes the vertical range. @default from the data */
   yRange?: { low: number; high: number } | undefined;
   /** A dashed line with its meaning, e.g. one half for win rates. */
   reference?: { y: number; label: string };
-  /** Text of a horizontal tick. @default the number */
-  xTick?: (x: number) => string;
   /** Ticks at these places. @default chosen from the data */
   xTicks?: number[];
   /** Markers and bars at each point, a faint trace with a running mean, or the plain line. @default 'points' */
   style?: 'points' | 'trace' | 'line';
   /** Vertical lines, e.g. where an iteration begins. */
   marks?: number[];
+  /** What is said where there is no point. @default 'Nothing was measured' */
+  whenEmpty?: string;
 }
 
 const WIDTH = 460;
 const HEIGHT = 250;
-const PLOT = { left: 56, right: 14, top: 14, bottom: 42 };
+const PLOT = { right: 14, top: 14, bottom: 42 };
+/** Room for the vertical axis: its title, and for each character of its widest number. */
+const TITLE_WIDTH = 27;
+const CHARACTER_WIDTH = 6.6;
 /** More points than this in a trace are drawn as the lowest and highest of each column. */
 const MOST_POINTS = 400;
 
@@ -54,7 +55,7 @@ const MOST_POINTS = 400;
 export function lineChart(options: LineChartOptions): Markup {
   const { series, reference, style = 'points', marks = [] } = options;
   const points = series.flatMap((line) => line.points).filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y));
-  if (points.length === 0) return emptyChart(options.title, 'Nothing was measured');
+  if (points.length === 0) return emptyChart(options.title, options.whenEmpty ?? 'Nothing was measured');
   const ys = points.flatMap(({ y, low = y, high = y }) => [y, low, high]).filter(Number.isFinite);
   const yAxis = axis(
     options.yRange ?? rangeOf([...ys, ...(reference === undefined ? [] : [reference.y])]),
@@ -65,7 +66,7 @@ export function lineChart(options: LineChartOptions): Markup {
   const pad = style === 'points' ? (xRange.high - xRange.low || 1) * 0.06 : 0;
   const xAxis = axis(
     { low: xRange.low - pad, high: xRange.high + pad },
-    [PLOT.left, WIDTH - PLOT.right],
+    [plotLeft(yAxis, options.yTick), WIDTH - PLOT.right],
     true,
     options.xTicks,
   );
@@ -81,11 +82,39 @@ export function lineChart(options: LineChartOptions): Markup {
         markup`<line class="mark" x1="${at(xAxis, x)}" x2="${at(xAxis, x)}" y1="${PLOT.top}" y2="${HEIGHT - PLOT.bottom}"/>`,
     ),
     axes(xAxis, yAxis, options),
-    reference === undefined
-      ? null
-      : markup`<line class="reference" x1="${PLOT.left}" x2="${WIDTH - PLOT.right}" y1="${at(yAxis, reference.y)}" y2="${at(yAxis, reference.y)}"/><text class="small" x="${WIDTH - PLOT.right - 2}" y="${round(Number(at(yAxis, reference.y)) - 4)}" text-anchor="end">${reference.label}</text>`,
+    reference === undefined ? null : referenceLine(reference, points, xAxis, yAxis),
     lines,
   ]);
+}
+
+/** Height of a small label over or under a line, and the share of the width that it may cover. */
+const LABEL_HEIGHT = 16;
+const LABEL_SHARE = 0.35;
+
+/** A dashed line across, and its label at that of four places (left or right, over or under) where the fewest points lie. */
+function referenceLine(
+  { y, label }: { y: number; label: string },
+  points: readonly ChartPoint[],
+  xAxis: Axis,
+  yAxis: Axis,
+): Markup {
+  const line = Number(at(yAxis, y));
+  const places = (['end', 'start'] as const).flatMap((anchor) =>
+    [-1, 1].map((side) => {
+      const covered = points.filter((point) => {
+        const share = (Number(at(xAxis, point.x)) - xAxis.from) / (xAxis.to - xAxis.from);
+        const isBeside = anchor === 'end' ? share > 1 - LABEL_SHARE : share < LABEL_SHARE;
+        const below = (Number(at(yAxis, point.y)) - line) * side;
+        return isBeside && below > -4 && below < LABEL_HEIGHT;
+      });
+      const baseline = line + (side < 0 ? -5 : 13);
+      const isInside = baseline > PLOT.top + 8 && baseline < HEIGHT - PLOT.bottom - 2;
+      return { anchor, baseline, cost: covered.length + (isInside ? 0 : points.length + 1) };
+    }),
+  );
+  const best = places.reduce((least, place) => (place.cost < least.cost ? place : least));
+  const x = best.anchor === 'end' ? xAxis.to - 2 : xAxis.from + 2;
+  return markup`<line class="reference" x1="${round(xAxis.from)}" x2="${round(xAxis.to)}" y1="${at(yAxis, y)}" y2="${at(yAxis, y)}"/><text class="small" x="${round(x)}" y="${round(best.baseline)}" text-anchor="${best.anchor}">${label}</text>`;
 }
 
 export interface HistogramChartOptions {
@@ -105,7 +134,8 @@ export function histogramChart(options: HistogramChartOptions): Markup {
   const top = Math.max(...series.flatMap(({ shares }) => shares), 0);
   if (!(top > 0)) return emptyChart(options.title, 'Nothing was measured');
   const yAxis = axis({ low: 0, high: top * 1.05 }, [HEIGHT - PLOT.bottom, PLOT.top], true);
-  const xAxis = axis({ low, high }, [PLOT.left, WIDTH - PLOT.right], true);
+  const yTick = (y: number): string => `${fixed(100 * y, y < 0.1 && yAxis.step < 0.01 ? 1 : 0)} %`;
+  const xAxis = axis({ low, high }, [plotLeft(yAxis, yTick), WIDTH - PLOT.right], true);
   const steps = series.map(({ shares, color, name }) => {
     const edge = (bin: number) => at(xAxis, low + ((high - low) * bin) / shares.length);
     const outline = shares.map(
@@ -114,10 +144,7 @@ export function histogramChart(options: HistogramChartOptions): Markup {
     const path = `M${edge(0)} ${at(yAxis, 0)}${outline.join('')}L${edge(shares.length)} ${at(yAxis, 0)}`;
     return markup`<path class="step c${color}${color === 0 ? ' filled' : ''}" d="${path}"><title>${name}</title></path>`;
   });
-  return figure(options, [
-    axes(xAxis, yAxis, { ...options, yTick: (y) => `${fixed(100 * y, y < 0.1 && yAxis.step < 0.01 ? 1 : 0)} %` }),
-    steps,
-  ]);
+  return figure(options, [axes(xAxis, yAxis, { ...options, yTick }), steps]);
 }
 
 /** The names of the series with their marker, once for a group of charts. */
@@ -190,25 +217,33 @@ function tickText(value: number, step: number): string {
   return fixed(value, enough);
 }
 
-interface AxisText {
+/** What stands at the axes. */
+export interface AxisText {
   xLabel: string;
   yLabel: string;
+  /** Text of a tick. @default the number */
   xTick?: (x: number) => string;
   yTick?: (y: number) => string;
+}
+
+/** Where the plot begins, so that the widest number of the vertical axis has room beside the axis' title. */
+function plotLeft(yAxis: Axis, yTick: (y: number) => string = (y) => tickText(y, yAxis.step)): number {
+  const widest = Math.max(...yAxis.ticks.map((y) => yTick(y).length));
+  return Math.max(56, TITLE_WIDTH + CHARACTER_WIDTH * widest);
 }
 
 function axes(xAxis: Axis, yAxis: Axis, text: AxisText): Markup {
   const bottom = HEIGHT - PLOT.bottom;
   const horizontal = yAxis.ticks.map(
     (y) =>
-      markup`<line class="grid" x1="${PLOT.left}" x2="${WIDTH - PLOT.right}" y1="${at(yAxis, y)}" y2="${at(yAxis, y)}"/><text x="${PLOT.left - 7}" y="${round(Number(at(yAxis, y)) + 4)}" text-anchor="end">${text.yTick?.(y) ?? tickText(y, yAxis.step)}</text>`,
+      markup`<line class="grid" x1="${round(xAxis.from)}" x2="${round(xAxis.to)}" y1="${at(yAxis, y)}" y2="${at(yAxis, y)}"/><text x="${round(xAxis.from - 7)}" y="${round(Number(at(yAxis, y)) + 4)}" text-anchor="end">${text.yTick?.(y) ?? tickText(y, yAxis.step)}</text>`,
   );
   const vertical = xAxis.ticks.map(
     (x) =>
       markup`<text x="${at(xAxis, x)}" y="${bottom + 16}" text-anchor="middle">${text.xTick?.(x) ?? tickText(x, xAxis.step)}</text>`,
   );
   const middleY = (PLOT.top + bottom) / 2;
-  return markup`${horizontal}${vertical}<line class="axis" x1="${PLOT.left}" x2="${WIDTH - PLOT.right}" y1="${bottom}" y2="${bottom}"/><text class="label" x="${(PLOT.left + WIDTH - PLOT.right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${text.xLabel}</text><text class="label" x="13" y="${middleY}" text-anchor="middle" transform="rotate(-90 13 ${middleY})">${text.yLabel}</text>`;
+  return markup`${horizontal}${vertical}<line class="axis" x1="${round(xAxis.from)}" x2="${round(xAxis.to)}" y1="${bottom}" y2="${bottom}"/><text class="label" x="${round((xAxis.from + xAxis.to) / 2)}" y="${HEIGHT - 8}" text-anchor="middle">${text.xLabel}</text><text class="label" x="13" y="${middleY}" text-anchor="middle" transform="rotate(-90 13 ${middleY})">${text.yLabel}</text>`;
 }
 
 function pointsOf({ points, color, name }: Series, xAxis: Axis, yAxis: Axis, shift: number): Markup {

@@ -1,6 +1,7 @@
 /** @file Collects a report from the ledgers of a run and of its twin: raw numbers only, statistics are the report's. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { describeRanker } from '../rank/open.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
@@ -8,6 +9,7 @@ import { type Ledger, openLedger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
 import { firstRankings } from '../store/opinions.ts';
 import { readRunConfig } from '../store/run-directory.ts';
+import { describeState, runState } from '../store/run-state.ts';
 import { opinionsOf } from './collect-rankers.ts';
 import type {
   ExampleReport,
@@ -29,9 +31,9 @@ interface MethodLedger {
   evaluations: ReadonlyMap<number, Evaluation>;
 }
 
-/** The report of a finished (or partly finished) run; `twin` is its alpha = 0 twin, if it was run. */
-export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData | null {
-  const recipes = [recipe, ...(twin === null ? [] : [twin])].filter((each) => existsSync(join(each.output, 'run.db')));
+/** The report of a run, at any time; `twin` is its alpha = 0 twin, if it has one. Throws RunError where there is no run. */
+export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData {
+  const recipes = [recipe, ...(twin !== null && existsSync(join(twin.output, 'run.db')) ? [twin] : [])];
   const ledgers = recipes.map((each) => ({
     name: each === twin ? 'alpha = 0 twin' : methodName(each),
     recipe: each,
@@ -41,20 +43,22 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData |
     const { runs, leftOut } = onCommonPrompts(ledgers.map(({ ledger }) => evaluationsOf(ledger)));
     const opened = ledgers.map((each, index) => ({ ...each, evaluations: runs[index] ?? new Map() }));
     const [main] = opened;
-    const base = main?.evaluations.get(0);
-    if (main === undefined || base === undefined || base.data.promptIds.length === 0) return null;
+    if (main === undefined) throw new Error('A report is of at least one run');
+    const measured = main.evaluations.get(0);
+    const base = measured !== undefined && measured.data.promptIds.length > 0 ? measured : null;
     return {
       formatVersion: 1,
       name: recipe.name,
       title: recipe.evaluate.title,
       createdAt: new Date().toISOString(),
       command: null,
-      rewardName: base.rewardName,
+      rewardName: base?.rewardName ?? describeRanker(recipe.ranker),
       rewardRange: null,
-      base: base.data,
+      state: describeState(runState(recipe.output, recipe, main.ledger), recipe),
+      base: base?.data ?? null,
       opinions: opinionsOf(recipe, main.ledger),
       methods: opened.map((each) => methodOf(each)),
-      examples: examplesOf(base, opened),
+      examples: base === null ? [] : examplesOf(base, opened),
       settings: settingsOf(recipe),
       machine: machineOf(recipe),
       seeds: [{ label: 'Seed', value: String(recipe.seed) }],
@@ -124,7 +128,9 @@ function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
       chosenFrom[pair.chosenFrom.kind] += 1;
       rejectedFrom[pair.rejectedFrom.kind] += 1;
     }
-    const ties = firstRankings(ledger, iteration).filter((ranking) => ranking.ties.length > 0).length;
+    // A run that began before shared places were counted knows only in which rankings there was a tie.
+    const tied = firstRankings(ledger, iteration).filter((ranking) => ranking.ties.length > 0).length;
+    const ties = counts.get(iteration)?.sharedPlaces ?? tied;
     const skipped = Object.entries(counts.get(iteration)?.skipped ?? {});
     return [
       {

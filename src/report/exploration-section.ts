@@ -100,8 +100,9 @@ export function sharesOf({ fate }: Pick<ExplorationReport, 'fate'>): Exploration
   };
 }
 
-function diversityTable(data: ReportData): Markup {
-  const baseLength = mean(data.base.lengths);
+function diversityTable({ base, methods }: ReportData): Markup | null {
+  if (base === null) return null;
+  const baseLength = mean(base.lengths);
   const row = (name: string, { diversity, lengths, klToBase, klToPrevious }: EvaluationData): Markup => {
     const [one, two, three] = diversity?.distinct ?? [];
     const share = (value: number | undefined): string => (value === undefined ? '' : fixed(value, 3));
@@ -119,12 +120,12 @@ function diversityTable(data: ReportData): Markup {
     'KL to previous, nats',
     'length / base’s',
   ];
-  const rows = data.methods.map(({ name, iterations }) => [
+  const rows = methods.map(({ name, iterations }) => [
     markup`<tr class="group"><th colspan="8" scope="rowgroup">${name}</th></tr>`,
     iterations.map(({ iteration, evaluation }) => row(`iteration ${iteration}`, evaluation)),
   ]);
   return markup`<p class="hint">Diversity of the held-out answers: distinct-n is the share of different word n-grams (higher is more diverse), Self-BLEU the mean BLEU-4 of an answer against all others (lower is more diverse).</p>
-${table('Diversity and drift of the held-out answers', head, [row('base', data.base), rows])}`;
+${table('Diversity and drift of the held-out answers', head, [row('base', base), rows])}`;
 }
 
 /** The last iteration of the first two methods for a terminal, in at most three lines. */

@@ -29,14 +29,28 @@ describe('verdicts()', () => {
     ];
     const [up, same, down] = verdicts(reportFixture({ methods }));
     expect(up).toMatch(/^up raised the mean reward by \+0\.\d+ \[\+/);
-    expect(same).toMatch(/^same is not told apart from the base: .* the interval holds 0\.$/);
+    expect(same).toMatch(/^same and the base cannot be told apart: .* on 64 prompts, the interval holds 0\.$/);
     expect(down).toMatch(/^down lowered the mean reward by −0\.\d+ \[−/);
   });
 
-  test('decide nothing from one prompt', () => {
-    const data = reportFixture({ methods: [methodFixture('SELM', '', [0.9])] });
-    for (const evaluation of [data.base, ...data.methods.map(lastOf)]) evaluation.promptIds.fill('the only prompt');
-    expect(verdicts(data)[0]).toContain('not told apart');
+  test.each([1, 2, 19])('name no winner from %i prompts, and say how many there are and are needed', (prompts) => {
+    const data = reportFixture({
+      methods: [methodFixture('SELM', '', [0.9]), methodFixture('twin', '', [0.1])],
+    });
+    for (const evaluation of [data.base, ...data.methods.map(lastOf)]) {
+      evaluation.promptIds.forEach((_, index) => {
+        evaluation.promptIds[index] = `prompt-${index % prompts}`;
+      });
+    }
+    const sentences = verdicts(data);
+    expect(sentences).toHaveLength(3);
+    for (const sentence of sentences)
+      expect(sentence).toMatch(new RegExp(`^Too few prompts .*: ${prompts} prompts?, and 20 are needed`));
+  });
+
+  test('say on how many prompts one method beat another', () => {
+    const data = reportFixture({ methods: [methodFixture('SELM', '', [0.9]), methodFixture('twin', '', [0.1])] });
+    expect(verdicts(data)[2]).toMatch(/^SELM beat twin: .* on 64 prompts\.$/);
   });
 });
 
@@ -54,12 +68,17 @@ describe('warnings()', () => {
     [
       'an over-optimised loss',
       (m) => setAll(m, { loss: 0.01, accuracy: 1 }),
-      /iteration 2: loss under 0\.05 at accuracy 1/,
+      /iterations 1 and 2: loss under 0\.05 at accuracy 1/,
     ],
     [
       'chosen responses that lose probability',
       (m) => setAll(m, { rewardChosen: -0.5 }),
-      /chosen responses lose probability too \(reward −0\.50\)/,
+      /^SELM, iterations 1 and 2: the chosen responses lose probability too \(reward −0\.50, −0\.50\)/m,
+    ],
+    [
+      'responses without a token',
+      (m) => lastOf(m).lengths.fill(0, 0, 32),
+      /25\.0 % of the responses of SELM are empty/,
     ],
     [
       'many prompts without a pair',

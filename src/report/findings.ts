@@ -16,6 +16,9 @@ import {
 import type { EvaluationData } from '../store/evaluations.ts';
 import type { MethodReport, ReportData } from './report-data.ts';
 
+/** Prompts that a statement about a winner needs: an interval over fewer says too little, and too surely. */
+export const FEWEST_PROMPTS = 20;
+
 /** One policy of the report in numbers. */
 export interface PolicyNumbers {
   /** 0 is the base. */
@@ -27,6 +30,8 @@ export interface PolicyNumbers {
   winRate: WinRate | null;
   length: Interval;
   textHealth: Interval | null;
+  /** Share of responses without a token. */
+  emptyShare: number;
   finishedShare: number | null;
   klToBase: Interval | null;
   klToPrevious: Interval | null;
@@ -38,29 +43,35 @@ export interface MethodNumbers {
   policies: PolicyNumbers[];
 }
 
-/** Numbers of every method, base first. Throws DataError where evaluations are empty or on different prompts. */
-export function numbersOf(data: ReportData): MethodNumbers[] {
-  const base = policyNumbers(data, 0, data.base);
-  return data.methods.map((method) => ({
+/**
+ * Numbers of every method, base first; no policies where nothing was measured. Throws DataError where evaluations are
+ * empty or on different prompts.
+ */
+export function numbersOf({ base, methods, statisticsSeed }: ReportData): MethodNumbers[] {
+  if (base === null) return methods.map((method) => ({ method, policies: [] }));
+  const numbers = (iteration: number, evaluation: EvaluationData): PolicyNumbers =>
+    policyNumbers(evaluation, { base, iteration, seed: statisticsSeed });
+  const first = numbers(0, base);
+  return methods.map((method) => ({
     method,
-    policies: [
-      base,
-      ...method.iterations.map(({ iteration, evaluation }) => policyNumbers(data, iteration, evaluation)),
-    ],
+    policies: [first, ...method.iterations.map(({ iteration, evaluation }) => numbers(iteration, evaluation))],
   }));
 }
 
-/** Numbers of one policy. */
-export function policyNumbers(data: ReportData, iteration: number, evaluation: EvaluationData): PolicyNumbers {
+/** Numbers of one policy beside the base. */
+function policyNumbers(
+  evaluation: EvaluationData,
+  { base, iteration, seed }: { base: EvaluationData; iteration: number; seed: number },
+): PolicyNumbers {
   const rewards = byPrompt(evaluation.promptIds, evaluation.rewards);
-  const base = byPrompt(data.base.promptIds, data.base.rewards);
-  const seed = data.statisticsSeed;
+  const baseRewards = byPrompt(base.promptIds, base.rewards);
   const { textHealth } = evaluation;
   return {
     iteration,
     reward: meanByPrompt(rewards, seed),
     rewardTop: quantile(evaluation.rewards, 0.9),
-    winRate: evaluation === data.base ? null : winRate(rewards, base, seed),
+    winRate: evaluation === base ? null : winRate(rewards, baseRewards, seed),
+    emptyShare: mean(evaluation.lengths.map((length) => (length === 0 ? 1 : 0))),
     length: meanByPrompt(byPrompt(evaluation.promptIds, evaluation.lengths), seed),
     textHealth: textHealth === null ? null : meanByPrompt(byPrompt(evaluation.promptIds, textHealth), seed),
     finishedShare: evaluation.finishedShare,
@@ -71,37 +82,37 @@ export function policyNumbers(data: ReportData, iteration: number, evaluation: E
 
 /** One sentence each: what every method gained over the base, then the first method against each other one. */
 export function verdicts(data: ReportData): string[] {
+  if (data.base === null) return ['Nothing was measured: the recipe has no held-out prompts (evaluate.prompts).'];
   const base = byPrompt(data.base.promptIds, data.base.rewards);
   const lasts = data.methods.flatMap(({ name, iterations }) => {
     const last = iterations.at(-1);
     return last === undefined ? [] : [{ name, rewards: byPrompt(last.evaluation.promptIds, last.evaluation.rewards) }];
   });
-  if (lasts.length === 0) return ['No method was evaluated: the numbers are those of the base.'];
   const [first, ...others] = lasts;
+  if (first === undefined) return ['No trained model was measured yet: the numbers are those of the base.'];
   const seed = data.statisticsSeed;
   return [
     ...lasts.map(({ name, rewards }) => gainSentence(name, meanDifference(rewards, base, seed))),
-    ...(first === undefined
-      ? []
-      : others.map(({ name, rewards }) =>
-          duelSentence(first.name, name, meanDifference(first.rewards, rewards, seed)),
-        )),
+    ...others.map(({ name, rewards }) => duelSentence(first.name, name, meanDifference(first.rewards, rewards, seed))),
   ];
 }
 
 function gainSentence(name: string, difference: Interval): string {
+  const on = `on ${promptCount(difference)}`;
   switch (sideOf(difference)) {
     case 'above':
-      return `${name} raised the mean reward by ${signedInterval(difference)} over the base.`;
+      return `${name} raised the mean reward by ${signedInterval(difference)} over the base, ${on}.`;
     case 'below':
-      return `${name} lowered the mean reward by ${signedInterval(difference)} against the base.`;
+      return `${name} lowered the mean reward by ${signedInterval(difference)} against the base, ${on}.`;
     case 'undecided':
-      return `${name} is not told apart from the base: difference in mean reward ${signedInterval(difference)}, the interval holds 0.`;
+      return `${name} and the base cannot be told apart: difference in mean reward ${signedInterval(difference)} ${on}, the interval holds 0.`;
+    case 'too few':
+      return `Too few prompts to say whether ${name} is better than the base: ${promptCount(difference)}, and ${FEWEST_PROMPTS} are needed; difference in mean reward ${signed(difference.value, 3)}.`;
   }
 }
 
 function duelSentence(first: string, other: string, difference: Interval): string {
-  const numbers = `paired difference in mean reward ${signedInterval(difference)}`;
+  const numbers = `paired difference in mean reward ${signedInterval(difference)} on ${promptCount(difference)}`;
   switch (sideOf(difference)) {
     case 'above':
       return `${first} beat ${other}: ${numbers}.`;
@@ -109,22 +120,29 @@ function duelSentence(first: string, other: string, difference: Interval): strin
       return `${first} lost to ${other}: ${numbers}.`;
     case 'undecided':
       return `No winner between ${first} and ${other}: ${numbers}, the interval holds 0.`;
+    case 'too few':
+      return `Too few prompts to say whether ${first} beat ${other}: ${promptCount(difference)}, and ${FEWEST_PROMPTS} are needed; difference in mean reward ${signed(difference.value, 3)}.`;
   }
 }
 
-function sideOf(difference: Interval): 'above' | 'below' | 'undecided' {
-  if (difference.count < 2) return 'undecided'; // one prompt decides nothing
-  if (difference.low > 0) return 'above';
-  return difference.high < 0 ? 'below' : 'undecided';
+function promptCount({ count }: Interval): string {
+  return count === 1 ? '1 prompt' : `${count} prompts`;
+}
+
+function sideOf({ count, low, high }: Interval): 'above' | 'below' | 'undecided' | 'too few' {
+  if (count < FEWEST_PROMPTS) return 'too few';
+  if (low > 0) return 'above';
+  return high < 0 ? 'below' : 'undecided';
 }
 
 /** Signs of a run that went wrong, one sentence each; empty where none was seen. */
 export function warnings(data: ReportData): string[] {
-  return numbersOf(data).flatMap(({ method, policies }) => [
+  const found = numbersOf(data).flatMap(({ method, policies }) => [
     ...evaluationWarnings(method, policies),
     ...trainingWarnings(method),
     ...method.pairs.flatMap((counts) => pairWarnings(method.name, counts)),
   ]);
+  return [...new Set(found)]; // what is said of the base is said once
 }
 
 function evaluationWarnings({ name }: MethodReport, policies: PolicyNumbers[]): string[] {
@@ -132,6 +150,12 @@ function evaluationWarnings({ name }: MethodReport, policies: PolicyNumbers[]): 
   const last = policies.at(-1);
   if (base === undefined || last === undefined || base === last) return [];
   const found: string[] = [];
+  for (const [who, { emptyShare }] of [
+    ['the base', base],
+    [name, last],
+  ] as const) {
+    if (emptyShare > 0.1) found.push(`${percent(emptyShare)} of the responses of ${who} are empty.`);
+  }
   const baseHealth = base.textHealth?.value ?? Number.NaN;
   const lastHealth = last.textHealth?.value ?? Number.NaN;
   if (lastHealth < baseHealth - 0.05) {
@@ -159,21 +183,34 @@ function trainingWarnings({ name, training }: MethodReport): string[] {
   if (training.some(({ loss, margin }) => !Number.isFinite(loss) || !Number.isFinite(margin))) {
     found.push(`${name}: a loss or margin is not finite.`);
   }
+  const overOptimised: number[] = [];
+  const losing: { iteration: number; reward: number }[] = [];
   for (const iteration of new Set(training.map((point) => point.iteration))) {
     const points = training.filter((point) => point.iteration === iteration);
     const tail = points.slice(-Math.max(1, Math.ceil(points.length / 10)));
     const average = (read: (point: (typeof tail)[number]) => number) => mean(tail.map(read));
-    if (average(({ loss }) => loss) < 0.05 && average(({ accuracy }) => accuracy) === 1) {
-      found.push(`${name}, iteration ${iteration}: loss under 0.05 at accuracy 1, over-optimised or leaked.`);
-    }
-    const chosen = average(({ rewardChosen }) => rewardChosen ?? 0);
-    if (chosen < -0.1 && average(({ margin }) => margin) > 0) {
-      found.push(
-        `${name}, iteration ${iteration}: the chosen responses lose probability too (reward ${fixed(chosen, 2)}) while the margin grows.`,
-      );
-    }
+    if (average(({ loss }) => loss) < 0.05 && average(({ accuracy }) => accuracy) === 1) overOptimised.push(iteration);
+    const reward = average(({ rewardChosen }) => rewardChosen ?? 0);
+    if (reward < -0.1 && average(({ margin }) => margin) > 0) losing.push({ iteration, reward });
+  }
+  if (overOptimised.length > 0) {
+    found.push(`${name}, ${iterationText(overOptimised)}: loss under 0.05 at accuracy 1, over-optimised or leaked.`);
+  }
+  if (losing.length > 0) {
+    const rewards = losing.map(({ reward }) => fixed(reward, 2));
+    const where = iterationText(losing.map(({ iteration }) => iteration));
+    found.push(
+      `${name}, ${where}: the chosen responses lose probability too (reward ${rewards.join(', ')}) while the margin grows.`,
+    );
   }
   return found;
+}
+
+/** `iteration 2`, `iterations 1 and 3`, `iterations 1, 2 and 3`. */
+function iterationText(iterations: readonly number[]): string {
+  const last = iterations.at(-1) ?? 0;
+  if (iterations.length === 1) return `iteration ${last}`;
+  return `iterations ${iterations.slice(0, -1).join(', ')} and ${last}`;
 }
 
 function pairWarnings(name: string, counts: MethodReport['pairs'][number]): string[] {

@@ -21,7 +21,8 @@ h3 { font-size: 16px; margin: 26px 0 8px; }
 p { margin: 6px 0; max-width: 76ch; }
 a { color: var(--c1); }
 .meta, .lead, .hint, figcaption, .empty { color: var(--soft); }
-.meta, .hint { font-size: 14px; }
+.meta, .hint { font-size: 14px; } .empty { font-style: italic; }
+.state { border-left: 4px solid var(--warn); background: var(--warnback); padding: 8px 12px; margin: 12px 0 0; }
 .verdict { margin: 22px 0; padding: 14px 20px; background: var(--card); border: 1px solid var(--rule); border-left: 5px solid var(--c1); border-radius: 6px; }
 .verdict p { font-size: 17px; } .verdict p.hint { font-size: 13px; }
 .warnings { margin: 18px 0; padding: 10px 20px; background: var(--warnback); border: 1px solid var(--warn); border-radius: 6px; }

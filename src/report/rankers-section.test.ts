@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { opinionLines, opinionsSection } from './rankers-section.ts';
-import { renderReport, summariseReport } from './report.ts';
+import { renderReport } from './report.ts';
 import type { OpinionReport, RankerReport } from './report-data.ts';
 import { reportFixture } from './report-fixture.testing.ts';
+import { summariseReport } from './summary.ts';
 
 const idle: RankerReport = {
   name: 'reward.ts',

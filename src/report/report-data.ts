@@ -111,8 +111,10 @@ export interface ReportData {
   rewardName: string;
   /** Ends of the reward where it is bounded: fixes the axes. */
   rewardRange: { low: number; high: number } | null;
-  /** The model before training, on the same prompts as every method. */
-  base: EvaluationData;
+  /** How far the run is, in a sentence, where it is not finished. */
+  state: string | null;
+  /** The model before training, on the same prompts as every method; null where nothing was measured. */
+  base: EvaluationData | null;
   /** Null for a single ranker that says nothing of itself. */
   opinions: OpinionReport | null;
   /** In the order of the legends; the first is what the run is about, another one its twin. */

@@ -68,8 +68,11 @@ export function methodFixture(name: string, description: string, meanRewards: nu
   };
 }
 
+/** A report of a run that was measured. */
+export type MeasuredReport = ReportData & { base: EvaluationData };
+
 /** A report on two methods; parts can be replaced. */
-export function reportFixture(parts: Partial<ReportData> = {}): ReportData {
+export function reportFixture(parts: Partial<MeasuredReport> = {}): MeasuredReport {
   return {
     formatVersion: 1,
     name: 'quickstart',
@@ -78,6 +81,7 @@ export function reportFixture(parts: Partial<ReportData> = {}): ReportData {
     command: 'npx selm train recipes/quickstart.yaml',
     rewardName: 'kindness of the story, 0 to 1',
     rewardRange: { low: 0, high: 1 },
+    state: null,
     base: evaluationFixture('base', 0.26, null),
     opinions: null,
     methods: [

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { DataError } from '../errors.ts';
-import { renderReport, summariseReport } from './report.ts';
+import { renderReport } from './report.ts';
 import type { ReportData } from './report-data.ts';
 import { evaluationFixture, methodFixture, reportFixture } from './report-fixture.testing.ts';
+import { summariseReport } from './summary.ts';
 
 const HOSTILE = [
   '<script>alert(1)</script>',
@@ -149,10 +150,46 @@ describe('renderReport()', () => {
   });
 
   test('shows the base alone when no method was evaluated', () => {
-    expect(renderReport(reportFixture({ methods: [] }))).toContain('No method was evaluated');
+    expect(renderReport(reportFixture({ methods: [] }))).toContain('No trained model was measured yet');
     expect(renderReport(reportFixture({ methods: [methodFixture('SELM', '', [])] }))).toContain(
-      'No method was evaluated',
+      'No trained model was measured yet',
     );
+  });
+
+  test('shows training and where the pairs came from when nothing was measured, and says how to measure', () => {
+    const html = renderReport({ ...reportFixture(), base: null, examples: [] });
+    expect(html).toContain('set evaluate.prompts to a file of prompts');
+    expect(html).toMatch(/<h2 id="training">[\s\S]*Loss[\s\S]*<h2 id="pairs">/);
+    expect(html).not.toMatch(/NaN|undefined|Win rate/);
+    expect(summariseReport({ ...reportFixture(), base: null })).toContain('no held-out prompts');
+  });
+
+  test('says how to measure the KL where it was not, and has no empty columns for it', () => {
+    const methods = [methodFixture('SELM', '', [0.4])];
+    for (const { iterations } of methods) {
+      for (const { evaluation } of iterations) Object.assign(evaluation, { klToBase: null, klToPrevious: null });
+    }
+    const html = renderReport(reportFixture({ methods }));
+    expect(html).toContain('set evaluate.temperature to 1');
+    expect(html.slice(html.indexOf('Numbers of every policy'), html.indexOf('id="samples"'))).not.toContain(
+      'KL to base',
+    );
+  });
+
+  test('calls an empty response empty, and claims no diversity of it', () => {
+    const examples = [
+      { promptId: 'p', prompt: 'Hi', answers: [{ by: 'base', text: ' ', reward: 0, textHealth: null }] },
+    ];
+    const html = renderReport(reportFixture({ examples }));
+    const card = html.slice(html.indexOf('class="answer'), html.indexOf('</article>'));
+    expect(card).toContain('(empty response)');
+    expect(card).not.toContain('distinct word pairs');
+  });
+
+  test('says how far a run is that goes on', () => {
+    const state = 'The run goes on: iteration 2 of 3, stage train.';
+    expect(renderReport(reportFixture({ state }))).toContain(state);
+    expect(summariseReport(reportFixture({ state }))).toContain(state);
   });
 
   test('refuses to compare evaluations on different prompts', () => {
@@ -168,7 +205,7 @@ describe('summariseReport()', () => {
     expect(lines.length).toBeLessThanOrEqual(30);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(120);
     expect(lines.join('\n')).toMatch(
-      /SELM beat alpha = 0 twin: paired difference in mean reward \+0\.1\d\d \[\+0\.\d+, \+0\.\d+\]\./,
+      /SELM beat alpha = 0 twin: paired difference in mean reward \+0\.1\d\d \[\+0\.\d+, \+0\.\d+\] on 64 prompts\./,
     );
   });
 
@@ -193,6 +230,17 @@ describe('summariseReport()', () => {
     expect(summariseReport(reportFixture({ methods }))).toContain(
       'SELM lost to twin: paired difference in mean reward −0.',
     );
+  });
+
+  test('keeps columns apart whatever the numbers are', () => {
+    const data = reportFixture({ methods: [methodFixture('SELM', '', [0.4])] });
+    const last = data.methods[0]?.iterations[0]?.evaluation;
+    last?.rewards.forEach((reward, index) => {
+      last.rewards[index] = -1000 * reward - 0.487;
+    });
+    const [head, , row] = summariseReport(data).split('\n').slice(2);
+    const column = head?.indexOf('win rate') ?? 0;
+    expect(row?.slice(column - 2, column + 1)).toMatch(/^ {2}\d/);
   });
 
   test('lets no control character of a text reach the terminal', () => {

@@ -1,11 +1,11 @@
 /**
- * @file The report of a run: what was sampled, how it was ranked, what changed, and how sure that is. `renderReport`
- * gives one HTML file that opens anywhere and asks the network for nothing; `summariseReport` the same for a terminal.
+ * @file The report of a run: what was sampled, how it was ranked, what changed, and how sure that is. One HTML file that
+ * opens anywhere and asks the network for nothing; summary.ts says the same in a terminal.
  */
-
-import { distinctShare, histogram, type Interval } from '../evaluate/statistics.ts';
+import { distinctShare, histogram, type Interval, wordsOf } from '../evaluate/statistics.ts';
+import type { EvaluationData } from '../store/evaluations.ts';
 import { type ChartPoint, histogramChart, type LineChartOptions, legend, lineChart, type Series } from './charts.ts';
-import { explorationLines, explorationSection } from './exploration-section.ts';
+import { explorationSection } from './exploration-section.ts';
 import {
   fixed,
   type MethodNumbers,
@@ -13,13 +13,12 @@ import {
   type PolicyNumbers,
   percent,
   plainInterval,
-  policyNumbers,
   verdicts,
   warnings,
 } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
 import { factTable, page, table } from './page.ts';
-import { opinionLines, opinionsSection } from './rankers-section.ts';
+import { opinionsSection } from './rankers-section.ts';
 import type { ReportData, TrainingPoint } from './report-data.ts';
 
 /** Bins of the reward histograms. */
@@ -31,17 +30,10 @@ const BINS = 20;
  * @throws DataError when evaluations are empty or on different prompts
  */
 export function renderReport(data: ReportData): string {
-  const base = policyNumbers(data, 0, data.base);
-  const methods = numbersOf(data);
   return page(`${data.title ?? data.name}: report`, [
     header(data),
     findingsBlock(data),
-    markup`<h2 id="changed">What changed</h2>
-<p class="hint">Each point is a mean over ${base.reward.count} held-out prompts (${data.base.rewards.length} responses of each policy); bars are 95 % bootstrap intervals over prompts. Iteration 0 is the model before training.</p>`,
-    legendOf(data, 'methods'),
-    markup`<div class="charts">${changeCharts(data, methods)}</div>`,
-    numbersTable(base, methods),
-    examples(data),
+    data.base === null ? notMeasured() : changes(data, data.base),
     training(data),
     pairs(data),
     explorationSection(data),
@@ -53,7 +45,26 @@ export function renderReport(data: ReportData): string {
 function header(data: ReportData): Markup {
   const command = data.command === null ? null : markup`<p class="meta"><code>${data.command}</code></p>`;
   return markup`<header><h1>${data.title ?? data.name}</h1>
-<p class="meta">Run ${data.name} · ${data.createdAt} · reward: ${data.rewardName}</p>${command}</header>`;
+<p class="meta">Run ${data.name} · ${data.createdAt} · reward: ${data.rewardName}</p>${command}${data.state === null ? null : markup`<p class="state" role="status">${data.state}</p>`}</header>`;
+}
+
+/** What a run without held-out prompts is told in place of its results. */
+function notMeasured(): Markup {
+  return markup`<h2 id="changed">What changed</h2>
+<p class="empty">No held-out prompts, so nothing was measured: set evaluate.prompts to a file of prompts that training does not see, and run the same command again.</p>`;
+}
+
+function changes(data: ReportData, base: EvaluationData): Markup[] {
+  const methods = numbersOf(data);
+  const prompts = new Set(base.promptIds).size;
+  return [
+    markup`<h2 id="changed">What changed</h2>
+<p class="hint">Each point is a mean over ${prompts} held-out prompts (${base.rewards.length} responses of each policy); bars are 95 % bootstrap intervals over prompts. Iteration 0 is the model before training.</p>`,
+    legendOf(data, 'methods'),
+    markup`<div class="charts">${changeCharts(data, base, methods)}</div>`,
+    numbersTable(methods),
+    examples(data),
+  ];
 }
 
 function findingsBlock(data: ReportData): Markup {
@@ -91,7 +102,7 @@ function noteOf(name: string, iteration: number, value: Interval | number): stri
   return `${name}, iteration ${iteration}: ${text}`;
 }
 
-function changeCharts(data: ReportData, methods: MethodNumbers[]): Markup[] {
+function changeCharts(data: ReportData, base: EvaluationData, methods: MethodNumbers[]): Markup[] {
   const last = Math.max(0, ...methods.flatMap(({ policies }) => policies.map(({ iteration }) => iteration)));
   const overIterations = {
     xLabel: 'iteration',
@@ -119,7 +130,7 @@ function changeCharts(data: ReportData, methods: MethodNumbers[]): Markup[] {
       series: perIteration(methods, (policy) => policy.winRate ?? 0.5),
     }),
     rewardAgainstKl(methods),
-    rewardHistogram(data),
+    rewardHistogram(data, base),
     lineChart({
       ...overIterations,
       title: 'Response length',
@@ -128,7 +139,7 @@ function changeCharts(data: ReportData, methods: MethodNumbers[]): Markup[] {
       series: perIteration(methods, ({ length }) => length),
     }),
   ];
-  if (data.base.textHealth !== null) {
+  if (base.textHealth !== null) {
     charts.push(
       lineChart({
         ...overIterations,
@@ -161,15 +172,17 @@ function rewardAgainstKl(methods: MethodNumbers[]): Markup {
     xLabel: 'KL(policy ‖ base), nats a response',
     yLabel: 'reward',
     series: series.some(({ points }) => points.length > 1) ? series : [],
+    whenEmpty:
+      'KL was not measured: it needs samples of the whole distribution: set evaluate.temperature to 1, sampling.topP to 1 and sampling.topK to 0',
   });
 }
 
-function rewardHistogram(data: ReportData): Markup {
+function rewardHistogram(data: ReportData, base: EvaluationData): Markup {
   const lasts = data.methods.flatMap((method, index) => {
     const last = method.iterations.at(-1);
     return last === undefined ? [] : [{ name: method.name, color: index + 1, rewards: last.evaluation.rewards }];
   });
-  const all = [{ name: 'base', color: 0, rewards: data.base.rewards }, ...lasts];
+  const all = [{ name: 'base', color: 0, rewards: base.rewards }, ...lasts];
   const values = all.flatMap(({ rewards }) => rewards).filter(Number.isFinite);
   const low =
     data.rewardRange?.low ?? values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
@@ -190,33 +203,50 @@ function rewardHistogram(data: ReportData): Markup {
   });
 }
 
-function numbersTable(base: PolicyNumbers, methods: MethodNumbers[]): Markup {
-  const interval = (value: Interval | null, digits = 3) =>
-    value === null
-      ? ''
-      : markup`${fixed(value.value, digits)} <span class="hint">[${fixed(value.low, digits)}, ${fixed(value.high, digits)}]</span>`;
+/** A column of the table of numbers; one that no policy has a value in is left out. */
+interface Column {
+  head: string;
+  cell(policy: PolicyNumbers): Markup | string | null;
+}
+
+const COLUMNS: readonly Column[] = [
+  { head: 'mean reward', cell: ({ reward }) => intervalCell(reward) },
+  { head: 'reward, 90th percentile', cell: ({ rewardTop }) => fixed(rewardTop, 3) },
+  { head: 'win rate vs base', cell: ({ winRate }) => intervalCell(winRate) },
+  {
+    head: 'wins / ties / losses, %',
+    cell: ({ winRate }) =>
+      winRate === null
+        ? null
+        : [winRate.wins, winRate.ties, winRate.losses].map((share) => fixed(100 * share, 0)).join(' / '),
+  },
+  { head: 'KL to base, nats', cell: ({ klToBase }) => intervalCell(klToBase, 2) },
+  { head: 'KL to previous, nats', cell: ({ klToPrevious }) => intervalCell(klToPrevious, 2) },
+  { head: 'length, tokens', cell: ({ length }) => intervalCell(length, 1) },
+  { head: 'text soundness', cell: ({ textHealth }) => intervalCell(textHealth) },
+  { head: 'ended by itself', cell: ({ finishedShare }) => (finishedShare === null ? null : percent(finishedShare)) },
+];
+
+function intervalCell(value: Interval | null, digits = 3): Markup | null {
+  if (value === null) return null;
+  return markup`${fixed(value.value, digits)} <span class="hint">[${fixed(value.low, digits)}, ${fixed(value.high, digits)}]</span>`;
+}
+
+function numbersTable(methods: MethodNumbers[]): Markup {
+  const all = methods.flatMap(({ policies }) => policies);
+  const columns = COLUMNS.filter(({ cell }) => all.some((policy) => cell(policy) !== null));
   const row = (name: string, policy: PolicyNumbers) =>
-    markup`<tr><td>${name}</td><td>${interval(policy.reward)}</td><td>${fixed(policy.rewardTop, 3)}</td><td>${interval(policy.winRate)}</td><td>${policy.winRate === null ? '' : `${fixed(100 * policy.winRate.wins, 0)} / ${fixed(100 * policy.winRate.ties, 0)} / ${fixed(100 * policy.winRate.losses, 0)}`}</td><td>${interval(policy.klToBase, 2)}</td><td>${interval(policy.klToPrevious, 2)}</td><td>${interval(policy.length, 1)}</td><td>${interval(policy.textHealth)}</td><td>${policy.finishedShare === null ? '' : percent(policy.finishedShare)}</td></tr>`;
+    markup`<tr><td>${name}</td>${columns.map(({ cell }) => markup`<td>${cell(policy) ?? ''}</td>`)}</tr>`;
   const rows = methods.map(({ method, policies }) => [
-    markup`<tr class="group"><th colspan="10" scope="rowgroup">${method.name} <span class="hint">${method.description}</span></th></tr>`,
+    markup`<tr class="group"><th colspan="${columns.length + 1}" scope="rowgroup">${method.name} <span class="hint">${method.description}</span></th></tr>`,
     policies.slice(1).map((policy) => row(`iteration ${policy.iteration}`, policy)),
   ]);
-  const head = [
-    'policy',
-    'mean reward',
-    'reward, 90th percentile',
-    'win rate vs base',
-    'wins / ties / losses, %',
-    'KL to base, nats',
-    'KL to previous, nats',
-    'length, tokens',
-    'text soundness',
-    'ended by itself',
-  ];
-  return table('Numbers of every policy, with 95 % intervals', head, [
-    base === undefined ? null : row('base', base),
-    rows,
-  ]);
+  const base = all[0];
+  return table(
+    'Numbers of every policy, with 95 % intervals',
+    ['policy', ...columns.map(({ head }) => head)],
+    [base === undefined ? null : row('base', base), rows],
+  );
 }
 
 function examples(data: ReportData): Markup {
@@ -226,13 +256,17 @@ function examples(data: ReportData): Markup {
       const facts = [
         reward === null ? [] : [`reward ${fixed(reward, 3)}`],
         textHealth === null ? [] : [`soundness ${fixed(textHealth, 2)}`],
-        [`distinct word pairs ${percent(distinctShare([text], 2))}`],
+        wordsOf(text).length < 2 ? [] : [`distinct word pairs ${percent(distinctShare([text], 2))}`],
       ].flat();
-      return markup`<div class="answer c${colorOf(by)}"><h4>${by}</h4><p dir="auto">${text}</p><div class="hint">${facts.join(' · ')}</div></div>`;
+      return markup`<div class="answer c${colorOf(by)}"><h4>${by}</h4>${textOf(text)}<div class="hint">${facts.join(' · ')}</div></div>`;
     });
     return markup`<article class="example" aria-label="Prompt ${promptId}"><p class="prompt" dir="auto">${prompt}</p><div class="answers">${cards}</div></article>`;
   });
   return markup`<h2 id="samples">The same prompts, before and after</h2>${shown.length === 0 ? markup`<p class="empty">No examples were kept.</p>` : shown}`;
+}
+
+function textOf(text: string): Markup {
+  return text.trim() === '' ? markup`<p class="empty">(empty response)</p>` : markup`<p dir="auto">${text}</p>`;
 }
 
 function training(data: ReportData): Markup {
@@ -276,7 +310,7 @@ function training(data: ReportData): Markup {
     });
   const hasRewards = data.methods.some((method) => method.training.some(({ rewardChosen }) => rewardChosen !== null));
   return markup`<h2 id="training">Training</h2>
-<p class="hint">Faint lines are the steps, strong lines a running mean. Dashed lines are where an iteration begins: with its start as the reference, the loss begins again at ln 2.</p>
+<p class="hint">Faint lines are the steps, strong lines a running mean. Dashed lines are where an iteration begins: with its start as the reference, the loss begins again at ln 2, and the accuracy at 0, since every pair ties there.</p>
 ${legendOf(data, 'methods')}
 <div class="charts">${[
     curve('Loss', 'loss', ({ loss }) => loss, { reference: { y: Math.LN2, label: 'ln 2' } }),
@@ -327,44 +361,6 @@ function provenance(data: ReportData): Markup {
 <h3>Machine</h3>${factTable('Machine', [...data.machine, ...memory])}
 <h3>Time, ${duration(total)} in all</h3>${table('Time by stage', ['stage', 'method', 'iteration', 'time', 'share'], rows)}
 <h3>Data audit</h3><pre>${data.audit}</pre>`;
-}
-
-/** The result in at most 30 lines of plain text, for the end of a command. */
-export function summariseReport(data: ReportData): string {
-  const methods = numbersOf(data);
-  const several = methods.length > 3 ? ' (first three methods)' : '';
-  const lines = [`${data.title ?? data.name}: reward is ${data.rewardName}${several}`, ''];
-  const row = (name: string, policy: PolicyNumbers) =>
-    [
-      `  ${name.slice(0, 26).padEnd(26)}`,
-      plainInterval(policy.reward).padEnd(23),
-      policy.winRate === null ? ''.padEnd(23) : plainInterval(policy.winRate).padEnd(23),
-      (policy.klToBase === null ? '' : fixed(policy.klToBase.value, 2)).padStart(8),
-      fixed(policy.length.value, 1).padStart(8),
-      (policy.textHealth === null ? '' : fixed(policy.textHealth.value, 3)).padStart(10),
-    ]
-      .join('')
-      .trimEnd();
-  lines.push(
-    `  ${'policy'.padEnd(26)}${'mean reward [95 %]'.padEnd(23)}${'win rate [95 %]'.padEnd(23)}${'KL'.padStart(8)}${'tokens'.padStart(8)}${'soundness'.padStart(10)}`,
-  );
-  lines.push(row('base', policyNumbers(data, 0, data.base)));
-  for (const { method, policies } of methods.slice(0, 3)) {
-    // All iterations where they fit, else the last ones: the end is the result.
-    for (const policy of policies.slice(1).slice(-4))
-      lines.push(row(`${method.name.slice(0, 18)}, it. ${policy.iteration}`, policy));
-  }
-  lines.push(
-    '',
-    ...verdicts(data)
-      .slice(0, 5)
-      .map((line) => `  ${line}`),
-  );
-  lines.push(...[...explorationLines(data), ...opinionLines(data)].map((line) => `  ${line}`));
-  const found = warnings(data);
-  for (const line of found.slice(0, 4)) lines.push(`  Warning: ${line}`);
-  if (found.length > 4) lines.push(`  ... and ${found.length - 4} more warnings in the report`);
-  return lines.map((line) => line.replace(/[^\P{Cc}]/gu, ' ')).join('\n');
 }
 
 function duration(seconds: number): string {

@@ -12,11 +12,15 @@ const dataAudit = z.object({ text: z.string(), used: z.number().nullable().defau
 /** Ids of the first ranker, and of the second where there is one. */
 const rankers = z.object({ first: z.string(), second: z.string().nullable() });
 
-/** Pairs of an iteration; `from`: by the places of their texts; `skipped`: prompts without a pair, by reason. */
+/**
+ * Pairs of an iteration; `from`: by the places of their texts; `skipped`: prompts without a pair, by reason;
+ * `sharedPlaces`: pairs whose best or worst place another text shared, null in a run that began before it was counted.
+ */
 const pairCounts = z.object({
   pairs: z.number(),
   from: z.record(z.string(), z.number()),
   skipped: z.record(z.string(), z.number()),
+  sharedPlaces: z.number().nullable().default(null),
 });
 
 const SCHEMAS = {

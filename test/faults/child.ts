@@ -193,7 +193,7 @@ const LEDGER_WRITES: readonly ((ledger: Ledger) => void)[] = [
   },
   (ledger) => ledger.putReferenceLogProbs([1, 2, 3].map((key) => ({ key: String(key), logProb: -key }))),
   (ledger) => ledger.putMetric({ iteration: 1, stage: 'train', step: 0, values: { loss: 0.5, lr: 1 } }),
-  (ledger) => ledger.putRecord(1, 'pair-counts', { pairs: 1, from: {}, skipped: {} }),
+  (ledger) => ledger.putRecord(1, 'pair-counts', { pairs: 1, from: {}, skipped: {}, sharedPlaces: 0 }),
 ];
 
 /** All rows of all tables. */

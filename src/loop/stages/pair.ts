@@ -63,6 +63,7 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   const from = new Map<string, number>();
   const add = (counts: Map<string, number>, what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
   let pairs = 0;
+  let sharedPlaces = 0;
   const put = (pair: PairRecord): void => {
     ledger.putPair(pair);
     pairs += 1;
@@ -80,7 +81,10 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
     const pairings = pairingsOf(item, { rule, ranking }, options);
     for (const [index, pairing] of pairings.entries()) {
       if (pairing.kind === 'skipped') add(skipped, pairing.reason);
-      else put(recordOf(iteration, row, pairing, { rankerId: ranking?.rankerId ?? null, index }));
+      else {
+        sharedPlaces += pairing.sharesPlace ? 1 : 0;
+        put(recordOf(iteration, row, pairing, { rankerId: ranking?.rankerId ?? null, index }));
+      }
     }
   }
   if (pairs === 0) {
@@ -95,6 +99,7 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
     pairs,
     from: Object.fromEntries(from),
     skipped: Object.fromEntries(skipped),
+    sharedPlaces,
   });
   const counts = [...from].map(([what, count]) => `${count} ${what}`).join(', ');
   const left = [...skipped].map(([reason, count]) => `${count} left out: ${reason}`).join(', ');

@@ -1,0 +1,46 @@
+/** @file How far a run is: finished, at work, stopped, waiting or failed, from its ledger and its lock. */
+import { join } from 'node:path';
+import { lockHolder } from '../files/lock.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import type { Ledger } from './ledger.ts';
+import type { StageRecord } from './ledger-rows.ts';
+
+/** `stage` is the last that was begun; null in a run that has only been created. */
+export type RunState =
+  | { kind: 'finished' }
+  | { kind: 'running' | 'stopped'; stage: StageRecord | null }
+  | { kind: 'waiting' | 'failed'; stage: StageRecord };
+
+/** The state of the run in a directory. A run whose process is gone is stopped, whatever its stages say. */
+export function runState(path: string, recipe: Pick<Recipe, 'iterations' | 'evaluate'>, ledger: Ledger): RunState {
+  const stages = ledger.stages();
+  const open = stages.findLast(({ status }) => status !== 'finished') ?? null;
+  if (lockHolder(join(path, 'run.lock')) !== null) return { kind: 'running', stage: open ?? stages.at(-1) ?? null };
+  if (open?.status === 'waiting' || open?.status === 'failed') return { kind: open.status, stage: open };
+  const last = recipe.evaluate.prompts === null ? 'train' : 'evaluate';
+  const isOver = stages.some((each) => each.stage === last && each.iteration === recipe.iterations);
+  return open === null && isOver ? { kind: 'finished' } : { kind: 'stopped', stage: open ?? stages.at(-1) ?? null };
+}
+
+/** The state as a sentence, or null of a finished run. */
+export function describeState(state: RunState, { iterations }: Pick<Recipe, 'iterations'>): string | null {
+  const place = 'stage' in state && state.stage !== null ? placeOf(state.stage, iterations) : 'before its first stage';
+  switch (state.kind) {
+    case 'finished':
+      return null;
+    case 'running':
+      return `The run goes on: ${place}.`;
+    case 'stopped':
+      return `The run was stopped: ${place}. The same command goes on with it.`;
+    case 'waiting':
+      return `The run waits: ${place}.`;
+    case 'failed':
+      return `The run failed: ${place}: ${state.stage.error?.message ?? 'no reason was kept'} (${state.stage.error?.code ?? 'unknown'})`;
+  }
+}
+
+function placeOf({ iteration, stage }: StageRecord, iterations: number): string {
+  return iteration === 0
+    ? `before iteration 1, stage ${stage}`
+    : `iteration ${iteration} of ${iterations}, stage ${stage}`;
+}
