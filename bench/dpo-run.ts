@@ -2,6 +2,7 @@
  * @file Our side of the comparison, in a process of its own: tokenise, score the reference, train; prints one JSON line with
  * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS [full|lora]
  */
+
 import { readRows } from '../src/data/read.ts';
 import { loadModel } from '../src/model/load.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
@@ -12,6 +13,7 @@ import { loadTokenizer } from '../src/text/tokenizer.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
+import { withoutPause } from '../src/train/pausing.ts';
 import { trainingStep } from '../src/train/step.ts';
 import { renderPairAsTrl } from '../test/trl-rendering.ts';
 
@@ -56,15 +58,17 @@ for (const own of plan.flat())
 const trainingMs = performance.now();
 const losses = plan.map(
   (batches) =>
-    trainingStep(policy, optimiser, {
-      batches,
-      reference,
-      objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
-      activations: 'keep',
-      adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-      learningRate: 5e-7,
-      maxGradientNorm: null,
-    }).loss,
+    withoutPause(
+      trainingStep(policy, optimiser, {
+        batches,
+        reference,
+        objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
+        activations: 'keep',
+        adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+        learningRate: 5e-7,
+        maxGradientNorm: null,
+      }),
+    ).loss,
 );
 const endMs = performance.now();
 process.stdout.write(

@@ -134,6 +134,7 @@ NAPI_MODULE_INIT() {
     selm::defineAutograd(env, exports);
     selm::defineTransfer(env, exports);
     selm::defineMemory(env, exports);
+    selm::defineSignals(env, exports);
     return exports;
   });
 }

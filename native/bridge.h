@@ -75,5 +75,6 @@ void defineDispatch(napi_env env, napi_value exports);
 void defineAutograd(napi_env env, napi_value exports);
 void defineTransfer(napi_env env, napi_value exports);
 void defineMemory(napi_env env, napi_value exports);
+void defineSignals(napi_env env, napi_value exports);
 
 }  // namespace selm

@@ -167,12 +167,14 @@ interface Ended {
 }
 
 /** Runs the recipe with --json and calls `react` with every event and the process. */
+/** Trains with --json; `react` sees every event as it comes. */
 function trainWatched(
-  output: string,
+  recipePath: string,
+  settings: readonly string[],
   react: (event: Record<string, unknown>, child: ChildProcess) => void,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const args = [launcher, 'train', recipe, '--set', `output=${output}`, '--json'];
+    const args = [launcher, 'train', recipePath, ...settings.flatMap((each) => ['--set', each]), '--json'];
     const child = spawn(process.execPath, args, { cwd: folder });
     let [stdout, stderr, rest] = ['', '', ''];
     child.stdout.on('data', (data: Buffer) => {
@@ -188,16 +190,29 @@ function trainWatched(
   });
 }
 
+/** Calls `body` for the first event of that kind and stage. */
+function once(
+  kind: string,
+  stage: string | null,
+  body: (child: ChildProcess) => void,
+): (event: Record<string, unknown>, child: ChildProcess) => void {
+  let isDone = false;
+  return (event, child) => {
+    if (isDone || event.kind !== kind || (stage !== null && event.stage !== stage)) return;
+    isDone = true;
+    body(child);
+  };
+}
+
 describe('a signal', () => {
-  it('lets the step finish, saves, and prints the command that goes on to the same bytes', async () => {
+  it('between two steps saves, and prints the command that goes on to the same bytes', async () => {
     const output = join(folder, 'stopped');
-    let sent = false;
-    const { status, stdout, stderr } = await trainWatched(output, (event, child) => {
-      if (sent || event.kind !== 'metrics') return;
-      sent = true;
-      child.kill('SIGINT');
-    });
-    expect(stderr).toMatch(/SIGINT: finishing the current step/);
+    const { status, stdout, stderr } = await trainWatched(
+      recipe,
+      [`output=${output}`],
+      once('metrics', null, (child) => child.kill('SIGINT')),
+    );
+    expect(stderr).toMatch(/SIGINT: stopping after this micro-batch/);
     expect(status).toBe(130);
     const last = jsonLines(stdout).at(-1);
     expect(last).toMatchObject({ kind: 'run-stopped', resume: expect.stringMatching(/train .*recipe\.yaml/) });
@@ -206,19 +221,90 @@ describe('a signal', () => {
     expect(weights(output)).toBe(weights(finished));
   });
 
+  it('inside a step stops it between two micro-batches, and the run goes on to the same bytes', async () => {
+    // Every pair is a micro-batch of its own, and all pairs are one step; two epochs, so that rates are not all zero.
+    const slow = ['training.batchSize=64', 'training.microBatchTokens=1', 'training.epochs=2', 'iterations=1'];
+    const [output, whole] = [join(folder, 'stopped-inside'), join(folder, 'not-stopped')];
+    const { status, stdout } = await trainWatched(
+      recipe,
+      [`output=${output}`, ...slow],
+      once('stage-started', 'train', (child) => child.kill('SIGINT')),
+    );
+    expect(status).toBe(130);
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ reason: expect.stringContaining('inside step 1 of 2') });
+    const go = (to: string) => selm('train', recipe, ...[`output=${to}`, ...slow].flatMap((each) => ['--set', each]));
+    expect([go(output).status, go(whole).status]).toEqual([0, 0]);
+    const bytes = (run: string): string => sha256(readFileSync(join(run, 'iteration-1', 'model', 'model.safetensors')));
+    expect(bytes(output)).toBe(bytes(whole));
+  });
+
+  it('is answered at once while native code computes, and a second one ends the process there', async () => {
+    const native = `
+      import { listenForStop } from '${join(packageRoot, 'src', 'cli', 'signals.ts')}';
+      import { answerSignals } from '${join(packageRoot, 'src', 'torch', 'signals.ts')}';
+      import { ones, mm } from '${join(packageRoot, 'src', 'torch', 'ops.ts')}';
+      import { setThreads } from '${join(packageRoot, 'src', 'torch', 'native.ts')}';
+      setThreads(1);
+      listenForStop(() => console.log('heard by the event loop'));
+      if (!answerSignals('', 'stopping')) throw new Error('nobody listens');
+      const matrix = ones([2000, 2000], { dtype: 'float64' });
+      process.stdout.write('busy\\n');
+      for (;;) mm(matrix, matrix).dispose(); // the event loop never turns
+    `;
+    const script = join(folder, 'busy.ts');
+    writeFileSync(script, native);
+    const args = ['--import', 'tsx', script];
+    const child = spawn(process.execPath, args, { cwd: packageRoot });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (data: Buffer) => {
+      if (stdout === '') child.kill('SIGINT');
+      stdout += data.toString();
+    });
+    const answered = new Promise<void>((resolve) => {
+      child.stderr.on('data', (data: Buffer) => {
+        if (stderr === '') resolve();
+        stderr += data.toString();
+      });
+    });
+    await answered;
+    child.kill('SIGINT');
+    const signal = await new Promise((resolve) => child.on('close', (_, name) => resolve(name)));
+    expect([signal, stderr, stdout]).toEqual(['SIGINT', 'SIGINT: stopping\n', 'busy\n']);
+  });
+
   it('that comes twice ends the process at once, and the run goes on all the same', async () => {
     const output = join(folder, 'stopped-twice');
-    let sent = false;
-    const { signal } = await trainWatched(output, (event, child) => {
-      if (sent || event.kind !== 'stage-progress') return;
-      sent = true;
-      child.kill('SIGINT');
-      // The second must come after the first was taken: the first one's line on stderr says so.
-      child.stderr?.once('data', () => child.kill('SIGINT'));
-    });
+    const { signal } = await trainWatched(
+      recipe,
+      [`output=${output}`],
+      once('stage-progress', null, (child) => {
+        child.kill('SIGINT');
+        // The second must come after the first was taken: the first one's line on stderr says so.
+        child.stderr?.once('data', () => child.kill('SIGINT'));
+      }),
+    );
     expect(signal).toBe('SIGINT');
     expect(selm('train', recipe, '--set', `output=${output}`).status).toBe(0);
     expect(weights(output)).toBe(weights(finished));
+  });
+
+  it('ends the wait for a reward that does not come', async () => {
+    const waiting = writeSmallRecipe(join(folder, 'waiting'), { iterations: 1 });
+    const module = join(folder, 'waiting', 'reward.ts');
+    writeFileSync(
+      module,
+      'export const reward = (): Promise<number[]> => new Promise(() => setInterval(() => {}, 1000));\n',
+    );
+    const startedMs = performance.now();
+    const { status, stdout } = await trainWatched(
+      waiting,
+      [],
+      once('stage-started', 'rank', (child) => setTimeout(() => child.kill('SIGTERM'), 300)),
+    );
+    expect(status).toBe(143);
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ kind: 'run-stopped', reason: expect.stringContaining('SIGTERM') });
+    // Its time-out is 60 s.
+    expect(performance.now() - startedMs).toBeLessThan(40_000);
   });
 });
 

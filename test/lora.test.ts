@@ -2,6 +2,7 @@
  * @file Adapters against PEFT 0.19 and TRL 1.16: PEFT's adapters read here give PEFT's logits, what is written here has
  * PEFT's names and values, and 20 steps of LoRA DPO lose what TRL's do. Fixtures: scripts/fixtures/lora.py.
  */
+
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +24,7 @@ import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { scope, toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
+import { withoutPause } from '../src/train/pausing.ts';
 import { trainingStep } from '../src/train/step.ts';
 
 const fixtures = join(packageRoot, 'test', 'fixtures', 'peft');
@@ -206,15 +208,20 @@ it('20 steps of LoRA DPO from the same adapter lose what TRL with PEFT loses, an
 
   expect(fixture.steps).toHaveLength(20);
   const losses = fixture.steps.map((expected, step) => {
-    const result = trainingStep(policy, optimiser, {
-      batches: batchesOf(expected.rows),
-      reference,
-      objective: { preference: { kind: 'dpo', beta: fixture.beta, labelSmoothing: 0 }, exploration: { kind: 'none' } },
-      activations: 'keep',
-      adamW: fixture.optimiser,
-      learningRate: fixture.learningRate,
-      maxGradientNorm: null,
-    });
+    const result = withoutPause(
+      trainingStep(policy, optimiser, {
+        batches: batchesOf(expected.rows),
+        reference,
+        objective: {
+          preference: { kind: 'dpo', beta: fixture.beta, labelSmoothing: 0 },
+          exploration: { kind: 'none' },
+        },
+        activations: 'keep',
+        adamW: fixture.optimiser,
+        learningRate: fixture.learningRate,
+        maxGradientNorm: null,
+      }),
+    );
     // fp32 on both sides, sums in another order, amplified over 20 updates.
     expect(relative(result.loss, expected.loss), `loss of step ${step}: ${result.loss}`).toBeLessThan(1e-4);
     expect(relative(result.gradientNorm, expected.gradientNorm), `gradient norm of step ${step}`).toBeLessThan(1e-3);

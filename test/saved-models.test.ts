@@ -2,6 +2,7 @@
  * @file Models of every family, trained for a step and saved, load in transformers and give the same logits there. Needs
  * the Python environment of scripts/fixtures/README.md: `$SELM_PEERS_PYTHON`, or ~/.cache/selm/peers; is skipped without it.
  */
+
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -21,6 +22,7 @@ import { noGrad } from '../src/torch/autograd.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { scope, toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
+import { withoutPause } from '../src/train/pausing.ts';
 import { trainingStep } from '../src/train/step.ts';
 
 const python = process.env.SELM_PEERS_PYTHON ?? join(homedir(), '.cache', 'selm', 'peers', 'bin', 'python');
@@ -50,15 +52,17 @@ function trainAndSave(name: string, directory: string, dtype: SavedDtype): Int32
   });
   const batch = packTrees([tree], longAfter(policy.config));
   const optimiser = openOptimiser(policy);
-  trainingStep(policy, optimiser, {
-    batches: [batch],
-    reference: scoreTrees(policy, batch),
-    objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
-    activations: 'keep',
-    adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-    learningRate: 0.02,
-    maxGradientNorm: 1,
-  });
+  withoutPause(
+    trainingStep(policy, optimiser, {
+      batches: [batch],
+      reference: scoreTrees(policy, batch),
+      objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
+      activations: 'keep',
+      adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+      learningRate: 0.02,
+      maxGradientNorm: 1,
+    }),
+  );
   mkdirSync(directory);
   writeModelFiles(directory, { base, raw: policy.config.raw, weights: policy.masters, dtype });
   policy.dispose();

@@ -2,6 +2,7 @@
  * @file Supervised fine-tuning against TRL's SFTTrainer, step by step, on the same token ids: losses, accuracies, gradient
  * norms, learning rates, and the weights after the last update. Fixtures: scripts/fixtures/sft_losses.py.
  */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -12,6 +13,7 @@ import type { TokenTree } from '../src/score/trees.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
+import { withoutPause } from '../src/train/pausing.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
 import { buildConversationTree, supervisedStep } from '../src/train/supervised.ts';
 
@@ -66,13 +68,15 @@ describe('steps of supervised fine-tuning equal TRL 1.16', () => {
     fixture.steps.forEach((expected, step) => {
       const learningRate = learningRateAt(step, schedule);
       const own = expected.rows.flatMap((row) => trees[row] ?? []);
-      const result = supervisedStep(policy, optimiser, {
-        batches: microBatches(own, 512),
-        activations: 'keep',
-        adamW: { beta1, beta2, epsilon, weightDecay },
-        learningRate,
-        maxGradientNorm: fixture.maxGradNorm,
-      });
+      const result = withoutPause(
+        supervisedStep(policy, optimiser, {
+          batches: microBatches(own, 512),
+          activations: 'keep',
+          adamW: { beta1, beta2, epsilon, weightDecay },
+          learningRate,
+          maxGradientNorm: fixture.maxGradNorm,
+        }),
+      );
       expect(relative(learningRate, expected.learningRate), `learning rate of step ${step}`).toBeLessThan(1e-9);
       // fp32 on both sides, sums in another order, amplified over 20 updates.
       expect(

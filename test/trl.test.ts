@@ -2,6 +2,7 @@
  * @file The training step against TRL's DPOTrainer, step by step, on the same token ids: losses, gradient norms, learning
  * rates, and the weights after the last update. Fixtures: scripts/fixtures/trl_losses.py.
  */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -14,6 +15,7 @@ import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.
 import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
+import { withoutPause } from '../src/train/pausing.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
 import { trainingStep } from '../src/train/step.ts';
 
@@ -79,15 +81,17 @@ describe('training steps equal TRL 1.16', () => {
     };
     fixture.steps.forEach((expected, step) => {
       const learningRate = learningRateAt(step, schedule);
-      const result = trainingStep(policy, optimiser, {
-        batches: microBatches(stepTrees[step] ?? [], 4096),
-        reference,
-        objective: { preference: fixture.preference, exploration: { kind: 'none' } },
-        activations: 'keep',
-        adamW: { beta1, beta2, epsilon, weightDecay },
-        learningRate,
-        maxGradientNorm: fixture.maxGradNorm,
-      });
+      const result = withoutPause(
+        trainingStep(policy, optimiser, {
+          batches: microBatches(stepTrees[step] ?? [], 4096),
+          reference,
+          objective: { preference: fixture.preference, exploration: { kind: 'none' } },
+          activations: 'keep',
+          adamW: { beta1, beta2, epsilon, weightDecay },
+          learningRate,
+          maxGradientNorm: fixture.maxGradNorm,
+        }),
+      );
       expect(relative(learningRate, expected.learningRate), `learning rate of step ${step}`).toBeLessThan(1e-9);
       // fp32 on both sides, sums in another order, amplified over 20 updates.
       expect(

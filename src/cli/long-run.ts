@@ -3,7 +3,7 @@
  * the command that goes on. `selm train` and `selm sft` are this.
  */
 import type { Command } from 'commander';
-import { InterruptedError } from '../errors.ts';
+import { EngineError, InterruptedError } from '../errors.ts';
 import type { Watch } from '../store/events.ts';
 import { selmCommand } from './format.ts';
 import { openProgress, tolerant } from './progress.ts';
@@ -25,9 +25,14 @@ export function withRunOptions(command: Command): Command {
 
 /** What happens on a signal, for the help. */
 export const SIGNALS_HELP = `
-Ctrl-C (or SIGTERM) once: finish the current step, save, print the command that goes on; exit code 130 (143).
-Twice: stop at once; what was finished is safe all the same.
+Ctrl-C (or SIGTERM) once: stop after the current micro-batch or token, save, print the command that goes on; exit code
+130 (143). Twice: stop at once; what was finished is safe all the same.
 `;
+
+const STOPPING =
+  'stopping after this micro-batch or token, and saving what is whole; press Ctrl-C again to stop at once';
+/** Takes a bar away that stands on the terminal's last line. */
+const CLEAR_LINE = '\r\x1b[2K';
 
 export interface LongRun<Outcome extends object> {
   /** The command line that goes on, without --set: `['train', 'recipe.yaml']`. */
@@ -49,11 +54,13 @@ export async function runWatched<Outcome extends object>(
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   if (options.json === undefined && options.quiet === undefined) say(introduction);
   const progress = openProgress(process.stderr, { run: recipe.name, iterations });
+  let answersAtOnce = false;
   const stop = listenForStop((name) => {
     progress.close();
-    say(`${name}: finishing the current step and saving; press Ctrl-C again to stop at once`);
+    if (!answersAtOnce) say(`${name}: ${STOPPING}`);
   });
   try {
+    answersAtOnce = await answerWhileBusy();
     const outcome = await work({ watch: tolerant(watcherFor(options, progress.watch), say), signal: stop.signal });
     progress.close();
     const result = options.json ? JSON.stringify({ kind: 'run-finished', ...outcome }) : describe(outcome);
@@ -68,6 +75,17 @@ export async function runWatched<Outcome extends object>(
     process.exitCode = stop.received.exitCode;
   } finally {
     stop.close();
+  }
+}
+
+/** Has the engine answer signals while it computes; false where there is no engine, which the work itself will say. */
+async function answerWhileBusy(): Promise<boolean> {
+  const { answerSignals } = await import('../torch/signals.ts');
+  try {
+    return answerSignals(process.stderr.isTTY ? CLEAR_LINE : '', STOPPING);
+  } catch (error) {
+    if (error instanceof EngineError) return false;
+    throw error;
   }
 }
 

@@ -1,4 +1,7 @@
-/** @file SIGINT and SIGTERM for long work: the first asks it to stop at the next safe point, the second ends the process. */
+/**
+ * @file SIGINT and SIGTERM for long work: the first asks it to stop at the next safe point, the second ends the process.
+ * While native code runs, Node hears neither: src/torch/signals.ts answers them then.
+ */
 import { InterruptedError } from '../errors.ts';
 
 /** A signal that came; the exit code is what a shell reports for a process that it ended, 128 + its number. */
@@ -16,8 +19,8 @@ export interface Stop {
 }
 
 /**
- * Listens until `close`. After the first signal nobody listens any more, so that the system's own answer to the second
- * ends the process at once, even while native code runs.
+ * Listens until `close`. After the first signal nobody listens any more: the system's own answer to the second ends the
+ * process at once, even while native code runs.
  */
 export function listenForStop(onStop: (name: ReceivedSignal['name']) => void): Stop {
   const controller = new AbortController();

@@ -75,7 +75,7 @@ export function costOf(
 ): IterationCost[] {
   const { config, tokens, rates } = facts;
   const explores = recipe.objective.exploration.kind !== 'none';
-  const recomputes = chooseActivations(recipe, config) === 'recompute';
+  const recomputes = chooseActivations(recipe.training, config) === 'recompute';
   const headFlops = 2 * config.vocabularySize * config.hiddenSize;
   const blockFlops = 2 * blockParameters(config);
   const attentionFlops = 4 * config.layers * config.heads * config.headSize; // a token, for each token it attends to
@@ -114,7 +114,7 @@ export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts
   const tokensAtOnce = training.microBatchTokens;
   const inputs = tokensAtOnce * config.hiddenSize * config.layers * bytesPerElement;
   const kept = activationBytes(config, { tokens: tokensAtOnce, bytesPerElement });
-  const activations = chooseActivations(recipe, config) === 'keep' ? kept : inputs + kept / config.layers;
+  const activations = chooseActivations(recipe.training, config) === 'keep' ? kept : inputs + kept / config.layers;
   const isCopied = training.adapter.kind === 'lora' || training.dtype === 'bfloat16';
   const cached = sampling.batchSize * (tokens.prompt + sampling.maxNewTokens);
   return {

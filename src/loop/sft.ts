@@ -17,14 +17,14 @@ import { loadTokenizer } from '../text/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { planSteps } from '../train/plan.ts';
-import { warmupSteps } from '../train/schedule.ts';
+import { learningRateAt, singleStepWarning, warmupSteps } from '../train/schedule.ts';
 import { trainSupervised } from '../train/supervised.ts';
 import { checkModel } from './check-model.ts';
 import { fetchSftInputs } from './inputs.ts';
 import { modelSha256 } from './model-hash.ts';
 import { sftCard } from './sft-card.ts';
 import { type Conversations, loadConversations } from './sft-data.ts';
-import { trainAndSave } from './stages/train-and-save.ts';
+import { policyFiles, trainAndSave } from './stages/train-and-save.ts';
 
 export interface SftOptions {
   watch?: Watch | undefined;
@@ -65,10 +65,19 @@ export async function fineTune(
   const steps = planSteps(trees.length, { ...training, keys }).map((indices) =>
     indices.flatMap((index) => trees[index] ?? []),
   );
+  const schedule = {
+    totalSteps: steps.length,
+    warmupSteps: warmupSteps(steps.length, training.warmupRatio),
+    learningRate: training.learningRate,
+    kind: training.schedule,
+  };
+  const warning = singleStepWarning(schedule, 'Fine-tuning');
+  if (warning !== null) announce({ kind: 'warning', text: warning });
   const modelPath = join(run.path, 'model');
   await trainAndSave(
     { ledger: run.ledger, announce, signal, iteration: 0 },
     {
+      ...policyFiles(recipe),
       stage: 'sft',
       recipe,
       startDirectory: recipe.model,
@@ -76,12 +85,7 @@ export async function fineTune(
       checkpointsDirectory: join(run.path, 'checkpoints'),
       steps,
       plan: await planId(recipe, { trees, steps }),
-      schedule: {
-        totalSteps: steps.length,
-        warmupSteps: warmupSteps(steps.length, training.warmupRatio),
-        learningRate: training.learningRate,
-        kind: training.schedule,
-      },
+      learningRateAt: (step) => learningRateAt(step, schedule),
       train: trainSupervised,
       detail: ({ loss = Number.NaN, mean_token_accuracy: accuracy = Number.NaN }) =>
         `loss ${loss.toFixed(4)}, token accuracy ${accuracy.toFixed(3)}`,

@@ -7,12 +7,13 @@ import { openPairRmRanker } from './model/pairrm.ts';
 import { openRewardModel } from './model/reward-model.ts';
 import type { Ranker } from './ranker.ts';
 import type { RankerServices } from './services.ts';
+import { stoppable } from './stoppable.ts';
 
 /** Opens what the settings describe. RankerError (or ModelError) when it cannot be used; nothing is ranked yet. */
 export async function openRanker(settings: RankerSettings, services: RankerServices): Promise<Ranker> {
   switch (settings.kind) {
     case 'function':
-      return loadFunctionRanker(settings.module, settings);
+      return stoppable(await loadFunctionRanker(settings.module, settings), services.signal);
     case 'pairrm':
       return openPairRmRanker(settings.model, settings);
     case 'reward-model':

@@ -65,6 +65,8 @@ export interface PolicyOptions {
   purpose: 'train' | 'score';
   /** Train an adapter and leave the model's weights alone. @default null */
   lora?: LoraStart | null | undefined;
+  /** Weights of no adapter that are trained beside one, such as a reward's head. @default none */
+  beside?: ReadonlyMap<string, Tensor> | undefined;
   /**
    * Weights that do not change: read where they lie, in the model's files, with an adapter's low-rank path beside them, as
    * an adapter's training does; or copied to memory that the engine aligns, an adapter merged into them, as full training
@@ -91,7 +93,7 @@ export function openPolicy(model: PolicySource, options: PolicyOptions): Policy 
 /** Every weight has a master; an adapter of the model is merged into them. */
 function fullPolicy({ config, weights, adapter = null }: PolicySource, { dtype }: PolicyOptions) {
   const masters = new Map(
-    [...weights].map(([name, weight]) => [name, clone(to_dtype(mergedWeight(name, weight, adapter), 'float32'))]),
+    [...weights].map(([name, weight]) => [name, mergedCopy(name, weight, { adapter, dtype: 'float32' })]),
   );
   const compute =
     dtype === 'float32' ? masters : new Map([...masters].map(([name, master]) => [name, to_dtype(master, dtype)]));
@@ -106,15 +108,25 @@ function fullPolicy({ config, weights, adapter = null }: PolicySource, { dtype }
   };
 }
 
+/** A copy of a weight of its own, an adapter merged into it; what is made on the way is freed before the next weight. */
+function mergedCopy(
+  name: string,
+  weight: Tensor,
+  { adapter, dtype }: { adapter: Adapter | null; dtype: ComputeDtype },
+): Tensor {
+  return scope(`copy ${name}`, () => to_dtype(mergedWeight(name, weight, adapter), dtype, { copy: true }));
+}
+
 /** The adapter's factors have masters; the weights below stay as they are on disk where they have the right type. */
 function adapterPolicy(
   { config, weights, adapter = null }: PolicySource,
-  { dtype, lora, frozen = 'in-place' }: PolicyOptions & { lora: LoraStart },
+  { dtype, lora, beside = new Map(), frozen = 'in-place' }: PolicyOptions & { lora: LoraStart },
 ) {
   if (adapter !== null) checkSameSettings(adapter, { config, settings: lora.settings });
   const device = weights.get(EMBEDDING)?.device;
   const lowRank = lowRankPath(adapter ?? initialAdapter(config, { ...lora, device }), dtype);
-  const masters = namedFactors(lowRank.adapter);
+  const besides = [...beside].map(([name, weight]): [string, Tensor] => [name, clone(weight)]);
+  const masters = new Map([...namedFactors(lowRank.adapter), ...besides]);
   return {
     config,
     dtype,
@@ -126,21 +138,28 @@ function adapterPolicy(
 }
 
 function scoringPolicy({ config, weights, adapter = null }: PolicySource, { dtype, frozen = 'copied' }: PolicyOptions) {
-  const isMerged = frozen === 'copied';
-  const lowRank = adapter === null || isMerged ? null : lowRankPath(adapter, dtype);
-  const whole = isMerged
-    ? new Map([...weights].map(([name, weight]) => [name, mergedWeight(name, weight, adapter)]))
-    : weights;
-  return { config, dtype, ...frozenWeights(whole, { dtype, frozen }), lowRank, masters: new Map(), gradients: null };
+  const beside = frozen === 'copied' ? null : adapter;
+  const merged = frozen === 'copied' ? adapter : null;
+  return {
+    config,
+    dtype,
+    ...frozenWeights(weights, { dtype, frozen, merged }),
+    lowRank: beside === null ? null : lowRankPath(beside, dtype),
+    masters: new Map(),
+    gradients: null,
+  };
 }
 
+/** Weights that only compute; an adapter that is `merged` is for copies. */
 function frozenWeights(
   weights: ReadonlyMap<string, Tensor>,
-  { dtype, frozen }: { dtype: ComputeDtype; frozen: 'copied' | 'in-place' },
+  { dtype, frozen, merged = null }: { dtype: ComputeDtype; frozen: 'copied' | 'in-place'; merged?: Adapter | null },
 ): Pick<Policy, 'compute' | 'vectors'> {
   const copy = frozen === 'copied';
+  const take = (name: string, weight: Tensor): Tensor =>
+    copy ? mergedCopy(name, weight, { adapter: merged, dtype }) : to_dtype(weight, dtype);
   return {
-    compute: new Map([...weights].map(([name, weight]) => [name, to_dtype(weight, dtype, { copy })])),
+    compute: new Map([...weights].map(([name, weight]) => [name, take(name, weight)])),
     vectors: new Map([...vectorsOf(weights)].map(([name, vector]) => [name, to_dtype(vector, 'float32', { copy })])),
   };
 }

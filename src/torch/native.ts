@@ -42,6 +42,7 @@ export interface Native {
   resetPeak(): null;
   failAllocation(countdown: number): null;
   openLibrary(path: string): string | null;
+  answerSignals(before: string, text: string): boolean;
 }
 
 /** What `selm engine install` writes beside the addon. */

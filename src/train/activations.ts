@@ -1,5 +1,4 @@
 /** @file Whether a block's activations are kept from forward to backward or computed again: by what fits in memory. */
-import { freemem } from 'node:os';
 import type { ModelConfig } from '../model/config.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Activations } from '../score/stream.ts';
@@ -19,13 +18,15 @@ export function activationBytes(config: ModelConfig, options: { tokens: number; 
   return options.tokens * config.layers * elements * options.bytesPerElement;
 }
 
-/** `auto` keeps activations when a whole micro-batch of them fits; both ways give the same bits. */
+/**
+ * `auto` keeps activations when a whole micro-batch of them fits; both ways give the same bits. What is free is what this
+ * process may still take: of the machine, or of the limit that its container sets.
+ */
 export function chooseActivations(
-  recipe: { training: Pick<Recipe['training'], 'activations' | 'microBatchTokens' | 'dtype'> },
+  { activations, microBatchTokens, dtype }: Pick<Recipe['training'], 'activations' | 'microBatchTokens' | 'dtype'>,
   config: ModelConfig,
-  freeBytes: number = freemem(),
+  freeBytes: number = process.availableMemory(),
 ): Activations {
-  const { activations, microBatchTokens, dtype } = recipe.training;
   if (activations !== 'auto') return activations;
   const bytes = activationBytes(config, { tokens: microBatchTokens, bytesPerElement: dtype === 'float32' ? 4 : 2 });
   return bytes <= freeBytes * SHARE ? 'keep' : 'recompute';

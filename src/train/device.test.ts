@@ -2,6 +2,7 @@
  * @file Where a model's weights lie, everything is computed: whatever a step or a pass of sampling makes anew, it makes on
  * the device of the weights and says so. Shown by what is asked of the constructors of tensors; no GPU is needed.
  */
+
 import { beforeEach, expect, it, vi } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey } from '../random.ts';
@@ -13,6 +14,7 @@ import { openPolicy } from '../score/policy.ts';
 import { buildTree } from '../score/trees.ts';
 import { disposeAll } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
+import { withoutPause } from './pausing.ts';
 import { trainingStep } from './step.ts';
 
 /** Device that each new tensor was asked for; undefined where the caller left it to the default. */
@@ -70,15 +72,17 @@ it.each([
   const optimiser = openOptimiser(policy);
   const batches = microBatches([tree], 64, Number.POSITIVE_INFINITY);
   const reference = new Map(batches.flatMap((batch) => [...scoreTrees(policy, batch)]));
-  trainingStep(policy, optimiser, {
-    batches,
-    reference,
-    objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
-    activations: 'recompute',
-    adamW: { weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-    learningRate: 1e-3,
-    maxGradientNorm: 1,
-  });
+  withoutPause(
+    trainingStep(policy, optimiser, {
+      batches,
+      reference,
+      objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
+      activations: 'recompute',
+      adamW: { weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+      learningRate: 1e-3,
+      maxGradientNorm: 1,
+    }),
+  );
   optimiser.dispose();
   expect(policy.device).toBe('cpu');
   expect(asked.length).toBeGreaterThan(8);

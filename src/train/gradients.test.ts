@@ -1,4 +1,5 @@
 /** @file One gradient, computed in different ways: padded by plain autograd, packed, with a shared prompt, in any split. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { plainLogits } from '../../test/support/plain-decoder.ts';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
@@ -15,7 +16,8 @@ import { backward, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts'
 import { memoryStatistics } from '../torch/memory.ts';
 import { clone, gather, log_softmax_int, mul_Tensor, squeeze_dim, sum_dim_IntList } from '../torch/ops.ts';
 import { float32, int64, scope, toFloat32Array } from '../torch/tensor.ts';
-import { accumulateGradients } from './step.ts';
+import { withoutPause } from './pausing.ts';
+import { stepGradients } from './step.ts';
 
 /** Families, with windows, caps and rope switches small enough to act on the sequences below. */
 const FAMILIES: Record<string, Record<string, unknown>> = {
@@ -121,7 +123,7 @@ function gradientsOf(
   batches: readonly PackedTrees[],
   { activations = 'keep', terms = objective }: { activations?: 'keep' | 'recompute'; terms?: ObjectiveOptions } = {},
 ): { loss: number; gradients: Gradients } {
-  const { loss } = accumulateGradients(policy, { batches, reference, objective: terms, activations });
+  const { loss } = withoutPause(stepGradients(policy, { batches, reference, objective: terms, activations }));
   return {
     loss,
     gradients: new Map([...(policy.gradients ?? [])].map(([name, gradient]) => [name, toFloat32Array(gradient)])),
@@ -276,13 +278,15 @@ describe('the gradient of a step', () => {
   it('is that of the preference and that of the exploration term, added', () => {
     const batches = microBatches(trees, 10_000);
     const of = (terms: 'all' | 'preference' | 'exploration'): Gradients => {
-      accumulateGradients(world.policy, {
-        batches,
-        reference: world.reference,
-        objective: { ...objective, exploration: { kind: 'selm', alpha: 0.8 } },
-        activations: 'keep',
-        terms,
-      });
+      withoutPause(
+        stepGradients(world.policy, {
+          batches,
+          reference: world.reference,
+          objective: { ...objective, exploration: { kind: 'selm', alpha: 0.8 } },
+          activations: 'keep',
+          terms,
+        }),
+      );
       const gradients = [...(world.policy.gradients ?? [])];
       return new Map(gradients.map(([name, gradient]) => [name, toFloat32Array(gradient)]));
     };

@@ -1,4 +1,5 @@
 /** @file A policy that trains an adapter: what changes, what does not, and what it costs. Values: test/lora.test.ts. */
+
 import { afterEach, expect, test } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey, uniformAt } from '../random.ts';
@@ -11,7 +12,8 @@ import { memoryStatistics } from '../torch/memory.ts';
 import { to_dtype } from '../torch/ops.ts';
 import { disposeAll, keep, scope, type Tensor, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
-import { accumulateGradients, trainingStep } from './step.ts';
+import { withoutPause } from './pausing.ts';
+import { stepGradients, trainingStep } from './step.ts';
 
 const config = smallConfig();
 const settings = { rank: 4, alpha: 8, rankStabilised: false, targets: 'all-linear' } as const;
@@ -60,7 +62,7 @@ function step(policy: Policy, reference: ReadonlyMap<string, TreeLogProbs>): num
     learningRate: 0.01,
     maxGradientNorm: null,
   } as const;
-  const { loss } = trainingStep(policy, optimiser, options);
+  const { loss } = withoutPause(trainingStep(policy, optimiser, options));
   optimiser.dispose();
   return loss;
 }
@@ -102,7 +104,7 @@ test('activations kept or computed again give the same gradients, bit for bit', 
     const reference = referenceOf(policy);
     // B is zero at the start, and A has no gradient then.
     step(policy, reference);
-    accumulateGradients(policy, { batches, reference, objective, activations });
+    withoutPause(stepGradients(policy, { batches, reference, objective, activations }));
     return bytes(policy.gradients ?? new Map());
   };
   const kept = gradients('keep');

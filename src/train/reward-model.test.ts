@@ -1,4 +1,5 @@
 /** @file The reward model in training: its gradient by finite differences, its start, its learning, and the directory it becomes. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,8 +15,9 @@ import { noGrad } from '../torch/autograd.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { packageRoot } from '../torch/native.ts';
 import { copy_ } from '../torch/ops.ts';
-import { disposeAll, scope, type Tensor, tensorFrom, toFloat32Array } from '../torch/tensor.ts';
+import { disposeAll, scope, type Tensor, tensorFrom, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
+import { withoutPause } from './pausing.ts';
 import {
   accumulateRewardGradients,
   buildRewardTree,
@@ -59,7 +61,7 @@ let weights: Map<string, Tensor>;
 let policy: Policy;
 beforeEach(() => {
   weights = smallWeights(config);
-  policy = openRewardPolicy({ config, weights }, 'float32');
+  policy = openRewardPolicy({ config, weights }, { dtype: 'float32' });
 });
 afterEach(() => {
   policy.dispose();
@@ -75,7 +77,7 @@ function setHead(): void {
 }
 
 const lossOf = (batchTokens = 1000) =>
-  accumulateRewardGradients(policy, microBatches(trees, batchTokens), { objective, activations: 'keep' });
+  withoutPause(accumulateRewardGradients(policy, microBatches(trees, batchTokens), { objective, activations: 'keep' }));
 
 describe('accumulateRewardGradients()', () => {
   it('starts at ln 2 without optimism: every reward is 0', () => {
@@ -130,7 +132,9 @@ describe('accumulateRewardGradients()', () => {
     const mean = (2 * r0 + r1) / 3;
     const { beta } = objective;
     const expected = beta * Math.log((2 * Math.exp(r0 / beta) + Math.exp(r1 / beta)) / 3) - mean;
-    const found = accumulateRewardGradients(policy, microBatches([a], 1000), { objective, activations: 'keep' });
+    const found = withoutPause(
+      accumulateRewardGradients(policy, microBatches([a], 1000), { objective, activations: 'keep' }),
+    );
     expect(Math.abs(found.relativeMaximum - expected)).toBeLessThan(1e-6);
   });
 });
@@ -146,7 +150,7 @@ describe('rewardStep()', () => {
     const options = { ...settings, objective: { alpha, beta: 0.5 }, activations: 'keep' as const };
     let last: { accuracy: number | null; relativeMaximum: number } = { accuracy: null, relativeMaximum: 0 };
     for (let i = 0; i < steps; i++)
-      last = rewardStep(policy, optimiser, { ...options, batches: microBatches(trees, 1000) });
+      last = withoutPause(rewardStep(policy, optimiser, { ...options, batches: microBatches(trees, 1000) }));
     return last;
   };
 
@@ -157,7 +161,7 @@ describe('rewardStep()', () => {
   it('finds more in what was not compared, the more optimistic it is', () => {
     const plain = train(12, 0).relativeMaximum;
     policy.dispose();
-    policy = openRewardPolicy({ config, weights }, 'float32');
+    policy = openRewardPolicy({ config, weights }, { dtype: 'float32' });
     expect(train(12, 0.5).relativeMaximum).toBeGreaterThan(1.5 * plain);
   });
 
@@ -166,6 +170,33 @@ describe('rewardStep()', () => {
     const before = memoryStatistics().liveTensors;
     train(2, 0.1);
     expect(memoryStatistics().liveTensors).toBe(before);
+  });
+});
+
+describe('openRewardPolicy()', () => {
+  it('with LoRA trains an adapter and the score head, and no weight of the decoder', () => {
+    const lora = { settings: { rank: 2, alpha: 4, targets: 'all-linear' as const, rankStabilised: false }, seed: 1 };
+    using own = openRewardPolicy({ config, weights }, { dtype: 'bfloat16', lora });
+    using optimiser = openOptimiser(own);
+    expect([...own.masters.keys()].filter((name) => !/\.lora_[AB]\.weight$/.test(name))).toEqual([SCORE]);
+    const bytes = (): string =>
+      [...weights.values()].map((weight) => Buffer.from(toBytes(weight)).toString('hex')).join();
+    const before = bytes();
+    const first = [...own.masters].map(([name, master]) => [name, toFloat32Array(master).slice()] as const);
+    for (let i = 0; i < 3; i++) {
+      withoutPause(
+        rewardStep(own, optimiser, {
+          batches: microBatches(trees, 1000),
+          objective,
+          activations: 'keep',
+          adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+          learningRate: 0.01,
+          maxGradientNorm: null,
+        }),
+      );
+    }
+    expect(bytes()).toBe(before);
+    for (const [name, values] of first) expect(toFloat32Array(weightOf(own.masters, name)), name).not.toEqual(values);
   });
 });
 

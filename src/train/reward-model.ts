@@ -2,24 +2,27 @@
  * @file Training of an explicit reward model: a decoder with a score on the last token of each response, on the packed
  * trees of the policy's training, so that a prompt is computed once for all of its responses. Objective: src/objective/reward.ts.
  */
-import { TrainingError } from '../errors.ts';
 import { SCORE } from '../model/classifier/decoder-classifier.ts';
+import { longAfter } from '../model/rope.ts';
 import { EMBEDDING, HEAD, weightOf } from '../model/weights.ts';
 import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
-import { type PackedTrees, packTrees } from '../score/packing.ts';
+import { microBatches, type PackedTrees, packTrees } from '../score/packing.ts';
 import {
   type ComputeDtype,
   clearGradients,
+  type LoraStart,
   openPolicy,
   type Policy,
   type PolicySource,
-  refreshCompute,
 } from '../score/policy.ts';
 import { type Activations, forwardBackward, scoredHidden } from '../score/stream.ts';
 import type { TokenIds, TokenTree } from '../score/trees.ts';
 import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
 import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
-import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
+import type { OptimiserState } from './optimiser.ts';
+import type { Pausing } from './pausing.ts';
+import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
+import { optimiserStep, type UpdateSettings } from './update.ts';
 
 /** One prompt with its responses: what was compared, and what the policy sampled, as indices into `continuations`. */
 export interface RewardTree extends TokenTree {
@@ -61,12 +64,21 @@ export function buildRewardTree(prompt: {
   };
 }
 
-/** A decoder with a score head of zeros, to be trained: every reward starts at 0. The language model's head is left out. */
-export function openRewardPolicy({ config, weights, adapter = null }: PolicySource, dtype: ComputeDtype): Policy {
+/**
+ * A decoder with a score head of zeros, to be trained: every reward starts at 0. The language model's head is left out.
+ * With `lora` an adapter and the score head are trained, and the decoder's weights stay as they are.
+ */
+export function openRewardPolicy(
+  { config, weights, adapter = null }: PolicySource,
+  { dtype, lora = null }: { dtype: ComputeDtype; lora?: LoraStart | null },
+): Policy {
   return scope('open a reward model', () => {
-    const body = [...weights].filter(([name]) => name !== HEAD);
+    const body = new Map([...weights].filter(([name]) => name !== HEAD));
     const head = zeros([1, config.hiddenSize], { dtype: 'float32', device: weights.get(EMBEDDING)?.device });
-    return openPolicy({ config, weights: new Map([...body, [SCORE, head]]), adapter }, { dtype, purpose: 'train' });
+    const own = new Map([[SCORE, head]]);
+    return lora === null
+      ? openPolicy({ config, weights: new Map([...body, ...own]), adapter }, { dtype, purpose: 'train' })
+      : openPolicy({ config, weights: body, adapter }, { dtype, purpose: 'train', lora, beside: own });
   });
 }
 
@@ -102,16 +114,29 @@ export interface RewardStepResult {
   tokens: number;
 }
 
+/** What the means of a step's loss are over, of the whole step. */
+export interface RewardTotals {
+  /** Prompts with a comparison. */
+  comparisons: number;
+  /** Prompts with samples. */
+  explored: number;
+}
+
+function rewardTotals(trees: readonly RewardTree[]): RewardTotals {
+  return {
+    comparisons: trees.filter(({ comparison }) => comparison !== null).length,
+    explored: trees.filter(({ samples }) => samples.length > 0).length,
+  };
+}
+
 /** Adds the gradient of the step's loss to the policy's gradients (which it clears first). Changes no weight. */
-export function accumulateRewardGradients(
+export function* accumulateRewardGradients(
   policy: Policy,
   batches: readonly PackedTrees<RewardTree>[],
   options: { objective: RewardObjective; activations: Activations },
-): Omit<RewardStepResult, 'gradientNorm'> {
+  { comparisons, explored } = rewardTotals(batches.flatMap((batch) => batch.trees)),
+): Pausing<Omit<RewardStepResult, 'gradientNorm'>> {
   const { alpha, beta } = options.objective;
-  const trees = batches.flatMap((batch) => batch.trees);
-  const comparisons = trees.filter(({ comparison }) => comparison !== null).length;
-  const explored = trees.filter(({ samples }) => samples.length > 0).length;
   const sums = { comparison: 0, maximum: 0, right: 0, margin: 0 };
   clearGradients(policy);
 
@@ -140,7 +165,8 @@ export function accumulateRewardGradients(
     return slopes;
   };
 
-  for (const batch of batches) {
+  for (const [index, batch] of batches.entries()) {
+    if (index > 0) yield;
     forwardBackward(policy, batch, {
       activations: options.activations,
       head: (hidden_SD) => ({
@@ -177,30 +203,42 @@ function headGradient(
   return to_dtype(mm(slopes_S1, weightOf(policy.masters, SCORE)), policy.dtype);
 }
 
-/** One optimiser step; a loss or gradient that is not finite stops it before the update, and the weights are what they were. */
+export interface RewardSettings {
+  objective: RewardObjective;
+  activations: Activations;
+}
+
+/** One optimiser step on the prompts of its micro-batches. */
 export function rewardStep(
   policy: Policy,
   optimiser: OptimiserState,
-  options: {
-    batches: readonly PackedTrees<RewardTree>[];
-    objective: RewardObjective;
-    activations: Activations;
-    adamW: AdamWSettings;
-    learningRate: number;
-    maxGradientNorm: number | null;
-  },
-): RewardStepResult {
-  const found = accumulateRewardGradients(policy, options.batches, options);
-  const norm = gradientNorm(policy);
-  if (!Number.isFinite(found.loss) || !Number.isFinite(norm)) {
-    throw new TrainingError(
-      'GRADIENT_NOT_FINITE',
-      `Cannot update the reward model: its loss is ${found.loss} and the gradient norm ${norm}: no weight was changed; lower rewardModel.learningRate or rewardModel.alpha`,
-      { details: { loss: String(found.loss), gradientNorm: String(norm) } },
-    );
-  }
-  if (options.maxGradientNorm !== null) clipGradients(policy, { norm, maxNorm: options.maxGradientNorm });
-  updateWeights(policy, optimiser, { ...options.adamW, learningRate: options.learningRate });
-  refreshCompute(policy);
-  return { ...found, gradientNorm: norm };
+  options: { batches: readonly PackedTrees<RewardTree>[] } & RewardSettings & UpdateSettings,
+): Pausing<RewardStepResult> {
+  return optimiserStep(policy, optimiser, {
+    gradients: accumulateRewardGradients(policy, options.batches, options),
+    items: { what: 'prompts', ids: options.batches.flatMap(({ trees }) => trees.map(({ pairId }) => pairId)) },
+    settings: options,
+  });
+}
+
+/** Trains a reward model on all steps; gives out each step's metrics once its update is made. */
+export function trainRewardModel(
+  input: StepsInput<RewardTree>,
+  settings: Optimisation & { objective: RewardObjective },
+): AsyncGenerator<TakenStep> {
+  const { policy, optimiser } = input;
+  return runSteps(input, settings, function* (trees, { learningRate }) {
+    const batches = microBatches(trees, settings.microBatchTokens, longAfter(policy.config));
+    const result = yield* rewardStep(policy, optimiser, { ...settings, batches, learningRate });
+    const { accuracy, margin } = result;
+    return {
+      loss: result.loss,
+      grad_norm: result.gradientNorm,
+      'loss/comparison': result.comparisonLoss,
+      'reward/relative_maximum': result.relativeMaximum,
+      ...(accuracy === null ? {} : { 'rewards/accuracies': accuracy }),
+      ...(margin === null ? {} : { 'rewards/margins': margin }),
+      tokens: result.tokens,
+    };
+  });
 }

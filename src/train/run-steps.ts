@@ -1,6 +1,6 @@
 /**
- * @file The frame around all steps of a training: checkpoints at intervals, and a stop that loses nothing. What a step does
- * is the caller's.
+ * @file The loop to the optimiser, the only one: steps, checkpoints at intervals, and a stop that loses nothing. What a step
+ * minimises is the caller's: preferences, conversations, or a reward model's comparisons.
  */
 import { InterruptedError } from '../errors.ts';
 import type { Policy } from '../score/policy.ts';
@@ -8,6 +8,7 @@ import type { Activations } from '../score/stream.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import type { AdamWSettings, OptimiserState } from './optimiser.ts';
+import { eventLoopTurn, type Pausing, untilStopped } from './pausing.ts';
 
 /** Metrics of one step under TRL's names, with units in the names where TRL has none. */
 export type StepMetrics = Record<string, number>;
@@ -35,37 +36,62 @@ export interface Optimisation {
   checkpointEverySteps: number;
 }
 
+/** A step whose update is made. */
+export interface TakenStep {
+  step: number;
+  metrics: StepMetrics;
+}
+
 /**
- * Runs all steps that are left; gives out each one's metrics once its update is made. InterruptedError after the step in
- * which the signal was aborted, with the state saved.
+ * Runs all steps that are left; gives out each one's metrics once its update is made, with its learning rate and its cost.
+ * An aborted signal is heard after every step and between the micro-batches of one: InterruptedError, with the state of
+ * the steps that are whole saved.
  */
 export async function* runSteps<Item>(
   input: StepsInput<Item>,
-  { checkpointEverySteps }: Pick<Optimisation, 'checkpointEverySteps'>,
-  runStep: (items: readonly Item[], step: number) => StepMetrics,
-): AsyncGenerator<{ step: number; metrics: StepMetrics }> {
-  const { policy, optimiser, steps, checkpoints } = input;
+  settings: Pick<Optimisation, 'checkpointEverySteps' | 'learningRateAt'>,
+  takeStep: (
+    items: readonly Item[],
+    at: { step: number; learningRate: number },
+  ) => Pausing<StepMetrics & { tokens: number }>,
+): AsyncGenerator<TakenStep> {
+  const { policy, optimiser, steps, checkpoints, signal } = input;
+  let saved = input.firstStep;
+  const save = async (done: number): Promise<void> => {
+    if (done > saved)
+      await saveCheckpoint(checkpoints.folder, { policy, optimiser, step: done, plan: checkpoints.plan });
+    saved = done;
+  };
   for (let step = input.firstStep; step < steps.length; step++) {
-    yield { step, metrics: runStep(steps[step] ?? [], step) };
-    // Signals and readers of events have their turn here, so that a wish to stop is heard after this step, not the next.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    const startedMs = performance.now();
+    const learningRate = settings.learningRateAt(step);
+    const ending = await untilStopped(takeStep(steps[step] ?? [], { step, learningRate }), signal);
+    if (ending.kind === 'stopped') {
+      await save(step);
+      throw stopped(step, { inside: true, of: steps.length });
+    }
+    const seconds = (performance.now() - startedMs) / 1000;
+    yield { step, metrics: { ...ending.result, lr: learningRate, ...costOf(ending.result.tokens, seconds) } };
+    // Signals and readers of events have their turn here too, so that a wish to stop is heard before the next step.
+    await eventLoopTurn();
 
     const done = step + 1;
-    const interrupted = input.signal?.aborted === true;
-    if (done < steps.length && (interrupted || done % checkpointEverySteps === 0)) {
-      await saveCheckpoint(checkpoints.folder, { policy, optimiser, step: done, plan: checkpoints.plan });
+    if (done === steps.length) break;
+    if (signal?.aborted === true) {
+      await save(done);
+      throw stopped(done, { inside: false, of: steps.length });
     }
-    if (interrupted && done < steps.length) {
-      throw new InterruptedError(
-        'INTERRUPTED',
-        `Training was interrupted after step ${done} of ${steps.length}: the state is saved`,
-      );
-    }
+    if (done % settings.checkpointEverySteps === 0) await save(done);
   }
 }
 
+function stopped(done: number, { inside, of }: { inside: boolean; of: number }): InterruptedError {
+  const where = inside ? `inside step ${done + 1} of ${of}, which will be made again` : `after step ${done} of ${of}`;
+  return new InterruptedError('INTERRUPTED', `Training was interrupted ${where}: the state is saved`);
+}
+
 /** What a step cost. */
-export function costMetrics({ tokens, seconds }: { tokens: number; seconds: number }): StepMetrics {
+function costOf(tokens: number, seconds: number): StepMetrics {
   const { peakTensorBytes, peakResidentBytes } = memoryStatistics();
   return {
     tokens,

@@ -1,7 +1,7 @@
 /** @file Learning rates of the authors' recipes, step by step, and across iterations. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { iterationLearningRate, learningRateAt, warmupSteps } from './schedule.ts';
+import { iterationLearningRate, learningRateAt, singleStepWarning, warmupSteps } from './schedule.ts';
 
 /** Equal to float64 rounding: the same formula, in another order of operations or another language's cosine. */
 function expectRate(actual: number, expected: number): void {
@@ -56,11 +56,24 @@ describe('learningRateAt()', () => {
     }
   });
 
+  it('of a single step is the peak, with and without a warm-up, and a warm-up is warned of', () => {
+    for (const kind of ['cosine', 'linear', 'constant'] as const) {
+      for (const ratio of [0, 0.1]) {
+        const schedule = { totalSteps: 1, warmupSteps: warmupSteps(1, ratio), learningRate: 3e-7, kind };
+        expect(learningRateAt(0, schedule)).toBe(3e-7);
+        const warning = singleStepWarning(schedule, 'Iteration 1');
+        if (ratio === 0) expect(warning).toBeNull();
+        else expect(warning).toMatch(/Iteration 1 has a single step.*training\.warmupRatio.*training\.batchSize/);
+      }
+    }
+    expect(singleStepWarning(ZEPHYR, 'Iteration 1')).toBeNull();
+  });
+
   it('rises to the peak, never above it, then never rises again', () => {
     const kinds = fc.constantFrom('cosine', 'linear', 'constant' as const);
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 200 }),
+        fc.integer({ min: 2, max: 200 }),
         fc.double({ min: 0, max: 1, noNaN: true }),
         kinds,
         (total, ratio, kind) => {

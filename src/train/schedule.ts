@@ -32,7 +32,8 @@ const LAST_PEAK = 0.2;
  * - linear: peak (T - t) / (T - w)
  * - constant: peak
  *
- * With a warm-up, step 0 has rate 0 and changes no weight; a run of one step does nothing at all.
+ * With a warm-up, step 0 has rate 0 and changes no weight. Theirs gives a single step that rate too, and nothing is
+ * trained; here a single step has the peak, and `singleStepWarning` says so.
  *
  * @throws RecipeError SCHEDULE_STEP_INVALID
  */
@@ -45,6 +46,7 @@ export function learningRateAt(step: number, options: LearningRateOptions): numb
       { details: { step, totalSteps } },
     );
   }
+  if (isSingleStep(options)) return learningRate;
   if (step < warmupSteps) return (learningRate * step) / warmupSteps;
   const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
   switch (kind) {
@@ -57,6 +59,17 @@ export function learningRateAt(step: number, options: LearningRateOptions): numb
     default:
       return kind satisfies never;
   }
+}
+
+/** Whether a schedule has one step, and that one in its warm-up. */
+function isSingleStep({ totalSteps, warmupSteps }: LearningRateOptions): boolean {
+  return totalSteps === 1 && warmupSteps > 0;
+}
+
+/** What a person should know of a schedule whose only step a warm-up would have given the rate 0; null of any other. */
+export function singleStepWarning(schedule: LearningRateOptions, what: string): string | null {
+  if (!isSingleStep(schedule)) return null;
+  return `${what} has a single step, which the warm-up (training.warmupRatio) would give a learning rate of 0: it takes the peak, ${schedule.learningRate}; lower training.batchSize for more steps, or set training.warmupRatio to 0 where one step is meant`;
 }
 
 /**

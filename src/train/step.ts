@@ -19,7 +19,8 @@ import { clearGradients, type Policy } from '../score/policy.ts';
 import { type Activations, forwardBackward } from '../score/stream.ts';
 import { type PairTree, scoredTokens, type TreeLogProbs } from '../score/trees.ts';
 import type { OptimiserState } from './optimiser.ts';
-import { applyUpdate, type UpdateSettings } from './update.ts';
+import type { Pausing } from './pausing.ts';
+import { optimiserStep, type UpdateSettings } from './update.ts';
 
 /** What a step found out about one pair. */
 export interface PairResult {
@@ -116,31 +117,50 @@ export interface StepInput {
   terms?: LossTerms;
 }
 
-/**
- * Numbers of the whole step that its pairs' losses need: a forward pass over all micro-batches before the first backward
- * one, so that the result does not depend on how the step was cut into them.
- */
-function baselineOf(policy: Policy, input: StepInput): BatchBaseline {
-  if (!needsBaseline(input.objective.preference)) return NO_BASELINE;
-  const ratios = input.batches.flatMap((batch) => {
-    const scores = scoreTrees(policy, batch);
-    return batch.trees.map((tree) =>
-      logRatios({
-        policy: sequenceLogProbs(tree, scores.get(tree.pairId) ?? []),
-        reference: sequenceLogProbs(tree, input.reference.get(tree.pairId) ?? []),
-      }),
-    );
-  });
-  return ktoBaseline(ratios);
+/** Numbers of the whole step that each pair's share of the loss needs, wherever and in whatever parts it is computed. */
+export interface StepTotals {
+  /** Pairs of the step: the loss is the mean over them. */
+  pairs: number;
+  baseline: BatchBaseline;
 }
 
-/** Adds the gradient of the mean loss to the policy's gradients (which it clears first). Changes no weight. */
-export function accumulateGradients(policy: Policy, input: StepInput): Omit<StepResult, 'gradientNorm'> {
-  const count = input.batches.reduce((sum, batch) => sum + batch.trees.length, 0);
-  const pairs: PairResult[] = [];
-  const objective = { options: input.objective, baseline: baselineOf(policy, input) };
-  clearGradients(policy);
+/**
+ * The totals of a step, over all its micro-batches: where the objective asks for a baseline, by a forward pass before the
+ * first backward one. So the result does not depend on how the step was cut.
+ */
+export function* totalsOf(policy: Policy, input: StepInput): Pausing<StepTotals> {
+  const pairs = input.batches.reduce((sum, batch) => sum + batch.trees.length, 0);
+  if (!needsBaseline(input.objective.preference)) return { pairs, baseline: NO_BASELINE };
+  const ratios: ReturnType<typeof logRatios>[] = [];
   for (const batch of input.batches) {
+    const scores = scoreTrees(policy, batch);
+    for (const tree of batch.trees) {
+      ratios.push(
+        logRatios({
+          policy: sequenceLogProbs(tree, scores.get(tree.pairId) ?? []),
+          reference: sequenceLogProbs(tree, input.reference.get(tree.pairId) ?? []),
+        }),
+      );
+    }
+    yield;
+  }
+  return { pairs, baseline: ktoBaseline(ratios) };
+}
+
+/**
+ * Adds the gradient of these micro-batches' share of the step's loss to the policy's gradients (which it clears first).
+ * Changes no weight.
+ */
+export function* accumulateGradients(
+  policy: Policy,
+  input: StepInput,
+  totals: StepTotals,
+): Pausing<Omit<StepResult, 'gradientNorm'>> {
+  const pairs: PairResult[] = [];
+  const objective = { options: input.objective, baseline: totals.baseline };
+  clearGradients(policy);
+  for (const [index, batch] of input.batches.entries()) {
+    if (index > 0) yield;
     const derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]): number[] => {
       const result: number[] = [];
       for (let i = 0; i < ranges.length; ) {
@@ -150,7 +170,9 @@ export function accumulateGradients(policy: Policy, input: StepInput): Omit<Step
         const reference = input.reference.get(tree.pairId) ?? [];
         const pair = evaluatePair(tree, { policy: own, reference }, objective);
         pairs.push(pair);
-        result.push(...treeDerivatives(tree, pair.objective, { weight: 1 / count, terms: input.terms ?? 'all' }));
+        result.push(
+          ...treeDerivatives(tree, pair.objective, { weight: 1 / totals.pairs, terms: input.terms ?? 'all' }),
+        );
         i += tree.continuations.length;
       }
       return result;
@@ -165,9 +187,15 @@ export function accumulateGradients(policy: Policy, input: StepInput): Omit<Step
   }
   return {
     pairs,
-    loss: pairs.reduce((sum, pair) => sum + pair.objective.loss, 0) / count,
+    loss: pairs.reduce((sum, pair) => sum + pair.objective.loss, 0) / totals.pairs,
     tokens: input.batches.reduce((sum, batch) => sum + batch.ids_T.length, 0),
   };
+}
+
+/** The whole gradient of a step: its totals, then every micro-batch's share. */
+export function* stepGradients(policy: Policy, input: StepInput): Pausing<Omit<StepResult, 'gradientNorm'>> {
+  const totals = yield* totalsOf(policy, input);
+  return yield* accumulateGradients(policy, input, totals);
 }
 
 /**
@@ -178,9 +206,10 @@ export function trainingStep(
   policy: Policy,
   optimiser: OptimiserState,
   options: StepInput & UpdateSettings,
-): StepResult {
-  const found = accumulateGradients(policy, options);
-  const ids = found.pairs.map((pair) => pair.pairId);
-  const norm = applyUpdate(policy, optimiser, { loss: found.loss, of: { what: 'pairs', ids }, settings: options });
-  return { ...found, gradientNorm: norm };
+): Pausing<StepResult> {
+  return optimiserStep(policy, optimiser, {
+    gradients: stepGradients(policy, options),
+    items: { what: 'pairs', ids: options.batches.flatMap(({ trees }) => trees.map(({ pairId }) => pairId)) },
+    settings: options,
+  });
 }

@@ -1,4 +1,5 @@
 /** @file The gradient of supervised fine-tuning: the same packed, unpacked and in any split, and of the scored tokens only. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey, uniformAt } from '../random.ts';
@@ -9,6 +10,7 @@ import { buildTree, type TokenTree } from '../score/trees.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
+import { withoutPause } from './pausing.ts';
 import { buildConversationTree, type SupervisedResult, supervisedGradients, supervisedStep } from './supervised.ts';
 
 const config = smallConfig();
@@ -32,7 +34,7 @@ function gradientsOf(batches: ReturnType<typeof packTrees<TokenTree>>[]): {
   result: SupervisedResult;
   gradients: Map<string, Float32Array>;
 } {
-  const result = supervisedGradients(policy, { batches, activations: 'keep' });
+  const result = withoutPause(supervisedGradients(policy, { batches, activations: 'keep' }));
   const gradients = new Map([...(policy.gradients ?? [])].map(([name, each]) => [name, toFloat32Array(each)]));
   return { result, gradients };
 }
@@ -95,12 +97,14 @@ describe('supervisedStep()', () => {
     const own = openPolicy({ config, weights: smallWeights(config) }, { dtype: 'float32', purpose: 'train' });
     const optimiser = openOptimiser(own);
     const step = () =>
-      supervisedStep(own, optimiser, {
-        ...settings,
-        batches: [packTrees(trees)],
-        activations: 'keep',
-        learningRate: 0.01,
-      });
+      withoutPause(
+        supervisedStep(own, optimiser, {
+          ...settings,
+          batches: [packTrees(trees)],
+          activations: 'keep',
+          learningRate: 0.01,
+        }),
+      );
     const first = step();
     const before = memoryStatistics().liveTensors;
     for (let i = 0; i < 20; i++) step();
@@ -117,7 +121,9 @@ describe('supervisedStep()', () => {
     const own = openPolicy({ config, weights }, { dtype: 'float32', purpose: 'train' });
     const optimiser = openOptimiser(own);
     const learn = (learningRate: number) =>
-      supervisedStep(own, optimiser, { ...settings, batches: [packTrees(trees)], activations: 'keep', learningRate });
+      withoutPause(
+        supervisedStep(own, optimiser, { ...settings, batches: [packTrees(trees)], activations: 'keep', learningRate }),
+      );
     learn(1e30);
     const broken = toFloat32Array([...own.masters.values()][0] ?? fail());
     expect(() => learn(0.01)).toThrow(

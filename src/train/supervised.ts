@@ -12,8 +12,9 @@ import { noGrad } from '../torch/autograd.ts';
 import { argmax } from '../torch/ops.ts';
 import { scope, type Tensor, toIntegers } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
-import { costMetrics, type Optimisation, runSteps, type StepMetrics, type StepsInput } from './run-steps.ts';
-import { applyUpdate, type UpdateSettings } from './update.ts';
+import type { Pausing } from './pausing.ts';
+import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
+import { optimiserStep, type UpdateSettings } from './update.ts';
 
 export interface SupervisedInput {
   /** Micro-batches of the step's conversations. */
@@ -33,14 +34,18 @@ export interface SupervisedResult {
 
 /**
  * Adds the gradient of the mean loss to the policy's gradients (which it clears first). The mean is over all scored tokens
- * of the step, so that it does not depend on how the step is cut into micro-batches. Changes no weight.
+ * of the step (`scored`), so that it does not depend on how the step is cut into micro-batches. Changes no weight.
  */
-export function supervisedGradients(policy: Policy, { batches, activations }: SupervisedInput): SupervisedResult {
-  const scored = batches.reduce((sum, batch) => sum + batch.targets_S.length, 0);
+export function* supervisedGradients(
+  policy: Policy,
+  { batches, activations }: SupervisedInput,
+  scored = scoredTokensOf(batches),
+): Pausing<SupervisedResult> {
   let logProb = 0;
   let hits = 0;
   clearGradients(policy);
-  for (const batch of batches) {
+  for (const [index, batch] of batches.entries()) {
+    if (index > 0) yield;
     const derivatives = (ranges: readonly unknown[], logProbs: readonly number[]): number[] => {
       for (const each of logProbs) logProb += each;
       return ranges.map(() => -1 / scored);
@@ -60,6 +65,10 @@ export function supervisedGradients(policy: Policy, { batches, activations }: Su
   return { loss: -logProb / scored, scoredTokens: scored, hits, tokens };
 }
 
+function scoredTokensOf(batches: SupervisedInput['batches']): number {
+  return batches.reduce((sum, batch) => sum + batch.targets_S.length, 0);
+}
+
 function countHits(logits_CV: Tensor, targets_C: Int32Array): number {
   const likeliest_C = scope('likeliest tokens', () => toIntegers(noGrad(() => argmax(logits_CV, { dim: -1 }))));
   return likeliest_C.filter((id, i) => id === targets_C[i]).length;
@@ -70,11 +79,12 @@ export function supervisedStep(
   policy: Policy,
   optimiser: OptimiserState,
   options: SupervisedInput & UpdateSettings,
-): SupervisedResult & { gradientNorm: number } {
-  const found = supervisedGradients(policy, options);
-  const ids = options.batches.flatMap(({ trees }) => trees.map((tree) => tree.pairId));
-  const of = { what: 'conversations', ids } as const;
-  return { ...found, gradientNorm: applyUpdate(policy, optimiser, { loss: found.loss, of, settings: options }) };
+): Pausing<SupervisedResult & { gradientNorm: number }> {
+  return optimiserStep(policy, optimiser, {
+    gradients: supervisedGradients(policy, options),
+    items: { what: 'conversations', ids: options.batches.flatMap(({ trees }) => trees.map((tree) => tree.pairId)) },
+    settings: options,
+  });
 }
 
 /** Tokens of a conversation, the last one included. */
@@ -83,26 +93,20 @@ export function conversationTokens({ promptIds, continuations }: TokenTree): num
 }
 
 /** Trains on all steps; gives out each step's metrics, under TRL's names, once its update is made. */
-export function trainSupervised(
-  input: StepsInput<TokenTree>,
-  settings: Optimisation,
-): AsyncGenerator<{ step: number; metrics: StepMetrics }> {
+export function trainSupervised(input: StepsInput<TokenTree>, settings: Optimisation): AsyncGenerator<TakenStep> {
   const { policy, optimiser, steps } = input;
   const tokensAfter = totals(steps.map((trees) => trees.reduce((sum, tree) => sum + conversationTokens(tree), 0)));
-  return runSteps(input, settings, (trees, step) => {
-    const startedMs = performance.now();
-    const learningRate = settings.learningRateAt(step);
+  return runSteps(input, settings, function* (trees, { step, learningRate }) {
     const batches = microBatches(trees, settings.microBatchTokens, longAfter(policy.config));
-    const result = supervisedStep(policy, optimiser, { ...settings, batches, learningRate });
+    const result = yield* supervisedStep(policy, optimiser, { ...settings, batches, learningRate });
     return {
       loss: result.loss,
-      lr: learningRate,
       grad_norm: result.gradientNorm,
       mean_token_accuracy: result.hits / result.scoredTokens,
       num_tokens: tokensAfter[step] ?? 0,
       conversations: trees.length,
       scored_tokens: result.scoredTokens,
-      ...costMetrics({ tokens: result.tokens, seconds: (performance.now() - startedMs) / 1000 }),
+      tokens: result.tokens,
     };
   });
 }

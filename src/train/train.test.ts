@@ -1,4 +1,5 @@
 /** @file What stops training before it spoils weights, and what it goes on from. */
+
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,8 +19,9 @@ import { fill__Scalar } from '../torch/ops.ts';
 import { scope, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { restoreCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { type OptimiserState, openOptimiser } from './optimiser.ts';
+import { withoutPause } from './pausing.ts';
 import { planSteps } from './plan.ts';
-import { trainingStep } from './step.ts';
+import { accumulateGradients, totalsOf, trainingStep } from './step.ts';
 import { type TrainSettings, trainPolicy } from './train.ts';
 
 const config = smallConfig();
@@ -107,12 +109,14 @@ describe('a step', () => {
     scope('spoil', () => noGrad(() => fill__Scalar(weightOf(policy.masters, name), value)));
     const before = bytesOf(policy);
     const run = () =>
-      trainingStep(policy, optimiser, {
-        ...settings,
-        batches: microBatches(steps[0] ?? [], 64),
-        reference,
-        learningRate: 1e-3,
-      });
+      withoutPause(
+        trainingStep(policy, optimiser, {
+          ...settings,
+          batches: microBatches(steps[0] ?? [], 64),
+          reference,
+          learningRate: 1e-3,
+        }),
+      );
     expect(run).toThrow(
       expect.objectContaining({ name: 'TrainingError', exitCode: 1, message: expect.stringContaining('pair-') }),
     );
@@ -134,7 +138,7 @@ describe('a step', () => {
       const batches = microBatches(steps[0] ?? [], 64);
       const reference = referenceOf(one.policy);
       const step = ({ policy, optimiser }: typeof one) =>
-        trainingStep(policy, optimiser, { ...settings, batches, reference, learningRate: 1e-3 });
+        withoutPause(trainingStep(policy, optimiser, { ...settings, batches, reference, learningRate: 1e-3 }));
       // One step before: moments are not zero, caches are warm.
       for (const each of [one, twin, twin]) step(each);
       const liveTensors = memoryStatistics().liveTensors;
@@ -221,6 +225,65 @@ describe('trainPolicy()', () => {
       await run(resumed, where, steps.length);
       expect(bytesOf(resumed.policy), `stopped after step ${k}`).toBe(expected);
     }
+  });
+});
+
+describe('a wish to stop', () => {
+  it('inside a step is heard before the next micro-batch; the step is made again, to the same bytes', async () => {
+    const whole = open();
+    const reference = referenceOf(whole.policy);
+    // A step of two pairs is two micro-batches.
+    const apart: TrainSettings = { ...settings, microBatchTokens: 1, checkpointEverySteps: 100 };
+    const train = (one: { policy: Policy; optimiser: OptimiserState }, where: string, firstStep: number) => ({
+      ...one,
+      steps,
+      firstStep,
+      reference,
+      startsAtReference: true,
+      checkpoints: { folder: where, plan: 'a' },
+    });
+    for await (const _ of trainPolicy(train(whole, folder(), 0), apart));
+
+    const where = folder();
+    const stopped = open();
+    const controller = new AbortController();
+    const made: number[] = [];
+    const running = (async () => {
+      for await (const { step } of trainPolicy({ ...train(stopped, where, 0), signal: controller.signal }, apart)) {
+        made.push(step);
+        // Heard in the first turn of the event loop inside step 2: after its first micro-batch.
+        if (step === 0) setImmediate(() => setImmediate(() => controller.abort()));
+      }
+    })();
+    await expect(running).rejects.toMatchObject({
+      name: 'InterruptedError',
+      message: expect.stringContaining('inside step 2 of 4'),
+    });
+    expect(made).toEqual([0]);
+    expect(stopped.optimiser.updates).toBe(1);
+
+    const resumed = open();
+    const { step } = await restoreCheckpoint(where, { ...resumed, plan: 'a' });
+    expect(step).toBe(1);
+    for await (const _ of trainPolicy(train(resumed, where, step), apart));
+    expect(bytesOf(resumed.policy)).toBe(bytesOf(whole.policy));
+  });
+});
+
+describe('the share of a step', () => {
+  it('that some micro-batches have adds up to the whole gradient, when all are told the totals of the step', () => {
+    const { policy } = open();
+    const input = { ...settings, reference: referenceOf(policy) };
+    const batches = microBatches(trees, 1);
+    const totals = withoutPause(totalsOf(policy, { ...input, batches }));
+    const of = (own: typeof batches): Float32Array => {
+      withoutPause(accumulateGradients(policy, { ...input, batches: own }, totals));
+      return toFloat32Array(weightOf(policy.gradients ?? new Map(), FINAL_NORM));
+    };
+    const [whole, first, second] = [of(batches), of(batches.slice(0, 3)), of(batches.slice(3))];
+    // fp32 sums of a few numbers in another order.
+    whole.forEach((value, i) => void expect(Math.abs(value - (first[i] ?? 0) - (second[i] ?? 0))).toBeLessThan(1e-6));
+    expect(first.some((value) => Math.abs(value) > 1e-4)).toBe(true);
   });
 });
 

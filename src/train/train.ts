@@ -7,7 +7,7 @@ import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { microBatches } from '../score/packing.ts';
 import type { PairTree, TreeLogProbs } from '../score/trees.ts';
-import { costMetrics, type Optimisation, runSteps, type StepMetrics, type StepsInput } from './run-steps.ts';
+import { type Optimisation, runSteps, type StepMetrics, type StepsInput, type TakenStep } from './run-steps.ts';
 import { type StepResult, trainingStep } from './step.ts';
 
 export interface TrainSettings extends Optimisation {
@@ -23,23 +23,13 @@ export interface TrainInput extends StepsInput<PairTree> {
 const FIRST_LOSS_TOLERANCE = 1e-6;
 
 /** Trains on all steps; gives out each step's metrics once its update is made. */
-export function trainPolicy(
-  input: TrainInput,
-  settings: TrainSettings,
-): AsyncGenerator<{ step: number; metrics: StepMetrics }> {
-  const { policy, optimiser } = input;
-  return runSteps(input, settings, (trees, step) => {
-    const startedMs = performance.now();
-    const learningRate = settings.learningRateAt(step);
-    const result = trainingStep(policy, optimiser, {
-      ...settings,
-      batches: microBatches(trees, settings.microBatchTokens, longAfter(policy.config)),
-      reference: input.reference,
-      learningRate,
-    });
+export function trainPolicy(input: TrainInput, settings: TrainSettings): AsyncGenerator<TakenStep> {
+  const { policy, optimiser, reference } = input;
+  return runSteps(input, settings, function* (trees, { step, learningRate }) {
+    const batches = microBatches(trees, settings.microBatchTokens, longAfter(policy.config));
+    const result = yield* trainingStep(policy, optimiser, { ...settings, batches, reference, learningRate });
     if (step === 0 && input.startsAtReference) checkFirstLoss(result);
-    const seconds = (performance.now() - startedMs) / 1000;
-    return stepMetrics(result, { learningRate, seconds });
+    return stepMetrics(result);
   });
 }
 
@@ -58,8 +48,8 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** The step's means over its pairs, and what it cost. */
-export function stepMetrics(result: StepResult, cost: { learningRate: number; seconds: number }): StepMetrics {
+/** The step's means over its pairs. */
+function stepMetrics(result: StepResult): StepMetrics & { tokens: number } {
   const { pairs } = result;
   const over = (value: (pair: StepResult['pairs'][number]) => number): number => mean(pairs.map(value));
   const responses = pairs.flatMap(({ policy, reference }) =>
@@ -69,7 +59,6 @@ export function stepMetrics(result: StepResult, cost: { learningRate: number; se
   );
   return {
     loss: result.loss,
-    lr: cost.learningRate,
     grad_norm: result.gradientNorm,
     'loss/preference': over((pair) => pair.objective.preferenceLoss),
     'loss/exploration': over((pair) => pair.objective.explorationLoss),
@@ -91,6 +80,6 @@ export function stepMetrics(result: StepResult, cost: { learningRate: number; se
           'logps/ref_response': mean(responses.map((each) => each.reference)),
         }),
     pairs: pairs.length,
-    ...costMetrics({ tokens: result.tokens, seconds: cost.seconds }),
+    tokens: result.tokens,
   };
 }

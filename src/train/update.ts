@@ -1,7 +1,10 @@
-/** @file The update that ends every training step: checked, clipped, applied. What the gradient is of does not matter here. */
+/**
+ * @file One step of the optimiser, whatever it minimises: the gradient is accumulated, then checked, clipped and applied.
+ */
 import { TrainingError } from '../errors.ts';
 import { type Policy, refreshCompute } from '../score/policy.ts';
 import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
+import type { Pausing } from './pausing.ts';
 
 export interface UpdateSettings {
   adamW: AdamWSettings;
@@ -10,22 +13,38 @@ export interface UpdateSettings {
   maxGradientNorm: number | null;
 }
 
+/** What a step was made of, for its errors. */
+export interface StepItems {
+  what: 'pairs' | 'conversations' | 'prompts';
+  ids: readonly string[];
+}
+
 /**
- * Updates the weights by the policy's gradients and returns their norm before clipping. A loss or gradient that is not
- * finite stops it before the update: TrainingError names what the step was made of, and the weights are what they were.
+ * One step: `gradients` adds up the gradient of its loss, then the weights are updated. Returns what `gradients` found, and
+ * the gradient's norm before clipping. A loss or gradient that is not finite stops it before the update: TrainingError
+ * GRADIENT_NOT_FINITE names what the step was made of, and the weights are what they were.
  */
-export function applyUpdate(
+export function* optimiserStep<Found extends { loss: number }>(
   policy: Policy,
   optimiser: OptimiserState,
-  step: { loss: number; of: { what: 'pairs' | 'conversations'; ids: readonly string[] }; settings: UpdateSettings },
+  step: { gradients: Pausing<Found>; items: StepItems; settings: UpdateSettings },
+): Pausing<Found & { gradientNorm: number }> {
+  const found = yield* step.gradients;
+  const gradientNorm = applyUpdate(policy, optimiser, { ...step, loss: found.loss });
+  return { ...found, gradientNorm };
+}
+
+function applyUpdate(
+  policy: Policy,
+  optimiser: OptimiserState,
+  { loss, items, settings }: { loss: number; items: StepItems; settings: UpdateSettings },
 ): number {
-  const { loss, of, settings } = step;
   const norm = gradientNorm(policy);
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
     throw new TrainingError(
       'GRADIENT_NOT_FINITE',
-      `Cannot update the weights: the loss is ${loss} and the gradient norm ${norm} in a step of ${of.what} ${of.ids.join(', ')}: no weight was changed; lower the learning rate or drop these ${of.what}`,
-      { details: { pairIds: [...of.ids], loss: String(loss), gradientNorm: String(norm) } },
+      `Cannot update the weights: the loss is ${loss} and the gradient norm ${norm} in a step of ${items.what} ${items.ids.join(', ')}: no weight was changed; lower the learning rate or drop these ${items.what}`,
+      { details: { pairIds: [...items.ids], loss: String(loss), gradientNorm: String(norm) } },
     );
   }
   if (settings.maxGradientNorm !== null) clipGradients(policy, { norm, maxNorm: settings.maxGradientNorm });

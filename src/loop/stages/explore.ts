@@ -17,7 +17,8 @@ import type { ExplorationMeasure, GradientNorms } from '../../store/exploration.
 import type { StoredPair } from '../../store/ledger-rows.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { gradientNorm } from '../../train/optimiser.ts';
-import { accumulateGradients, type LossTerms } from '../../train/step.ts';
+import { withoutPause } from '../../train/pausing.ts';
+import { type LossTerms, stepGradients } from '../../train/step.ts';
 import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import { loraStart } from './train-and-save.ts';
@@ -97,9 +98,9 @@ function measureGradients(
     openPolicy(model, { dtype, purpose: 'train', lora: loraStart(recipe) }),
   );
   const batches = microBatches(trees, microBatchTokens, longAfter(policy.config));
-  const activations = chooseActivations(recipe, policy.config);
+  const activations = chooseActivations(recipe.training, policy.config);
   const normOf = (terms: LossTerms): number => {
-    accumulateGradients(policy, { batches, reference, objective, activations, terms });
+    withoutPause(stepGradients(policy, { batches, reference, objective, activations, terms }));
     return gradientNorm(policy);
   };
   const preference = normOf('preference');

@@ -3,36 +3,30 @@
  * some prompts of the slice, a reward model is fitted to all comparisons so far with optimism about what the policy
  * sampled now, and it ranks every prompt in the ranker's place.
  */
+import { join } from 'node:path';
 import type { PreferenceRow } from '../../data/rows.ts';
-import { commitDirectory } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
 import { baseDirectory } from '../../model/adapter/adapter.ts';
+import { SCORE } from '../../model/classifier/decoder-classifier.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { withModel } from '../../model/load.ts';
-import { longAfter } from '../../model/rope.ts';
-import { weightBytes, writeModelFiles } from '../../model/save.ts';
+import { writeModelFiles } from '../../model/save.ts';
+import { HEAD, weightOf } from '../../model/weights.ts';
 import { randomKey, uniformAt } from '../../random.ts';
 import { learnedRewardTokens, openLearnedReward } from '../../rank/model/learned-reward.ts';
 import { rankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
-import type { RewardModelSettings } from '../../recipe/schema.ts';
-import { microBatches } from '../../score/packing.ts';
-import { chooseActivations } from '../../train/activations.ts';
-import { openOptimiser } from '../../train/optimiser.ts';
+import type { Recipe, RewardModelSettings } from '../../recipe/schema.ts';
+import type { Policy } from '../../score/policy.ts';
+import { noGrad } from '../../torch/autograd.ts';
 import { planSteps } from '../../train/plan.ts';
-import {
-  buildRewardTree,
-  openRewardPolicy,
-  type RewardStepResult,
-  type RewardTree,
-  rewardStep,
-} from '../../train/reward-model.ts';
+import { buildRewardTree, openRewardPolicy, type RewardTree, trainRewardModel } from '../../train/reward-model.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
 import { type IterationContext, runStage } from './stage.ts';
-import { isSaved } from './train-and-save.ts';
+import { loraStart, trainAndSave } from './train-and-save.ts';
 
 interface Input {
   rows: readonly PreferenceRow[];
@@ -47,7 +41,7 @@ export async function pairByRewardModel(
 ): Promise<void> {
   const { run, iteration, ledger, tokenizer, recipe } = context;
   await runStage(context, 'label', () => labelPrompts(context, input.rows, input.settings));
-  await runStage(context, 'reward-model', () => fitRewardModel(context, input));
+  await fitRewardModel(context, input);
   // An opened model is needed only where one of the two is still to be done.
   if (ledger.stageStatus(iteration, 'pair') === 'finished') {
     for (const stage of ['rank', 'pair'] as const) context.announce({ kind: 'stage-skipped', stage });
@@ -143,9 +137,13 @@ function rewardTree(
 async function fitRewardModel(
   context: IterationContext,
   input: Input & { settings: RewardModelSettings },
-): Promise<string> {
+): Promise<void> {
   const { recipe, run, ledger, iteration, announce } = context;
   const { settings } = input;
+  if (ledger.stageStatus(iteration, 'reward-model') === 'finished') {
+    announce({ kind: 'stage-skipped', stage: 'reward-model' });
+    return;
+  }
   const prompts = rewardPrompts(context, input);
   const comparisons = prompts.filter(({ comparison }) => comparison !== null).length;
   // Steps are planned over all prompts whatever alpha is, so that alpha = 0 is the limit of a small one.
@@ -154,58 +152,57 @@ async function fitRewardModel(
     randomKey(recipe.seed, 'shuffle reward model', iteration, epoch),
   );
   const steps = planSteps(prompts.length, { batchSize: settings.batchSize, dropLastStep: false, keys });
-  const base = baseDirectory(recipe.model);
+  const { dtype, adapter, warmupRatio, schedule: kind } = recipe.training;
+  const lora = loraStart(recipe);
   const plan = sha256(
-    JSON.stringify([await modelSha256(recipe.model), trees.map(planEntry), steps, settings, recipe.training.dtype]),
+    JSON.stringify([await modelSha256(recipe.model), trees.map(planEntry), steps, settings, dtype, adapter]),
   );
-  const directory = run.rewardModelPath(iteration);
-  if (await isSaved(directory, plan)) return 'the reward model was saved already';
-  using policy = withModel(recipe.model, (model) => openRewardPolicy(model, recipe.training.dtype), recipe);
-  using optimiser = openOptimiser(policy);
-  const activations = chooseActivations(recipe, policy.config);
-  const total = steps.length;
-  announce({ kind: 'stage-started', stage: 'reward-model', total, done: 0, unit: 'steps' });
   // Counted from 1: there may be few steps, and none of them is spent at a learning rate of 0.
+  const totalSteps = steps.length + 1;
   const schedule = {
-    totalSteps: total + 1,
-    warmupSteps: warmupSteps(total + 1, recipe.training.warmupRatio),
+    totalSteps,
+    warmupSteps: warmupSteps(totalSteps, warmupRatio),
     learningRate: settings.learningRate,
-    kind: recipe.training.schedule,
+    kind,
   };
-  const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay, maxGradNorm } = recipe.training;
-  let last: RewardStepResult | null = null;
-  for (const [step, indices] of steps.entries()) {
-    const learningRate = learningRateAt(step + 1, schedule);
-    last = rewardStep(policy, optimiser, {
-      batches: microBatches(
-        indices.flatMap((index) => trees[index] ?? []),
-        recipe.training.microBatchTokens,
-        longAfter(policy.config),
-      ),
-      objective: settings,
-      activations,
-      adamW: { beta1, beta2, epsilon, weightDecay },
-      learningRate,
-      maxGradientNorm: maxGradNorm,
-    });
-    ledger.putMetric({ iteration, stage: 'reward-model', step, values: metricsOf(last, learningRate) });
-    const detail = `loss ${last.loss.toFixed(4)}`;
-    announce({ kind: 'stage-progress', stage: 'reward-model', done: step + 1, total, detail });
-    context.signal?.throwIfAborted();
-    await new Promise<void>((resolve) => setImmediate(resolve));
+  await trainAndSave(context, {
+    stage: 'reward-model',
+    recipe,
+    startDirectory: recipe.model,
+    modelDirectory: run.rewardModelPath(iteration),
+    checkpointsDirectory: join(run.checkpointsPath(iteration), 'reward-model'),
+    steps: steps.map((indices) => indices.flatMap((index) => trees[index] ?? [])),
+    plan,
+    learningRateAt: (step) => learningRateAt(step + 1, schedule),
+    open: (model) => openRewardPolicy(model, { dtype, lora }),
+    train: (from, optimisation) => trainRewardModel(from, { ...optimisation, objective: settings }),
+    write: (directory, policy) => writeRewardModel(directory, policy, recipe),
+    detail: ({ loss = Number.NaN }) => `loss ${loss.toFixed(4)}`,
+    material: `${comparisons} comparisons`,
+  });
+}
+
+/** Saves a whole sequence classifier: an adapter is merged into the weights below it, read again from their files. */
+function writeRewardModel(
+  directory: string,
+  { config, masters, lowRank }: Policy,
+  { model: from, device }: Pick<Recipe, 'model' | 'device'>,
+): void {
+  const files = { base: baseDirectory(from), raw: asClassifier(config.raw), dtype: 'float32' } as const;
+  if (lowRank === null) {
+    writeModelFiles(directory, { ...files, weights: masters });
+    return;
   }
-  await commitDirectory(
-    directory,
-    (temporary) =>
-      writeModelFiles(temporary, {
-        base,
-        raw: asClassifier(policy.config.raw),
-        weights: policy.masters,
-        dtype: 'float32',
-      }),
-    { details: { plan, iteration }, bytesNeeded: weightBytes(policy.masters, 'float32') },
+  const { adapter } = lowRank;
+  withModel(
+    from,
+    ({ weights }) => {
+      const body = [...weights].filter(([name]) => name !== HEAD);
+      const whole = new Map([...body, [SCORE, weightOf(masters, SCORE)] as const]);
+      noGrad(() => writeModelFiles(directory, { ...files, weights: whole, adapter }));
+    },
+    { device },
   );
-  return `${total} steps on ${comparisons} comparisons, last loss ${last?.loss.toFixed(4) ?? 'none'}`;
 }
 
 /** What of a tree decides what is learned from it. */
@@ -213,20 +210,6 @@ function planEntry(tree: RewardTree | null): unknown {
   if (tree === null) return null;
   const sequences = [tree.promptIds, ...tree.continuations].map((ids) => ids.join(' '));
   return [tree.pairId, tree.comparison, tree.samples, sequences];
-}
-
-function metricsOf(result: RewardStepResult, learningRate: number): Record<string, number> {
-  const { accuracy, margin } = result;
-  return {
-    loss: result.loss,
-    lr: learningRate,
-    grad_norm: result.gradientNorm,
-    'loss/comparison': result.comparisonLoss,
-    'reward/relative_maximum': result.relativeMaximum,
-    ...(accuracy === null ? {} : { 'rewards/accuracies': accuracy }),
-    ...(margin === null ? {} : { 'rewards/margins': margin }),
-    tokens: result.tokens,
-  };
 }
 
 /** config.json of a language model as that of its sequence classifier with one label, scored at the very last token. */

@@ -5,7 +5,7 @@
 import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
 import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts';
-import { withModel } from '../../model/load.ts';
+import { type Model, withModel } from '../../model/load.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { SftRecipe } from '../../recipe/sft.ts';
 import { type LoraStart, openPolicy, type Policy } from '../../score/policy.ts';
@@ -13,8 +13,7 @@ import { resetPeak } from '../../torch/memory.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
-import type { Optimisation, StepMetrics, StepsInput } from '../../train/run-steps.ts';
-import { type LearningRateOptions, learningRateAt } from '../../train/schedule.ts';
+import type { Optimisation, StepMetrics, StepsInput, TakenStep } from '../../train/run-steps.ts';
 import { finishStage, type IterationContext } from './stage.ts';
 
 /** What a training needs of a recipe, of either kind. */
@@ -22,7 +21,7 @@ export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device
 
 /** One training: from where, of what, and where to. */
 export interface TrainingJob<Item> {
-  stage: 'train' | 'sft';
+  stage: 'train' | 'sft' | 'reward-model';
   recipe: TrainingRecipe;
   /** Directory of the model that training starts from. */
   startDirectory: string;
@@ -32,8 +31,13 @@ export interface TrainingJob<Item> {
   steps: readonly (readonly Item[])[];
   /** Hash of everything that decides the result: a checkpoint or a model of another plan is not used. */
   plan: string;
-  schedule: LearningRateOptions;
-  train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<{ step: number; metrics: StepMetrics }>;
+  /** Learning rate of each step, from 0. */
+  learningRateAt: (step: number) => number;
+  /** The policy to train, of the model in `startDirectory`. */
+  open(model: Model): Policy;
+  train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<TakenStep>;
+  /** Fills a new directory with what came out. */
+  write(directory: string, policy: Policy): void;
   /** What the progress shows of a step. */
   detail(metrics: StepMetrics): string;
   /** What the steps were made of: `128 pairs`. */
@@ -55,11 +59,7 @@ export async function trainAndSave<Item>(context: TrainingContext, job: Training
     return;
   }
   resetPeak();
-  using policy = withModel(
-    job.startDirectory,
-    (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
-    recipe,
-  );
+  using policy = withModel(job.startDirectory, (model) => job.open(model), { device: recipe.device });
   using optimiser = openOptimiser(policy);
   const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan });
   for (const { path, reason } of restored.passedOver)
@@ -79,11 +79,12 @@ export async function trainAndSave<Item>(context: TrainingContext, job: Training
   for await (const { step, metrics } of job.train(input, optimisationOf(job, policy))) {
     loss = metrics.loss ?? Number.NaN;
     ledger.putMetric({ iteration, stage, step, values: metrics });
-    announce({ kind: 'metrics', step, values: metrics });
+    // Whoever reads metrics as they come takes them for the policy's.
+    if (stage !== 'reward-model') announce({ kind: 'metrics', step, values: metrics });
     announce({ kind: 'stage-progress', stage, done: step + 1, total, detail: job.detail(metrics) });
   }
   announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
-  await commitDirectory(modelDirectory, (temporary) => writePolicy(temporary, policy, baseDirectory(recipe.model)), {
+  await commitDirectory(modelDirectory, (temporary) => job.write(temporary, policy), {
     details: { plan, iteration },
     bytesNeeded: weightBytes(policy.masters, 'float32'),
   });
@@ -91,7 +92,7 @@ export async function trainAndSave<Item>(context: TrainingContext, job: Training
   finish(`${steps.length} steps on ${job.material}, last loss ${loss.toFixed(4)}`);
 }
 
-function optimisationOf<Item>({ recipe, schedule }: TrainingJob<Item>, policy: Policy): Optimisation {
+function optimisationOf<Item>({ recipe, learningRateAt }: TrainingJob<Item>, policy: Policy): Optimisation {
   const { training } = recipe;
   return {
     adamW: {
@@ -100,11 +101,11 @@ function optimisationOf<Item>({ recipe, schedule }: TrainingJob<Item>, policy: P
       epsilon: training.adamEpsilon,
       weightDecay: training.weightDecay,
     },
-    learningRateAt: (step) => learningRateAt(step, schedule),
+    learningRateAt,
     maxGradientNorm: training.maxGradNorm,
     microBatchTokens: training.microBatchTokens,
     checkpointEverySteps: training.checkpointEverySteps,
-    activations: chooseActivations(recipe, policy.config),
+    activations: chooseActivations(training, policy.config),
   };
 }
 
@@ -118,10 +119,16 @@ export function loraStart({ training: { adapter }, seed }: TrainingRecipe): Lora
   }
 }
 
-/** Saves what was trained: a whole model, or an adapter that names its base. */
-function writePolicy(directory: string, { config, masters, lowRank }: Policy, base: string): void {
-  if (lowRank === null) writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' });
-  else writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
+/** How the policy of a recipe is opened, and saved: a whole model, or an adapter that names its base. */
+export function policyFiles(recipe: TrainingRecipe): Pick<TrainingJob<never>, 'open' | 'write'> {
+  return {
+    open: (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
+    write(directory, { config, masters, lowRank }) {
+      const base = baseDirectory(recipe.model);
+      if (lowRank === null) writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' });
+      else writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
+    },
+  };
 }
 
 /** True when this very plan's model is there and whole: a run that died just after saving it need not train again. */

@@ -2,20 +2,18 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { sha256 } from '../../files/hash.ts';
 import { isAdapterDirectory } from '../../model/adapter/adapter.ts';
-import { withModel } from '../../model/load.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
 import { decisiveSettings } from '../../recipe/decisive.ts';
-import { scoreSteps } from '../../score/log-probs.ts';
-import { openPolicy } from '../../score/policy.ts';
 import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
 import { planSteps } from '../../train/plan.ts';
-import { scheduleOf } from '../../train/schedule.ts';
+import { learningRateAt, scheduleOf, singleStepWarning } from '../../train/schedule.ts';
 import { trainPolicy } from '../../train/train.ts';
 import { modelSha256 } from '../model-hash.ts';
+import { loadOrScoreReference, treeKey } from './reference.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
-import { trainAndSave } from './train-and-save.ts';
+import { policyFiles, trainAndSave } from './train-and-save.ts';
 
 export interface TrainStageInput {
   rows: readonly PreferenceRow[];
@@ -75,85 +73,37 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
   return { steps, pairs: trees.length, referenceSha256, startsAtReference: policySha256 === referenceSha256, id };
 }
 
-/** Of all that decides a tree's log-probabilities, the weights aside. */
-function treeKey(tree: PairTree): string {
-  return sha256([tree.promptIds, ...tree.continuations, ...(tree.scored ?? [])].map((ids) => ids.join(' ')).join('\n'));
-}
-
-/** Computes pi_ref's log-probabilities of all pairs, or takes them from the ledger: keyed by weights' and tokens' hashes. */
-async function scoreReference(
-  context: IterationContext,
-  input: TrainStageInput,
-  plan: Plan,
-): Promise<Map<string, TreeLogProbs>> {
-  const { recipe, ledger, announce } = context;
-  const treeOf = new Map(plan.steps.flat().map((tree) => [tree.pairId, tree]));
-  const keyOf = (tree: PairTree, index: number): string =>
-    `${plan.referenceSha256}/${recipe.training.dtype}/${treeKey(tree)}/${index}`;
-  const known = new Map<string, TreeLogProbs>();
-  for (const [pairId, tree] of treeOf) {
-    const stored = tree.continuations.map((_, index) => ledger.getReferenceLogProb(keyOf(tree, index)));
-    if (stored.every((logProb) => logProb !== null)) known.set(pairId, stored);
-  }
-  if (known.size === treeOf.size) return known;
-  announce({
-    kind: 'stage-started',
-    stage: 'reference',
-    total: treeOf.size,
-    done: known.size,
-    unit: 'pairs',
-  });
-  // Read as the policy's own frozen weights are, so that the first loss is known to the bit.
-  const frozen = recipe.training.adapter.kind === 'lora' ? 'in-place' : 'copied';
-  const reference = withModel(
-    input.referenceDirectory,
-    (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'score', frozen }),
-    recipe,
-  );
-  try {
-    const { microBatchTokens } = recipe.training;
-    for await (const scores of scoreSteps(reference, plan.steps, { microBatchTokens, known: new Map(known) })) {
-      const entries = [...scores].flatMap(([pairId, logProbs]) => {
-        const tree = treeOf.get(pairId);
-        return tree === undefined ? [] : logProbs.map((logProb, index) => ({ key: keyOf(tree, index), logProb }));
-      });
-      ledger.putReferenceLogProbs(entries);
-      for (const [pairId, logProbs] of scores) known.set(pairId, logProbs);
-      announce({ kind: 'stage-progress', stage: 'reference', done: known.size, total: treeOf.size });
-      context.signal?.throwIfAborted();
-    }
-  } finally {
-    reference.dispose();
-  }
-  return known;
-}
-
 /** Trains from pi_{t-1} on the iteration's pairs, and saves pi_t in the run's iteration-t/model. */
 export async function trainOnPairs(context: IterationContext, input: TrainStageInput): Promise<void> {
-  if (context.ledger.stageStatus(context.iteration, 'train') === 'finished' && input.again !== true) {
-    for (const stage of ['reference', 'train'] as const) context.announce({ kind: 'stage-skipped', stage });
+  const { recipe, run, ledger, iteration, announce } = context;
+  if (ledger.stageStatus(iteration, 'train') === 'finished' && input.again !== true) {
+    for (const stage of ['reference', 'train'] as const) announce({ kind: 'stage-skipped', stage });
     return;
   }
   const plan = await planTraining(context, input);
-  const reference = new Map<string, TreeLogProbs>();
-  const score = async (): Promise<string> => {
-    for (const [pairId, logProbs] of await scoreReference(context, input, plan)) reference.set(pairId, logProbs);
-    return `log-probabilities of ${plan.pairs} pairs`;
-  };
-  if (context.recipe.training.adapter.kind === 'lora') {
+  if (recipe.training.adapter.kind === 'lora') {
     const held = isAdapterDirectory(input.referenceDirectory)
       ? 'the base with the adapter'
       : 'the base without adapter,';
-    context.announce({
+    announce({
       kind: 'note',
-      text: `The reference of iteration ${context.iteration} is ${held} ${input.referenceDirectory}`,
+      text: `The reference of iteration ${iteration} is ${held} ${input.referenceDirectory}`,
     });
   }
-  await runStage(context, 'reference', score);
-  if (reference.size === 0) await score(); // an earlier attempt computed them: read them back
-  const { recipe, run, iteration } = context;
   const { steps, pairs, startsAtReference } = plan;
+  const request = { ...plan, referenceDirectory: input.referenceDirectory };
+  const load = (): Promise<Map<string, TreeLogProbs>> =>
+    loadOrScoreReference(context, request, {
+      started: (done, total) => announce({ kind: 'stage-started', stage: 'reference', total, done, unit: 'pairs' }),
+      advanced: (done, total) => announce({ kind: 'stage-progress', stage: 'reference', done, total }),
+    });
+  await runStage(context, 'reference', async () => `log-probabilities of ${(await load()).size} pairs`);
+  const reference = await load(); // of the ledger, whichever attempt put them there
+  const schedule = scheduleOf(recipe, { iteration, totalSteps: steps.length });
+  const warning = singleStepWarning(schedule, `Training of iteration ${iteration}`);
+  if (warning !== null) announce({ kind: 'warning', text: warning });
   await trainAndSave(context, {
+    ...policyFiles(recipe),
     stage: 'train',
     recipe,
     startDirectory: input.policyDirectory,
@@ -161,7 +111,7 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     checkpointsDirectory: run.checkpointsPath(iteration),
     steps,
     plan: plan.id,
-    schedule: scheduleOf(recipe, { iteration, totalSteps: steps.length }),
+    learningRateAt: (step) => learningRateAt(step, schedule),
     train: (from, settings) =>
       trainPolicy({ ...from, reference, startsAtReference }, { ...settings, objective: input.objective }),
     detail: ({ loss = Number.NaN, 'rewards/margins': margin = 0 }) =>

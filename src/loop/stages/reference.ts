@@ -1,0 +1,63 @@
+/**
+ * @file Log-probabilities of pairs under pi_ref: those that the ledger has, and the others computed and put there. Their key
+ * is all that decides them, so that they are right for whoever asks: training, and the measurement after it.
+ */
+import { sha256 } from '../../files/hash.ts';
+import { withModel } from '../../model/load.ts';
+import { scoreSteps } from '../../score/log-probs.ts';
+import { openPolicy } from '../../score/policy.ts';
+import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
+import type { IterationContext } from './stage.ts';
+
+export interface ReferenceRequest {
+  referenceDirectory: string;
+  /** Of the reference's weights. */
+  referenceSha256: string;
+  /** Trees in the steps of their training: batches of the same trees give the same bits. */
+  steps: readonly (readonly PairTree[])[];
+}
+
+/** Hears how far the work is: pairs that are known, of all. Not called where all are known at once. */
+export interface ReferenceProgress {
+  started(done: number, total: number): void;
+  advanced(done: number, total: number): void;
+}
+
+/** The log-probabilities of every pair, by its id. The aborted signal's reason is thrown between micro-batches. */
+export async function loadOrScoreReference(
+  { recipe, ledger, signal }: IterationContext,
+  { referenceDirectory, referenceSha256, steps }: ReferenceRequest,
+  progress: ReferenceProgress,
+): Promise<Map<string, TreeLogProbs>> {
+  const { dtype, adapter, microBatchTokens } = recipe.training;
+  const treeOf = new Map(steps.flat().map((tree) => [tree.pairId, tree]));
+  const keyOf = (tree: PairTree, index: number): string => `${referenceSha256}/${dtype}/${treeKey(tree)}/${index}`;
+  const known = new Map<string, TreeLogProbs>();
+  for (const [pairId, tree] of treeOf) {
+    const stored = tree.continuations.map((_, index) => ledger.getReferenceLogProb(keyOf(tree, index)));
+    if (stored.every((logProb) => logProb !== null)) known.set(pairId, stored);
+  }
+  if (known.size === treeOf.size) return known;
+  progress.started(known.size, treeOf.size);
+  // Read as the policy's own frozen weights are, so that the first loss is known to the bit.
+  const frozen = adapter.kind === 'lora' ? 'in-place' : 'copied';
+  using reference = withModel(referenceDirectory, (model) => openPolicy(model, { dtype, purpose: 'score', frozen }), {
+    device: recipe.device,
+  });
+  for await (const scores of scoreSteps(reference, steps, { microBatchTokens, known: new Map(known) })) {
+    const entries = [...scores].flatMap(([pairId, logProbs]) => {
+      const tree = treeOf.get(pairId);
+      return tree === undefined ? [] : logProbs.map((logProb, index) => ({ key: keyOf(tree, index), logProb }));
+    });
+    ledger.putReferenceLogProbs(entries);
+    for (const [pairId, logProbs] of scores) known.set(pairId, logProbs);
+    progress.advanced(known.size, treeOf.size);
+    signal?.throwIfAborted();
+  }
+  return known;
+}
+
+/** Of all that decides a tree's log-probabilities, the weights aside. */
+export function treeKey(tree: PairTree): string {
+  return sha256([tree.promptIds, ...tree.continuations, ...(tree.scored ?? [])].map((ids) => ids.join(' ')).join('\n'));
+}
