@@ -2,6 +2,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <atomic>
 #include <new>
 
 namespace selm {
@@ -128,8 +129,27 @@ void define(napi_env env, napi_value exports, const char* name, Method method) {
 
 }  // namespace selm
 
+namespace {
+
+// The JavaScript thread that has the addon. Handles and grad mode are its alone.
+std::atomic<napi_env> owner{nullptr};
+
+// The thread ends: its tensors are freed, while every part of LibTorch is still loaded, and another may load the addon.
+void release(void*) {
+  selm::freeAllTensors();
+  owner = nullptr;
+}
+
+}  // namespace
+
 NAPI_MODULE_INIT() {
+  napi_env none = nullptr;
+  if (!owner.compare_exchange_strong(none, env)) {
+    napi_throw_error(env, "SELM_SECOND_THREAD", "the addon belongs to the thread of this process that loaded it first");
+    return nullptr;
+  }
   return selm::guarded(env, [&]() -> napi_value {
+    selm::check(env, napi_add_env_cleanup_hook(env, release, nullptr));
     selm::defineDispatch(env, exports);
     selm::defineAutograd(env, exports);
     selm::defineTransfer(env, exports);

@@ -26,6 +26,8 @@ Slot* find(Handle handle) {
   return slot.used && slot.generation == value >> kSlotBits ? &slot : nullptr;
 }
 
+Handle handleOf(int64_t index) { return static_cast<Handle>((slots[index].generation << kSlotBits) | index); }
+
 }  // namespace
 
 Handle keepTensor(at::Tensor tensor) {
@@ -40,7 +42,7 @@ Handle keepTensor(at::Tensor tensor) {
   Slot& slot = slots[index];
   slot.tensor = std::move(tensor);
   slot.used = true;
-  return static_cast<Handle>((slot.generation << kSlotBits) | index);
+  return handleOf(index);
 }
 
 const at::Tensor& tensorOf(Handle handle) {
@@ -57,6 +59,12 @@ bool freeTensor(Handle handle) {
   slot->generation = slot->generation == kMaxGeneration ? 1 : slot->generation + 1;
   freeSlots.push_back(static_cast<int64_t>(handle) & kSlotMask);
   return true;
+}
+
+void freeAllTensors() {
+  for (size_t index = 0; index < slots.size(); index++) {
+    if (slots[index].used) freeTensor(handleOf(index));
+  }
 }
 
 int64_t liveTensors() { return static_cast<int64_t>(slots.size() - freeSlots.size()); }

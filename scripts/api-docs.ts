@@ -105,7 +105,7 @@ function formatPage(declarations: readonly Declaration[]): string {
     'A step of training and a pass of sampling block the event loop of the process they run in, each for as long as it takes:',
     'milliseconds for a small model, minutes for a large one. A program that has to answer meanwhile (a server, a user interface)',
     'runs `train()` in a child process (`child_process.fork`), passes its events on with `process.send`, and stops it with SIGINT.',
-    'Threads of one process are no way out: the engine may be used by one thread only.',
+    'Threads of one process are no way out: a second one is refused (`ENGINE_THREAD`).',
     '',
     "The package is an ES module. From CommonJS, `await import('selm')`; `require('selm')` ends with that advice.",
     '',

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from '../errors.ts';
+import { errorCode } from '../files/fs.ts';
 
 /** A tensor in the native handle table; 0 is never one. */
 export type Handle = number;
@@ -121,6 +122,13 @@ function load(directory: string): Native {
   try {
     return createRequire(import.meta.url)(path) as Native;
   } catch (cause) {
+    if (errorCode(cause) === 'SELM_SECOND_THREAD') {
+      throw new EngineError(
+        'ENGINE_THREAD',
+        'Cannot use the engine in a second thread of this process: it belongs to the thread that loaded it first (a reward function runs in a thread of its own): compute in that thread, or start a process (child_process.fork)',
+        { cause },
+      );
+    }
     throw new EngineError(
       'ENGINE_LOAD',
       `Cannot load the engine ${path}: ${cause instanceof Error ? cause.message : cause}: ${FIX}`,
