@@ -8,7 +8,7 @@ import { type FakeHub, type FakeRepository, startFakeHub } from '../src/hub/fake
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
-import { readRunConfig } from '../src/store/run-directory.ts';
+import { readRunConfig } from '../src/store/run-config.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 

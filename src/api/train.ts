@@ -12,6 +12,11 @@ import { EventStream } from './event-stream.ts';
 export interface TrainOptions {
   /** Aborting it stops the run at the next safe point; what is finished is kept, and the same call goes on from there. */
   signal?: AbortSignal | undefined;
+  /**
+   * Go on although settings or inputs changed with which something was made already: what is finished stays, the rest is
+   * done again, and events say what. @default false: such a change is a RunError
+   */
+  acceptChanges?: boolean | undefined;
   /** Folder that the paths of a recipe given as a value are relative to. @default the current directory */
   directory?: string;
 }
@@ -29,7 +34,7 @@ export interface Training<Outcome = RunOutcome> extends AsyncIterable<LoopEvent>
  */
 export function train(recipe: string | RecipeInput, options: TrainOptions = {}): Training {
   const resolved = typeof recipe === 'string' ? loadRecipe(recipe) : parseRecipe(recipe, foldersOf(options));
-  return started((watch) => runRecipe(resolved, { signal: options.signal, watch }));
+  return started((watch) => runRecipe(resolved, { ...workOptions(options), watch }));
 }
 
 /**
@@ -38,7 +43,11 @@ export function train(recipe: string | RecipeInput, options: TrainOptions = {}):
  */
 export function fineTune(recipe: string | SftRecipeInput, options: TrainOptions = {}): Training<SftOutcome> {
   const resolved = typeof recipe === 'string' ? loadSftRecipe(recipe) : parseSftRecipe(recipe, foldersOf(options));
-  return started((watch) => runSft(resolved, { signal: options.signal, watch }));
+  return started((watch) => runSft(resolved, { ...workOptions(options), watch }));
+}
+
+function workOptions({ signal, acceptChanges }: TrainOptions): Pick<TrainOptions, 'signal' | 'acceptChanges'> {
+  return { signal, acceptChanges };
 }
 
 function foldersOf({ directory }: TrainOptions): ParseOptions {

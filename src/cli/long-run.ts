@@ -13,12 +13,17 @@ export interface LongRunOptions {
   set: string[];
   json?: true;
   quiet?: true;
+  acceptChanges?: true;
 }
 
 /** Options that every long run takes. */
 export function withRunOptions(command: Command): Command {
   return command
     .option('--set <key.path=value>', 'change a setting of the recipe for this run; may be repeated', collect, [])
+    .option(
+      '--accept-changes',
+      'go on although the recipe or its files changed: what is finished stays, the rest is done again',
+    )
     .option('--json', 'print every event as a line of JSON on stdout')
     .option('--quiet', 'print warnings and the result only');
 }

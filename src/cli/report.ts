@@ -7,7 +7,7 @@ import type { Recipe } from '../recipe/schema.ts';
 import { collectReport } from '../report/collect.ts';
 import { renderReport } from '../report/report.ts';
 import { summariseReport } from '../report/summary.ts';
-import { readRunConfig } from '../store/run-directory.ts';
+import { readRunConfig } from '../store/run-config.ts';
 import { openRunArgument, RUN_ARGUMENT } from './run-argument.ts';
 
 export interface ReportOptions {

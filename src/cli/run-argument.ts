@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { RunError } from '../errors.ts';
 import { nearest } from '../recipe/nearest.ts';
 import { type Ledger, openLedger } from '../store/ledger.ts';
-import { type RunConfig, readRunConfig } from '../store/run-directory.ts';
+import { type RunConfig, readRunConfig } from '../store/run-config.ts';
 
 /** How the argument is explained in every command's help. */
 export const RUN_ARGUMENT = 'folder of a run, or its name under runs/';

@@ -27,7 +27,8 @@ export async function sft(recipePath: string, options: LongRunOptions): Promise<
       iterations: 0,
       introduction: describeSftRecipe(recipe),
       // Loaded here, so that a mistake in the recipe is told before the engine is opened.
-      work: async (watching) => (await import('../loop/sft.ts')).runSft(recipe, watching),
+      work: async (watching) =>
+        (await import('../loop/sft.ts')).runSft(recipe, { ...watching, acceptChanges: options.acceptChanges }),
       describe: describeSftOutcome,
     },
     options,

@@ -45,7 +45,8 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
       iterations: recipe.iterations,
       introduction: describeRecipe(recipe),
       // Loaded here, so that a mistake in the recipe is told before the engine is opened.
-      work: async (watching) => (await import('../loop/run.ts')).runRecipe(recipe, watching),
+      work: async (watching) =>
+        (await import('../loop/run.ts')).runRecipe(recipe, { ...watching, acceptChanges: options.acceptChanges }),
       describe: (outcome) => describeOutcome(recipe, outcome),
     },
     options,

@@ -12,7 +12,7 @@ import { resolveRanker } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Announce } from '../store/events.ts';
-import { type AnyRecipe, readRunConfig } from '../store/run-directory.ts';
+import { type AnyRecipe, readRunConfig } from '../store/run-config.ts';
 
 /** A recipe of local paths, and the commits of what was fetched for it. */
 export interface LocalInputs<R extends AnyRecipe = Recipe> {

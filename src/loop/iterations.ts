@@ -9,6 +9,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Announce, EventSource } from '../store/events.ts';
 import type { Ledger } from '../store/ledger.ts';
+import { putRankers } from '../store/opinions.ts';
 import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
@@ -33,6 +34,8 @@ export interface ResolvedRecipe {
 export interface Surroundings {
   announceFor: (source: EventSource) => Announce;
   signal: AbortSignal | undefined;
+  /** Whether settings may change with which something was made already. */
+  acceptChanges: boolean;
 }
 
 /** What the iterations work on: all of it was read and checked. */
@@ -52,11 +55,12 @@ export async function runIterations(
   const inputs = await readInputs(local, announce);
   const rankers = await openRankers(local, { announce, signal: surroundings.signal });
   try {
-    using run = openRun(written, { local, hub, libtorchVersion: engineVersion() });
+    const { acceptChanges } = surroundings;
+    using run = openRun(written, { local, hub, libtorchVersion: engineVersion(), acceptChanges });
     const { ledger } = run;
     rankers.keepAnswersIn(ledger);
     tellResumed(run, announce);
-    ledger.putRecord(0, 'rankers', { first: rankers.first.id, second: rankers.second?.id ?? null });
+    putRankers(ledger, { first: rankers.first.id, second: rankers.second?.id ?? null });
     ledger.putRecord(0, 'data-audit', { text: inputs.data.audit, used: inputs.data.used });
     return await noteFailure(ledger, () => iterate(run, inputs, { ...surroundings, rankers }));
   } finally {

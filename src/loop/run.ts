@@ -10,6 +10,7 @@ import { collectReport } from '../report/collect.ts';
 import { renderReport } from '../report/report.ts';
 import { summariseReport } from '../report/summary.ts';
 import { openEvents, type Watch } from '../store/events.ts';
+import { readRunConfig } from '../store/run-config.ts';
 import { requireDevice } from '../torch/device.ts';
 import { setThreads } from '../torch/native.ts';
 import { fetchInputs } from './inputs.ts';
@@ -21,6 +22,11 @@ export interface RunOptions {
   watch?: Watch | undefined;
   /** Aborting it stops the run at the next safe point; what is finished is kept. */
   signal?: AbortSignal | undefined;
+  /**
+   * Go on although settings or inputs changed with which something was made already: what is finished stays, the rest is
+   * done again (docs/resuming.md). @default false
+   */
+  acceptChanges?: boolean | undefined;
 }
 
 export interface RunOutcome {
@@ -35,10 +41,13 @@ export interface RunOutcome {
 }
 
 /** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
-export async function runRecipe(written: Recipe, { watch = () => {}, signal }: RunOptions = {}): Promise<RunOutcome> {
+export async function runRecipe(
+  written: Recipe,
+  { watch = () => {}, signal, acceptChanges = false }: RunOptions = {},
+): Promise<RunOutcome> {
   if (written.threads !== null) setThreads(written.threads);
   requireDevice(written.device);
-  const surroundings: Surroundings = { announceFor: openEvents(watch), signal };
+  const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
   const inputs = await fetchInputs(written, { announce, signal });
@@ -62,13 +71,15 @@ export async function runRecipe(written: Recipe, { watch = () => {}, signal }: R
 async function fineTuneFirst(
   { written, local, hub }: ResolvedRecipe,
   sft: SftRecipe,
-  { announceFor, signal }: Surroundings,
+  { announceFor, signal, acceptChanges: wanted }: Surroundings,
 ): Promise<ResolvedRecipe> {
   // A mistake in what comes after is reported before the time of a fine-tuning is spent.
   if (!isModelThere(join(sft.output, 'model'))) await checkInputs(local, signal);
   const announce = announceFor({ run: written.name, iteration: 0 });
   announce({ kind: 'note', text: `Supervised fine-tuning first, in ${sft.output}` });
-  const { modelPath: model } = await fineTune(sft, { announce, signal, hub });
+  // Where iterations have begun, they began from its model: it is not trained again under them.
+  const acceptChanges = wanted && readRunConfig(written.output) === null;
+  const { modelPath: model } = await fineTune(sft, { announce, signal, hub, acceptChanges });
   return { written: { ...written, model }, local: { ...local, model }, hub };
 }
 

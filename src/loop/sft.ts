@@ -30,6 +30,8 @@ export interface SftOptions {
   watch?: Watch | undefined;
   /** Aborting it stops the run after the current step; what is finished is kept. */
   signal?: AbortSignal | undefined;
+  /** Train again from the first step where settings or inputs changed. @default false */
+  acceptChanges?: boolean | undefined;
 }
 
 /** What a supervised fine-tuning leaves behind. */
@@ -41,21 +43,34 @@ export interface SftOutcome {
 }
 
 /** Runs the recipe of a supervised fine-tuning to its end. */
-export async function runSft(recipe: SftRecipe, { watch = () => {}, signal }: SftOptions = {}): Promise<SftOutcome> {
-  return fineTune(recipe, { announce: openEvents(watch)({ run: recipe.name, iteration: 0 }), signal });
+export async function runSft(
+  recipe: SftRecipe,
+  { watch = () => {}, signal, acceptChanges = false }: SftOptions = {},
+): Promise<SftOutcome> {
+  return fineTune(recipe, { announce: openEvents(watch)({ run: recipe.name, iteration: 0 }), signal, acceptChanges });
 }
 
 /** The same as part of another run; `hub`: the commits that this run has taken for names on the Hub. */
 export async function fineTune(
   asked: SftRecipe,
-  { announce, signal, hub: known }: { announce: Announce; signal: AbortSignal | undefined; hub?: readonly HubPin[] },
+  {
+    announce,
+    signal,
+    acceptChanges,
+    hub: known,
+  }: {
+    announce: Announce;
+    signal: AbortSignal | undefined;
+    acceptChanges: boolean;
+    hub?: readonly HubPin[];
+  },
 ): Promise<SftOutcome> {
   if (asked.threads !== null) setThreads(asked.threads);
   requireDevice(asked.device);
   const { recipe, hub } = await fetchSftInputs(asked, { announce, signal, hub: known });
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const conversations = await readConversations(recipe, announce);
-  using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion() });
+  using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion(), acceptChanges });
   tellResumed(run, announce);
   run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });
 

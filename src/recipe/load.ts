@@ -63,6 +63,28 @@ export function parseSftRecipe(
   return resolveSftRecipe(parsed, { folderOf: () => directory ?? workingDirectory, workingDirectory });
 }
 
+/**
+ * A resolved recipe that was kept, made whole: settings that came after it take their defaults. One that does not fit the
+ * schema of today is given back as it is.
+ */
+export function completeRecipe(kept: Recipe): Recipe {
+  const { sft } = kept;
+  const section = sft === null ? null : { data: sft.data, text: sft.text, training: sft.training };
+  const parsed = recipeSchema.safeParse({ ...kept, sft: section });
+  if (!parsed.success) return kept;
+  // The fine-tuning starts from the model as it was written, the rest of the run from what came out of it.
+  return { ...resolveRecipe(parsed.data, ABSOLUTE), sft: sft === null ? null : completeSftRecipe(sft) };
+}
+
+/** As completeRecipe, for the recipe of a supervised fine-tuning. */
+export function completeSftRecipe(kept: SftRecipe): SftRecipe {
+  const parsed = sftRecipeSchema.safeParse(kept);
+  return parsed.success ? resolveSftRecipe(parsed.data, ABSOLUTE) : kept;
+}
+
+/** Of a recipe whose paths are absolute already. */
+const ABSOLUTE: Folders = { folderOf: () => '/', workingDirectory: '/' };
+
 /** What paths of a recipe are relative to: the file, or where the command was started for what it overrides. */
 interface Folders {
   folderOf: (field: string) => string;

@@ -8,7 +8,7 @@ import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } 
 import { type Ledger, openLedger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
 import { firstRankings } from '../store/opinions.ts';
-import { readRunConfig } from '../store/run-directory.ts';
+import { readRunConfig } from '../store/run-config.ts';
 import { describeState, runState } from '../store/run-state.ts';
 import { opinionsOf } from './collect-rankers.ts';
 import type {

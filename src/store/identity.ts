@@ -10,8 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { digestFileSync, type FileDigest } from '../files/hash.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
 import { rankerFiles, rankerModel } from '../rank/open.ts';
+import type { Change } from '../recipe/fields.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
+import { type Difference, differences } from './differences.ts';
 
 /** Fingerprints of the inputs of a run. */
 export interface RunIdentity {
@@ -58,6 +60,39 @@ export function allRankerFiles({ ranker, secondOpinion }: Recipe): string[] {
   return [...rankerFiles(ranker), ...(secondOpinion === null ? [] : rankerFiles(secondOpinion.ranker))];
 }
 
+/** An input whose content is not what it was; `content` names it for people. */
+export interface InputDifference extends Difference {
+  content: string;
+  /** What that means for a run in progress. */
+  change: Change;
+}
+
+/** Inputs that differ, with the fields of the recipe that name them. */
+export function inputDifferences(old: RunIdentity, now: RunIdentity, recipe: Recipe | SftRecipe): InputDifference[] {
+  const inputs = [...new Set(differences(old, now).map(({ field }) => field.split('.')[0] ?? field))];
+  return inputs.map((input) => {
+    const values = { old: asRecord(old)[input], new: asRecord(now)[input] };
+    return { ...describeInput(input, recipe), ...values };
+  });
+}
+
+function describeInput(
+  input: string,
+  recipe: Recipe | SftRecipe,
+): Pick<InputDifference, 'field' | 'content' | 'change'> {
+  if (input === 'model') return { field: 'model', content: recipe.model, change: 'never' };
+  if (input === 'data' || !('ranker' in recipe))
+    return { field: 'data.train', content: recipe.data.train.join(', '), change: 'never' };
+  if (input === 'evaluate')
+    return { field: 'evaluate.prompts', content: String(recipe.evaluate.prompts), change: 'measure' };
+  const content = [...allRankerFiles(recipe), rankerModel(recipe.ranker) ?? []].flat().join(', ');
+  return { field: 'ranker', content, change: 'rank' };
+}
+
+function asRecord(value: object): Readonly<Record<string, unknown>> {
+  return { ...value };
+}
+
 function sourcesOf({ model, data }: Recipe | SftRecipe): Pick<RunIdentity, 'model' | 'data'> {
   return { model: modelFingerprint(model), data: data.train.map((path) => digestFileSync(path)) };
 }
@@ -66,7 +101,7 @@ function sourcesOf({ model, data }: Recipe | SftRecipe): Pick<RunIdentity, 'mode
 export function runEnvironment(libtorch: string): RunEnvironment {
   return {
     selm: packageVersion(),
-    commit: sourceCommit(),
+    commit: commitOfThisProcess(),
     node: process.version,
     libtorch,
     platform: `${platform()} ${release()} ${arch()}`,
@@ -82,6 +117,14 @@ const PACKAGE_ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export function packageVersion(): string {
   const { version }: { version: string } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
   return version;
+}
+
+let known: { commit: string | null } | null = null;
+
+/** The commit, looked up once: the source of a process does not change. */
+function commitOfThisProcess(): string | null {
+  known ??= { commit: sourceCommit() };
+  return known.commit;
 }
 
 /** Null when installed as a package, where the folder's git would be someone else's, or when git is absent. */

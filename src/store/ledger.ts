@@ -34,6 +34,9 @@ import { parseRecord, type RecordKind, type RecordOf, recordText } from './recor
 /** What a ranker cut of one prompt before it judged. */
 export type RankerCut = { promptId: string } & NonNullable<Ranking['cut']>;
 
+/** Tables of what an iteration makes, item by item. */
+export type MadeTable = 'responses' | 'rankings' | 'pairs';
+
 /** Options of `openLedger`. */
 export interface LedgerOptions {
   /** `read` takes no locks that could disturb a run. @default 'write' */
@@ -115,6 +118,18 @@ export class Ledger {
   /** All stages that were started, in that order. */
   stages(): StageRecord[] {
     return this.#file.all('SELECT * FROM stages ORDER BY iteration, startedAt, stage', []).map(toStage);
+  }
+
+  /**
+   * Takes back stages of an iteration, and the rows of some tables that they made, so that they are done again under other
+   * settings. Their attempts and what was measured in them stay.
+   */
+  takeBack(iteration: number, { stages, tables }: { stages: readonly string[]; tables: readonly MadeTable[] }): void {
+    this.#file.write(() => {
+      for (const stage of stages)
+        this.#file.run('DELETE FROM stages WHERE iteration = ? AND stage = ?', [iteration, stage]);
+      for (const table of tables) this.#file.run(`DELETE FROM ${table} WHERE iteration = ?`, [iteration]);
+    });
   }
 
   /** Keeps which rows an iteration sees. The same rows again change nothing; others are refused. */
@@ -389,8 +404,7 @@ export class Ledger {
 
   /** Number of the latest attempt of a stage, 0 when it never started. */
   #attempt(iteration: number, stage: string): number {
-    return Number(
-      this.#file.one('SELECT attempt FROM stages WHERE iteration = ? AND stage = ?', [iteration, stage])?.attempt ?? 0,
-    );
+    const sql = 'SELECT max(attempt) AS attempt FROM attempts WHERE iteration = ? AND stage = ?';
+    return Number(this.#file.one(sql, [iteration, stage])?.attempt ?? 0);
   }
 }

@@ -1,4 +1,5 @@
 /** @file What the two rankers of a run said of the same prompts, from the ledger, and which prompts the second is asked about. */
+import { isDeepStrictEqual } from 'node:util';
 import { type AgreementTable, preferenceTable } from '../evaluate/agreement.ts';
 import { randomKey, uniformAt } from '../random.ts';
 import { inDoubt } from '../rank/doubt.ts';
@@ -6,10 +7,33 @@ import { placesOf } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger } from './ledger.ts';
 import type { RankingRecord } from './ledger-rows.ts';
+import type { RankerIds } from './records.ts';
+
+/**
+ * Keeps which rankers a run has now, so that a reader can tell their verdicts apart. Iterations that are finished keep those
+ * that they had.
+ */
+export function putRankers(ledger: Ledger, now: RankerIds): void {
+  const before = ledger.record(0, 'rankers');
+  if (before !== null && !isDeepStrictEqual(before, now)) {
+    const trained = ledger.stages().filter(({ iteration, stage, status }) => {
+      return (
+        iteration > 0 && stage === 'train' && status === 'finished' && ledger.record(iteration, 'rankers') === null
+      );
+    });
+    for (const { iteration } of trained) ledger.putRecord(iteration, 'rankers', before);
+  }
+  ledger.putRecord(0, 'rankers', now);
+}
+
+/** The rankers of an iteration, or null in a ledger that was written before they were kept. */
+function rankersOf(ledger: Ledger, iteration: number): RankerIds | null {
+  return ledger.record(iteration, 'rankers') ?? ledger.record(0, 'rankers');
+}
 
 /** Verdicts of the first ranker in an iteration. */
 export function firstRankings(ledger: Ledger, iteration: number): RankingRecord[] {
-  const ids = ledger.record(0, 'rankers');
+  const ids = rankersOf(ledger, iteration);
   return ledger.rankings(iteration).filter(({ rankerId }) => ids === null || rankerId === ids.first);
 }
 
@@ -34,7 +58,7 @@ export function opinionTables(
   iteration: number,
 ): Record<OpinionReason, AgreementTable[]> {
   const tables: Record<OpinionReason, AgreementTable[]> = { drawn: [], doubt: [] };
-  const ids = ledger.record(0, 'rankers');
+  const ids = rankersOf(ledger, iteration);
   if (ids === null || ids.second === null) return tables;
   const all = ledger.rankings(iteration);
   const seconds = new Map(all.filter(({ rankerId }) => rankerId === ids.second).map((each) => [each.promptId, each]));

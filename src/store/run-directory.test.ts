@@ -8,8 +8,12 @@ import { temporaryFolder } from '../files/temporary.testing.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
 import { parseRecipe } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { differences } from './differences.ts';
 import { packageVersion } from './identity.ts';
-import { differences, openRun, type Run, readRunConfig } from './run-directory.ts';
+import type { ResponseRecord } from './ledger-rows.ts';
+import { readRunConfig } from './run-config.ts';
+import { RUN_FORMAT_VERSION } from './run-config-versions.ts';
+import { type OpenRunOptions, openRun, type Run } from './run-directory.ts';
 
 const options = { libtorchVersion: '2.15.0', clock: () => Date.UTC(2026, 0, 2) };
 
@@ -40,15 +44,36 @@ function newRecipe(changes: Record<string, unknown> = {}): Recipe {
   );
 }
 
-function open(recipe: Recipe, changes: Partial<typeof options> = {}): Run {
+function open(recipe: Recipe, changes: Partial<OpenRunOptions> = {}): Run {
   const run = openRun(recipe, { ...options, ...changes });
   onTestFinished(() => run.close());
   return run;
 }
 
-/** Every file of a folder with its content. */
+/** A run that has sampled a response, and been closed. */
+function sampledRun(recipe: Recipe): void {
+  using run = open(recipe);
+  run.ledger.beginStage(1, 'sample');
+  run.ledger.putResponse(response);
+}
+
+const response: ResponseRecord = {
+  iteration: 1,
+  promptId: 'p',
+  sampleIndex: 0,
+  text: 'Ho',
+  tokenIds: Int32Array.of(1, 2),
+  finish: 'stop',
+  logProb: -1,
+  samplerSha256: 'a',
+  seed: 42,
+};
+
+/** Every file of a folder with its content, but for what SQLite keeps beside a database that somebody reads. */
 function contents(folder: string): Map<string, string> {
-  const names = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(
+    (entry) => entry.isFile() && !/-(wal|shm)$/.test(entry.name),
+  );
   return new Map(
     names
       .map((entry) => join(entry.parentPath, entry.name))
@@ -64,7 +89,7 @@ test('openRun() creates a run with its resolved recipe, identity and environment
   expect(run.environmentChanges).toEqual([]);
   const config = parse(readFileSync(join(recipe.output, 'config.yaml'), 'utf8'));
   expect(config).toMatchObject({
-    formatVersion: 1,
+    formatVersion: RUN_FORMAT_VERSION,
     createdAt: '2026-01-02T00:00:00.000Z',
     recipe,
     environment: {
@@ -117,14 +142,9 @@ test('openRun() records a changed environment and goes on', () => {
 
 test('openRun() with another recipe is refused with old and new values, exit code 2, and nothing is written', () => {
   const recipe = newRecipe();
-  open(recipe).close();
+  sampledRun(recipe);
   const before = contents(recipe.output);
-  const other: Recipe = {
-    ...recipe,
-    seed: 43,
-    training: { ...recipe.training, learningRate: 1e-6 },
-    objective: { ...recipe.objective, exploration: { kind: 'none' } },
-  };
+  const other: Recipe = { ...recipe, seed: 43, sampling: { ...recipe.sampling, temperature: 1 } };
   expect(() => open(other)).toThrow(
     expect.objectContaining({
       name: 'RunError',
@@ -133,9 +153,7 @@ test('openRun() with another recipe is refused with old and new values, exit cod
       message:
         `Cannot go on with run "${recipe.output}": it was started with other settings:\n` +
         '  seed: 42 -> 43\n' +
-        '  objective.exploration.kind: "selm" -> "none"\n' +
-        '  objective.exploration.alpha: 0.001 -> (none)\n' +
-        '  training.learningRate: 5e-7 -> 0.000001\n' +
+        '  sampling.temperature: 0 -> 1\n' +
         'Use another name or output for a new run, set the old values back, or delete the directory',
     }),
   );
@@ -158,7 +176,18 @@ test('openRun() goes on when only how the rankers work changed, and keeps the ol
     secondOpinion: { ...recipe.secondOpinion, ranker: { ...recipe.secondOpinion.ranker, timeoutMs: 5 } },
   };
   const run = open(raised);
-  expect(run.environmentChanges.map(({ field }) => field)).toEqual([
+  run.ledger.putResponse(response);
+  run.ledger.putRanking({
+    iteration: 1,
+    promptId: 'p',
+    rankerId: 'r',
+    candidates: [],
+    scores: [],
+    order: [],
+    ties: [],
+  });
+  run.ledger.beginStage(1, 'rank');
+  expect(run.changes.map(({ field }) => field)).toEqual([
     'ranker.budget.calls',
     'ranker.concurrency',
     'secondOpinion.ranker.timeoutMs',
@@ -168,31 +197,36 @@ test('openRun() goes on when only how the rankers work changed, and keeps the ol
   expect(config?.recipe).toEqual(raised);
   expect(config?.continuedIn.at(-1)?.settings?.[0]).toEqual({ field: 'ranker.budget.calls', old: 10, new: 20 });
   // Going on with what it has is no change, and what decides the verdicts is none that may change.
-  expect(open(raised).environmentChanges).toEqual([]);
+  expect(open(raised).changes).toEqual([]);
   const other: Recipe = { ...raised, ranker: { ...recipe.ranker, temperature: 1 } };
   expect(() => open(other)).toThrow(/ranker\.temperature: 0 -> 1/);
 });
 
 test.each([
-  ['the weights', (recipe: Recipe) => saveWeights(recipe.model, new Uint8Array(1_000_000).fill(1)), 'model /'],
-  ['the model settings', (recipe: Recipe) => writeFileSync(join(recipe.model, 'config.json'), '{"x":1}'), 'model /'],
-  ['the data', (recipe: Recipe) => writeFileSync(recipe.data.train[0] ?? '', '{"prompt":"Ho"}\n'), 'data.train /'],
-  ['the ranker', (recipe: Recipe) => writeFileSync(rankerModule(recipe), 'export const reward = 1;\n'), 'ranker /'],
+  [
+    'the weights',
+    (recipe: Recipe) => saveWeights(recipe.model, new Uint8Array(1_000_000).fill(1)),
+    'model: the content of /',
+  ],
+  [
+    'the model settings',
+    (recipe: Recipe) => writeFileSync(join(recipe.model, 'config.json'), '{"x":1}'),
+    'model: the content of /',
+  ],
+  [
+    'the data',
+    (recipe: Recipe) => writeFileSync(recipe.data.train[0] ?? '', '{"prompt":"Ho"}\n'),
+    'data.train: the content of /',
+  ],
 ])('openRun() is refused when the content of %s changed, and nothing is written', (_, change, named) => {
   const recipe = newRecipe();
-  open(recipe).close();
+  sampledRun(recipe);
   change(recipe);
   const before = contents(recipe.output);
   expect(() => open(recipe)).toThrow(expect.objectContaining({ code: 'RUN_DIFFERS' }));
-  expect(() => open(recipe)).toThrow(new RegExp(`\\n {2}${named}.*: the content changed\\n`));
+  expect(() => open(recipe)).toThrow(new RegExp(`\\n {2}${named}.* changed\\n`));
+  expect(() => open(recipe, { acceptChanges: true })).toThrow(expect.objectContaining({ code: 'RUN_DIFFERS' }));
   expect(contents(recipe.output)).toEqual(before);
-});
-
-test('openRun() is refused when the evaluation prompts changed', () => {
-  const recipe = newRecipe({ evaluate: { prompts: 'rows.jsonl' } });
-  open(recipe).close();
-  writeFileSync(recipe.evaluate.prompts ?? '', 'changed\n');
-  expect(() => open(recipe)).toThrow(/evaluate\.prompts \/.*rows\.jsonl: the content changed/);
 });
 
 test.each([
@@ -257,7 +291,7 @@ test('openRun() with an output that is a file says so', () => {
 });
 
 test.each([
-  ['a newer format', { formatVersion: 2 }, 'FORMAT_NEWER'],
+  ['a newer format', { formatVersion: 1000 }, 'FORMAT_NEWER'],
   ['no format version', { recipe: {} }, 'RUN_DAMAGED'],
   ['no recipe', { formatVersion: 1, identity: { a: 1 }, environment: { a: 1 }, continuedIn: [] }, 'RUN_DAMAGED'],
   ['a list of nothing', [], 'RUN_DAMAGED'],

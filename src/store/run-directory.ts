@@ -2,47 +2,21 @@
  * @file The run directory: `openRun(recipe, ...)` creates it, or goes on with the run that is there when that is the same
  * run. config.yaml says what the run is; run.db (ledger.ts) what it did; the lock keeps a second process out.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
 import { RunError } from '../errors.ts';
-import { writeFileAtomic } from '../files/atomic.ts';
 import { errorCode, fileError, makeFolder } from '../files/fs.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
-import { rankerModel } from '../rank/open.ts';
-import { fieldAt } from '../recipe/keys.ts';
-import { type Recipe, recipeSchema } from '../recipe/schema.ts';
-import { type SftRecipe, sftRecipeSchema } from '../recipe/sft.ts';
+import type { Recipe } from '../recipe/schema.ts';
+import { changesBetween, progressOf, type RunChange, type RunContent } from './changes.ts';
+import { type Difference, differences } from './differences.ts';
 import type { Announce } from './events.ts';
-import { allRankerFiles, type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
+import { runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
-
-/** Version of config.yaml and of the layout of the directory. */
-export const RUN_FORMAT_VERSION = 1;
-
-/** Runs of Algorithm 1, and supervised fine-tunings. */
-export type AnyRecipe = Recipe | SftRecipe;
-
-/** Content of config.yaml. */
-export interface RunConfig<R extends AnyRecipe = Recipe> {
-  formatVersion: 1;
-  createdAt: string;
-  recipe: R;
-  identity: RunIdentity;
-  /** The commits of what the recipe names on the Hub; absent where it names nothing there. */
-  hub?: HubPin[];
-  environment: RunEnvironment;
-  /** Other environments that the run was continued in, and the settings that were changed then (`isRunTime`). */
-  continuedIn: { at: string; environment: RunEnvironment; settings?: Difference[] }[];
-}
-
-/** A value that differs: `training.learningRate`, what the run has, what was asked. */
-export interface Difference {
-  field: string;
-  old: unknown;
-  new: unknown;
-}
+import { describeRedo, redoOf, takeBack } from './redo.ts';
+import { type AnyRecipe, type RunConfig, readRunConfig, writeRunConfig } from './run-config.ts';
+import { RUN_FORMAT_VERSION } from './run-config-versions.ts';
 
 /** Options of `openRun`. */
 export interface OpenRunOptions<R extends AnyRecipe = Recipe> {
@@ -52,6 +26,11 @@ export interface OpenRunOptions<R extends AnyRecipe = Recipe> {
   hub?: HubPin[];
   /** Version of the engine, as it reports it. */
   libtorchVersion: string;
+  /**
+   * Go on although settings or inputs changed with which something was made already: what is finished stays, the rest is
+   * done again (docs/resuming.md). @default false
+   */
+  acceptChanges?: boolean;
   /** Milliseconds since 1970. @default Date.now */
   clock?: () => number;
 }
@@ -63,8 +42,12 @@ export class Run<R extends AnyRecipe = Recipe> {
   readonly config: RunConfig<R>;
   /** False when this call created it. */
   readonly resumed: boolean;
-  /** What changed in the machine, the versions or run-time settings since the run was last open, to be shown. */
+  /** What changed in the machine and the versions since the run was last open, to be shown. */
   readonly environmentChanges: readonly Difference[];
+  /** What changed in its settings and inputs, to be shown. */
+  readonly changes: readonly RunChange[];
+  /** What is done again because of that, as a sentence; null when nothing is. */
+  readonly doneAgain: string | null;
   /** The recipe with paths in place of names on the Hub. */
   readonly local: R;
   readonly ledger: Ledger;
@@ -75,7 +58,9 @@ export class Run<R extends AnyRecipe = Recipe> {
     config: RunConfig<R>;
     local: R;
     resumed: boolean;
-    changes: Difference[];
+    environmentChanges: Difference[];
+    changes: RunChange[];
+    doneAgain: string | null;
     ledger: Ledger;
     lock: Lock;
   }) {
@@ -84,7 +69,9 @@ export class Run<R extends AnyRecipe = Recipe> {
     this.local = parts.local;
     this.path = this.recipe.output;
     this.resumed = parts.resumed;
-    this.environmentChanges = parts.changes;
+    this.environmentChanges = parts.environmentChanges;
+    this.changes = parts.changes;
+    this.doneAgain = parts.doneAgain;
     this.ledger = parts.ledger;
     this.#lock = parts.lock;
   }
@@ -125,73 +112,72 @@ export class Run<R extends AnyRecipe = Recipe> {
 }
 
 /**
- * Creates the run directory of a recipe, or goes on with the run that is there. A run of another recipe, model or data is
- * refused and left untouched. Throws RunError (RUN_DIFFERS, RUN_LOCKED, RUN_FOREIGN, FORMAT_NEWER ...) or FileError.
+ * Creates the run directory of a recipe, or goes on with the run that is there. Where its settings or inputs changed, what
+ * that comes to is in changes.ts; a change that the run cannot go on with, or that the user has not accepted, is refused
+ * and leaves the run untouched. Throws RunError (RUN_DIFFERS, RUN_LOCKED, RUN_FOREIGN, FORMAT_NEWER ...) or FileError.
  */
 export function openRun<R extends AnyRecipe>(
   recipe: R,
-  { libtorchVersion, local = recipe, hub = [], clock = Date.now }: OpenRunOptions<R>,
+  { libtorchVersion, local = recipe, hub = [], acceptChanges = false, clock = Date.now }: OpenRunOptions<R>,
 ): Run<R> {
   const path = recipe.output;
   const identity = runIdentity(local);
   const environment = runEnvironment(libtorchVersion);
-  // Compared before anything is written, and again under the lock: another process may create the run in between.
-  refuseDifferent(readRunConfig(path), { recipe, identity });
+  const asked = { recipe, identity };
+  // Judged before anything is written, and again under the lock: another process may create the run in between.
+  changesOf(readRunConfig<R>(path), asked, { acceptChanges });
   refuseForeign(path);
   makeFolder(path, { action: 'create run directory' });
   const lock = acquireLock(join(path, 'run.lock'));
+  let ledger: Ledger | null = null;
   try {
     const existing = readRunConfig<R>(path);
-    refuseDifferent(existing, { recipe, identity });
+    const changes = changesOf(existing, asked, { acceptChanges });
     const now = new Date(clock()).toISOString();
     const pins = hub.length === 0 ? {} : { hub };
-    const made = { formatVersion: 1 as const, createdAt: now, recipe, identity, ...pins, environment, continuedIn: [] };
-    const config: RunConfig<R> = existing ?? made;
-    const last = config.continuedIn.at(-1)?.environment ?? config.environment;
-    const settings = differences(config.recipe, recipe);
-    const changes = [...differences(last, environment), ...settings];
-    if (changes.length > 0) {
-      config.continuedIn.push({ at: now, environment, ...(settings.length > 0 ? { settings } : {}) });
-      config.recipe = recipe;
-    }
-    const ledger = openLedger(join(path, 'run.db'), { clock });
+    const before: RunConfig<R> = existing ?? {
+      formatVersion: RUN_FORMAT_VERSION,
+      createdAt: now,
+      recipe,
+      identity,
+      ...pins,
+      environment,
+      continuedIn: [],
+    };
+    const last = before.continuedIn.at(-1)?.environment ?? before.environment;
+    const environmentChanges = differences(last, environment);
+    ledger = openLedger(join(path, 'run.db'), { clock });
+    const redo = redoOf(changes, recipe, ledger);
+    const isDoneAgain = redo.work !== null || redo.measured.length > 0 || changes.some(needsConsent);
+    const doneAgain = isDoneAgain ? describeRedo(redo, recipe) : null;
+    takeBack(ledger, redo);
+    const settings = changes.map(({ effect: _, ...difference }) => difference);
+    const continuation = {
+      at: now,
+      environment,
+      ...(settings.length > 0 ? { settings } : {}),
+      ...(doneAgain === null ? {} : { doneAgain }),
+    };
+    const hasChanged = environmentChanges.length + changes.length > 0;
+    const continuedIn = hasChanged ? [...before.continuedIn, continuation] : before.continuedIn;
+    const config: RunConfig<R> = { ...before, recipe, identity, continuedIn };
     // Last, so that a directory with a config always has its ledger.
-    if (existing === null || changes.length > 0) writeConfig(path, config);
-    return new Run({ config, local, resumed: existing !== null, changes, ledger, lock });
+    if (JSON.stringify(existing) !== JSON.stringify(config)) writeRunConfig(path, config);
+    const resumed = existing !== null;
+    const run = new Run({ config, local, resumed, environmentChanges, changes, doneAgain, ledger, lock });
+    // The checkpoints of a training that begins again: no later one of its own may be taken for older than they are.
+    if (redo.work !== null) rmSync(run.checkpointsPath(redo.work.iteration), { recursive: true, force: true });
+    return run;
   } catch (error) {
+    ledger?.close();
     lock.release();
     throw error;
   }
 }
 
-/** Content of a run directory's config.yaml, or null when there is none. Throws RunError when it cannot be understood. */
-export function readRunConfig<R extends AnyRecipe = Recipe>(path: string): RunConfig<R> | null {
-  const file = join(path, 'config.yaml');
-  let value: unknown;
-  try {
-    value = parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    if (errorCode(error)?.startsWith('E')) throw fileError(error, { action: 'read', path: file });
-    throw damaged(file, error);
-  }
-  const { formatVersion, recipe, identity, environment, continuedIn } = record(value);
-  if (typeof formatVersion === 'number' && formatVersion > RUN_FORMAT_VERSION) {
-    throw new RunError(
-      'FORMAT_NEWER',
-      `Cannot open run "${path}": it has format version ${formatVersion}, this program knows ${RUN_FORMAT_VERSION}: update selm`,
-      { details: { path, formatVersion } },
-    );
-  }
-  const whole = [recipe, identity, environment].every((part) => Object.keys(record(part)).length > 0);
-  if (formatVersion !== RUN_FORMAT_VERSION || !whole || !Array.isArray(continuedIn)) throw damaged(file);
-  // Written by `writeConfig` under this format version; the fields that matter are compared one by one.
-  return value as RunConfig<R>;
-}
-
-/** Says that a run goes on, and what changed around it. */
+/** Says that a run goes on, what changed, and what is done again. */
 export function tellResumed(
-  { resumed, path, environmentChanges }: Pick<Run, 'resumed' | 'path' | 'environmentChanges'>,
+  { resumed, path, environmentChanges, changes, doneAgain }: Run<AnyRecipe>,
   announce: Announce,
 ): void {
   if (resumed) announce({ kind: 'note', text: `Going on with the run in ${path}` });
@@ -199,54 +185,78 @@ export function tellResumed(
     const [before, after] = [JSON.stringify(old), JSON.stringify(now)];
     announce({ kind: 'warning', text: `${field} was ${before} when this run was last open, now it is ${after}` });
   }
-}
-
-/** Fields in which two values differ, by their path; lists are compared as wholes. */
-export function differences(before: unknown, after: unknown, prefix = ''): Difference[] {
-  if (!isRecord(before) || !isRecord(after)) {
-    return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ field: prefix, old: before, new: after }];
+  for (const change of changes) {
+    const kind = change.effect.kind === 'none' || change.effect.kind === 'unused' ? 'note' : 'warning';
+    announce({ kind, text: `${describeChange(change)}${CONSEQUENCE[change.effect.kind]}` });
   }
-  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-  return keys.flatMap((key) => differences(before[key], after[key], prefix === '' ? key : `${prefix}.${key}`));
+  if (doneAgain !== null) announce({ kind: 'warning', text: `Because of what changed: ${doneAgain}` });
 }
 
-function refuseDifferent(
+const CONSEQUENCE: Readonly<Record<RunChange['effect']['kind'], string>> = {
+  none: '',
+  later: ': what was made before may differ from what comes now',
+  unused: ': nothing was made with what was there before',
+  'measured-again': ': every model is measured again, so that all are measured alike',
+  'done-again': '',
+  refused: '',
+};
+
+function describeChange({ field, old, new: value, content }: RunChange): string {
+  return content === undefined
+    ? `${field}: ${show(old)} -> ${show(value)}`
+    : `${field}: the content of ${content} changed`;
+}
+
+function needsConsent({ effect }: RunChange): boolean {
+  return effect.kind === 'done-again';
+}
+
+/** What differs between the run that is there and the one that is asked for. Throws RunError RUN_DIFFERS. */
+function changesOf(
   existing: RunConfig<AnyRecipe> | null,
-  asked: { recipe: AnyRecipe; identity: RunIdentity },
-): void {
-  if (existing === null) return;
+  asked: RunContent,
+  { acceptChanges }: { acceptChanges: boolean },
+): RunChange[] {
+  if (existing === null) return [];
   const path = asked.recipe.output;
-  const changed = differences(existing.recipe, asked.recipe).filter(({ field }) => !isRunTime(field, asked.recipe));
-  const inputs = differences(existing.identity, asked.identity);
-  if (changed.length + inputs.length === 0) return;
-  const lines = [
-    ...changed.map(({ field, old, new: value }) => `  ${field}: ${show(old)} -> ${show(value)}`),
-    ...inputs.map(({ field }) => `  ${describeInput(field, asked.recipe)}: the content changed`),
-  ];
-  throw new RunError(
+  let ledger: Ledger | null = null;
+  const opened = (): Ledger => {
+    ledger ??= openLedger(join(path, 'run.db'), { access: 'read' });
+    return ledger;
+  };
+  try {
+    const changes = changesBetween(existing, asked, () => progressOf(opened()));
+    const refused = changes.filter(({ effect }) => effect.kind === 'refused');
+    if (refused.length === 0 && (acceptChanges || !changes.some(needsConsent))) return changes;
+    throw differs(changes, asked, {
+      consent: refused.length === 0 ? describeRedo(redoOf(changes, asked.recipe, opened()), asked.recipe) : null,
+    });
+  } finally {
+    (ledger as Ledger | null)?.close();
+  }
+}
+
+/** The refusal of changes; `consent` says what would be done again if the user accepted them. */
+function differs(
+  changes: readonly RunChange[],
+  { recipe }: RunContent,
+  { consent }: { consent: string | null },
+): RunError {
+  const stopping = changes.filter((change) => change.effect.kind === 'refused' || needsConsent(change));
+  const lines = stopping.map((change) => {
+    const { effect } = change;
+    const reason = 'reason' in effect && effect.reason !== undefined ? ` (${effect.reason})` : '';
+    return `  ${describeChange(change)}${reason}`;
+  });
+  const fix =
+    consent === null
+      ? 'Use another name or output for a new run, set the old values back, or delete the directory'
+      : `Go on all the same with --accept-changes: ${consent}. Or set the old values back, or use another name or output for a new run`;
+  return new RunError(
     'RUN_DIFFERS',
-    `Cannot go on with run "${path}": it was started with other settings:\n${[...new Set(lines)].join('\n')}\n` +
-      'Use another name or output for a new run, set the old values back, or delete the directory',
-    { details: { path, differences: [...changed, ...inputs] } },
+    `Cannot go on with run "${recipe.output}": it was started with other settings:\n${lines.join('\n')}\n${fix}`,
+    { details: { path: recipe.output, differences: stopping.map(({ effect: _, ...difference }) => difference) } },
   );
-}
-
-/** Whether a setting may change on a run in progress, as its field says; a path may where the content is the same. */
-function isRunTime(field: string, recipe: AnyRecipe): boolean {
-  const schema = 'ranker' in recipe ? recipeSchema : sftRecipeSchema;
-  // The fine-tuning inside a run is a run of its own, which says what of it may change.
-  if (field.startsWith('sft.')) return true;
-  const found = fieldAt(schema, field, recipe);
-  return found !== null && (found.change === 'free' || found.change === 'warn' || found.comparedByContent);
-}
-
-function describeInput(field: string, recipe: AnyRecipe): string {
-  if (field === 'model') return `model ${recipe.model}`;
-  if (field === 'data') return `data.train ${recipe.data.train.join(', ')}`;
-  if (!('ranker' in recipe)) return field;
-  return field.startsWith('ranker')
-    ? `ranker ${[...allRankerFiles(recipe), rankerModel(recipe.ranker) ?? []].flat().join(', ')}`
-    : `evaluate.prompts ${recipe.evaluate.prompts}`;
 }
 
 /**
@@ -271,31 +281,6 @@ function refuseForeign(path: string): void {
   );
 }
 
-function writeConfig(path: string, config: RunConfig<AnyRecipe>): void {
-  const head =
-    '# Written by selm when the run was created: what it is, resolved. To change a setting, start a new run.\n';
-  writeFileAtomic(join(path, 'config.yaml'), head + stringify(config, { lineWidth: 0, aliasDuplicateObjects: false }));
-}
-
 function show(value: unknown): string {
   return value === undefined ? '(none)' : JSON.stringify(value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return isRecord(value) ? value : {};
-}
-
-function damaged(file: string, cause?: unknown): RunError {
-  return new RunError(
-    'RUN_DAMAGED',
-    `Cannot read "${file}": it is not the configuration of a run: restore it, or start a new run`,
-    {
-      cause,
-      details: { file },
-    },
-  );
 }
