@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { SelmError } from '../errors.ts';
-import { codePoints, readAnnotations } from '../evaluate/alpaca/annotations.ts';
+import { readAnnotations } from '../evaluate/alpaca/annotations.ts';
 import { type LeaderboardRow, leaderboardRow } from '../evaluate/alpaca/leaderboard-row.ts';
 import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../evaluate/alpaca/length-controlled.ts';
 import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../evaluate/alpaca/shared-facts.ts';
+import { codePoints } from '../evaluate/code-points.ts';
 import { readResultFile, textOf } from '../evaluate/records.ts';
 import { localFiles } from '../hub/local.ts';
 import { UsageError } from './errors.ts';

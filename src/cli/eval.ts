@@ -1,13 +1,72 @@
 /** @file `selm eval`: a model, or what judges said of it, measured by the protocols of the field. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { InterruptedError } from '../errors.ts';
+import { UsageError } from './errors.ts';
 import { evalAlpacaCommand } from './eval-alpaca.ts';
+import type { EvalModelOptions } from './eval-model.ts';
 import { evalEqBenchCommand, evalMtBenchCommand } from './eval-results.ts';
+import { selmCommand } from './format.ts';
+import { wholeNumber } from './numbers.ts';
+import { listenForStop } from './signals.ts';
 
 /** The command and those below it. */
 export function evalCommand(): Command {
-  return new Command('eval')
-    .description('measure a model by public benchmarks, or compute their scores from results that are there')
-    .addCommand(evalAlpacaCommand())
-    .addCommand(evalMtBenchCommand())
-    .addCommand(evalEqBenchCommand());
+  return (
+    new Command('eval')
+      .description('measure a model by public benchmarks, or compute their scores from results that are there')
+      // Options of the commands below are theirs, though some have the same names.
+      .enablePositionalOptions()
+      .argument('<model>', 'model folder in Hugging Face layout, or hub:owner/name')
+      .option('--on <benchmarks>', 'names with commas: gsm8k_cot,hellaswag,arc_challenge ...')
+      .option('--limit <n>', 'only the first rows of each', wholeNumber(1))
+      .option(
+        '--shots <n>',
+        'examples before each item (default: as each benchmark is usually reported)',
+        wholeNumber(0),
+      )
+      .option('--data <folder>', 'folder with the rows, in one file a split; without it they come from the Hub')
+      .addOption(
+        new Option('--dtype <type>', 'what likelihoods are computed in')
+          .choices(['float32', 'bfloat16'])
+          .default('float32'),
+      )
+      .option('--batch-tokens <n>', 'tokens that are scored at once', wholeNumber(1), 4096)
+      .option('--batch-size <n>', 'answers that are generated at once', wholeNumber(1), 32)
+      .option('--store <file>', "where answers are kept (default: evaluations.db in selm's cache folder)")
+      .option('--items <file>', 'also write a line of JSON an item: log-likelihoods or text, and scores')
+      .option('--json', 'one JSON object')
+      .addCommand(evalAlpacaCommand())
+      .addCommand(evalMtBenchCommand())
+      .addCommand(evalEqBenchCommand())
+      .addHelpText(
+        'after',
+        `
+Benchmarks: gsm8k_cot, gsm8k, hellaswag, arc_challenge, truthfulqa_mc2, truthfulqa_mc1, eq_bench, openbookqa.
+Names, examples and metrics are those of lm-evaluation-harness. What was answered is kept: asked again, it costs nothing.
+
+Example:
+  $ selm eval ./model --on hellaswag,arc_challenge --limit 200`,
+      )
+      .action(evaluate)
+  );
+}
+
+async function evaluate(
+  model: string,
+  { on, ...options }: Partial<Pick<EvalModelOptions, 'on'>> & Omit<EvalModelOptions, 'on'>,
+): Promise<void> {
+  if (on === undefined) throw new UsageError('Nothing to evaluate on: add --on with names of benchmarks');
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const stop = listenForStop((name) => say(`${name}: keeping what is answered; Ctrl-C again stops at once`));
+  try {
+    // Loaded here: --help and the other commands need no engine.
+    const { evalModel } = await import('./eval-model.ts');
+    process.stdout.write(`${await evalModel(model, { ...options, on }, { signal: stop.signal, say })}\n`);
+  } catch (error) {
+    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
+    say(`Stopped; what was answered is kept; go on with:\n  ${selmCommand(process.argv.slice(2))}`);
+    process.exitCode = stop.received.exitCode;
+  } finally {
+    stop.close();
+  }
 }

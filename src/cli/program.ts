@@ -20,6 +20,7 @@ import { trainCommand } from './train.ts';
 export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } = {}): Command {
   const program = new Command('selm')
     .description('Align language models online: sample, rank, pair, train with an optimism term, repeat (SELM)')
+    .enablePositionalOptions()
     .version(packageVersion(), '-V, --version', 'print the version')
     .addCommand(initCommand())
     .addCommand(sftCommand())

@@ -30,6 +30,12 @@ export function mean(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0) / values.length;
 }
 
+/** Sample standard deviation (n - 1); NaN of less than two values. */
+export function sampleDeviation(values: readonly number[]): number {
+  const center = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1));
+}
+
 /** The `probability` quantile with linear interpolation (type 7 of Hyndman and Fan 1996, as numpy); NaN of nothing. */
 export function quantile(values: readonly number[], probability: number): number {
   return sortedQuantile(Float64Array.from(values).sort(), probability);

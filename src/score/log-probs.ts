@@ -7,10 +7,10 @@ import { scoreRanges } from './head.ts';
 import { microBatches, type PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
 import { scoredHidden } from './stream.ts';
-import type { PairTree, TreeLogProbs } from './trees.ts';
+import type { PairTree, TokenTree, TreeLogProbs } from './trees.ts';
 
 /** Summed log-probabilities of every continuation of every tree of a batch, by pair. */
-export function scoreTrees(policy: Policy, batch: PackedTrees): Map<string, TreeLogProbs> {
+export function scoreTrees(policy: Policy, batch: PackedTrees<TokenTree>): Map<string, TreeLogProbs> {
   const hidden_SD = scoredHidden(policy, batch);
   const logProbs = scoreRanges(policy, batch, hidden_SD);
   hidden_SD.dispose();
@@ -24,7 +24,7 @@ export function scoreTrees(policy: Policy, batch: PackedTrees): Map<string, Tree
   return result;
 }
 
-function treeAt(batch: PackedTrees, index: number): PairTree {
+function treeAt(batch: PackedTrees<TokenTree>, index: number): TokenTree {
   const tree = batch.trees[index];
   if (tree === undefined) throw new Error('A scored range without a tree');
   return tree;

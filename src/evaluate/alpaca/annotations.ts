@@ -3,6 +3,7 @@
  * the files that alpaca_eval writes (`annotations.json`) or a table of them. What cannot be used is named and counted.
  */
 import { DataError } from '../../errors.ts';
+import { codePoints } from '../code-points.ts';
 import { numberOf, type ResultFile, textOf } from '../records.ts';
 
 /** A verdict that can be used. */
@@ -58,13 +59,6 @@ export function readAnnotations({ records, problems }: ResultFile, file: string)
   usable.sort((a, b) => a.index - b.index);
   const model = textOf(records[0]?.value.generator_2);
   return { model, usable, unusable, displaced, isBaseline: isBaseline(records) };
-}
-
-/** Code points, as Python counts: a pair of surrogates is one. */
-export function codePoints(text: string): number {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
 }
 
 function indexOf(

@@ -4,6 +4,7 @@
  * instruction's difficulty and the model, and then predicts what it would be at equal lengths. Pure.
  */
 import { DataError } from '../../errors.ts';
+import { sampleDeviation } from '../statistics.ts';
 import type { Annotation } from './annotations.ts';
 import { fitLogistic, type SoftLabels, scoreOf, sigmoid } from './l1-logistic.ts';
 
@@ -99,13 +100,6 @@ export function isExtremeChange(winRate: number, lengthControlled: number): bool
   const low = Math.min(winRate - winRate / 4, winRate - 10);
   const high = Math.max(winRate + (100 - winRate) / 4, winRate + 10);
   return lengthControlled < low || lengthControlled > high;
-}
-
-/** Sample standard deviation (n - 1); NaN of less than two values. */
-export function sampleDeviation(values: readonly number[]): number {
-  const center = meanOf(values);
-  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1));
 }
 
 function meanOf(values: readonly number[]): number {

@@ -1,6 +1,6 @@
 /** @file The win rates of AlpacaEval, with the leaderboard's names. Pure. */
+import { sampleDeviation } from '../statistics.ts';
 import type { Annotation } from './annotations.ts';
-import { sampleDeviation } from './length-controlled.ts';
 
 /** Percent where it is a rate. */
 export interface AlpacaWinRate {

@@ -1,0 +1,25 @@
+/** @file The benchmarks by name. */
+import { arcChallenge } from './arc.ts';
+import type { Benchmark } from './benchmark.ts';
+import { eqBench } from './eq-bench.ts';
+import { gsm8k, gsm8kCot } from './gsm8k.ts';
+import { hellaswag } from './hellaswag.ts';
+import { openBookQa } from './openbookqa.ts';
+import { truthfulQaMc1, truthfulQaMc2 } from './truthfulqa.ts';
+
+/** In the order of the SELM paper's Table 2. */
+export const BENCHMARKS: readonly Benchmark[] = [
+  gsm8kCot,
+  gsm8k,
+  hellaswag,
+  arcChallenge,
+  truthfulQaMc2,
+  truthfulQaMc1,
+  eqBench,
+  openBookQa,
+];
+
+/** A benchmark by its name, or undefined. */
+export function benchmarkNamed(name: string): Benchmark | undefined {
+  return BENCHMARKS.find((benchmark) => benchmark.name === name);
+}

@@ -1,0 +1,254 @@
+/**
+ * @file Runs a benchmark: rows become items, items prompts, and prompts are asked in batches whose answers are kept as they come, so
+ * that a run that stops goes on where it was, and a second one asks nothing. Every row is accounted for: scored, or named.
+ */
+import { z } from 'zod';
+import { sha256 } from '../../files/hash.ts';
+import { bootstrapMean, sampleDeviation } from '../statistics.ts';
+import type { AnswerStore } from './answer-store.ts';
+import type { Benchmark, BenchmarkItem, Question, Scores } from './benchmark.ts';
+import type { Answered, AnswerRequest, AnswerSettings, ChoiceRequest } from './model.ts';
+import { promptsOf } from './shots.ts';
+
+/** A row of a data set and its place in its file, from 1. */
+export interface SourceRow {
+  line: number;
+  value: Readonly<Record<string, unknown>>;
+}
+
+/** Who answers. */
+export interface Respondent {
+  /** Names weights, tokenizer and computing type: the same identity gives the same answers. */
+  identity: string;
+  scoreChoices(requests: readonly ChoiceRequest[]): Answered<number[]>[];
+  generateAnswers(requests: readonly AnswerRequest[], settings: AnswerSettings): AsyncIterable<Answered<string>>;
+}
+
+/** A mean over items: as lm-evaluation-harness states it, and with a bootstrap interval over items. */
+export interface Estimate {
+  value: number;
+  /** Sample deviation over the root of the count; NaN for one item. */
+  standardError: number;
+  low: number;
+  high: number;
+  count: number;
+}
+
+/** What became of one row. */
+export interface ItemResult {
+  line: number;
+  scores: Scores;
+  /** Log-likelihood of each choice, or the text. */
+  answer: number[] | string;
+  /** Tokens at the prompt's start that did not fit. */
+  cut: number;
+}
+
+export interface BenchmarkResult {
+  benchmark: string;
+  title: string;
+  shots: number;
+  mainMetric: string;
+  metrics: Record<string, Estimate>;
+  /** Rows that could not be asked or answered, in no metric. */
+  unusable: { line: number; problem: string }[];
+  /** Items whose prompt lost tokens because the model's context is too short. */
+  cutItems: number;
+  /** Items whose answer was kept from before. */
+  fromStore: number;
+  items: ItemResult[];
+  warnings: string[];
+}
+
+export interface BenchmarkRun {
+  rows: readonly SourceRow[];
+  /** Training rows, where there are any. */
+  exampleRows: readonly SourceRow[];
+  shots: number;
+  /** Only the first rows are asked; examples may come from all. @default all */
+  limit?: number | undefined;
+  store: AnswerStore;
+  /** Hears how many items have an answer. */
+  progress?: ((done: number, total: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Items whose choices are scored between two looks at the signal, and kept together. */
+const ITEMS_A_BATCH = 16;
+const INTERVAL_SEED = 0;
+
+interface Asked {
+  line: number;
+  item: BenchmarkItem;
+  prompt: string;
+  key: string;
+}
+
+const keptAnswer = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('choices'), value: z.array(z.number()), cut: z.number() }),
+  z.object({ kind: z.literal('generation'), value: z.string(), cut: z.number() }),
+]);
+type KeptAnswer = z.output<typeof keptAnswer>;
+
+/** Asks all rows and scores the answers. DataError EVALUATION_SHOTS, EVALUATION_EMPTY; InterruptedError keeps what is there. */
+export async function runBenchmark(
+  benchmark: Benchmark,
+  respondent: Respondent,
+  run: BenchmarkRun,
+): Promise<BenchmarkResult> {
+  const { store, signal, progress = () => {} } = run;
+  const unusable: BenchmarkResult['unusable'] = [];
+  const warnings: string[] = [];
+  const asked = askedItems(benchmark, respondent, run, { unusable, warnings });
+  const answers = new Map<string, KeptAnswer>();
+  for (const { key } of asked) {
+    const kept = keptUnder(store, key);
+    if (kept !== null) answers.set(key, kept);
+  }
+  const fromStore = asked.filter(({ key }) => answers.has(key)).length;
+  const open = asked.filter(({ key }) => !answers.has(key));
+  progress(fromStore, asked.length);
+  for await (const batch of askedAnswers(respondent, open, signal)) {
+    const found = batch.flatMap((each) => (each.kind === 'answered' ? [each] : []));
+    store.put(found.map(({ key, answer }) => ({ key, answer: JSON.stringify(answer) })));
+    for (const { key, answer } of found) answers.set(key, answer);
+    for (const each of batch) if (each.kind === 'refused') unusable.push({ line: each.line, problem: each.problem });
+    progress(answers.size, asked.length);
+  }
+  const items = asked.flatMap(({ line, item, key }): ItemResult[] => {
+    const answer = answers.get(key);
+    return answer === undefined
+      ? []
+      : [{ line, scores: scoresOf(item.question, answer), answer: answer.value, cut: answer.cut }];
+  });
+  const cutItems = items.filter(({ cut }) => cut > 0).length;
+  if (unusable.length > 0) warnings.push(`${unusable.length} rows could not be used and are in no number`);
+  if (cutItems > 0) {
+    warnings.push(
+      `${cutItems} of ${items.length} prompts do not fit the model's context and lost examples or text at their start`,
+    );
+  }
+  const { name, title, mainMetric } = benchmark;
+  return {
+    ...{ benchmark: name, title, shots: run.shots, mainMetric },
+    metrics: metricsOf(items),
+    unusable: unusable.sort((a, b) => a.line - b.line),
+    ...{ cutItems, fromStore, items, warnings },
+  };
+}
+
+/** Usable rows with their prompts. */
+function askedItems(
+  benchmark: Benchmark,
+  respondent: Respondent,
+  { rows, exampleRows, shots, limit = rows.length }: BenchmarkRun,
+  notes: { unusable: BenchmarkResult['unusable']; warnings: string[] },
+): Asked[] {
+  const usable: { place: number; line: number; item: BenchmarkItem }[] = [];
+  for (const [place, { line, value }] of rows.entries()) {
+    const item = benchmark.readItem(value);
+    if (!('problem' in item)) usable.push({ place, line, item });
+    else if (place < limit) notes.unusable.push({ line, problem: item.problem });
+  }
+  const examples = exampleRows.flatMap(({ value }) => {
+    const item = benchmark.readItem(value);
+    return 'problem' in item || item.target === null ? [] : [item];
+  });
+  const isDrawn = benchmark.examples.kind === 'drawn' && shots > 0;
+  if (isDrawn && examples.length === 0) {
+    notes.warnings.push('there are no training rows: examples are drawn from the rows that are asked');
+  }
+  const pool = examples.length > 0 ? examples : usable.map(({ item }) => item);
+  const asked = usable.filter(({ place }) => place < limit);
+  const prompts = promptsOf(
+    benchmark,
+    asked.map(({ item }) => item),
+    { shots, pool },
+  );
+  return asked.map(({ line, item }, index) => {
+    const prompt = prompts[index] ?? item.text;
+    return { line, item, prompt, key: keyOf(respondent.identity, prompt, item.question) };
+  });
+}
+
+/** All that decides an answer. */
+function keyOf(identity: string, prompt: string, question: Question): string {
+  const asked =
+    question.kind === 'choices'
+      ? ['choices', question.choices]
+      : ['generation', question.stops, question.maxNewTokens, 'greedy'];
+  return sha256(JSON.stringify(['benchmark-answer-1', identity, prompt, asked]));
+}
+
+function keptUnder(store: AnswerStore, key: string): KeptAnswer | null {
+  const text = store.get(key);
+  if (text === null) return null;
+  const parsed = keptAnswer.safeParse(JSON.parse(text));
+  return parsed.success ? parsed.data : null;
+}
+
+type Outcome =
+  | { kind: 'answered'; key: string; answer: KeptAnswer }
+  | { kind: 'refused'; line: number; problem: string };
+
+/** Answers in batches: choices first, then generations by their settings. */
+async function* askedAnswers(
+  respondent: Respondent,
+  open: readonly Asked[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Outcome[]> {
+  const byKey = new Map(open.map((each) => [each.key, each]));
+  const outcome = (answered: Answered<number[]> | Answered<string>): Outcome => {
+    if (answered.kind === 'refused') {
+      return { kind: 'refused', line: byKey.get(answered.id)?.line ?? 0, problem: answered.problem };
+    }
+    const { id, value, cut } = answered;
+    const answer: KeptAnswer =
+      typeof value === 'string' ? { kind: 'generation', value, cut } : { kind: 'choices', value, cut };
+    return { kind: 'answered', key: id, answer };
+  };
+  const choices = [...byKey.values()].flatMap(({ key, prompt, item }): ChoiceRequest[] =>
+    item.question.kind === 'choices'
+      ? [{ id: key, context: prompt, continuations: item.question.choices.map((choice) => ` ${choice}`) }]
+      : [],
+  );
+  for (let start = 0; start < choices.length; start += ITEMS_A_BATCH) {
+    signal?.throwIfAborted();
+    yield respondent.scoreChoices(choices.slice(start, start + ITEMS_A_BATCH)).map(outcome);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  for (const { settings, requests } of generations([...byKey.values()])) {
+    for await (const answered of respondent.generateAnswers(requests, { ...settings, signal }))
+      yield [outcome(answered)];
+  }
+}
+
+function generations(open: readonly Asked[]): { settings: AnswerSettings; requests: AnswerRequest[] }[] {
+  const groups = new Map<string, { settings: AnswerSettings; requests: AnswerRequest[] }>();
+  for (const { key, prompt, item } of open) {
+    if (item.question.kind !== 'generation') continue;
+    const { stops, maxNewTokens } = item.question;
+    const name = JSON.stringify([stops, maxNewTokens]);
+    const group = groups.get(name) ?? { settings: { stops, maxNewTokens }, requests: [] };
+    group.requests.push({ id: key, context: prompt });
+    groups.set(name, group);
+  }
+  return [...groups.values()];
+}
+
+function scoresOf(question: Question, { value }: KeptAnswer): Scores {
+  if (question.kind === 'choices' && typeof value !== 'string') return question.score(value);
+  if (question.kind === 'generation' && typeof value === 'string') return question.score(value);
+  throw new Error('An answer of another kind lies under this key');
+}
+
+function metricsOf(items: readonly ItemResult[]): Record<string, Estimate> {
+  const names = [...new Set(items.flatMap(({ scores }) => Object.keys(scores)))];
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = items.flatMap(({ scores }) => scores[name] ?? []);
+      const { value, low, high, count } = bootstrapMean(values, INTERVAL_SEED);
+      return [name, { value, standardError: sampleDeviation(values) / Math.sqrt(count), low, high, count }];
+    }),
+  );
+}
