@@ -101,6 +101,7 @@ export async function fineTune(
       steps,
       plan: await planId(recipe, { trees, steps }),
       learningRateAt: (step) => learningRateAt(step, schedule),
+      learningRateSetting: 'training.learningRate',
       train: trainSupervised,
       detail: ({ loss = Number.NaN, mean_token_accuracy: accuracy = Number.NaN }) =>
         `loss ${loss.toFixed(4)}, token accuracy ${accuracy.toFixed(3)}`,

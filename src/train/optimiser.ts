@@ -39,12 +39,16 @@ export function openOptimiser(policy: Policy): OptimiserState {
   return { ...moments, updates: 0, dispose, [Symbol.dispose]: dispose };
 }
 
-/** Euclidean norm of all gradients together, summed in float64. */
+/** Euclidean norm of all gradients together. */
 export function gradientNorm(policy: Policy): number {
-  return scope('gradient norm', () =>
+  return normOf([...(policy.gradients ?? new Map<string, Tensor>()).values()]);
+}
+
+/** Euclidean norm of tensors together, summed in float64; not finite where a number of one is not. */
+export function normOf(tensors: readonly Tensor[]): number {
+  return scope('norm', () =>
     noGrad(() => {
-      const norms = _foreach_norm_Scalar([...(policy.gradients ?? new Map()).values()]);
-      const values = toFloat64Array(to_dtype(stack(norms), 'float64'));
+      const values = toFloat64Array(to_dtype(stack(_foreach_norm_Scalar(tensors)), 'float64'));
       return Math.sqrt(values.reduce((sum, norm) => sum + norm * norm, 0));
     }),
   );

@@ -174,6 +174,7 @@ async function fitRewardModel(
     steps: steps.map((indices) => indices.flatMap((index) => trees[index] ?? [])),
     plan,
     learningRateAt: (step) => learningRateAt(step + 1, schedule),
+    learningRateSetting: 'rewardModel.learningRate',
     open: (model) => openRewardPolicy(model, { dtype, lora }),
     train: (from, optimisation) => trainRewardModel(from, { ...optimisation, objective: settings }),
     write: (directory, policy) => writeRewardModel(directory, policy, recipe),

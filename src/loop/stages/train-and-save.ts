@@ -6,12 +6,16 @@ import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
 import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts';
 import { type Model, withModel } from '../../model/load.ts';
+import { longAfter } from '../../model/rope.ts';
 import { weightBytes, writeModelFiles } from '../../model/save.ts';
 import type { SftRecipe } from '../../recipe/sft.ts';
+import { microBatches } from '../../score/packing.ts';
 import { type LoraStart, openPolicy, type Policy } from '../../score/policy.ts';
+import type { TokenTree } from '../../score/trees.ts';
 import { resetPeak } from '../../torch/memory.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
+import { checkTrained, explainDivergence, lossWarning, type Progress } from '../../train/divergence.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
 import type { Optimisation, StepMetrics, StepsInput, TakenStep } from '../../train/run-steps.ts';
 import { finishStage, type IterationContext } from './stage.ts';
@@ -20,7 +24,7 @@ import { finishStage, type IterationContext } from './stage.ts';
 export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device' | 'training'>;
 
 /** One training: from where, of what, and where to. */
-export interface TrainingJob<Item> {
+export interface TrainingJob<Item extends TokenTree> {
   stage: 'train' | 'sft' | 'reward-model';
   recipe: TrainingRecipe;
   /** Directory of the model that training starts from. */
@@ -33,6 +37,8 @@ export interface TrainingJob<Item> {
   plan: string;
   /** Learning rate of each step, from 0. */
   learningRateAt: (step: number) => number;
+  /** Name of the setting that it comes from. */
+  learningRateSetting: 'training.learningRate' | 'rewardModel.learningRate';
   /** The policy to train, of the model in `startDirectory`. */
   open(model: Model): Policy;
   train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<TakenStep>;
@@ -48,7 +54,10 @@ export interface TrainingJob<Item> {
 export type TrainingContext = Pick<IterationContext, 'ledger' | 'announce' | 'signal' | 'iteration'>;
 
 /** Trains and saves, from the newest checkpoint on; a model that this plan has saved already is left as it is. */
-export async function trainAndSave<Item>(context: TrainingContext, job: TrainingJob<Item>): Promise<void> {
+export async function trainAndSave<Item extends TokenTree>(
+  context: TrainingContext,
+  job: TrainingJob<Item>,
+): Promise<void> {
   const { ledger, announce, iteration } = context;
   const { stage, recipe, steps, plan, modelDirectory, checkpointsDirectory } = job;
   const startedMs = performance.now();
@@ -75,24 +84,53 @@ export async function trainAndSave<Item>(context: TrainingContext, job: Training
     checkpoints: { folder: checkpointsDirectory, plan },
     signal: context.signal,
   };
-  let loss = Number.NaN;
-  for await (const { step, metrics } of job.train(input, optimisationOf(job, policy))) {
-    loss = metrics.loss ?? Number.NaN;
-    ledger.putMetric({ iteration, stage, step, values: metrics });
-    // Whoever reads metrics as they come takes them for the policy's.
-    if (stage !== 'reward-model') announce({ kind: 'metrics', step, values: metrics });
-    announce({ kind: 'stage-progress', stage, done: step + 1, total, detail: job.detail(metrics) });
+  const optimisation = optimisationOf(job, policy);
+  const lossOf = (step: number): number => lossInLedger(context, stage, step);
+  const progress = (made: number): Progress => {
+    const learningRate = job.learningRateAt(Math.max(0, made - 1));
+    return { made, of: total, loss: lossOf(made - 1), learningRate, setting: job.learningRateSetting };
+  };
+  let made = restored.step;
+  try {
+    for await (const { step, metrics } of job.train(input, optimisation)) {
+      ledger.putMetric({ iteration, stage, step, values: metrics });
+      // Whoever reads metrics as they come takes them for the policy's.
+      if (stage !== 'reward-model') announce({ kind: 'metrics', step, values: metrics });
+      announce({ kind: 'stage-progress', stage, done: step + 1, total, detail: job.detail(metrics) });
+      made = step + 1;
+    }
+  } catch (error) {
+    throw explainDivergence(error, progress(made));
   }
+  const lastBatches = microBatches(steps.at(-1) ?? [], optimisation.microBatchTokens, longAfter(policy.config));
+  checkTrained(policy, lastBatches, progress(total));
+  const warning = lossWarning(lossOf(0), progress(total));
+  if (warning !== null) announce({ kind: 'warning', text: warning });
   announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
   await commitDirectory(modelDirectory, (temporary) => job.write(temporary, policy), {
     details: { plan, iteration },
     bytesNeeded: weightBytes(policy.masters, 'float32'),
   });
   removeCheckpoints(checkpointsDirectory);
-  finish(`${steps.length} steps on ${job.material}, last loss ${loss.toFixed(4)}`);
+  finish(`${steps.length} steps on ${job.material}, last loss ${lossOf(total - 1).toFixed(4)}`);
 }
 
-function optimisationOf<Item>({ recipe, learningRateAt }: TrainingJob<Item>, policy: Policy): Optimisation {
+/** Loss of a step that was made, in whichever attempt; NaN of another. */
+function lossInLedger(
+  { ledger, iteration }: TrainingContext,
+  stage: TrainingJob<never>['stage'],
+  step: number,
+): number {
+  const found = ledger
+    .metrics()
+    .find((each) => each.iteration === iteration && each.stage === stage && each.step === step);
+  return found?.values.loss ?? Number.NaN;
+}
+
+function optimisationOf<Item extends TokenTree>(
+  { recipe, learningRateAt }: TrainingJob<Item>,
+  policy: Policy,
+): Optimisation {
   const { training } = recipe;
   return {
     adamW: {

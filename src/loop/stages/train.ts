@@ -112,6 +112,7 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     steps,
     plan: plan.id,
     learningRateAt: (step) => learningRateAt(step, schedule),
+    learningRateSetting: 'training.learningRate',
     train: (from, settings) =>
       trainPolicy({ ...from, reference, startsAtReference }, { ...settings, objective: input.objective }),
     detail: ({ loss = Number.NaN, 'rewards/margins': margin = 0 }) =>
