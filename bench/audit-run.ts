@@ -10,7 +10,7 @@ import { processorSeconds } from './process-tree.ts';
 const [what = '', file = '', model = ''] = process.argv.slice(2);
 
 async function audit(): Promise<number> {
-  const text = { rendering: 'clean', maxLength: 1024, maxPromptLength: 512 } as const;
+  const text = { rendering: 'clean', prompts: null, maxLength: 1024, maxPromptLength: 512 } as const;
   return (await auditFilesFor(model, [file], { text, onBadRow: 'stop', limit: null })).used;
 }
 

@@ -3,6 +3,7 @@ import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
 import { openSampler, type Sampler } from '../sample/sampler.ts';
+import { promptReading, readPrompt } from '../text/reading.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { type NamedPrompt, type Response, respondInOrder, type SamplingOptions } from './respond.ts';
@@ -68,14 +69,11 @@ export async function* generate(
 /** A text is a user's message where the model has a chat template, else a text to go on with. Equal prompts are one. */
 function namePrompts(prompts: Iterable<string | Prompt>, tokenizer: Tokenizer): NamedPrompt[] {
   const named = new Map<string, NamedPrompt>();
+  const reading = promptReading(null, tokenizer);
   for (const each of prompts) {
-    const prompt = typeof each === 'string' ? promptOf(each, tokenizer) : each;
+    const prompt = typeof each === 'string' ? readPrompt({ kind: 'text', text: each }, reading) : each;
     const promptId = sha256(typeof each === 'string' ? each : JSON.stringify(each));
     named.set(promptId, { promptId, prompt });
   }
   return [...named.values()];
-}
-
-function promptOf(text: string, { chatTemplate }: Tokenizer): Prompt {
-  return chatTemplate === null ? { kind: 'text', text } : { kind: 'chat', messages: [{ role: 'user', content: text }] };
 }

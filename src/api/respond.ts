@@ -2,7 +2,7 @@
 import { randomKey } from '../random.ts';
 import { type GeneratedResponse, type GenerationRequest, generate } from '../sample/generate.ts';
 import type { Sampler } from '../sample/sampler.ts';
-import { type Prompt, renderPrompt } from '../text/rendering.ts';
+import { checkPrompt, type Prompt, renderPrompt } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** Sequences generated at once: memory and speed, never the result. */
@@ -53,6 +53,7 @@ export async function* respondInOrder(
   options: SamplingOptions,
 ): AsyncGenerator<Response> {
   const { samples = 1, temperature = 0.7, topP = 1, topK = 0, maxNewTokens = 256, seed = 0, signal } = options;
+  for (const { prompt } of prompts) checkPrompt(tokenizer, prompt);
   const requests = prompts.map(({ promptId, prompt }): GenerationRequest => {
     const keyOf = (sampleIndex: number) => randomKey(seed, 'generate', promptId, sampleIndex);
     return {

@@ -4,6 +4,7 @@ import { formatAudit } from '../data/audit.ts';
 import { FORMS, type Form } from '../data/forms.ts';
 import type { BadRowRule } from '../data/read.ts';
 import { localFiles, localModel } from '../hub/local.ts';
+import type { PromptReading } from '../text/reading.ts';
 import type { Rendering } from '../text/rendering.ts';
 import { shorterPath } from './format.ts';
 import { hubAccess } from './hub.ts';
@@ -17,6 +18,7 @@ interface RowOptions {
 interface AuditCommandOptions extends RowOptions {
   model: string;
   rendering: Rendering;
+  textPrompts?: PromptReading;
   maxLength: number;
   maxPromptLength: number;
   json?: true;
@@ -45,6 +47,7 @@ function auditCommand(): Command {
     .addOption(
       new Option('--rendering <name>', 'as text.rendering of a recipe').choices(['clean', 'faithful']).default('clean'),
     )
+    .addOption(new Option('--text-prompts <way>', 'as text.prompts').choices(['chat', 'raw']))
     .option('--max-length <n>', 'as text.maxLength', wholeNumber(2), 1024)
     .option('--max-prompt-length <n>', 'as text.maxPromptLength', wholeNumber(1), 512)
     .addOption(limit())
@@ -72,13 +75,14 @@ async function auditFiles(places: string[], options: AuditCommandOptions): Promi
   const files = await localFiles(places, hub);
   const { auditFilesFor } = await import('../data/measure.ts');
   const audit = await auditFilesFor(model, files, {
-    text: options,
+    text: { ...options, prompts: options.textPrompts ?? null },
     onBadRow: options.onBadRow,
     limit: options.limit ?? null,
     progress: progressLine(),
   });
-  const { dropped, ...counts } = audit;
-  console.log(options.json ? JSON.stringify({ ...counts, dropped: Object.fromEntries(dropped) }) : formatAudit(audit));
+  const { unrenderable, ...counts } = audit;
+  const asJson = (_: string, value: unknown): unknown => (value instanceof Map ? Object.fromEntries(value) : value);
+  console.log(options.json ? JSON.stringify(counts, asJson) : formatAudit(audit));
 }
 
 async function convert(place: string, output: string, options: RowOptions & { form: Form }): Promise<void> {

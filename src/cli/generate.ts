@@ -24,11 +24,12 @@ export function generateCommand(): Command {
     .option('--max-new-tokens <n>', 'longer responses are cut', wholeNumber(1), 256)
     .option('--seed <n>', 'the same seed gives the same responses', wholeNumber(0), 0)
     .addOption(
-      new Option('--chat', 'the prompt is a user message (default where the model has a chat template)').conflicts(
-        'text',
-      ),
+      new Option(
+        '--chat',
+        "a prompt that is a text is the user's message (default where the model has a chat template)",
+      ).conflicts('text'),
     )
-    .option('--text', 'the prompt is plain text that the model continues')
+    .option('--text', 'a prompt that is a text is continued as it is, as text.prompts: raw')
     .option('--json', 'one line of JSON a response: ids, text, finish, logProb')
     .addHelpText(
       'after',

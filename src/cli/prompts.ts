@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readRows } from '../data/read.ts';
 import type { Ledger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
+import { messageText } from '../text/message.ts';
 import type { Prompt } from '../text/rendering.ts';
 
 /** The prompts of pairs, by pair id. A pair is left out when neither the ledger nor its data file has its prompt any more. */
@@ -44,8 +45,8 @@ export function promptAsText(prompt: Prompt | null | undefined): string {
       return prompt.text;
     case 'chat': {
       const [only] = prompt.messages;
-      if (only !== undefined && prompt.messages.length === 1) return only.content;
-      return prompt.messages.map(({ role, content }) => `[${role}] ${content}`).join('\n');
+      if (only !== undefined && prompt.messages.length === 1) return messageText(only);
+      return prompt.messages.map((message) => `[${message.role}] ${messageText(message)}`).join('\n');
     }
   }
 }

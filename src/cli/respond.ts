@@ -1,12 +1,14 @@
 /** @file The work of `selm generate`: prompts in, responses out, each printed as soon as those before it are. */
 import { type NamedPrompt, type Response, respondInOrder } from '../api/respond.ts';
+import { modelReading } from '../data/measure.ts';
+import { promptsAlone, rowsForModel } from '../data/model-rows.ts';
 import { badRowError, readRows } from '../data/read.ts';
 import { sha256 } from '../files/hash.ts';
 import { localFiles, localModel } from '../hub/local.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
 import { openSampler } from '../sample/sampler.ts';
-import type { Prompt } from '../text/rendering.ts';
+import { promptReading, readPrompt } from '../text/reading.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { oneLine, printable } from './format.ts';
 import { hubAccess } from './hub.ts';
@@ -44,27 +46,26 @@ export async function* respond(model: string, options: GenerateOptions): AsyncGe
   }
 }
 
+/** The prompts, texts read as training reads them: as the user's messages where the model has a chat template. */
 async function readPrompts(
   { prompt, prompts, limit = Infinity, chat, text }: GenerateOptions,
   tokenizer: Tokenizer,
 ): Promise<NamedPrompt[]> {
-  const asChat = chat ?? (text ? false : tokenizer.chatTemplate !== null);
+  const reading = promptReading(chat ? 'chat' : text ? 'raw' : null, tokenizer);
   if (prompts === undefined) {
     const content = prompt ?? '';
-    return [{ promptId: sha256(content), prompt: asPrompt(content, asChat ? 'chat' : 'text') }];
+    return [{ promptId: sha256(content), prompt: readPrompt({ kind: 'text', text: content }, reading) }];
   }
+  const lengths = { maxLength: Infinity, maxPromptLength: Infinity };
+  const measure = modelReading(tokenizer, { rendering: 'clean', prompts: reading, ...lengths });
   const found = new Map<string, NamedPrompt>();
-  for await (const parsed of readRows(await localFiles([prompts], hubAccess()))) {
+  for await (const parsed of rowsForModel(promptsAlone(readRows(await localFiles([prompts], hubAccess()))), measure)) {
     if (found.size >= limit) break;
     if (parsed.kind === 'problem') throw badRowError(parsed);
     const { row } = parsed;
     found.set(row.promptId, { promptId: row.promptId, prompt: row.prompt });
   }
   return [...found.values()];
-}
-
-function asPrompt(content: string, kind: Prompt['kind']): Prompt {
-  return kind === 'chat' ? { kind, messages: [{ role: 'user', content }] } : { kind, text: content };
 }
 
 function jsonLine({ promptId, sampleIndex, text, tokenIds, finish, logProb }: Response): string {

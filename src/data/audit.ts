@@ -1,9 +1,11 @@
 /**
- * @file The audit: what was read, what is used, what is left out and why, and what will be cut, before the first step.
- * Rows stream by, a batch at a time, and none is kept: its memory does not grow with the data.
+ * @file The audit: what was read, what is used, what is left out and why, what will be cut, and what the chat template
+ * changes, before the first step. Rows stream by and none is kept: its memory does not grow with the data.
  */
-import type { MeasuredText, RowMeasure } from '../text/rendering.ts';
-import type { ParsedRow, PreferenceRow } from './rows.ts';
+import { isRenderingProblem } from '../text/fault.ts';
+import type { PromptReading } from '../text/reading.ts';
+import { type ModelReading, type ModelRow, type RowFault, rowName, rowsForModel } from './model-rows.ts';
+import type { ParsedRow } from './rows.ts';
 import { type UsableOptions, usableRows } from './usable.ts';
 
 export interface DataAudit {
@@ -11,6 +13,14 @@ export interface DataAudit {
   used: number;
   /** Rows left out, by reason. */
   dropped: ReadonlyMap<string, number>;
+  /** Those of them that the chat template cannot write, or that became equal pairs, by their place. */
+  unrenderable: ReadonlyMap<string, RowFault>;
+  /** How prompts that are texts were read. */
+  reading: PromptReading;
+  /** Rows whose prompt is a text in the file. */
+  textPrompts: number;
+  /** Rows whose prompt ends in the assistant's own words, which the response goes on with. */
+  continuedPrompts: number;
   /** Rows that are prompts alone. */
   promptsAlone: number;
   multiTurn: number;
@@ -22,29 +32,61 @@ export interface DataAudit {
   truncatedPrompts: number;
   truncatedResponses: number;
   missingEnd: number;
+  /** Responses that the chat template writes otherwise, and those of them that differ in outer white space alone. */
+  changedResponses: number;
+  trimmedResponses: number;
+  /** Messages of prompts that the chat template writes otherwise. */
+  changedMessages: number;
+  /** Rows whose earlier turns lose their reasoning, as the template has it. */
+  earlierReasoning: number;
+  /** Rows by field that nothing is made of. */
+  unusedFields: ReadonlyMap<string, number>;
+  /** Rows by field of their messages that the chat template does not mention. */
+  unusedMessageFields: ReadonlyMap<string, number>;
   longestRow: { promptId: string; tokens: number; source: string } | null;
 }
 
-export interface AuditOptions extends UsableOptions {
-  /** Counts the tokens of several rows at once, in their order; the caller has the tokenizer. */
-  measure: (rows: readonly MeasuredText[]) => readonly RowMeasure[];
-  /** Told after every batch how many rows were read. */
+export interface AuditOptions extends UsableOptions, ModelReading {
+  /** Told now and then how many rows were read. */
   progress?: ((read: number) => void) | undefined;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends ReadonlyMap<infer A, infer B> ? Map<A, B> : T[K] };
 
-/** Rows measured at once, and the characters at which a batch is full before: speed and memory, never the result. */
-const BATCH_ROWS = 64;
-const BATCH_CHARACTERS = 250_000;
+/** Rows between two calls of `progress`. */
+const PROGRESS_ROWS = 64;
 
 /** Reads all rows and counts. Under `stop` the first bad row is a DataError. */
 export async function auditRows(rows: AsyncIterable<ParsedRow>, options: AuditOptions): Promise<DataAudit> {
-  const dropped = new Map<string, number>();
-  const audit: Mutable<DataAudit> = {
+  const audit = emptyAudit(options.prompts);
+  const usable = usableRows(rowsForModel(rows, options), options, {
+    read: () => {
+      audit.read += 1;
+      if (audit.read % PROGRESS_ROWS === 0) options.progress?.(audit.read);
+    },
+    repeated: () => {
+      audit.repeatedPrompts += 1;
+    },
+    dropped: (fault) => {
+      add(audit.dropped, fault.problem);
+      if (fault.problem.startsWith('chosen equals rejected')) audit.equalPairs += 1;
+      if (isRenderingProblem(fault.problem)) audit.unrenderable.set(rowName(fault), fault);
+    },
+  });
+  for await (const row of usable) count(audit, row);
+  options.progress?.(audit.read);
+  return audit;
+}
+
+function emptyAudit(reading: PromptReading): Mutable<DataAudit> {
+  return {
     read: 0,
     used: 0,
-    dropped,
+    dropped: new Map(),
+    unrenderable: new Map(),
+    reading,
+    textPrompts: 0,
+    continuedPrompts: 0,
     promptsAlone: 0,
     multiTurn: 0,
     repeatedPrompts: 0,
@@ -53,61 +95,41 @@ export async function auditRows(rows: AsyncIterable<ParsedRow>, options: AuditOp
     truncatedPrompts: 0,
     truncatedResponses: 0,
     missingEnd: 0,
+    changedResponses: 0,
+    trimmedResponses: 0,
+    changedMessages: 0,
+    earlierReasoning: 0,
+    unusedFields: new Map(),
+    unusedMessageFields: new Map(),
     longestRow: null,
   };
-  let batch: PreferenceRow[] = [];
-  let characters = 0;
-  const measureBatch = (): void => {
-    const texts = batch.map(({ prompt, chosen, rejected }) => ({
-      prompt,
-      responses: [chosen, rejected].filter((text) => text !== null),
-    }));
-    const tokens = options.measure(texts);
-    for (const [i, row] of batch.entries()) count(audit, row, tokens[i]);
-    batch = [];
-    characters = 0;
-    options.progress?.(audit.read);
-  };
-  const usable = usableRows(rows, options, {
-    read: () => {
-      audit.read += 1;
-    },
-    repeated: () => {
-      audit.repeatedPrompts += 1;
-    },
-    dropped: ({ problem }) => {
-      dropped.set(problem, (dropped.get(problem) ?? 0) + 1);
-      if (problem === 'chosen equals rejected') audit.equalPairs += 1;
-    },
-  });
-  for await (const row of usable) {
-    audit.used += 1;
-    batch.push(row);
-    characters += charactersOf(row);
-    if (batch.length >= BATCH_ROWS || characters >= BATCH_CHARACTERS) measureBatch();
-  }
-  measureBatch();
-  return audit;
 }
 
-function charactersOf({ prompt, chosen, rejected }: PreferenceRow): number {
-  const before =
-    prompt.kind === 'text' ? prompt.text.length : prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
-  return before + (chosen?.length ?? 0) + (rejected?.length ?? 0);
+function add(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
 }
 
-function count(audit: Mutable<DataAudit>, row: PreferenceRow, tokens: RowMeasure | undefined): void {
-  if (tokens === undefined) throw new Error('Every row must be measured');
+function count(audit: Mutable<DataAudit>, row: ModelRow): void {
+  const { prompt, measure } = row;
   const responses = [row.chosen, row.rejected].filter((each) => each !== null);
-  const longest = tokens.prompt + Math.max(0, ...tokens.responses);
+  const tokens = measure.prompt + Math.max(0, ...measure.responses);
+  audit.used += 1;
+  if (row.given === 'text') audit.textPrompts += 1;
+  if (prompt.kind === 'chat' && prompt.messages.length > 1) audit.multiTurn += 1;
+  if (prompt.kind === 'chat' && prompt.messages.at(-1)?.role === 'assistant') audit.continuedPrompts += 1;
   if (responses.length === 0) audit.promptsAlone += 1;
-  if (row.prompt.kind === 'chat' && row.prompt.messages.length > 1) audit.multiTurn += 1;
   if (responses.some((each) => each.trim() === '')) audit.emptyResponses += 1;
-  if (tokens.promptCut) audit.truncatedPrompts += 1;
-  audit.truncatedResponses += tokens.responsesCut;
-  if (tokens.missingEnd) audit.missingEnd += 1;
-  if (longest > (audit.longestRow?.tokens ?? 0)) {
-    audit.longestRow = { promptId: row.promptId, tokens: longest, source: `${row.source.file}:${row.source.line}` };
+  if (measure.promptCut) audit.truncatedPrompts += 1;
+  audit.truncatedResponses += measure.responsesCut;
+  if (measure.missingEnd) audit.missingEnd += 1;
+  audit.changedResponses += measure.changes.filter((change) => change !== 'none').length;
+  audit.trimmedResponses += measure.changes.filter((change) => change === 'space').length;
+  audit.changedMessages += measure.omissions.changedMessages;
+  if (measure.omissions.earlierReasoning) audit.earlierReasoning += 1;
+  for (const name of row.unusedFields) add(audit.unusedFields, name);
+  for (const name of measure.omissions.unusedFields) add(audit.unusedMessageFields, name);
+  if (tokens > (audit.longestRow?.tokens ?? 0)) {
+    audit.longestRow = { promptId: row.promptId, tokens, source: rowName(row) };
   }
 }
 
@@ -117,9 +139,39 @@ export function formatAudit(audit: DataAudit): string {
   const droppedCount = audit.read - audit.used;
   const lines = [
     `Rows: ${audit.read} read, ${audit.used} used (${audit.promptsAlone} prompts alone, ${audit.multiTurn} with several messages, ${audit.repeatedPrompts} with a prompt read before), ${droppedCount} dropped${reasons === '' ? '' : `: ${reasons}`}`,
+    `Prompts: ${formatReading(audit)}`,
     `Truncations: ${audit.truncatedPrompts} prompts, ${audit.truncatedResponses} responses; equal pairs: ${audit.equalPairs}; empty responses: ${audit.emptyResponses}; missing end tokens: ${audit.missingEnd}`,
+    ...formatTemplate(audit),
+    ...formatUnused('Fields not used', audit.unusedFields),
+    ...formatUnused('Fields of messages that the chat template does not mention', audit.unusedMessageFields),
   ];
   if (audit.longestRow !== null)
     lines.push(`Longest row: ${audit.longestRow.tokens} tokens, ${audit.longestRow.source}`);
   return lines.join('\n');
+}
+
+/** In which way the prompts of the used rows were read. */
+export function formatReading({
+  used,
+  textPrompts,
+  continuedPrompts,
+  reading,
+}: Pick<DataAudit, 'used' | 'textPrompts' | 'continuedPrompts' | 'reading'>): string {
+  const way = reading === 'chat' ? "user's messages" : 'raw texts';
+  const ends =
+    continuedPrompts === 0 ? '' : `, ${continuedPrompts} that end in words of the assistant, which are gone on with`;
+  return `${used - textPrompts} conversations, ${textPrompts} texts read as ${way} (text.prompts: ${reading})${ends}`;
+}
+
+function formatTemplate(audit: DataAudit): string[] {
+  const { changedResponses, trimmedResponses, changedMessages, earlierReasoning } = audit;
+  if (changedResponses + changedMessages + earlierReasoning === 0) return [];
+  return [
+    `The chat template writes otherwise: ${changedResponses} responses (${trimmedResponses} of them but for white space around them alike), ${changedMessages} messages of prompts; it leaves out the reasoning of earlier turns in ${earlierReasoning} rows`,
+  ];
+}
+
+function formatUnused(title: string, fields: ReadonlyMap<string, number>): string[] {
+  if (fields.size === 0) return [];
+  return [`${title}: ${[...fields].map(([name, count]) => `${name} (${count} rows)`).join(', ')}`];
 }

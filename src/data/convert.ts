@@ -1,8 +1,9 @@
 /** @file Rewrites data files in another form or format: any that is read into one that is written, whole or not at all. */
 import { createFile } from '../files/new-file.ts';
-import { openRowWriter, writtenFormat } from './formats/write.ts';
-import { type Form, formRow } from './forms.ts';
+import { openRowWriter, type WrittenFormat, writtenFormat } from './formats/write.ts';
+import { type Form, type FormedRow, formRow, holdsMoreThanTexts } from './forms.ts';
 import { badRowError, readRows } from './read.ts';
+import type { PreferenceRow } from './rows.ts';
 import { type UsableOptions, usableRows } from './usable.ts';
 
 /** What was rewritten. */
@@ -41,7 +42,7 @@ export async function convertRows(
     const writer = openRowWriter(temporaryPath, { format, form });
     try {
       for await (const row of usableRows(readRows(files), options, listener)) {
-        const formed = formRow(row, form);
+        const formed = formatted(row, { form, format });
         if ('problem' in formed) {
           if (options.onBadRow === 'stop') {
             throw badRowError({
@@ -65,4 +66,14 @@ export async function convertRows(
     }
     return conversion;
   });
+}
+
+/** A row as the file can hold it, or why it cannot. */
+function formatted(
+  row: PreferenceRow,
+  { form, format }: { form: Form; format: WrittenFormat },
+): FormedRow | { problem: string } {
+  const formed = formRow(row, form);
+  if ('problem' in formed || format !== 'parquet' || !holdsMoreThanTexts(formed)) return formed;
+  return { problem: 'it has tools or fields beside role and content, which are written as JSONL only' };
 }

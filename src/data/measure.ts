@@ -1,16 +1,32 @@
 /** @file The audit with a model's tokenizer: what `selm data audit` and the benchmark run. */
 import { baseDirectory } from '../model/adapter/adapter.ts';
+import { type PromptReading, promptReading } from '../text/reading.ts';
 import { measureRows, type TextSettings } from '../text/rendering.ts';
-import { loadTokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { type AuditOptions, auditRows, type DataAudit } from './audit.ts';
+import type { ModelReading } from './model-rows.ts';
 import { readRows } from './read.ts';
+
+/** How rows are read for a model. */
+export function modelReading(
+  tokenizer: Tokenizer,
+  text: TextSettings & { prompts: PromptReading | null },
+): ModelReading {
+  return {
+    prompts: promptReading(text.prompts, tokenizer),
+    measure: (rows) => measureRows(tokenizer, rows, text),
+  };
+}
 
 /** Audits files for a model, whose folder needs its tokenizer only. DataError or TextError. */
 export function auditFilesFor(
   modelDirectory: string,
   files: readonly string[],
-  { text, ...options }: Omit<AuditOptions, 'measure'> & { text: TextSettings },
+  {
+    text,
+    ...options
+  }: Omit<AuditOptions, 'measure' | 'prompts'> & { text: TextSettings & { prompts: PromptReading | null } },
 ): Promise<DataAudit> {
   const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
-  return auditRows(readRows(files), { ...options, measure: (rows) => measureRows(tokenizer, rows, text) });
+  return auditRows(readRows(files), { ...options, ...modelReading(tokenizer, text) });
 }

@@ -7,7 +7,7 @@ import { formatOfFile } from './formats/detect.ts';
 import { readJsonl } from './formats/jsonl.ts';
 import { readParquet } from './formats/parquet.ts';
 import type { DataRecord, FieldChoice } from './formats/record.ts';
-import { neededFields, type ParsedRow, type PreferenceRow, rowOfRecord } from './rows.ts';
+import { neededFields, type ParsedRow, type PreferenceRow, rowOfRecord, unusedFields } from './rows.ts';
 
 /** What to do with a row that cannot be used. */
 export type BadRowRule = 'stop' | 'drop';
@@ -22,7 +22,14 @@ export async function* readRecords(files: readonly string[], choose: FieldChoice
 
 /** Streams the preference rows of all files in order. */
 export async function* readRows(files: readonly string[]): AsyncGenerator<ParsedRow> {
-  for await (const record of readRecords(files, neededFields)) yield rowOfRecord(record);
+  for (const file of files) {
+    let columns: string[] = [];
+    const choose: FieldChoice = (available) => {
+      columns = unusedFields(available);
+      return neededFields(available);
+    };
+    for await (const record of readRecords([file], choose)) yield rowOfRecord(record, columns);
+  }
 }
 
 /** The error that a bad row is, under the rule `stop`. */
@@ -36,11 +43,11 @@ export function badRowError({ problem, field, detail, source }: Extract<ParsedRo
 }
 
 /** The usable rows of all files, at most `limit`; a bad one stops, or is dropped. */
-export async function collectRows(
-  rows: AsyncIterable<ParsedRow>,
+export async function collectRows<Row extends PreferenceRow>(
+  rows: AsyncIterable<ParsedRow<Row>>,
   options: { limit: number | null; onBadRow: BadRowRule },
-): Promise<PreferenceRow[]> {
-  const collected: PreferenceRow[] = [];
+): Promise<Row[]> {
+  const collected: Row[] = [];
   for await (const parsed of rows) {
     if (options.limit !== null && collected.length >= options.limit) break;
     if (parsed.kind === 'row') collected.push(parsed.row);

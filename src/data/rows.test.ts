@@ -145,14 +145,18 @@ describe('auditRows()', () => {
   const measure = (rows: readonly MeasuredText[]) =>
     rows.map(({ prompt, responses }) => {
       const length = 'text' in prompt ? prompt.text.length : 1;
-      return {
+      const measure = {
         prompt: length,
-        responses: responses.map((each) => each.length),
+        responses: responses.map(({ text }) => text.length),
         promptCut: length > 8,
-        responsesCut: responses.filter((each) => each.length > 4).length,
-        missingEnd: responses.includes('endless'),
+        responsesCut: responses.filter(({ text }) => text.length > 4).length,
+        missingEnd: responses.some(({ text }) => text === 'endless'),
+        changes: responses.map(() => 'none' as const),
+        omissions: { earlierReasoning: false, changedMessages: 0, unusedFields: [] },
       };
+      return { kind: 'measure' as const, measure };
     });
+  const reading = { prompts: 'raw', measure } as const;
 
   it('counts what was read, used, dropped and cut', async () => {
     const path = file(
@@ -165,7 +169,7 @@ describe('auditRows()', () => {
         'broken',
       ].join('\n'),
     );
-    const audit = await auditRows(readRows([path]), { onBadRow: 'drop', limit: null, measure });
+    const audit = await auditRows(readRows([path]), { onBadRow: 'drop', limit: null, ...reading });
     expect(audit).toMatchObject({
       read: 6,
       used: 4,
@@ -190,7 +194,7 @@ describe('auditRows()', () => {
 
   it('stops at the limit', async () => {
     const path = file('{"prompt":"a"}\n{"prompt":"b"}\n{"prompt":"c"}\n');
-    expect(await auditRows(readRows([path]), { onBadRow: 'stop', limit: 2, measure })).toMatchObject({
+    expect(await auditRows(readRows([path]), { onBadRow: 'stop', limit: 2, ...reading })).toMatchObject({
       read: 2,
       used: 2,
     });

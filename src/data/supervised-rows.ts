@@ -5,9 +5,9 @@
  *   prompt and completion {prompt: text or [messages], completion: text or [messages]}
  *   preference row        {prompt, chosen} as in rows.ts: the chosen response is learned
  */
-import type { Conversation } from '../text/supervised.ts';
+import { type Conversation, readConversation } from '../text/supervised.ts';
 import { type DataRecord, type RecordSource, shown } from './formats/record.ts';
-import { completionOf, messagesOf, type ParsedRow, pairPrompt, promptOf, Refusal } from './rows.ts';
+import { completionOf, messagesOf, type ParsedRow, pairPrompt, promptOf, Refusal, toolsOf } from './rows.ts';
 
 export interface SupervisedRow {
   conversation: Conversation;
@@ -20,7 +20,8 @@ export type ParsedSupervisedRow = { kind: 'row'; row: SupervisedRow } | Extract<
 export function supervisedFields(available: readonly string[]): string[] {
   const forms = [['messages'], ['prompt', 'completion'], ['prompt', 'chosen']];
   const form = forms.find((fields) => available.includes(fields.at(-1) ?? '')) ?? [];
-  return form.filter((name) => available.includes(name));
+  const fields = form.length === 0 ? [] : [...form, 'tools'];
+  return fields.filter((name) => available.includes(name));
 }
 
 /** One record of a file as a row. Never throws for what the record holds. */
@@ -28,11 +29,20 @@ export function supervisedRowOf(record: DataRecord): ParsedSupervisedRow {
   if (record.kind === 'problem') return record;
   const { value, source } = record;
   try {
-    return { kind: 'row', row: { conversation: conversationOf(value), source } };
+    return { kind: 'row', row: { conversation: conversationWithTools(value), source } };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { kind: 'problem', problem: error.problem, field: error.field, detail: error.message, source };
   }
+}
+
+/** A conversation with the tools of its row; a text with tools is a message of the user. */
+function conversationWithTools(row: Record<string, unknown>): Conversation {
+  const conversation = conversationOf(row);
+  const tools = toolsOf(row.tools);
+  if (tools.length === 0) return conversation;
+  const chat = readConversation(conversation, 'chat');
+  return chat.kind === 'chat' ? { ...chat, tools } : chat;
 }
 
 function conversationOf(row: Record<string, unknown>): Conversation {
@@ -46,7 +56,7 @@ function conversationOf(row: Record<string, unknown>): Conversation {
       ? { kind: 'text', prompt: prompt.text, completion: chosen.text }
       : {
           kind: 'chat',
-          messages: [...prompt.messages, { role: 'assistant', content: chosen.text }],
+          messages: [...prompt.messages, chosen.message ?? { role: 'assistant', content: chosen.text }],
           from: prompt.messages.length,
         };
   }

@@ -26,11 +26,11 @@ export interface RowListener {
  * Streams the usable rows. Under `stop` the first bad row is a DataError. Responses are kept by prompt id, so a prompt that
  * comes again gets an id of its own: `id#2`.
  */
-export async function* usableRows(
-  rows: AsyncIterable<ParsedRow>,
+export async function* usableRows<Row extends PreferenceRow>(
+  rows: AsyncIterable<ParsedRow<Row>>,
   { onBadRow, limit }: UsableOptions,
   listener: RowListener = {},
-): AsyncGenerator<PreferenceRow> {
+): AsyncGenerator<Row> {
   const ids = new IdCounter();
   let count = 0;
   for await (const parsed of rows) {

@@ -6,13 +6,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { auditRows } from '../data/audit.ts';
+import { modelReading } from '../data/measure.ts';
+import type { ModelReading } from '../data/model-rows.ts';
 import { readRows } from '../data/read.ts';
 import { RecipeError } from '../errors.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
+import type { Measured, MeasuredText, RowMeasure } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { readTokenizerSettings } from '../text/tokenizer-files.ts';
 import { packageRoot } from '../torch/native.ts';
@@ -95,6 +97,21 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   };
 }
 
+/** Rows counted without a tokenizer. */
+const UNMEASURED: ModelReading = {
+  prompts: 'raw',
+  measure: (rows) => rows.map(() => ({ kind: 'measure', measure: NO_MEASURE })),
+};
+const NO_MEASURE: RowMeasure = {
+  prompt: 0,
+  responses: [],
+  promptCut: false,
+  responsesCut: 0,
+  missingEnd: false,
+  changes: [],
+  omissions: { earlierReasoning: false, changedMessages: 0, unusedFields: [] },
+};
+
 /** Rows that are usable, and mean tokens where there is a tokenizer and the rows have responses to measure. */
 async function measured(
   recipe: Recipe,
@@ -102,21 +119,21 @@ async function measured(
 ): Promise<{ rows: number; hasPairs: boolean; tokens: TokenFacts | null }> {
   const tokenizer = hasTokenizer ? loadTokenizer(baseDirectory(recipe.model)) : null;
   const totals = { rows: 0, prompt: 0, responses: 0, response: 0 };
-  const measure = (rows: readonly MeasuredText[]): RowMeasure[] => {
-    if (tokenizer === null) {
-      return rows.map(() => ({ prompt: 0, responses: [], promptCut: false, responsesCut: 0, missingEnd: false }));
-    }
-    const measures = measureRows(tokenizer, rows, recipe.text);
-    for (const { prompt, responses } of measures) {
+  const reading = tokenizer === null ? UNMEASURED : modelReading(tokenizer, recipe.text);
+  const measure = (rows: readonly MeasuredText[]): readonly Measured[] => {
+    const measured = reading.measure(rows);
+    for (const each of measured) {
+      if (tokenizer === null || each.kind === 'fault') continue;
+      const { prompt, responses } = each.measure;
       totals.rows += 1;
       totals.prompt += prompt;
       totals.responses += responses.length;
       totals.response += responses.reduce((sum, length) => sum + length, 0);
     }
-    return measures;
+    return measured;
   };
   const { train, ...usable } = recipe.data;
-  const audit = await auditRows(readRows(train), { ...usable, measure });
+  const audit = await auditRows(readRows(train), { ...usable, ...reading, measure });
   const hasPairs = audit.promptsAlone < audit.used;
   if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null };
   const { maxNewTokens } = recipe.sampling;

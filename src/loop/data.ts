@@ -3,7 +3,9 @@
  * kept: the rows of a slice are read again when their iteration comes, from files that must not have changed since.
  */
 import { statSync } from 'node:fs';
-import { auditRows, formatAudit } from '../data/audit.ts';
+import { auditRows, formatAudit, formatReading } from '../data/audit.ts';
+import { modelReading } from '../data/measure.ts';
+import { promptsAlone, rowsAsAudited, rowsForModel } from '../data/model-rows.ts';
 import { collectRows, readRows } from '../data/read.ts';
 import type { PreferenceRow } from '../data/rows.ts';
 import { rowsOfSlice } from '../data/usable.ts';
@@ -12,7 +14,7 @@ import { fileError } from '../files/fs.ts';
 import { slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
-import { type MeasuredText, measureRows, type RowMeasure } from '../text/rendering.ts';
+import { turnAfter } from '../text/frame.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** Rows of a run, by iteration. */
@@ -32,14 +34,16 @@ export async function loadTrainingData(
 ): Promise<TrainingData> {
   const { train, ...usable } = recipe.data;
   const stamps = new Map(train.map((file) => [file, stampOf(file)]));
-  const measure = (rows: readonly MeasuredText[]): RowMeasure[] => measureRows(tokenizer, rows, recipe.text);
-  const audit = await auditRows(readRows(train), { ...usable, measure });
+  const reading = modelReading(tokenizer, recipe.text);
+  const audit = await auditRows(readRows(train), { ...usable, ...reading });
   const text = formatAudit(audit);
   announce({ kind: 'note', text });
   const sliceOf = slicesOf(recipe, audit.used);
   const slice = async (iteration: number): Promise<PreferenceRow[]> => {
     for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
-    return rowsOfSlice(readRows(train), usable, sliceOf(iteration));
+    const { unrenderable } = audit;
+    const rows = rowsAsAudited(readRows(train), { prompts: reading.prompts, unrenderable });
+    return rowsOfSlice(rows, usable, sliceOf(iteration));
   };
   return {
     audit: text,
@@ -48,10 +52,23 @@ export async function loadTrainingData(
   };
 }
 
-/** The held-out prompts, when the recipe has some. */
-export async function loadHeldOut(recipe: Recipe): Promise<PreferenceRow[]> {
+/** The held-out prompts, when the recipe has some, read as the training data are; says in which way that is. */
+export async function loadHeldOut(
+  recipe: Recipe,
+  { tokenizer, announce }: { tokenizer: Tokenizer; announce: Announce },
+): Promise<PreferenceRow[]> {
   const { prompts, limit } = recipe.evaluate;
-  return prompts === null ? [] : collectRows(readRows([prompts]), { limit, onBadRow: recipe.data.onBadRow });
+  if (prompts === null) return [];
+  const reading = modelReading(tokenizer, recipe.text);
+  const rows = await collectRows(rowsForModel(promptsAlone(readRows([prompts])), reading), {
+    limit,
+    onBadRow: recipe.data.onBadRow,
+  });
+  const textPrompts = rows.filter(({ given }) => given === 'text').length;
+  const continuedPrompts = rows.filter(({ prompt }) => turnAfter(prompt) === 'continued').length;
+  const way = formatReading({ used: rows.length, textPrompts, continuedPrompts, reading: reading.prompts });
+  announce({ kind: 'note', text: `Held-out prompts: ${rows.length}: ${way}` });
+  return rows;
 }
 
 /** Size and time of the last change: enough to see that someone wrote to a file under a running process. */

@@ -158,7 +158,7 @@ async function readInputs(recipe: Recipe, announce: Announce): Promise<Inputs> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
-  return { tokenizer, data, heldOut: await loadHeldOut(recipe) };
+  return { tokenizer, data, heldOut: await loadHeldOut(recipe, { tokenizer, announce }) };
 }
 
 /** The finished iterations whose model is gone and needed: reported, and trained again. */

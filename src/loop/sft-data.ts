@@ -1,11 +1,24 @@
 /** @file The conversations of a supervised fine-tuning: read, rendered, cut, counted and packed into trees, before step 1. */
 import { basename } from 'node:path';
 import { badRowError, readRecords } from '../data/read.ts';
-import { type SupervisedRow, supervisedFields, supervisedRowOf } from '../data/supervised-rows.ts';
+import {
+  type ParsedSupervisedRow,
+  type SupervisedRow,
+  supervisedFields,
+  supervisedRowOf,
+} from '../data/supervised-rows.ts';
 import { DataError } from '../errors.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { scoredTokens, type TokenTree } from '../score/trees.ts';
-import { renderConversations, truncateScored } from '../text/supervised.ts';
+import { messageText } from '../text/message.ts';
+import { type PromptReading, promptReading } from '../text/reading.ts';
+import type { Message } from '../text/rendering.ts';
+import {
+  type RenderedConversation,
+  readConversation,
+  renderConversations,
+  truncateScored,
+} from '../text/supervised.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildConversationTree, conversationTokens } from '../train/supervised.ts';
 
@@ -19,9 +32,15 @@ interface SftAudit {
   read: number;
   used: number;
   dropped: Map<string, number>;
+  /** Rows whose prompt is a text. */
+  texts: number;
   /** Turns of the assistant that are learned. */
   turns: number;
   emptyTurns: number;
+  /** Turns that the chat template writes otherwise. */
+  changed: number;
+  /** Rows whose earlier turns lose their reasoning. */
+  earlierReasoning: number;
   /** Sequences beyond one a row: turns that the template writes otherwise once they are history. */
   apart: number;
   truncated: number;
@@ -42,7 +61,10 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
     read: 0,
     used: 0,
     dropped: new Map(),
+    texts: 0,
     turns: 0,
+    changed: 0,
+    earlierReasoning: 0,
     emptyTurns: 0,
     apart: 0,
     truncated: 0,
@@ -53,31 +75,38 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
   };
   const trees: TokenTree[] = [];
   let batch: SupervisedRow[] = [];
+  const reading = promptReading(recipe.text.prompts, tokenizer);
+  const leaveOut = (problem: Extract<ParsedSupervisedRow, { kind: 'problem' }>): void => {
+    if (onBadRow === 'stop') throw badRowError(problem);
+    audit.dropped.set(problem.problem, (audit.dropped.get(problem.problem) ?? 0) + 1);
+  };
   const renderBatch = (): void => {
     const { maxLength } = recipe.text;
-    const rendered = renderConversations(
-      tokenizer,
-      batch.map(({ conversation }) => conversation),
-    );
-    for (const [i, row] of batch.entries())
-      trees.push(...treesOf(row, { rendered: rendered[i] ?? [], maxLength, audit }));
+    const conversations = batch.map(({ conversation }) => readConversation(conversation, reading));
+    const rendered = renderConversations(tokenizer, conversations);
+    for (const [i, row] of batch.entries()) {
+      const own = rendered[i];
+      if (own?.kind === 'fault') leaveOut({ kind: 'problem', ...own.fault, source: row.source });
+      else if (own !== undefined && (limit === null || audit.used < limit))
+        trees.push(...treesOf(row, { rendered: own, maxLength, audit }));
+    }
     batch = [];
   };
   for await (const record of readRecords(train, supervisedFields)) {
+    if (limit !== null && audit.used + batch.length >= limit) renderBatch();
     if (limit !== null && audit.used >= limit) break;
     audit.read += 1;
     const parsed = supervisedRowOf(record);
     if (parsed.kind === 'problem') {
-      if (onBadRow === 'stop') throw badRowError(parsed);
-      audit.dropped.set(parsed.problem, (audit.dropped.get(parsed.problem) ?? 0) + 1);
+      leaveOut(parsed);
       continue;
     }
-    audit.used += 1;
+    audit.texts += parsed.row.conversation.kind === 'text' ? 1 : 0;
     batch.push(parsed.row);
     if (batch.length >= BATCH_ROWS) renderBatch();
   }
   renderBatch();
-  const text = formatSftAudit(audit);
+  const text = formatSftAudit(audit, reading);
   if (trees.length === 0) {
     throw new DataError(
       'DATA_EMPTY',
@@ -91,19 +120,20 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
 /** Trees of one row, cut to fit; they are named by the row's place, so that an error can name it. */
 function treesOf(
   { conversation, source }: SupervisedRow,
-  options: { rendered: ReturnType<typeof renderConversations>[number]; maxLength: number; audit: SftAudit },
+  options: { rendered: Extract<RenderedConversation, { kind: 'sequences' }>; maxLength: number; audit: SftAudit },
 ): TokenTree[] {
   const { rendered, maxLength, audit } = options;
   const learned =
     conversation.kind === 'text'
       ? [conversation.completion]
-      : conversation.messages.flatMap(({ role, content }, index) =>
-          role === 'assistant' && index >= conversation.from ? [content] : [],
-        );
+      : conversation.messages.slice(conversation.from).filter(isAssistant).map(messageText);
+  audit.used += 1;
   audit.turns += learned.length;
   audit.emptyTurns += learned.filter((text) => text.trim() === '').length;
-  audit.apart += rendered.length - 1;
-  return rendered.flatMap((sequence, index) => {
+  audit.changed += rendered.changes.filter((change) => change !== 'none').length;
+  audit.earlierReasoning += rendered.omissions.earlierReasoning ? 1 : 0;
+  audit.apart += rendered.sequences.length - 1;
+  return rendered.sequences.flatMap((sequence, index) => {
     const tokens = sequence.ids.length;
     if (tokens > (audit.longestRow?.tokens ?? 0))
       audit.longestRow = { tokens, source: `${source.file}:${source.line}` };
@@ -121,11 +151,16 @@ function treesOf(
   });
 }
 
-function formatSftAudit(audit: SftAudit): string {
+function isAssistant({ role }: Message): boolean {
+  return role === 'assistant';
+}
+
+function formatSftAudit(audit: SftAudit, reading: PromptReading): string {
   const reasons = [...audit.dropped].map(([reason, count]) => `${count} ${reason}`).join(', ');
   const lines = [
     `Rows: ${audit.read} read, ${audit.used} used, ${audit.read - audit.used} dropped${reasons === '' ? '' : `: ${reasons}`}`,
-    `Turns of the assistant: ${audit.turns}, ${audit.emptyTurns} of them empty; ${audit.apart} sequences for turns that stand alone`,
+    `Prompts: ${audit.texts} texts read as ${reading === 'chat' ? "user's messages" : 'raw texts'} (text.prompts: ${reading})`,
+    `Turns of the assistant: ${audit.turns}, ${audit.emptyTurns} of them empty, ${audit.changed} written otherwise by the chat template; ${audit.apart} sequences for turns that stand alone; reasoning of earlier turns left out in ${audit.earlierReasoning} rows`,
     `Truncations: ${audit.truncated} sequences, ${audit.nothingLeft} of them left out with nothing to learn`,
     `Tokens: ${audit.tokens}, of which ${audit.scored} are learned`,
   ];

@@ -53,6 +53,16 @@ export const probability = () => number('a number above 0 and up to 1', (value) 
 export const decay = () => number('a number from 0 and below 1', (value) => value >= 0 && value < 1);
 export const title = () => z.string({ error: 'a text or null' });
 
+/** How prompts that are texts are read (src/text/reading.ts). */
+export const promptReading = () =>
+  z
+    .enum(['chat', 'raw'], { error: 'one of chat, raw, or null' })
+    .nullable()
+    .default(null)
+    .describe(
+      "chat: a prompt that is a text is the user's message, under the chat template. raw: the model continues it. null: chat where the model has a template",
+    );
+
 /** Data files: one, or several in this order. */
 export const filesOf = () =>
   z.union([path('a path'), listOf(path('a path'), 'a list of paths')], { error: 'a path or a list of paths' });

@@ -7,7 +7,7 @@ const KEYS = `
 name output seed model device threads
 sft
 data data.train data.limit data.onBadRow
-text text.rendering text.maxLength text.maxPromptLength
+text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
 warmStart reference update minMargin accumulate
@@ -37,7 +37,7 @@ evaluate.explorationPrompts evaluate.twin
 
 const SFT_KEYS = `
 data data.train data.limit data.onBadRow
-text text.maxLength
+text text.prompts text.maxLength
 training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
 training.dropLastStep
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype

@@ -53,7 +53,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     threads: null,
     sft: null,
     data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, onBadRow: 'stop' },
-    text: { rendering: 'clean', maxLength: 1024, maxPromptLength: 512 },
+    text: { rendering: 'clean', prompts: null, maxLength: 1024, maxPromptLength: 512 },
     iterations: 3,
     slices: { count: 3, size: null, share: null, reuse: 'never' },
     warmStart: 'none',

@@ -13,6 +13,7 @@ import {
   path,
   positive,
   probability,
+  promptReading,
   title,
   yesOrNo,
 } from './fields.ts';
@@ -48,6 +49,7 @@ const text = z
         "clean: one BOS, the header masked, one EOS. faithful: the authors' own, header scored, BOS and EOS repeated",
       )
       .meta({ change: 'sample' }),
+    prompts: promptReading().meta({ change: 'sample' }),
     maxLength: integer(2)
       .default(1024)
       .describe('Tokens of prompt and response together, as in the paper')

@@ -3,7 +3,7 @@
  * before Algorithm 1 and gives it its first policy.
  */
 import { z } from 'zod';
-import { filesOf, integer, oneOf, positive } from './fields.ts';
+import { filesOf, integer, oneOf, positive, promptReading } from './fields.ts';
 import { editorSchema, keysOfSchema } from './keys.ts';
 import { runFields } from './run-fields.ts';
 import { optimisation } from './training.ts';
@@ -29,13 +29,14 @@ const sections = {
     .describe("Where conversations come from; the assistant's turns are learned"),
   text: z
     .strictObject({
+      prompts: promptReading().meta({ change: 'train' }),
       maxLength: integer(2)
         .default(1024)
         .describe('Tokens of a conversation; a longer one keeps its beginning')
         .meta({ change: 'train' }),
     })
     .prefault({})
-    .describe('Lengths'),
+    .describe('How texts are read, and lengths'),
   training: z
     .strictObject({
       batchSize: integer(1).default(128).describe('Conversations a step').meta({ change: 'train' }),

@@ -1,21 +1,42 @@
 /** @file Prompts and responses, and the text that the model's chat template makes of them; plain text stays as it is. */
 import { TextError } from '../errors.ts';
-import { type Message, renderTemplate } from './template.ts';
+import { type JsonObject, type Message, renderTemplate } from './template.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-/** A conversation, rendered by the model's chat template, or a plain text that the response continues. */
-export type Prompt = { kind: 'chat'; messages: Message[] } | { kind: 'text'; text: string };
+/** A conversation, rendered by the model's chat template. */
+export interface ChatPrompt {
+  kind: 'chat';
+  messages: Message[];
+  /** Definitions of the tools that the assistant may call, as the template shows them. */
+  tools?: JsonObject[];
+}
 
-/** What a response reads, and what of it is scored. The prompts of one pair can differ by a token (`faithful`). */
+/** A conversation, or a plain text that the response continues. */
+export type Prompt = ChatPrompt | { kind: 'text'; text: string };
+
+/** A response to a prompt. */
+export interface Response {
+  text: string;
+  /** The message that it is, where it is more than a text (reasoning, calls of tools). */
+  message?: Message | undefined;
+}
+
+/** What a response reads, and what of it is scored. The prompts of one pair can differ. */
 export interface RenderedSequence {
   promptIds: number[];
   responseIds: number[];
 }
 
 /** Messages as the chat template writes them; `open`: the assistant's turn is begun at the end. */
-export function conversationText(tokenizer: Tokenizer, messages: readonly Message[], turn: 'open' | 'closed'): string {
+export function conversationText(
+  tokenizer: Tokenizer,
+  messages: readonly Message[],
+  turn: 'open' | 'closed',
+  tools?: readonly JsonObject[],
+): string {
   const { bosToken, eosToken } = tokenizer;
-  return renderTemplate(template(tokenizer), messages, { addGenerationPrompt: turn === 'open', bosToken, eosToken });
+  const variables = { addGenerationPrompt: turn === 'open', bosToken, eosToken, tools };
+  return renderTemplate(template(tokenizer), messages, variables);
 }
 
 function template(tokenizer: Tokenizer): string {
@@ -27,24 +48,9 @@ function template(tokenizer: Tokenizer): string {
   );
 }
 
-/** The text of a prompt as the model sees it, the assistant's turn open. */
-export function promptText(tokenizer: Tokenizer, prompt: Prompt): string {
-  switch (prompt.kind) {
-    case 'text':
-      return prompt.text;
-    case 'chat':
-      return conversationText(tokenizer, prompt.messages, 'open');
-  }
-}
-
-/** The text of a prompt with its response, the turn closed. */
-export function wholeText(tokenizer: Tokenizer, prompt: Prompt, response: string): string {
-  switch (prompt.kind) {
-    case 'text':
-      return prompt.text + response;
-    case 'chat':
-      return conversationText(tokenizer, [...prompt.messages, { role: 'assistant', content: response }], 'closed');
-  }
+/** The assistant's message that a response is. */
+export function messageOf({ text, message }: Response): Message {
+  return message ?? { role: 'assistant', content: text };
 }
 
 /** How many leading elements two sequences share. */

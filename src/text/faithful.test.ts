@@ -72,14 +72,14 @@ describe('the faithful rendering', () => {
 
   it('counts what the truncation cuts for the audit, and never cuts the prompt that is sampled from', () => {
     const long: Prompt = { kind: 'text', text: 'a '.repeat(60) };
-    const [row] = measureRows(llama, [{ prompt: long, responses: ['b', 'c '.repeat(40)] }], {
+    const [row] = measureRows(llama, [{ prompt: long, responses: [{ text: 'b' }, { text: 'c '.repeat(40) }] }], {
       ...settings,
       maxLength: 48,
       maxPromptLength: 16,
     });
-    expect(row).toMatchObject({ promptCut: true, responsesCut: 1, missingEnd: false });
+    expect(row).toMatchObject({ measure: { promptCut: true, responsesCut: 1, missingEnd: false } });
     const [alone] = measureRows(llama, [{ prompt: long, responses: [] }], { ...settings, maxPromptLength: 16 });
-    expect(alone).toMatchObject({ promptCut: false, responses: [] });
+    expect(alone).toMatchObject({ measure: { promptCut: false, responses: [] } });
   });
 
   it('refuses a pair of which more than the last prompt token depends on the response, as the authors do', () => {

@@ -5,19 +5,26 @@
  * not count in the truncation rule. Where that differs from `clean`, and why: docs/rendering.md.
  */
 import { TextError } from '../errors.ts';
-import { commonLength, conversationText, type Prompt, promptText, type RenderedSequence } from './conversation.ts';
+import {
+  commonLength,
+  conversationText,
+  messageOf,
+  type Prompt,
+  type RenderedSequence,
+  type Response,
+} from './conversation.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import type { TruncationLimits } from './truncation.ts';
 
 /** The prompts that the policy continues: texts, encoded with the special tokens that the tokenizer adds; never cut. */
 export function faithfulPrompts(tokenizer: Tokenizer, prompts: readonly Prompt[]): number[][] {
-  return tokenizer.encodeBatchWithSpecialTokens(prompts.map((prompt) => promptText(tokenizer, prompt)));
+  return tokenizer.encodeBatchWithSpecialTokens(prompts.map((prompt) => textOfPrompt(tokenizer, prompt, 'open')));
 }
 
 /** What has to be encoded for a prompt and responses: the prompt, and it with each response's own conversation. */
-export function faithfulTexts(tokenizer: Tokenizer, prompt: Prompt, responses: readonly string[]): string[] {
-  const before = textOfPrompt(tokenizer, prompt);
-  return [before, ...responses.map((text) => before + textOfResponse(tokenizer, prompt, text))];
+export function faithfulTexts(tokenizer: Tokenizer, prompt: Prompt, responses: readonly Response[]): string[] {
+  const before = textOfPrompt(tokenizer, prompt, 'closed');
+  return [before, ...responses.map((response) => before + textOfResponse(tokenizer, prompt, response))];
 }
 
 /**
@@ -42,12 +49,12 @@ export function faithfulSequences(
   return sequences;
 }
 
-function textOfPrompt(tokenizer: Tokenizer, prompt: Prompt): string {
-  return prompt.kind === 'text' ? prompt.text : conversationText(tokenizer, prompt.messages, 'closed');
+function textOfPrompt(tokenizer: Tokenizer, prompt: Prompt, turn: 'open' | 'closed'): string {
+  return prompt.kind === 'text' ? prompt.text : conversationText(tokenizer, prompt.messages, turn, prompt.tools);
 }
 
-function textOfResponse(tokenizer: Tokenizer, prompt: Prompt, text: string): string {
-  return prompt.kind === 'text' ? text : conversationText(tokenizer, [{ role: 'assistant', content: text }], 'closed');
+function textOfResponse(tokenizer: Tokenizer, prompt: Prompt, response: Response): string {
+  return prompt.kind === 'text' ? response.text : conversationText(tokenizer, [messageOf(response)], 'closed');
 }
 
 /** Prompts of chosen and rejected may differ in one token, and by one in length. */

@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { renderPairAsTrl } from '../../test/trl-rendering.ts';
 import { packageRoot } from '../torch/native.ts';
-import { cleanIds, cleanTexts } from './clean.ts';
-import { measureRows, type Prompt, renderPrompt } from './rendering.ts';
+import { cleanPlaces, cleanSequences } from './clean.ts';
+import { type MeasuredText, measureRows, type Prompt, renderPrompt } from './rendering.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 import { truncate, truncatePrompt } from './truncation.ts';
 
@@ -18,8 +18,8 @@ afterAll(() => {
 });
 
 function cleanResponse(tokenizer: Tokenizer, prompt: Prompt, response: string): number[] {
-  const texts = cleanTexts(tokenizer, prompt, [response]);
-  return cleanIds(tokenizer, texts, tokenizer.encodeBatch(texts)).responses[0] ?? [];
+  const places = cleanPlaces(tokenizer, { prompt, responses: [{ text: response }] });
+  return cleanSequences(tokenizer, [places])[0]?.[0]?.responseIds ?? [];
 }
 
 const CONTROL = [
@@ -137,8 +137,12 @@ describe('clean rendering with stories260K', () => {
     ]).toEqual([...whole, 2]);
   });
 
-  it('stops a response at an end token that is written in it', () => {
-    expect(cleanResponse(stories, prompt, ' a</s> b')).toEqual(cleanResponse(stories, prompt, ' a'));
+  it('scores the whole of a response in which a control token is written, as characters', () => {
+    for (const text of [' a</s> b', ' <s>old</s> and', ' </s></s> <unk>']) {
+      const ids = cleanResponse(stories, prompt, text);
+      expect(stories.decode(ids)).toBe(text.trimStart());
+      expect(ids.filter((id) => [0, 1, 2].includes(id))).toEqual([2]);
+    }
   });
 
   it('decodes to the text again', () => {
@@ -219,16 +223,20 @@ describe.skipIf(!existsSync(shared))(
 
 it('measureRows() measures each row as it does alone, whatever stands beside it', () => {
   const rows = [
-    { prompt: { kind: 'text', text: 'Once upon a time' }, responses: [' there was a dog.', ' No.'] },
+    {
+      prompt: { kind: 'text', text: 'Once upon a time' },
+      responses: [{ text: ' there was a dog.' }, { text: ' No.' }],
+    },
     { prompt: { kind: 'text', text: 'Alone '.repeat(40) }, responses: [] },
-    { prompt: { kind: 'text', text: 'A cat' }, responses: [' and a dog. '.repeat(20), ''] },
+    { prompt: { kind: 'text', text: 'A cat' }, responses: [{ text: ' and a dog. '.repeat(20) }, { text: '' }] },
     { prompt: { kind: 'text', text: 'Alone' }, responses: [] },
-  ] satisfies { prompt: Prompt; responses: string[] }[];
+  ] satisfies MeasuredText[];
   for (const rendering of ['clean', 'faithful'] as const) {
     const settings = { rendering, maxLength: 64, maxPromptLength: 32 };
     const together = measureRows(stories, rows, settings);
     expect(together).toEqual(rows.flatMap((row) => measureRows(stories, [row], settings)));
-    expect(together.map(({ responses }) => responses.length)).toEqual([2, 0, 2, 0]);
-    expect(together[2]?.responsesCut).toBe(1);
+    const measures = together.map((each) => (each.kind === 'measure' ? each.measure : null));
+    expect(measures.map((each) => each?.responses.length)).toEqual([2, 0, 2, 0]);
+    expect(measures[2]?.responsesCut).toBe(1);
   }
 });

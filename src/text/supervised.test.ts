@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { type Conversation, renderConversations, truncateScored } from './supervised.ts';
+import { type Conversation, renderConversations, type ScoredIds, truncateScored } from './supervised.ts';
 import type { Message } from './template.ts';
-import { loadTokenizer } from './tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 
 const stories = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));
 const folder = join(packageRoot, 'test', 'fixtures', 'sft');
@@ -30,6 +30,13 @@ function spans(scored: Uint8Array): [number, number][] {
   return found;
 }
 
+function sequencesOf(tokenizer: Tokenizer, conversations: readonly Conversation[]): ScoredIds[][] {
+  return renderConversations(tokenizer, conversations).map((rendered) => {
+    if (rendered.kind === 'fault') throw new Error(rendered.fault.detail);
+    return rendered.sequences;
+  });
+}
+
 describe("renderConversations() gives TRL's ids, after one start token", () => {
   it.each(['assistant-20-steps.json', 'completion-20-steps.json'])('%s', (name) => {
     const { chatTemplate, maxLength, rows, conversations } = read(name);
@@ -40,7 +47,7 @@ describe("renderConversations() gives TRL's ids, after one start token", () => {
           ? { kind: 'chat', messages: row.messages, from: 0 }
           : { kind: 'chat', messages: [...row.prompt, ...row.completion], from: row.prompt.length },
     );
-    const own = renderConversations(tokenizer, all).flatMap(([sequence, ...others]) => {
+    const own = sequencesOf(tokenizer, all).flatMap(([sequence, ...others]) => {
       expect(others).toHaveLength(0);
       const cut = sequence === undefined ? null : truncateScored(sequence, maxLength + 1);
       // TRL leaves these out too.
@@ -72,7 +79,7 @@ describe('renderConversations()', () => {
   ];
   const shown = (chatTemplate: string, conversation: Conversation): string[] => {
     const tokenizer = { ...stories, chatTemplate };
-    return renderConversations(tokenizer, [conversation])
+    return sequencesOf(tokenizer, [conversation])
       .flat()
       .map(({ ids, scored }) =>
         [...scored].map((flag, i) => (flag === 1 ? (ids[i] === stories.eosId ? '$' : 'x') : '.')).join(''),
@@ -91,7 +98,7 @@ describe('renderConversations()', () => {
   });
 
   it('makes a sequence of a turn that the template writes otherwise once it is history', () => {
-    const forgetful = chatml.replace('m.content', "(m.content if loop.last else '(past)')");
+    const forgetful = chatml.replace('m.content', '(m.content if loop.last else m.content | upper)');
     const lines = shown(forgetful, { kind: 'chat', messages: turns, from: 0 });
     expect(lines).toHaveLength(2);
     for (const line of lines) expect(line).toMatch(/^\.+x+\$$/);

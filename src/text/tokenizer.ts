@@ -28,6 +28,8 @@ export interface Tokenizer {
   readonly eosId: number;
   /** Every id at which generation ends: of the tokenizer, generation_config.json and config.json, `eosId` first. */
   readonly stopIds: readonly number[];
+  /** Their texts, in the same order; empty for an id that the tokenizer does not have. */
+  readonly stopTokens: readonly string[];
   readonly vocabularySize: number;
   readonly chatTemplate: string | null;
   readonly bosToken: string | null;
@@ -104,6 +106,8 @@ export function loadTokenizer(directory: string): Tokenizer {
     }
     return rows;
   };
+  const stopRows = stopIds.map((id) => [id]);
+  const stopTokens = call({ kind: 'decode', rows: stopRows, skipSpecialTokens: false }) as string[];
   const decodeBatch = (rows: readonly (readonly number[])[]): string[] =>
     rows.length === 0 ? [] : (call({ kind: 'decode', rows, skipSpecialTokens: true }) as string[]);
   const controls = [...settings.specialTokens, bosToken ?? '', eosToken ?? ''].filter((token) => token !== '');
@@ -118,6 +122,7 @@ export function loadTokenizer(directory: string): Tokenizer {
     addBosToken: settings.addBosToken,
     eosId,
     stopIds,
+    stopTokens,
     vocabularySize,
     chatTemplate: settings.chatTemplate,
     bosToken,

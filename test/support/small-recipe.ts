@@ -23,7 +23,7 @@ export function writeSmallRecipe(folder: string, changes: Record<string, unknown
     model: join(packageRoot, 'assets', 'stories260K'),
     threads: 1,
     data: { train: 'prompts.jsonl' },
-    text: { maxLength: 64, maxPromptLength: 32 },
+    text: { prompts: 'raw', maxLength: 64, maxPromptLength: 32 },
     iterations: 2,
     sampling: { samples: 2, temperature: 1, maxNewTokens: 16, batchSize: 6 },
     ranker: { kind: 'function', module: 'reward.ts' },

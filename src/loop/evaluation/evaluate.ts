@@ -7,6 +7,7 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import { diversityOf } from '../../evaluate/diversity.ts';
 import { describeRanker } from '../../rank/open.ts';
 import type { EvaluationData } from '../../store/evaluations.ts';
+import { messageText } from '../../text/message.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
 import { answerHeldOut, answerKey } from './answers.ts';
 import { klTo } from './divergence.ts';
@@ -56,7 +57,8 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
 }
 
 function promptText({ prompt }: PreferenceRow): string {
-  return prompt.kind === 'text'
-    ? prompt.text
-    : prompt.messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
+  if (prompt.kind === 'text') return prompt.text;
+  const [only] = prompt.messages;
+  if (only !== undefined && prompt.messages.length === 1) return messageText(only);
+  return prompt.messages.map((message) => `${message.role}: ${messageText(message)}`).join('\n');
 }

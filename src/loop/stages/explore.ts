@@ -51,17 +51,23 @@ export async function measureExploration(
   const { preference } = input.objective;
   const withResponse: ObjectiveOptions = { preference, exploration: { kind: 'selm', alpha: 1 } };
   const { trees } = tokenisePairs(context, pairs, { rows, objective: withResponse });
+  if (trees.length === 0) return 'no pair has a response to measure';
+  const promptOf = new Map(pairs.map(({ pairId, promptId }) => [pairId, promptId]));
   const reference = score(context, input.referenceDirectory, trees);
   const policy = score(context, input.modelDirectory, trees);
   const responseOf = (scores: ReadonlyMap<string, TreeLogProbs>, tree: PairTree): number =>
     tree.response === null ? Number.NaN : (scores.get(tree.pairId)?.[tree.response] ?? Number.NaN);
   const logRatios = trees.map((tree) => responseOf(policy, tree) - responseOf(reference, tree));
   const gradient = measureGradients(context, input, { trees: trees.slice(0, GRADIENT_PAIRS), reference });
-  const measure: ExplorationMeasure = { promptIds: pairs.map(({ promptId }) => promptId), logRatios, gradient };
+  const measure: ExplorationMeasure = {
+    promptIds: trees.map(({ pairId }) => promptOf.get(pairId) ?? pairId),
+    logRatios,
+    gradient,
+  };
   ledger.putRecord(iteration, 'exploration', measure);
   const mean = logRatios.reduce((sum, value) => sum + value, 0) / logRatios.length;
   const strength = gradient.exploration / gradient.preference;
-  return `log-ratio of y ${mean.toFixed(3)} nats over ${pairs.length} prompts, optimism gradient ${strength.toPrecision(2)} of the preference's`;
+  return `log-ratio of y ${mean.toFixed(3)} nats over ${trees.length} prompts, optimism gradient ${strength.toPrecision(2)} of the preference's`;
 }
 
 /** One pair a prompt, of prompts drawn by the seed alone: a twin measures the same ones, where both have a pair. */

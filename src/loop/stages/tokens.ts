@@ -7,15 +7,16 @@ import { winProbabilities } from '../../rank/win-probability.ts';
 import { buildTreeOfSequences, type PairTree } from '../../score/trees.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { CandidateOrigin, ResponseRecord, StoredPair } from '../../store/ledger-rows.ts';
-import { type PairResponse, renderPair } from '../../text/rendering.ts';
+import { type PairResponse, renderPair, scoresTheSame } from '../../text/rendering.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
-/** How many sequences had to be cut to fit text.maxLength. */
+/** How many sequences had to be cut to fit text.maxLength, and how many pairs were left out as they became equal by it. */
 export interface TokenCounts {
   promptsCut: number;
   responsesCut: number;
+  equalPairs: number;
 }
 
 /** Trees of pairs; with y and the ranker's win probabilities where the objective asks for them. */
@@ -25,24 +26,23 @@ export function tokenisePairs(
   options: { rows: ReadonlyMap<string, PreferenceRow>; objective: ObjectiveOptions },
 ): { trees: PairTree[]; counts: TokenCounts } {
   const { recipe, ledger, tokenizer } = context;
-  const counts: TokenCounts = { promptsCut: 0, responsesCut: 0 };
+  const counts: TokenCounts = { promptsCut: 0, responsesCut: 0, equalPairs: 0 };
   const sampled = new Map<string, ResponseRecord>();
   for (const iteration of new Set(pairs.map((pair) => pair.iteration))) {
     for (const response of ledger.responses(iteration))
       sampled.set(sampleKey(iteration, response.promptId, response.sampleIndex), response);
   }
-  const responseOf = (pair: StoredPair, text: string, from: CandidateOrigin): PairResponse => {
-    const sample =
-      from.kind === 'response'
-        ? sampled.get(sampleKey(pair.iteration, pair.promptId, from.sampleIndex ?? 0))
-        : undefined;
+  const responseOf = (pair: StoredPair, row: PreferenceRow, text: string, from: CandidateOrigin): PairResponse => {
+    if (from.kind !== 'response')
+      return { text, message: from.kind === 'chosen' ? row.chosenMessage : row.rejectedMessage };
+    const sample = sampled.get(sampleKey(pair.iteration, pair.promptId, from.sampleIndex ?? 0));
     return { text, sampledIds: sample === undefined ? undefined : endedIds(sample, tokenizer) };
   };
   const { preference, exploration } = options.objective;
   const withResponse = exploration.kind !== 'none';
   const probabilitiesOf =
     preference.kind === 'sppo' && preference.targets === 'ranker' ? pairProbabilities(ledger, pairs) : null;
-  const trees = pairs.map((pair) => {
+  const trees = pairs.flatMap((pair) => {
     const row = options.rows.get(pair.promptId);
     if (row === undefined) {
       throw new DataError(
@@ -56,15 +56,19 @@ export function tokenisePairs(
       tokenizer,
       {
         prompt: row.prompt,
-        chosen: responseOf(pair, pair.chosen, pair.chosenFrom),
-        rejected: responseOf(pair, pair.rejected, pair.rejectedFrom),
-        response: own === null ? null : responseOf(pair, own, explored),
+        chosen: responseOf(pair, row, pair.chosen, pair.chosenFrom),
+        rejected: responseOf(pair, row, pair.rejected, pair.rejectedFrom),
+        response: own === null ? null : responseOf(pair, row, own, explored),
       },
       recipe.text,
     );
     counts.promptsCut += promptCut ? 1 : 0;
     counts.responsesCut += responsesCut;
-    return buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities: probabilitiesOf?.(pair) ?? null });
+    if (scoresTheSame(sequences.chosen, sequences.rejected)) {
+      counts.equalPairs += 1;
+      return [];
+    }
+    return [buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities: probabilitiesOf?.(pair) ?? null })];
   });
   return { trees, counts };
 }

@@ -1,5 +1,6 @@
 /** @file The stages that train: the reference's log-probabilities, the steps, and the model that comes out. */
 import type { PreferenceRow } from '../../data/rows.ts';
+import { DataError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { isAdapterDirectory } from '../../model/adapter/adapter.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
@@ -48,6 +49,17 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
       kind: 'note',
       text: `Cut to text.maxLength: ${counts.promptsCut} prompts, ${counts.responsesCut} responses of iteration ${iteration}`,
     });
+  }
+  if (counts.equalPairs > 0) {
+    const text = `Left out of iteration ${iteration}: ${counts.equalPairs} pairs whose responses are the same tokens once they are cut to text.maxLength`;
+    announce({ kind: 'warning', text });
+  }
+  if (trees.length === 0 && pairs.length > 0) {
+    throw new DataError(
+      'PAIRS_EQUAL',
+      `Cannot train iteration ${iteration}: the responses of all its ${pairs.length} pairs are the same tokens once they are cut: raise text.maxLength (${recipe.text.maxLength})`,
+      { details: { iteration, pairs: pairs.length } },
+    );
   }
   const keys = Array.from({ length: training.epochs }, (_, epoch) =>
     randomKey(recipe.seed, 'shuffle', iteration, epoch),

@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { RankerError } from '../../errors.ts';
 import { fileError } from '../../files/fs.ts';
 import { sha256 } from '../../files/hash.ts';
+import { messageText } from '../../text/message.ts';
 import type { Prompt } from '../../text/rendering.ts';
 
 /** One message of a request. */
@@ -107,8 +108,8 @@ export function fillPrompt(
 export function conversationText(prompt: Prompt): string {
   if (prompt.kind === 'text') return prompt.text;
   const [only] = prompt.messages;
-  if (prompt.messages.length === 1 && only?.role === 'user') return only.content;
-  return prompt.messages.map(({ role, content }) => `### ${role}:\n${content}`).join('\n\n');
+  if (prompt.messages.length === 1 && only?.role === 'user') return messageText(only);
+  return prompt.messages.map((message) => `### ${message.role}:\n${messageText(message)}`).join('\n\n');
 }
 
 function readYaml(path: string): { value: unknown; digest: string } {

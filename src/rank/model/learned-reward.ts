@@ -5,8 +5,8 @@
 
 import { openDecoderClassifier } from '../../model/classifier/decoder-classifier.ts';
 import { modelFingerprint } from '../../model/fingerprint.ts';
-import { cleanIds, cleanTexts } from '../../text/clean.ts';
-import type { Prompt } from '../../text/conversation.ts';
+import { cleanPlaces, cleanSequences } from '../../text/clean.ts';
+import { commonLength, type Prompt } from '../../text/conversation.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { type TruncationLimits, truncate } from '../../text/truncation.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
@@ -25,11 +25,23 @@ export function learnedRewardTokens(
   input: { prompt: Prompt; responses: readonly string[] },
   limits: TruncationLimits,
 ): LearnedRewardTokens {
-  const texts = cleanTexts(tokenizer, input.prompt, input.responses);
-  const whole = cleanIds(tokenizer, texts, tokenizer.encodeBatch(texts));
-  const fitting = truncate(whole, { ...limits, bosId: tokenizer.bosId });
-  const lost = fitting.responses.filter((ids, i) => ids.length < (whole.responses[i]?.length ?? 0)).length;
-  return { ...fitting, cut: { prompt: fitting.promptIds.length < whole.promptIds.length, responses: lost } };
+  const places = cleanPlaces(tokenizer, { prompt: input.prompt, responses: input.responses.map((text) => ({ text })) });
+  const [wholes = []] = cleanSequences(tokenizer, [places]);
+  const cuts = wholes.map(({ promptIds, responseIds }) => {
+    const cut = truncate({ promptIds, responses: [responseIds] }, { ...limits, bosId: tokenizer.bosId });
+    return { promptIds: cut.promptIds, responseIds: cut.responses[0] ?? [] };
+  });
+  // The reward is read behind the last token: what of their prompts the responses do not share is read with each.
+  const [first] = cuts;
+  const shared = Math.min(...cuts.map(({ promptIds }) => commonLength(promptIds, first?.promptIds ?? [])));
+  return {
+    promptIds: first?.promptIds.slice(0, shared) ?? [],
+    responses: cuts.map(({ promptIds, responseIds }) => [...promptIds.slice(shared), ...responseIds]),
+    cut: {
+      prompt: cuts.some(({ promptIds }, i) => promptIds.length < (wholes[i]?.promptIds.length ?? 0)),
+      responses: cuts.filter(({ responseIds }, i) => responseIds.length < (wholes[i]?.responseIds.length ?? 0)).length,
+    },
+  };
 }
 
 /** Opens a reward model that the loop saved, with the tokenizer of the policy that it began from. ModelError. */

@@ -3,6 +3,7 @@
  * part encoded and cut on its own (LLM-Blender's tokenize_pair). Its collator cuts candidates by the longest prompt of
  * the batch; here, as in tokenize_pair, by their own prompt, so that a verdict never depends on the batch.
  */
+import { messageText } from '../../text/message.ts';
 import type { Prompt } from '../../text/rendering.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 
@@ -96,8 +97,8 @@ export function pairPromptText(prompt: Prompt): string {
       return prompt.text;
     case 'chat': {
       const [only] = prompt.messages;
-      if (prompt.messages.length === 1 && only !== undefined) return only.content;
-      return prompt.messages.map(({ role, content }) => `${role.toUpperCase()}: ${content}`).join('\n');
+      if (prompt.messages.length === 1 && only !== undefined) return messageText(only);
+      return prompt.messages.map((message) => `${message.role.toUpperCase()}: ${messageText(message)}`).join('\n');
     }
   }
 }

@@ -1,0 +1,157 @@
+/** @file What a row becomes under a rendering, counted for the audit: lengths, cuts, changes, and rows that cannot be rendered. */
+import type { Prompt, Response } from './conversation.ts';
+import { faultOf, type RenderingFault } from './fault.ts';
+import { type Change, openText } from './frame.ts';
+import {
+  countCuts,
+  cutSamplingPrompt,
+  type FittedSequence,
+  fittedSequences,
+  type Prepared,
+  prepare,
+  type Rendering,
+  renderPrompts,
+  scoresTheSame,
+  type TextSettings,
+} from './sequences.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import { checkWritten, type Omissions } from './written.ts';
+
+/** Lengths of a row before it is cut, what will be cut, and what its rendering changes, for the audit. */
+export interface RowMeasure {
+  prompt: number;
+  responses: number[];
+  promptCut: boolean;
+  responsesCut: number;
+  /** A response that does not end with an end token although it was not cut. */
+  missingEnd: boolean;
+  /** What the template made of each response's text. */
+  changes: Change[];
+  omissions: Omissions;
+}
+
+/** What is to be measured of a row: its prompt, and chosen and rejected; none for a prompt alone. */
+export interface MeasuredText {
+  prompt: Prompt;
+  responses: readonly Response[];
+}
+
+/** A row that can be rendered, or why it cannot. */
+export type Measured = { kind: 'measure'; measure: RowMeasure } | { kind: 'fault'; fault: RenderingFault };
+
+/** Measures rows, with one call of the tokenizer for all that is ordinary in them. */
+export function measureRows(tokenizer: Tokenizer, rows: readonly MeasuredText[], settings: TextSettings): Measured[] {
+  const measured = rows.map((row): Measured | Preparation => {
+    try {
+      return prepareToMeasure(tokenizer, row, settings.rendering);
+    } catch (error) {
+      return faultMeasured(error);
+    }
+  });
+  const good = measured.filter((each): each is Preparation => !('kind' in each));
+  const pairs = good.filter(({ row }) => row.responses.length > 0);
+  const alone = good.filter(({ row }) => row.responses.length === 0);
+  const sequences = fittedOneByOne(tokenizer, pairs, settings);
+  const prompts = renderPrompts(
+    tokenizer,
+    alone.map(({ row }) => row.prompt),
+    settings.rendering,
+  );
+  const found = new Map<Preparation, Measured>([
+    ...pairs.map((each, i) => [each, measurePair(tokenizer, sequences[i] ?? [], each.omissions)] as const),
+    ...alone.map((each, i) => [each, measurePrompt(tokenizer, prompts[i] ?? [], settings, each.omissions)] as const),
+  ]);
+  return measured.map((each) => {
+    if ('kind' in each) return each;
+    const own = found.get(each);
+    if (own === undefined) throw new Error('Every row is measured');
+    return own;
+  });
+}
+
+function faultMeasured(error: unknown): Measured {
+  const fault = faultOf(error);
+  if (fault === null) throw error;
+  return { kind: 'fault', fault };
+}
+
+/** A row whose texts are known. */
+interface Preparation {
+  row: MeasuredText;
+  prepared: Prepared;
+  omissions: Omissions;
+}
+
+const NO_OMISSIONS: Omissions = { earlierReasoning: false, changedMessages: 0, unusedFields: [] };
+
+function prepareToMeasure(tokenizer: Tokenizer, row: MeasuredText, rendering: Rendering): Preparation {
+  const prepared = prepare(tokenizer, row, rendering);
+  if (row.prompt.kind === 'text') return { row, prepared, omissions: NO_OMISSIONS };
+  const text = openText(tokenizer, row.prompt);
+  return { row, prepared, omissions: checkWritten(tokenizer, row.prompt, { text, responses: row.responses }) };
+}
+
+function measurePair(
+  tokenizer: Tokenizer,
+  sequences: readonly FittedSequence[] | RenderingFault,
+  omissions: Omissions,
+): Measured {
+  if ('problem' in sequences) return { kind: 'fault', fault: sequences };
+  const [chosen, rejected] = sequences;
+  if (chosen !== undefined && rejected !== undefined && scoresTheSame(chosen.cut, rejected.cut)) {
+    const asRendered = scoresTheSame(chosen.whole, rejected.whole);
+    const problem = `chosen equals rejected as ${asRendered ? 'rendered' : 'cut'}` as const;
+    const tokens = chosen.cut.responseIds.length;
+    const detail = asRendered ? `the chat template writes both alike` : `both begin with the same ${tokens} tokens`;
+    return { kind: 'fault', fault: { problem, field: 'rejected', detail } };
+  }
+  const measure = {
+    prompt: Math.max(...sequences.map(({ whole }) => whole.promptIds.length)),
+    responses: sequences.map(({ whole }) => whole.responseIds.length),
+    missingEnd: sequences.some(({ whole }) => !tokenizer.stopIds.includes(whole.responseIds.at(-1) ?? -1)),
+    changes: sequences.map(({ change }) => change),
+    omissions,
+    ...countCuts(sequences),
+  };
+  return { kind: 'measure', measure };
+}
+
+function measurePrompt(
+  tokenizer: Tokenizer,
+  promptIds: readonly number[],
+  settings: TextSettings,
+  omissions: Omissions,
+): Measured {
+  const promptCut = cutSamplingPrompt(tokenizer, promptIds, settings).length < promptIds.length;
+  const nothing = { responses: [], responsesCut: 0, missingEnd: false, changes: [] };
+  return { kind: 'measure', measure: { prompt: promptIds.length, promptCut, omissions, ...nothing } };
+}
+
+/** The sequences of each row, or what is at fault with it, where only its ids show that. */
+function fittedOneByOne(
+  tokenizer: Tokenizer,
+  rows: readonly Pick<Preparation, 'prepared'>[],
+  settings: TextSettings,
+): (FittedSequence[] | RenderingFault)[] {
+  const all = rows.map(({ prepared }) => prepared);
+  try {
+    return fittedSequences(tokenizer, all, settings);
+  } catch (error) {
+    if (faultOf(error) === null) throw error;
+    return all.map((prepared) => {
+      try {
+        return fittedSequences(tokenizer, [prepared], settings)[0] ?? [];
+      } catch (own) {
+        const fault = faultOf(own);
+        if (fault === null) throw own;
+        return fault;
+      }
+    });
+  }
+}
+
+/** Checks that a prompt can be rendered as what it is. Throws RenderingError naming the field that cannot. */
+export function checkPrompt(tokenizer: Tokenizer, prompt: Prompt): void {
+  if (prompt.kind === 'text') return;
+  checkWritten(tokenizer, prompt, { text: openText(tokenizer, prompt), responses: [] });
+}
