@@ -29,9 +29,12 @@ describe('a run with strong optimism beside its twin', () => {
 
   it('lowers y below the reference, and below where the twin leaves it on the same prompts', () => {
     const [ours, twin] = [explorationOf(0), explorationOf(1)];
-    expect(ours?.logRatios).toHaveLength(twin?.logRatios.length ?? 0);
+    // The twin has the reference's numbers still to compute, so it affords fewer of the prompts, from the same first one on.
+    const common = twin?.logRatios.length ?? 0;
+    expect(common).toBeGreaterThan(2);
+    expect(ours?.logRatios.length).toBeGreaterThanOrEqual(common);
     expect(mean(ours?.logRatios ?? [])).toBeLessThan(0);
-    expect(mean(ours?.logRatios ?? [])).toBeLessThan(mean(twin?.logRatios ?? []) - 0.1);
+    expect(mean(ours?.logRatios.slice(0, common) ?? [])).toBeLessThan(mean(twin?.logRatios ?? []) - 0.1);
   });
 
   it('has an optimism gradient that is none in the twin, and norms that are those of a sum', () => {

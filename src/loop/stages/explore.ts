@@ -9,24 +9,27 @@ import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey, uniformAt } from '../../random.ts';
-import { scoreTrees } from '../../score/log-probs.ts';
+import { scoreSteps } from '../../score/log-probs.ts';
 import { microBatches } from '../../score/packing.ts';
-import { openPolicy } from '../../score/policy.ts';
-import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
+import { openPolicy, type Policy } from '../../score/policy.ts';
+import { type PairTree, type TreeLogProbs, treeTokens } from '../../score/trees.ts';
 import type { ExplorationMeasure, GradientNorms } from '../../store/exploration.ts';
 import type { StoredPair } from '../../store/ledger-rows.ts';
+import { noGrad } from '../../torch/autograd.ts';
+import { _foreach_add__List, clone } from '../../torch/ops.ts';
+import { disposeAll, keep, scope, type Tensor } from '../../torch/tensor.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { gradientNorm } from '../../train/optimiser.ts';
-import { withoutPause } from '../../train/pausing.ts';
+import { untilStopped } from '../../train/pausing.ts';
 import { type LossTerms, stepGradients } from '../../train/step.ts';
+import { modelSha256 } from '../model-hash.ts';
+import { gradientsOfAPair, planExploration, scoringsOfAPair } from './explore-plan.ts';
+import { loadOrScoreReference } from './reference.ts';
 import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import { loraStart } from './train-and-save.ts';
 
-/** Most pairs that gradients are computed on: three backward passes each. */
-const GRADIENT_PAIRS = 8;
-
-/** Measures the iteration that was just trained. */
+/** Measures the iteration that was just trained, on as many prompts as a share of the training's cost allows. */
 export async function measureExploration(
   context: IterationContext,
   input: {
@@ -36,34 +39,52 @@ export async function measureExploration(
     referenceDirectory: string;
   },
 ): Promise<string> {
-  const { ledger, iteration, announce } = context;
-  const pairs = samplePairs(context);
-  announce({
-    kind: 'stage-started',
-    stage: 'explore',
-    total: pairs.length,
-    done: 0,
-    unit: 'prompts',
-  });
-  if (pairs.length === 0) return 'no pair has a response to measure';
-  const rows = new Map(input.rows.map((row) => [row.promptId, row]));
-  // y goes into every tree, also where training had no term for it.
-  const { preference } = input.objective;
-  const withResponse: ObjectiveOptions = { preference, exploration: { kind: 'selm', alpha: 1 } };
-  const { trees } = tokenisePairs(context, pairs, { rows, objective: withResponse });
-  if (trees.length === 0) return 'no pair has a response to measure';
-  const promptOf = new Map(pairs.map(({ pairId, promptId }) => [pairId, promptId]));
-  const reference = score(context, input.referenceDirectory, trees);
-  const policy = score(context, input.modelDirectory, trees);
-  const responseOf = (scores: ReadonlyMap<string, TreeLogProbs>, tree: PairTree): number =>
-    tree.response === null ? Number.NaN : (scores.get(tree.pairId)?.[tree.response] ?? Number.NaN);
-  const logRatios = trees.map((tree) => responseOf(policy, tree) - responseOf(reference, tree));
-  const gradient = measureGradients(context, input, { trees: trees.slice(0, GRADIENT_PAIRS), reference });
-  const measure: ExplorationMeasure = {
-    promptIds: trees.map(({ pairId }) => promptOf.get(pairId) ?? pairId),
-    logRatios,
-    gradient,
+  const { recipe, ledger, iteration, announce } = context;
+  const explores = input.objective.exploration.kind !== 'none';
+  const drawn = treesOf(context, drawPairs(context), input);
+  const plan = planExploration(
+    drawn.map((tree) => treeTokens(tree)),
+    { trained: trainedTokens(context), explores },
+  );
+  const trees = drawn.slice(0, plan.scored);
+  // The bar counts passes of the model over a pair, forward and backward as one.
+  const total = plan.scored * scoringsOfAPair({ explores }) + plan.differentiated * gradientsOfAPair({ explores });
+  let done = 0;
+  const advance = (pairs: number): void => {
+    done = Math.min(total, done + pairs);
+    announce({ kind: 'stage-progress', stage: 'explore', done, total });
   };
+  announce({ kind: 'stage-started', stage: 'explore', total, done, unit: 'passes over a pair' });
+  if (trees.length === 0) return 'no pair has a response to measure';
+
+  const reference = await loadOrScoreReference(
+    context,
+    {
+      referenceDirectory: input.referenceDirectory,
+      referenceSha256: await modelSha256(input.referenceDirectory),
+      steps: [trees],
+    },
+    { started: () => {}, advanced: (known) => advance(known - done) },
+  );
+  const { dtype } = recipe.training;
+  using policy = withModel(
+    input.modelDirectory,
+    (model) => openPolicy(model, { dtype, purpose: 'train', lora: loraStart(recipe) }),
+    { device: recipe.device },
+  );
+  const scores = await scoreAll(context, policy, { trees, advance });
+  const responseOf = (from: ReadonlyMap<string, TreeLogProbs>, tree: PairTree): number =>
+    tree.response === null ? Number.NaN : (from.get(tree.pairId)?.[tree.response] ?? Number.NaN);
+  const logRatios = trees.map((tree) => responseOf(scores, tree) - responseOf(reference, tree));
+  const gradient = await measureGradients(context, policy, {
+    trees: trees.slice(0, plan.differentiated),
+    reference,
+    objective: input.objective,
+    advance,
+  });
+  const promptOf = new Map(ledger.pairs(iteration).map(({ pairId, promptId }) => [pairId, promptId]));
+  const promptIds = trees.map(({ pairId }) => promptOf.get(pairId) ?? '');
+  const measure: ExplorationMeasure = { promptIds, logRatios, gradient };
   ledger.putRecord(iteration, 'exploration', measure);
   const mean = logRatios.reduce((sum, value) => sum + value, 0) / logRatios.length;
   const strength = gradient.exploration / gradient.preference;
@@ -71,7 +92,7 @@ export async function measureExploration(
 }
 
 /** One pair a prompt, of prompts drawn by the seed alone: a twin measures the same ones, where both have a pair. */
-function samplePairs({ recipe, ledger, iteration }: IterationContext): StoredPair[] {
+function drawPairs({ recipe, ledger, iteration }: IterationContext): StoredPair[] {
   const byPrompt = new Map<string, StoredPair>();
   for (const pair of ledger.pairs(iteration)) {
     if (pair.response !== null && !byPrompt.has(pair.promptId)) byPrompt.set(pair.promptId, pair);
@@ -84,37 +105,75 @@ function samplePairs({ recipe, ledger, iteration }: IterationContext): StoredPai
   return drawn.slice(0, recipe.evaluate.explorationPrompts).map(({ pair }) => pair);
 }
 
-function score({ recipe }: IterationContext, directory: string, trees: readonly PairTree[]): Map<string, TreeLogProbs> {
-  const { dtype, microBatchTokens } = recipe.training;
-  using policy = withModel(directory, (model) => openPolicy(model, { dtype, purpose: 'score' }));
+/** The trees of pairs, with y in every one, also where training had no term for it. */
+function treesOf(
+  context: IterationContext,
+  pairs: readonly StoredPair[],
+  input: { rows: readonly PreferenceRow[]; objective: ObjectiveOptions },
+): PairTree[] {
+  const rows = new Map(input.rows.map((row) => [row.promptId, row]));
+  const { preference } = input.objective;
+  const objective: ObjectiveOptions = { preference, exploration: { kind: 'selm', alpha: 1 } };
+  return tokenisePairs(context, pairs, { rows, objective }).trees;
+}
+
+/** Tokens that went through the model in the iteration's training. */
+function trainedTokens({ ledger, iteration }: IterationContext): number {
+  return ledger
+    .metrics()
+    .filter((each) => each.iteration === iteration && each.stage === 'train')
+    .reduce((sum, { values }) => sum + (values.tokens ?? 0), 0);
+}
+
+async function scoreAll(
+  { recipe, signal }: IterationContext,
+  policy: Policy,
+  { trees, advance }: { trees: readonly PairTree[]; advance: (pairs: number) => void },
+): Promise<Map<string, TreeLogProbs>> {
+  const { microBatchTokens } = recipe.training;
   const scores = new Map<string, TreeLogProbs>();
-  for (const batch of microBatches(trees, microBatchTokens, longAfter(policy.config))) {
-    for (const [pairId, logProbs] of scoreTrees(policy, batch)) scores.set(pairId, logProbs);
+  for await (const batch of scoreSteps(policy, [trees], { microBatchTokens, known: new Map() })) {
+    for (const [pairId, logProbs] of batch) scores.set(pairId, logProbs);
+    advance(batch.size);
+    signal?.throwIfAborted();
   }
   return scores;
 }
 
-function measureGradients(
-  { recipe }: IterationContext,
-  { objective, modelDirectory }: { objective: ObjectiveOptions; modelDirectory: string },
-  { trees, reference }: { trees: readonly PairTree[]; reference: ReadonlyMap<string, TreeLogProbs> },
-): GradientNorms {
-  const { dtype, microBatchTokens } = recipe.training;
-  using policy = withModel(modelDirectory, (model) =>
-    openPolicy(model, { dtype, purpose: 'train', lora: loraStart(recipe) }),
-  );
-  const batches = microBatches(trees, microBatchTokens, longAfter(policy.config));
-  const activations = chooseActivations(recipe.training, policy.config);
-  const normOf = (terms: LossTerms): number => {
-    withoutPause(stepGradients(policy, { batches, reference, objective, activations, terms }));
+/** Norms of both terms' gradients and of their sum: the sum is added up from the two, without a backward pass of its own. */
+async function measureGradients(
+  { recipe, signal }: IterationContext,
+  policy: Policy,
+  {
+    trees,
+    advance,
+    ...loss
+  }: {
+    trees: readonly PairTree[];
+    reference: ReadonlyMap<string, TreeLogProbs>;
+    objective: ObjectiveOptions;
+    advance: (pairs: number) => void;
+  },
+): Promise<GradientNorms> {
+  const { training } = recipe;
+  const batches = microBatches(trees, training.microBatchTokens, longAfter(policy.config));
+  const activations = chooseActivations(training, policy.config);
+  const accumulate = async (terms: LossTerms): Promise<number> => {
+    const ending = await untilStopped(stepGradients(policy, { ...loss, batches, activations, terms }), signal);
+    if (ending.kind === 'stopped') signal?.throwIfAborted();
+    advance(trees.length);
     return gradientNorm(policy);
   };
-  const preference = normOf('preference');
-  const explores = objective.exploration.kind !== 'none';
-  return {
-    pairs: trees.length,
-    preference,
-    exploration: explores ? normOf('exploration') : 0,
-    total: explores ? normOf('all') : preference,
-  };
+  const preference = await accumulate('preference');
+  if (loss.objective.exploration.kind === 'none')
+    return { pairs: trees.length, preference, exploration: 0, total: preference };
+  const gradients = [...(policy.gradients ?? new Map<string, Tensor>()).values()];
+  const first = keep(scope('keep a gradient', () => noGrad(() => gradients.map((gradient) => clone(gradient)))));
+  try {
+    const exploration = await accumulate('exploration');
+    scope('add gradients', () => noGrad(() => _foreach_add__List(gradients, first)));
+    return { pairs: trees.length, preference, exploration, total: gradientNorm(policy) };
+  } finally {
+    disposeAll(first);
+  }
 }
