@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { convertRows } from '../src/data/convert.ts';
-import { loadTrainingData, type TrainingData } from '../src/loop/data.ts';
+import { loadHeldOut, loadTrainingData, type TrainingData } from '../src/loop/data.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { loadTokenizer } from '../src/text/tokenizer.ts';
 import { packageRoot } from '../src/torch/native.ts';
@@ -49,4 +49,26 @@ it('a file that someone wrote to since the audit is refused by name', async () =
   const longer = await dataOf('longer');
   appendFileSync(join(root, 'longer', 'prompts.jsonl'), '{"prompt":"one more"}\n');
   await expect(longer.slice(1)).rejects.toMatchObject({ code: 'DATA_CHANGED' });
+});
+
+it('held-out prompts are read as the training data are, and said when they are of another kind', async () => {
+  const chatty = { ...tokenizer, chatTemplate: '{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[a]' };
+  const said = async (prompts: string | null): Promise<string[]> => {
+    const changes = { text: { prompts }, evaluate: { prompts: 'prompts.jsonl', limit: 3 } };
+    const recipe = loadRecipe(writeSmallRecipe(join(root, `held-out-${prompts}`), changes));
+    const texts: string[] = [];
+    await loadHeldOut(recipe, {
+      tokenizer: chatty,
+      trainingKinds: new Set(['chat']),
+      announce: (event) => void ('text' in event && texts.push(`${event.kind}: ${event.text}`)),
+    });
+    return texts;
+  };
+  expect(await said(null)).toEqual([
+    "note: Held-out prompts: 3: 0 conversations, 3 texts read as user's messages (text.prompts: chat)",
+  ]);
+  expect(await said('raw')).toEqual([
+    'note: Held-out prompts: 3: 0 conversations, 3 texts read as raw texts (text.prompts: raw)',
+    expect.stringContaining('warning: 3 held-out prompts are raw texts, and training sees conversations only'),
+  ]);
 });

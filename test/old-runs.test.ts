@@ -60,6 +60,10 @@ test('a run of 73761dc goes on to its end in another place, with everything that
   expect(ledger.responses(2)).toEqual(responses);
   expect(ledger.rankings(2)).toEqual(expect.arrayContaining(rankings));
   expect(ledger.rankings(2)).toHaveLength(6);
+  // Its prompts are texts, which it continues; a new run would read them as messages of the user.
+  expect(events.flatMap((event) => (event.kind === 'note' ? [event.text] : [])).join('\n')).toContain(
+    'text.prompts: raw',
+  );
   // And once more: what it was brought up to is what it is compared with.
   const again: LoopEvent[] = [];
   await runRecipe(recipeOf(folder), { watch: (event) => void again.push(event) });

@@ -45,6 +45,28 @@ describe('convertRows()', () => {
     },
   );
 
+  it('keeps tools and fields of messages in JSONL, and says that Parquet has no place for them', async () => {
+    const call = { role: 'assistant', content: null, tool_calls: [{ function: { name: 'f' } }] };
+    const answer = { role: 'assistant', content: 'No' };
+    const row = {
+      prompt: [{ role: 'user', content: 'Hi' }],
+      chosen: [call],
+      rejected: [answer],
+      tools: [{ name: 'f' }],
+    };
+    const input = written([row]);
+    const output = join(temporaryFolder(), 'out.jsonl');
+    await convertRows([input], output, { ...all, form: 'conversational' });
+    expect(await rowsOf(output)).toEqual(await rowsOf(input));
+    const parquet = join(temporaryFolder(), 'out.parquet');
+    await expect(convertRows([input], parquet, { ...all, form: 'conversational' })).rejects.toThrow(
+      'written as JSONL only',
+    );
+    await expect(convertRows([input], output.replace('out', 'text'), { ...all, form: 'text' })).rejects.toThrow(
+      'form text',
+    );
+  });
+
   it('writes what other programs know: the columns of UltraFeedback, and of TRL', async () => {
     const input = written([{ prompt: 'Hi', chosen: 'Yes', rejected: 'No', prompt_id: 'x', score_chosen: 3 }]);
     const line = async (form: 'ultrafeedback' | 'conversational' | 'text'): Promise<unknown> => {

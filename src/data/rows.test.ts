@@ -70,6 +70,39 @@ describe('parseRow() reads', () => {
     expect(parse(value)).toMatchObject({ row: { prompt, chosen: null, rejected: null } });
   });
 
+  it('messages with all that they hold, but for fields that are null, and tools in both ways of writing them', () => {
+    const call = { ...assistant(''), content: null, tool_calls: [{ function: { name: 'f' } }], name: null };
+    const tool = { function: { name: 'f' } };
+    for (const tools of [[tool], JSON.stringify([tool])]) {
+      expect(parse({ prompt: [user('Hi')], chosen: [call], rejected: [assistant('No')], tools })).toEqual({
+        kind: 'row',
+        row: {
+          promptId: expect.any(String),
+          prompt: { kind: 'chat', messages: [user('Hi')], tools: [tool] },
+          chosen: '<tool_call>{"function":{"name":"f"}}</tool_call>',
+          chosenMessage: { role: 'assistant', content: null, tool_calls: [tool] },
+          rejected: 'No',
+          source,
+        },
+      });
+    }
+  });
+
+  it('responses that differ in their reasoning alone as two', () => {
+    const thought = (reasoning_content: string) => [{ ...assistant('Yes'), reasoning_content }];
+    expect(parse({ prompt: [user('Hi')], chosen: thought('a'), rejected: thought('b') })).toMatchObject({
+      kind: 'row',
+    });
+    expect(parse({ prompt: [user('Hi')], chosen: thought('a'), rejected: thought('a') })).toMatchObject({
+      problem: 'chosen equals rejected',
+    });
+  });
+
+  it('a prompt that ends in words of the assistant, which stay', () => {
+    const prompt = [user('Count'), assistant('One,')];
+    expect(parse({ prompt })).toMatchObject({ row: { prompt: { kind: 'chat', messages: prompt } } });
+  });
+
   it('a prompt without id, and names it by its hash', () => {
     const prompt = { kind: 'text', text: 'Hi' };
     expect(parse({ prompt: 'Hi' })).toMatchObject({ row: { promptId: sha256(JSON.stringify(prompt)) } });
@@ -84,6 +117,8 @@ describe('parseRow() says what is wrong with', () => {
     ['an empty prompt', { prompt: ' ' }, 'empty prompt', 'prompt'],
     ['a message without role', { prompt: [{ content: 'x' }] }, 'wrong type', 'prompt[0]'],
     ['only a chosen', { prompt: 'a', chosen: 'b' }, 'only one of chosen and rejected', 'rejected'],
+    ['a message without content', { prompt: [{ role: 'user', content: null }] }, 'wrong type', 'prompt[0]'],
+    ['tools that are none', { prompt: 'a', tools: 'weather' }, 'wrong type', 'tools'],
     ['equal texts', { prompt: 'a', chosen: 'b', rejected: 'b' }, 'chosen equals rejected', 'rejected'],
     ['a user message at the end', { chosen: [user('a')], rejected: [user('a')] }, 'wrong type', 'chosen'],
     [

@@ -3,7 +3,7 @@
  * kept: the rows of a slice are read again when their iteration comes, from files that must not have changed since.
  */
 import { statSync } from 'node:fs';
-import { auditRows, formatAudit, formatReading } from '../data/audit.ts';
+import { auditRows, type DataAudit, formatAudit, formatReading } from '../data/audit.ts';
 import { modelReading } from '../data/measure.ts';
 import { promptsAlone, rowsAsAudited, rowsForModel } from '../data/model-rows.ts';
 import { collectRows, readRows } from '../data/read.ts';
@@ -15,12 +15,15 @@ import { slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
 import { turnAfter } from '../text/frame.ts';
+import type { Prompt } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** Rows of a run, by iteration. */
 export interface TrainingData {
   /** What was read, used and left out, as text. */
   audit: string;
+  /** Whether prompts of both kinds, or of one, go through the chat template or not. */
+  kinds: ReadonlySet<Prompt['kind']>;
   /** Rows that are used. */
   used: number;
   /** The rows of iteration t; 0 is the warm start. DataError when a file changed since the audit. */
@@ -47,15 +50,31 @@ export async function loadTrainingData(
   };
   return {
     audit: text,
+    kinds: kindsOf(audit),
     used: audit.used,
     slice,
   };
 }
 
-/** The held-out prompts, when the recipe has some, read as the training data are; says in which way that is. */
+/** Which kinds of prompts the used rows have, as they were read. */
+function kindsOf({ used, textPrompts, reading }: DataAudit): Set<Prompt['kind']> {
+  const kinds: Prompt['kind'][] = [];
+  if (reading === 'chat' ? used > 0 : used > textPrompts) kinds.push('chat');
+  if (reading === 'raw' && textPrompts > 0) kinds.push('text');
+  return new Set(kinds);
+}
+
+/**
+ * The held-out prompts, when the recipe has some, read as the training data are; says in which way that is, and warns where
+ * they are of another kind than the prompts that are trained on.
+ */
 export async function loadHeldOut(
   recipe: Recipe,
-  { tokenizer, announce }: { tokenizer: Tokenizer; announce: Announce },
+  {
+    tokenizer,
+    announce,
+    trainingKinds,
+  }: { tokenizer: Tokenizer; announce: Announce; trainingKinds: TrainingData['kinds'] },
 ): Promise<PreferenceRow[]> {
   const { prompts, limit } = recipe.evaluate;
   if (prompts === null) return [];
@@ -68,6 +87,13 @@ export async function loadHeldOut(
   const continuedPrompts = rows.filter(({ prompt }) => turnAfter(prompt) === 'continued').length;
   const way = formatReading({ used: rows.length, textPrompts, continuedPrompts, reading: reading.prompts });
   announce({ kind: 'note', text: `Held-out prompts: ${rows.length}: ${way}` });
+  const others = rows.filter(({ prompt }) => !trainingKinds.has(prompt.kind));
+  if (others.length > 0) {
+    const [own, trained] =
+      others[0]?.prompt.kind === 'text' ? ['raw texts', 'conversations'] : ['conversations', 'raw texts'];
+    const text = `${others.length} held-out prompts are ${own}, and training sees ${trained} only: what is measured is not what is trained (text.prompts: chat reads both alike)`;
+    announce({ kind: 'warning', text });
+  }
   return rows;
 }
 

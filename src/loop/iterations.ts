@@ -10,6 +10,7 @@ import type { Recipe } from '../recipe/schema.ts';
 import type { Announce, EventSource } from '../store/events.ts';
 import type { Ledger } from '../store/ledger.ts';
 import { putRankers } from '../store/opinions.ts';
+import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
@@ -46,10 +47,9 @@ interface Inputs {
 }
 
 /** Runs all iterations of a recipe that are left, and returns the folder of the last model. */
-export async function runIterations(
-  { written, local, hub }: ResolvedRecipe,
-  surroundings: Surroundings,
-): Promise<string> {
+export async function runIterations(resolved: ResolvedRecipe, surroundings: Surroundings): Promise<string> {
+  const { hub } = resolved;
+  const [written, local] = [readingAsBefore(resolved.written), readingAsBefore(resolved.local)];
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const inputs = await readInputs(local, announce);
@@ -158,7 +158,7 @@ async function readInputs(recipe: Recipe, announce: Announce): Promise<Inputs> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
-  return { tokenizer, data, heldOut: await loadHeldOut(recipe, { tokenizer, announce }) };
+  return { tokenizer, data, heldOut: await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds }) };
 }
 
 /** The finished iterations whose model is gone and needed: reported, and trained again. */

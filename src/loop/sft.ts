@@ -12,6 +12,7 @@ import { decisiveSettings } from '../recipe/decisive.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { TokenTree } from '../score/trees.ts';
 import { type Announce, openEvents, type Watch } from '../store/events.ts';
+import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
@@ -52,7 +53,7 @@ export async function runSft(
 
 /** The same as part of another run; `hub`: the commits that this run has taken for names on the Hub. */
 export async function fineTune(
-  asked: SftRecipe,
+  given: SftRecipe,
   {
     announce,
     signal,
@@ -65,6 +66,7 @@ export async function fineTune(
     hub?: readonly HubPin[];
   },
 ): Promise<SftOutcome> {
+  const asked = readingAsBefore(given);
   if (asked.threads !== null) setThreads(asked.threads);
   requireDevice(asked.device);
   const { recipe, hub } = await fetchSftInputs(asked, { announce, signal, hub: known });

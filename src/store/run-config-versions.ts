@@ -4,12 +4,12 @@
  */
 
 /** Version of config.yaml and of the layout of the directory. A change of meaning raises it and brings a step below. */
-export const RUN_FORMAT_VERSION = 2;
+export const RUN_FORMAT_VERSION = 3;
 
 type Content = Record<string, unknown>;
 
 /** Item n makes version n + 2 of version n + 1. */
-const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1];
+const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2];
 
 /** The content of a config.yaml of any version so far, as this version writes it. */
 export function upToDate(content: { formatVersion: number }): Content {
@@ -19,4 +19,14 @@ export function upToDate(content: { formatVersion: number }): Content {
 
 function ofVersion1(content: Content): Content {
   return content;
+}
+
+/** Prompts that are texts were continued as they are, whatever the model; now they are messages of the user by default. */
+function ofVersion2(content: Content): Content {
+  const recipe = asContent(content.recipe);
+  return { ...content, recipe: { ...recipe, text: { prompts: 'raw', ...asContent(recipe.text) } } };
+}
+
+function asContent(value: unknown): Content {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
 }

@@ -69,6 +69,16 @@ export function readRunConfig<R extends AnyRecipe = Recipe>(path: string): RunCo
   return { ...config, recipe: completed(config.recipe) };
 }
 
+/**
+ * A recipe that leaves open how texts are read (text.prompts: null), as the run in its output directory reads them: a
+ * run that goes on does not change its ways because the default or the model's template did.
+ */
+export function readingAsBefore<R extends AnyRecipe>(recipe: R): R {
+  if (recipe.text.prompts !== null) return recipe;
+  const prompts = readRunConfig<R>(recipe.output)?.recipe.text.prompts ?? null;
+  return prompts === null ? recipe : { ...recipe, text: { ...recipe.text, prompts } };
+}
+
 /** Writes config.yaml, whole or not at all. */
 export function writeRunConfig(path: string, config: RunConfig<AnyRecipe>): void {
   const head =
