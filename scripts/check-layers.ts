@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 /** Folders (and single files) of src/, from the bottom up. A folder may import its own row and those below. */
 export const LAYERS: readonly (readonly string[])[] = [
-  ['errors', 'random'],
+  ['errors', 'random', 'python-random'],
   ['files', 'torch', 'engine', 'hub'],
   ['model', 'text', 'data', 'objective', 'recipe'],
   ['score', 'sample', 'rank', 'evaluate', 'export'],

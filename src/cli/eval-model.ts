@@ -3,18 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { BENCHMARKS, benchmarkNamed } from '../evaluate/benchmarks/all.ts';
 import { defaultStorePath, openAnswerStore } from '../evaluate/benchmarks/answer-store.ts';
 import type { Benchmark, RowSource } from '../evaluate/benchmarks/benchmark.ts';
-import { generateAnswers, scoreChoices } from '../evaluate/benchmarks/model.ts';
 import { filesInFolder, readBenchmarkRows } from '../evaluate/benchmarks/rows.ts';
-import { type BenchmarkResult, type Respondent, runBenchmark, type SourceRow } from '../evaluate/benchmarks/run.ts';
+import { type BenchmarkResult, runBenchmark, type SourceRow } from '../evaluate/benchmarks/run.ts';
 import { createFile } from '../files/new-file.ts';
 import { localFiles, localModel } from '../hub/local.ts';
-import { modelSha256 } from '../loop/model-hash.ts';
-import { baseDirectory } from '../model/adapter/adapter.ts';
-import { withModel } from '../model/load.ts';
-import { openSampler, type Sampler } from '../sample/sampler.ts';
-import { type ComputeDtype, openPolicy, type Policy } from '../score/policy.ts';
-import { loadTokenizer } from '../text/tokenizer.ts';
+import type { ComputeDtype } from '../score/policy.ts';
 import { UsageError } from './errors.ts';
+import { openRespondent } from './eval-respondent.ts';
 import { formatTable } from './format.ts';
 import { hubAccess } from './hub.ts';
 
@@ -95,32 +90,6 @@ async function exampleRows(benchmark: Benchmark, options: EvalModelOptions): Pro
   const { from } = examples;
   if (options.data !== undefined && filesInFolder(options.data, benchmark, from).length === 0) return [];
   return rowsOf(benchmark, from, options);
-}
-
-/** Weights are laid out for scoring or for sampling when the first question of that kind comes. */
-async function openRespondent(
-  directory: string,
-  { dtype, batchTokens, batchSize }: EvalModelOptions,
-): Promise<Respondent & { dispose(): void }> {
-  const tokenizer = loadTokenizer(baseDirectory(directory));
-  let policy: Policy | null = null;
-  let sampler: Sampler | null = null;
-  return {
-    identity: `${await modelSha256(directory)} ${tokenizer.sha256} ${dtype}`,
-    scoreChoices(requests) {
-      policy ??= withModel(directory, (model) => openPolicy(model, { dtype, purpose: 'score' }));
-      return scoreChoices({ policy, tokenizer, batchTokens }, requests);
-    },
-    generateAnswers(requests, settings) {
-      sampler ??= withModel(directory, openSampler);
-      return generateAnswers({ sampler, tokenizer, batchSize }, requests, settings);
-    },
-    dispose() {
-      policy?.dispose();
-      sampler?.dispose();
-      tokenizer.close();
-    },
-  };
 }
 
 /** A line an item: log-likelihoods or text, and its scores. */

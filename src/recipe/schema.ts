@@ -189,9 +189,11 @@ const judgeRanker = z.strictObject({
             .default('auto')
             .describe('Soft preference from the first token, or the verdict in the text; auto: what the server gives')
             .meta({ change: 'rank' }),
-          orders: oneOf(['both', 'random'])
+          orders: oneOf(['both', 'random', 'alpaca-eval'])
             .default('both')
-            .describe('both: each pair is asked twice, each response first once. random: once, in a drawn order')
+            .describe(
+              'both: each pair is asked twice, each response first once. random: once, in a drawn order. alpaca-eval: once, in the order that alpaca_eval draws by the prompt',
+            )
             .meta({ change: 'rank' }),
           opponents: oneOf(['all', 'one'])
             .default('all')

@@ -1,6 +1,6 @@
 /** @file Prompts with examples before the question, put together and drawn as lm-evaluation-harness does. Pure. */
 import { DataError } from '../../errors.ts';
-import { PythonRandom } from '../python-random.ts';
+import { PythonRandom } from '../../python-random.ts';
 import type { Benchmark, BenchmarkItem } from './benchmark.ts';
 
 /** What an example shows. */

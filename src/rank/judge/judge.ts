@@ -96,11 +96,14 @@ export function openJudge(settings: JudgeSettings, services: RankerServices, opt
   ): Promise<Verdict> {
     const anchor = texts.indexOf(item.candidates.find(({ kind }) => kind === 'chosen')?.text ?? texts[0] ?? '');
     const pairs = pairsToCompare(texts.length, opponents, anchor);
-    const asked = pairs.flatMap((pair) => showings(pair, orders, texts).map((showing) => ({ pair, showing })));
+    const prompt = conversationText(item.prompt);
+    const asked = pairs.flatMap((pair) =>
+      showings(pair, orders, { texts, prompt }).map((showing) => ({ pair, showing })),
+    );
     const judged = await Promise.all(
       asked.map(async ({ pair, showing: { first, second } }) => {
         const values = new Map([
-          ['prompt', conversationText(item.prompt)],
+          ['prompt', prompt],
           ['first', texts[first] ?? ''],
           ['second', texts[second] ?? ''],
         ]);

@@ -15,12 +15,12 @@ test('pairsToCompare() is a full round robin, or all against one', () => {
 });
 
 test('showings() with orders both are the two orders; random is one, the same wherever the two texts meet, and even', () => {
-  expect(showings([0, 1], 'both', ['x', 'y'])).toEqual([
+  expect(showings([0, 1], 'both', { texts: ['x', 'y'], prompt: '' })).toEqual([
     { first: 0, second: 1 },
     { first: 1, second: 0 },
   ]);
   const shownFirst = (a: string, b: string): string => {
-    const [only, more] = showings([0, 1], 'random', [a, b]);
+    const [only, more] = showings([0, 1], 'random', { texts: [a, b], prompt: '' });
     expect(more).toBeUndefined();
     return only?.first === 0 ? a : b;
   };
@@ -29,6 +29,12 @@ test('showings() with orders both are the two orders; random is one, the same wh
   const straight = pairs.filter(([a, b]) => shownFirst(a, b) === a).length;
   // 200 expected, standard deviation 10: four of them.
   expect(Math.abs(straight - 200)).toBeLessThan(40);
+});
+
+test('showings() as alpaca_eval draw the order by the prompt alone', () => {
+  const shownFirst = (prompt: string) => showings([0, 1], 'alpaca-eval', { texts: ['x', 'y'], prompt })[0]?.first;
+  // The first uniform number of Python's random.Random('is_switched_outputs' + prompt + '0') is 0.58, and 0.04.
+  expect(['What are the names?', 'prompt 4'].map(shownFirst)).toEqual([1, 0]);
 });
 
 const seen = (first: number, second: number, preference: number, form: Outcome['form']): Outcome => ({

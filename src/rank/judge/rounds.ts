@@ -1,8 +1,12 @@
 /** @file Who is compared with whom, in which order, and what the comparisons add up to. Pure. */
+import { PythonRandom } from '../../python-random.ts';
 import { randomKey, uniformAt } from '../../random.ts';
 
 /** Which pairs are asked: a full round robin, or every response against one. */
 export type Opponents = 'all' | 'one';
+
+/** In which order a pair is shown: both, or one that is drawn by the texts, or by the prompt as alpaca_eval draws it. */
+export type Orders = 'both' | 'random' | 'alpaca-eval';
 
 /** Two responses as they are shown, by their index. */
 export interface Showing {
@@ -30,7 +34,7 @@ export function pairsToCompare(count: number, opponents: Opponents, anchor: numb
 }
 
 /** What is asked about the responses of one prompt, as in the recipe. */
-export type JudgeTask = { kind: 'pairwise'; orders: 'both' | 'random'; opponents: Opponents } | { kind: 'rating' };
+export type JudgeTask = { kind: 'pairwise'; orders: Orders; opponents: Opponents } | { kind: 'rating' };
 
 /** Questions about so many different responses to one prompt. */
 export function questionCount(responses: number, task: JudgeTask): number {
@@ -43,10 +47,14 @@ export function questionCount(responses: number, task: JudgeTask): number {
 }
 
 /**
- * The orders in which a pair is shown: both, or one drawn by the texts alone, so that it does not depend on a seed, on a
- * restart, or on who else competes.
+ * The orders in which a pair is shown: both, or one drawn by the texts or the prompt alone, so that it does not depend on a seed,
+ * on a restart, or on who else competes.
  */
-export function showings([a, b]: [number, number], orders: 'both' | 'random', texts: readonly string[]): Showing[] {
+export function showings(
+  [a, b]: [number, number],
+  orders: Orders,
+  { texts, prompt }: { texts: readonly string[]; prompt: string },
+): Showing[] {
   const straight = { first: a, second: b };
   const switched = { first: b, second: a };
   switch (orders) {
@@ -58,7 +66,14 @@ export function showings([a, b]: [number, number], orders: 'both' | 'random', te
       const swap = uniformAt(randomKey(0, 'judge-order', low ?? '', high ?? ''), 0) < 0.5;
       return [(texts[a] === low) === swap ? switched : straight];
     }
+    case 'alpaca-eval':
+      return [isSwitchedByAlpacaEval(prompt) ? switched : straight];
   }
+}
+
+/** Whether alpaca_eval shows the second output of an instruction first (`is_randomize_output_order`, its seed 0). */
+export function isSwitchedByAlpacaEval(instruction: string): boolean {
+  return new PythonRandom(`is_switched_outputs${instruction}0`).choice([false, true]) === true;
 }
 
 /**
