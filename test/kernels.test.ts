@@ -25,6 +25,7 @@ import {
   rmsNorm,
   rotary,
   rowLinear,
+  sampleTokens,
   silu,
   softCap_,
   softmax_int,
@@ -38,7 +39,16 @@ import {
   treeAttention,
   unsqueeze,
 } from '../src/torch/ops.ts';
-import { float32, int64, scope, type Tensor, tensorFrom, toFloat32Array } from '../src/torch/tensor.ts';
+import {
+  float32,
+  int64,
+  scope,
+  type Tensor,
+  tensorFrom,
+  toFloat32Array,
+  toFloat64Array,
+  toIntegers,
+} from '../src/torch/tensor.ts';
 
 function normals(name: string, shape: readonly number[], scale = 1): Tensor {
   const key = randomKey(11, name);
@@ -246,6 +256,9 @@ describe('attention over trees', () => {
 });
 
 describe('the product by rows', () => {
+  const wide = (x: Tensor): Tensor => to_dtype(x, 'float64');
+  const bf16 = (x: Tensor): Tensor => to_dtype(x, 'bfloat16');
+
   // fp32: sums of 40 products. float64 takes the composition that other devices take too.
   it.each([
     ['float32', 1e-6],
@@ -257,10 +270,138 @@ describe('the product by rows', () => {
         const found = rowLinear(to_dtype(x_TI, dtype), packRows(to_dtype(weight_OI, dtype)), 70, {
           bias: to_dtype(bias_O, dtype),
         });
-        const wide = (x: Tensor): Tensor => to_dtype(x, 'float64');
         const plain = matmul(wide(x_TI), permute(wide(weight_OI), [1, 0]));
         expectNear(numbers(found), numbers(add_Tensor(plain, wide(bias_O))), tolerance);
       });
+    });
+  });
+
+  const paths = ['amx', 'avx512_bf16', 'vector'].filter((arithmetic) =>
+    scope('try a path', () =>
+      noGrad(() => {
+        try {
+          rowLinear(float32([1, 1], { shape: [1, 2] }), packRows(bf16(normals('w', [1, 2]))), 1, { arithmetic });
+          return true;
+        } catch (error) {
+          if (String(error).includes('this processor does not have')) return false;
+          throw error;
+        }
+      }),
+    ),
+  );
+
+  it('has a way to multiply in bf16 on every processor, and refuses one that is none', () => {
+    expect(paths).toContain('vector');
+    const call = (arithmetic: string): Tensor =>
+      rowLinear(normals('x', [1, 4]), packRows(bf16(normals('w', [1, 4]))), 1, { arithmetic });
+    expect(() => scope('refused', () => noGrad(() => call('sse9')))).toThrow(/fastest, amx, avx512_bf16, vector/);
+  });
+
+  // Products of two bf16 numbers are exact in fp32: what is left are sums of 70 of them in another order. 70 inputs are no
+  // whole tiles, 45 outputs no whole panel.
+  it.each(paths)('rounds both factors to bf16 and adds up in fp32 (%s)', (arithmetic) => {
+    scope('rows', () => {
+      noGrad(() => {
+        const [x_TI, weight_OI, bias_O] = [normals('x', [37, 70]), normals('w', [45, 70]), normals('b', [45])];
+        const found = rowLinear(x_TI, packRows(bf16(weight_OI)), 45, { bias: bias_O, arithmetic });
+        const plain = matmul(wide(bf16(x_TI)), permute(wide(bf16(weight_OI)), [1, 0]));
+        expectNear(numbers(found), numbers(add_Tensor(plain, wide(bias_O))), 2e-6);
+      });
+    });
+  });
+
+  it.each(['float32', ...paths])('gives a row the same bits alone and among 1 to 70 others (%s)', (arithmetic) => {
+    scope('rows', () => {
+      noGrad(() => {
+        const x_TI = normals('x', [70, 70]);
+        const packed = packRows(bf16(normals('w', [45, 70])));
+        const all = numbers(rowLinear(x_TI, packed, 45, { arithmetic }));
+        for (const [first, count] of [
+          [0, 1],
+          [3, 5],
+          [16, 16],
+          [31, 2],
+          [1, 33],
+          [69, 1],
+          [5, 64],
+        ] as const) {
+          const some = numbers(rowLinear(narrow(x_TI, 0, first, count), packed, 45, { arithmetic }));
+          expect(some).toEqual(all.subarray(first * 45, (first + count) * 45));
+        }
+      });
+    });
+  });
+});
+
+describe('the choice of a token', () => {
+  // 3,000 tokens: more than a block of sums, and no whole number of vectors.
+  const V = 3001;
+  const DRAWS = 20_000;
+  const logits = Float64Array.from({ length: V }, (_, i) => 3 * normalAt(randomKey(12), i));
+
+  /** Exact probabilities: temperature, then top-k, then the nucleus of what is left. */
+  function exact({
+    temperature,
+    topK,
+    topP,
+  }: {
+    temperature: number;
+    topK: number;
+    topP: number;
+  }): Map<number, number> {
+    const top = Math.max(...logits);
+    const weights = Array.from(logits, (logit, id) => ({
+      id,
+      weight: Math.exp((Math.fround(logit) - top) / temperature),
+    }));
+    weights.sort((a, b) => b.weight - a.weight);
+    const left = topK > 0 ? weights.slice(0, topK) : weights;
+    const mass = left.reduce((sum, each) => sum + each.weight, 0);
+    let covered = 0;
+    const kept = left.filter((each) => {
+      const before = covered;
+      covered += each.weight;
+      return before === 0 || before < topP * mass;
+    });
+    const share = kept.reduce((sum, each) => sum + each.weight, 0);
+    return new Map(kept.map(({ id, weight }) => [id, weight / share]));
+  }
+
+  // Uniform numbers on a grid: a token's share is its probability to within one draw at each end of its range, and a
+  // token that a filter leaves out is never drawn. fp32 weights of 3,000 tokens add an error of 1e-6.
+  it.each([
+    { temperature: 1, topK: 0, topP: 1 },
+    { temperature: 0.7, topK: 0, topP: 1 },
+    { temperature: 1, topK: 40, topP: 1 },
+    { temperature: 1, topK: 0, topP: 0.9 },
+    { temperature: 1.3, topK: 100, topP: 0.8 },
+    { temperature: 1, topK: 500, topP: 0.5 },
+  ])('has the exact shares: temperature $temperature, topK $topK, topP $topP', (settings) => {
+    const expected = exact(settings);
+    const counts = new Map<number, number>();
+    scope('draw', () => {
+      const row = tensorFrom(Float32Array.from(logits), [1, V], 'float32');
+      for (let begin = 0; begin < DRAWS; begin += 500) {
+        scope('some', () => {
+          const rows = repeat_interleave_self_int(row, 500, { dim: 0 });
+          const uniforms = Array.from({ length: 500 }, (_, i) => (begin + i + 0.5) / DRAWS);
+          const [ids] = sampleTokens(rows, settings.temperature, settings.topK, settings.topP, uniforms);
+          for (const id of toIntegers(ids)) counts.set(id, (counts.get(id) ?? 0) + 1);
+        });
+      }
+    });
+    for (const [id, count] of counts) {
+      expect(Math.abs(count - (expected.get(id) ?? Number.NaN) * DRAWS)).toBeLessThan(1 + 1e-6 * DRAWS + 1e-3);
+    }
+  });
+
+  it('takes the first of equal logits when greedy, and gives its log-probability', () => {
+    scope('greedy', () => {
+      const row = Float32Array.from({ length: 40 }, (_, i) => (i === 7 || i === 23 ? 2 : 0));
+      const [ids, logProbs] = sampleTokens(tensorFrom(row, [1, 40], 'float32'), 0, 0, 1, [0.9]);
+      expect([...toIntegers(ids)]).toEqual([7]);
+      // fp32 exponentials.
+      expect(toFloat64Array(logProbs)[0]).toBeCloseTo(2 - Math.log(38 + 2 * Math.exp(2)), 6);
     });
   });
 });

@@ -47,7 +47,7 @@ inline void checkCap(double cap) { TORCH_CHECK(cap > 0, "soft_cap_: the cap must
 constexpr int64_t kPanel = 32;  // outputs a panel of packed weights
 
 inline void checkRowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs) {
-  TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) == x.size(1) && packed.size(2) == kPanel &&
+  TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) >= x.size(1) && packed.size(1) < x.size(1) + kPanel && packed.size(2) == kPanel &&
                   packed.size(0) == (outputs + kPanel - 1) / kPanel && packed.is_contiguous(),
               "row_linear: x of shape ", x.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ", outputs, " outputs");
 }

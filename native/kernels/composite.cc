@@ -21,14 +21,6 @@ at::Tensor repeated(const at::Tensor& x, int64_t times) {
 
 at::Tensor productOperand(const at::Tensor& x) { return x; }
 
-at::Tensor packRows(const at::Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
-  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
-  at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options());
-  padded.narrow(0, 0, outputs).copy_(weight);
-  return padded.view({panels, kPanel, inputs}).transpose(1, 2).contiguous();
-}
-
 // Tokens are chosen on the host: a device without a kernel sends its logits there.
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits, double temperature, int64_t topK, double topP,
                                                 at::ArrayRef<double> uniforms) {
@@ -117,10 +109,22 @@ at::Tensor& softCap_(at::Tensor& x, double cap) {
   return x.copy_((x.to(at::kFloat) / cap).tanh() * cap);
 }
 
-at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias) {
+at::Tensor packRows(const at::Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
+  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
+  at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options());
+  padded.narrow(0, 0, outputs).copy_(weight);
+  return padded.view({panels, kPanel, inputs}).transpose(1, 2).contiguous();
+}
+
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
+                     std::string_view arithmetic) {
   checkRowLinear(x, packed, outputs);
-  const at::Tensor weight = packed.transpose(1, 2).reshape({-1, packed.size(1)}).narrow(0, 0, outputs).to(x.scalar_type());
-  return at::linear(x, weight, bias.has_value() && bias->defined() ? bias->to(x.scalar_type()) : at::Tensor());
+  const at::Tensor weight = packed.transpose(1, 2).reshape({-1, packed.size(1)}).narrow(0, 0, outputs);
+  const at::Tensor biases = bias.has_value() && bias->defined() ? bias->to(x.scalar_type()) : at::Tensor();
+  if (arithmetic == "float32") return at::linear(x, weight.to(x.scalar_type()), biases);
+  const at::Tensor product = at::linear(x.to(at::kBFloat16), weight.to(at::kBFloat16)).to(x.scalar_type());
+  return biases.defined() ? product + biases : product;
 }
 
 at::Tensor decodeAttention(const at::Tensor& q, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,

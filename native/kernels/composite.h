@@ -15,7 +15,9 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, cons
 at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers, const at::Tensor& coefficients,
                              double softCap);
 at::Tensor& softCap_(at::Tensor& x, double cap);
-at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias);
+at::Tensor packRows(const at::Tensor& weight);
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
+                     std::string_view arithmetic);
 at::Tensor decodeAttention(const at::Tensor& q, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
                            const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap);
 

@@ -49,10 +49,13 @@ TORCH_LIBRARY(selm, library) {
   // x becomes cap * tanh(x / cap), in place, without a gradient.
   library.def("soft_cap_(Tensor(a!) x, float cap) -> Tensor(a!)");
 
-  // Weights [O, I] laid out for row_linear: [ceil(O / 32), I, 32], zero-padded.
+  // Weights [O, I] laid out for row_linear, in panels of 32 outputs, zero-padded: [ceil(O / 32), I, 32] and more inputs where
+  // a kernel wants them. The order within a panel is the backend's own (cpu/panels.h has the picture).
   library.def("pack_rows(Tensor weight) -> Tensor");
-  // x [T, I] times packed weights: [T, O]. A row's result does not depend on the other rows or on their number.
-  library.def("row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None) -> Tensor");
+  // x [T, I] times packed weights, plus a bias [O]: [T, O]. A row's result does not depend on the other rows or on their
+  // number. arithmetic `float32`; or `fastest`, which rounds x to bf16, multiplies in bf16 and adds up in fp32; or one of
+  // the ways to do that (cpu/paths.h).
+  library.def("row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor");
 
   // One new token of each of B sequences against its cache: q [B, H, d], caches [S, M, K, d]. `layout` lists, for each
   // sequence, (prefix slot, prefix length, own slot, own length): keys are the prefix's, then its own. Window (the last

@@ -57,6 +57,7 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
 async function dryRun(recipe: Recipe, { rows = null, json }: { rows?: number | null; json?: true }): Promise<void> {
   const { forecast } = await import('../forecast/forecast.ts');
   const { measureRates } = await import('../forecast/rates.ts');
-  const result = await forecast(recipe, { rows, rates: async () => measureRates(recipe.training.dtype) });
+  const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
+  const result = await forecast(recipe, { rows, rates: async () => measureRates(dtypes) });
   process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result)}\n`);
 }

@@ -79,6 +79,7 @@ export function costOf(
   const headFlops = 2 * config.vocabularySize * config.hiddenSize;
   const blockFlops = 2 * blockParameters(config);
   const attentionFlops = 4 * config.layers * config.heads * config.headSize; // a token, for each token it attends to
+  const weightBytes = parameterCount(config) * (recipe.sampling.dtype === 'float32' ? FLOAT32 : 2);
   return plans.map(({ iteration, responses, candidates, pairs, schedule }) => {
     // y is neither chosen nor rejected in (n - 2) / n of the prompts if all orders are alike; then it is a third sequence.
     const third = explores && iteration > 0 && candidates > 2 ? (candidates - 2) / candidates : 0;
@@ -93,7 +94,7 @@ export function costOf(
     const prompts = responses / Math.max(1, recipe.sampling.samples + recipe.sampling.referenceSamples);
     const sampleFlops =
       (prompts * tokens.prompt + sampledTokens) * (blockFlops + attentionFlops * context) + sampledTokens * headFlops;
-    const readSeconds = (decodeSteps * parameterCount(config) * FLOAT32) / rates.bytesPerSecond;
+    const readSeconds = (decodeSteps * weightBytes) / rates.bytesPerSecond;
     return {
       iteration,
       sampledTokens,
@@ -127,7 +128,7 @@ export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts
       { what: 'logits', bytes: LOGITS_BYTES },
     ],
     sampling: [
-      { what: 'weights, at most', bytes: all * FLOAT32 },
+      { what: 'weights, at most', bytes: all * (sampling.dtype === 'float32' ? FLOAT32 : 2) },
       {
         what: `keys and values of ${sampling.batchSize} responses, fp32`,
         bytes: 2 * cached * config.layers * config.keyValueHeads * config.headSize * FLOAT32,

@@ -1,20 +1,21 @@
 /** @file How fast this machine multiplies and copies, measured in under a second. */
 import { noGrad } from '../torch/autograd.ts';
-import type { Dtype } from '../torch/dtype.ts';
 import { clone, mm, ones } from '../torch/ops.ts';
 import { scope } from '../torch/tensor.ts';
 import type { MachineRates } from './cost.ts';
+
+type ProductDtype = 'float32' | 'bfloat16';
 
 const SIZE = 1024;
 const COPIED = 32 * 2 ** 20;
 const SECONDS = 0.2;
 
-/** Rates of products in `dtype` and in fp32 and of copies: the best of the repetitions that fit in a fifth of a second. */
-export function measureRates(dtype: 'float32' | 'bfloat16'): MachineRates {
-  const sampleFlops = productRate('float32');
+/** Rates of products in the types of training and sampling and of copies: the best that a fifth of a second has room for. */
+export function measureRates(dtypes: { training: ProductDtype; sampling: ProductDtype }): MachineRates {
+  const trainFlops = productRate(dtypes.training);
   return {
-    sampleFlops,
-    trainFlops: dtype === 'float32' ? sampleFlops : productRate(dtype),
+    trainFlops,
+    sampleFlops: dtypes.sampling === dtypes.training ? trainFlops : productRate(dtypes.sampling),
     bytesPerSecond: scope('measure copies', () => {
       const values = ones([COPIED / 4], { dtype: 'float32' });
       return (2 * COPIED) / bestSeconds(() => clone(values).dispose());
@@ -22,7 +23,7 @@ export function measureRates(dtype: 'float32' | 'bfloat16'): MachineRates {
   };
 }
 
-function productRate(dtype: Dtype): number {
+function productRate(dtype: ProductDtype): number {
   return scope('measure products', () =>
     noGrad(() => {
       const matrix = ones([SIZE, SIZE], { dtype });

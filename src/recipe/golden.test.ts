@@ -11,7 +11,7 @@ text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
 warmStart reference update minMargin accumulate
-sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.stop
+sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
 ranker.model ranker.dtype ranker.batchTokens ranker.maxTokens
 ranker.baseUrl ranker.apiKeyVariable

@@ -69,6 +69,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       topK: 0,
       maxNewTokens: 1024,
       batchSize: 64,
+      dtype: 'float32',
       stop: [],
     },
     ranker: {

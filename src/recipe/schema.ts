@@ -102,6 +102,10 @@ const sampling = z
       .default(64)
       .describe('Responses generated at once: memory and speed, never the result')
       .meta({ change: 'free' }),
+    dtype: oneOf(['float32', 'bfloat16'])
+      .default('float32')
+      .describe("Type of sampling's products; bfloat16 is faster, and adds up in float32")
+      .meta({ change: 'sample' }),
     stop: z
       .array(path('a text'), { error: 'a list of texts' })
       .default([])

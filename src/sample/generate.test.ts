@@ -60,6 +60,22 @@ describe('generate()', () => {
     own.dispose();
   });
 
+  it('does so with products in bf16, whose log-probabilities are near those of fp32', async () => {
+    const own = openSampler({ config, weights: smallWeights(config) }, { dtype: 'bfloat16' });
+    const expected = await collect(requests(2), { batchSize: 1 }, own);
+    for (const batchSize of [3, 64]) expect(await collect(requests(2), { batchSize }, own)).toEqual(expected);
+    const [exact, near] = [sampler, own].map((each) => collect(requests(2), { maxNewTokens: 1, stopIds: [] }, each));
+    const found = await near;
+    for (const [id, response] of (await exact) ?? []) {
+      // The same first token, but for a draw that lies near the border of two; bf16 keeps 8 bits.
+      const other = found?.get(id);
+      if (other?.tokenIds[0] !== response.tokenIds[0]) continue;
+      expect(Math.abs((other?.logProb ?? Number.NaN) - response.logProb)).toBeLessThan(0.05);
+      expect(other?.logProb).not.toBe(response.logProb);
+    }
+    own.dispose();
+  });
+
   it('refuses a response that would pass the length at which longrope changes its factors, and says which field', async () => {
     const factors = { short_factor: [1, 1, 1, 1], long_factor: [1, 2, 3, 4] };
     const phi = smallConfig({

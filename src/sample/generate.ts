@@ -55,8 +55,8 @@ export interface GenerateOptions extends SamplingSettings {
   onTokens?: ((count: number) => void) | undefined;
 }
 
-/** Prompt tokens prefilled in one pass; bounds the memory of a pass, not what is computed. */
-const PREFILL_TOKENS = 4096;
+/** Prompt tokens prefilled in one pass: enough for products at full speed, few enough to stay in the processor's caches. */
+const PREFILL_TOKENS = 512;
 
 /** A prompt in the batch: its cache slot, the logits after it, and the samples that still wait. */
 interface ActivePrompt {
@@ -190,8 +190,7 @@ class Batch {
         token: tokenIds.at(-1) ?? 0,
       }));
       const running = this.#sequences;
-      const drawn = scope('sample', () => this.#draw(running, decode(this.#sampler, this.#caches, rows)));
-      finished.push(...this.#settle(drawn));
+      finished.push(...this.#settle(this.#draw(running, () => decode(this.#sampler, this.#caches, rows))));
     }
     this.#retire();
     return finished;
@@ -222,7 +221,7 @@ class Batch {
       if (prompt.logits === null || sequence === undefined)
         throw new Error('A sample started before its prompt was prefilled');
       const { logits } = prompt;
-      return scope('first token', () => this.#draw([sequence], logits));
+      return this.#draw([sequence], () => logits);
     });
     return this.#settle(drawn);
   }
@@ -259,12 +258,13 @@ class Batch {
   }
 
   /** Draws the next token of each sequence from its row of logits. */
-  #draw(sequences: readonly Sequence[], logits: Tensor): DrawnToken[] {
+  #draw(sequences: readonly Sequence[], logits: () => Tensor): DrawnToken[] {
     const { temperature, topK, topP } = this.#options;
     const uniforms = sequences.map(({ key, tokenIds }) => uniformAt(key, tokenIds.length));
-    const [ids, logProbs] = sampleTokens(logits, temperature, topK, topP, uniforms);
-    const tokens = toIntegers(ids);
-    const values = toFloat64Array(logProbs);
+    const { tokens, values } = scope('sample', () => {
+      const [ids, logProbs] = sampleTokens(logits(), temperature, topK, topP, uniforms);
+      return { tokens: toIntegers(ids), values: toFloat64Array(logProbs) };
+    });
     this.#options.onTokens?.(sequences.length);
     return sequences.map((sequence, i) => {
       const token = tokens[i] ?? 0;

@@ -1,7 +1,7 @@
 /**
  * @file A model made ready for sampling: weights laid out for products by rows, key/value caches, and the two passes,
- * prefill and decode. Everything is computed in fp32 (bf16 weights are widened as they are read) and every row by
- * itself, so that a response does not depend on who shares its batch.
+ * prefill and decode. Products are made in fp32, or in bf16 with sums in fp32; everything between them is fp32. Every row
+ * is computed by itself, so that a response does not depend on who shares its batch.
  */
 
 import { mergedWeight } from '../model/adapter/lora.ts';
@@ -19,14 +19,22 @@ import {
   rowLinear,
   softCap_,
   to_dtype,
+  treeAttention,
   view,
   zeros,
 } from '../torch/ops.ts';
 import { disposeAll, int64, keep, scope, type Tensor } from '../torch/tensor.ts';
 
+/**
+ * Type of sampling's products. In `bfloat16` both factors are rounded to bf16 and sums are kept in fp32, by the fastest
+ * instructions that the processor has (AMX, AVX512-BF16); the norms, attention and the choice of tokens stay fp32.
+ */
+export type SamplingDtype = 'float32' | 'bfloat16';
+
 /** A model's weights as sampling reads them. */
 export interface Sampler {
   config: ModelConfig;
+  dtype: SamplingDtype;
   /** Matrices, packed by native `pack_rows`. */
   packed: ReadonlyMap<string, Tensor>;
   /** Norms and biases, fp32. */
@@ -37,8 +45,13 @@ export interface Sampler {
 }
 
 /** Copies a model's weights into a sampler, an adapter merged into them in fp32. The model may be disposed afterwards. */
-export function openSampler(model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>): Sampler {
+export function openSampler(
+  model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>,
+  { dtype = 'float32' }: { dtype?: SamplingDtype } = {},
+): Sampler {
   const { config, adapter = null } = model;
+  // fp32 products widen bf16 weights as they read them.
+  const inDtype = (weight: Tensor): Tensor => (dtype === 'bfloat16' ? to_dtype(weight, 'bfloat16') : weight);
   const built = keep(
     scope('open a sampler', () =>
       noGrad(() => {
@@ -50,7 +63,7 @@ export function openSampler(model: Pick<Model, 'config' | 'weights'> & Partial<P
           if (weight === undefined) throw new Error(`No weight ${name}`);
           if (shape.length === 1) vectors.set(name, to_dtype(weight, 'float32', { copy: true }));
           else if (name !== EMBEDDING || config.tiedHead)
-            packed.set(name, packRows(mergedWeight(name, weight, adapter)));
+            packed.set(name, packRows(inDtype(mergedWeight(name, weight, adapter))));
           if (name === EMBEDDING) embedding = to_dtype(weight, weight.dtype, { copy: true });
         }
         if (embedding === null) throw new Error('No embedding');
@@ -58,7 +71,7 @@ export function openSampler(model: Pick<Model, 'config' | 'weights'> & Partial<P
       }),
     ),
   );
-  return { config, ...built, dispose: () => disposeAll([built.packed, built.vectors, built.embedding]) };
+  return { config, dtype, ...built, dispose: () => disposeAll([built.packed, built.vectors, built.embedding]) };
 }
 
 /** Where a run of tokens goes: slot and first position of a cache. */
@@ -130,6 +143,7 @@ function runBlocks(
     linear: (x, name) =>
       rowLinear(x, required(packed.get(name), name), required(shapes.get(name)?.[0], name), {
         bias: vectors.get(biasName(name)),
+        arithmetic: arithmeticOf(sampler),
       }),
     attend: input.attend,
     rotation: rotations(config, caches.rotary, rows),
@@ -143,9 +157,15 @@ function runBlocks(
   return finalNorm(x_TD, context);
 }
 
+function arithmeticOf({ dtype }: Sampler): string {
+  return dtype === 'bfloat16' ? 'fastest' : 'float32';
+}
+
 function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
   const { config, packed } = sampler;
-  const logits_TV = rowLinear(hidden_TD, required(packed.get(headName(config)), 'head'), config.vocabularySize);
+  const logits_TV = rowLinear(hidden_TD, required(packed.get(headName(config)), 'head'), config.vocabularySize, {
+    arithmetic: arithmeticOf(sampler),
+  });
   return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 
@@ -173,10 +193,13 @@ export function prefill(
         });
         last.push(rows.length - 1);
       }
-      // A prompt's token sees the cache up to itself: the kernel of decoding, so that no other prompt changes a bit.
-      const layout = prompts.flatMap(({ ids, slot }) =>
-        Array.from(ids).flatMap((_, position) => [slot, position + 1, 0, 0]),
-      );
+      // Prompts are trees of one segment: each attends to itself, and no other prompt changes a bit of it.
+      let start = 0;
+      const segments = prompts.flatMap(({ ids }) => {
+        const segment = [start, ids.length, -1];
+        start += ids.length;
+        return segment;
+      });
       const rows_T = int64(rows, { device: sampler.embedding.device });
       const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
         const keys = required(caches.promptKeys[layer], 'cache');
@@ -184,7 +207,7 @@ export function prefill(
         remember(keys, rows_T, k_TKd);
         remember(values, rows_T, v_TKd);
         const { scale, window, softCap } = attentionRule(sampler.config, layer);
-        return decodeAttention(q_THd, keys, values, keys, values, layout, scale, { window, softCap });
+        return treeAttention(q_THd, k_TKd, v_TKd, segments, scale, { window, softCap });
       };
       const hidden_TD = runBlocks(sampler, caches, { ids: prompts.flatMap(({ ids }) => ids), places, attend });
       return logitsOf(sampler, index_select(hidden_TD, 0, int64(last, { device: hidden_TD.device })));

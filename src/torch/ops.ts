@@ -1733,14 +1733,14 @@ export function packRows(weight: Tensor): Tensor {
 }
 
 const op_rowLinear = operator('selm::row_linear', '');
-/** `selm::row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None) -> Tensor` */
+/** `selm::row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic="float32") -> Tensor` */
 export function rowLinear(
   x: Tensor,
   packed: Tensor,
   outputs: number,
-  options: { bias?: Tensor | null | undefined } = {},
+  options: { bias?: Tensor | null | undefined; arithmetic?: string | undefined } = {},
 ): Tensor {
-  return asTensor(invoke(op_rowLinear, x, packed, outputs, options.bias));
+  return asTensor(invoke(op_rowLinear, x, packed, outputs, options.bias, options.arithmetic));
 }
 
 const op_decodeAttention = operator('selm::decode_attention', '');

@@ -1,5 +1,5 @@
-// Sampling's own kernels: attention of one new token against a cache, and the choice of a token. Each row is computed by
-// itself, in an order that depends on nothing but its own length: who shares the batch cannot change a response.
+// Attention of one new token against a cache. Each row is computed by itself, in an order that depends on nothing but its own
+// length: who shares the batch cannot change a response.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -71,71 +71,6 @@ void narrow(Keys (&parts)[2], int64_t window, int64_t stride) {
   }
 }
 
-struct Candidate {
-  float probability;
-  int64_t id;
-};
-// Heap order: the largest probability on top, the smaller id first among equals.
-bool later(const Candidate& a, const Candidate& b) {
-  return a.probability < b.probability || (a.probability == b.probability && a.id > b.id);
-}
-
-int64_t draw(const std::vector<Candidate>& kept, double uniform) {
-  double total = 0;
-  for (const Candidate& c : kept) total += c.probability;
-  double left = uniform * total;
-  for (const Candidate& c : kept) {
-    left -= c.probability;
-    if (left < 0) return c.id;
-  }
-  return kept.back().id;  // rounding at the very end of the range
-}
-
-int64_t sampleRow(const float* logits, int64_t width, double temperature, int64_t topK, double topP, double uniform, double* logProb) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < width; i++) best = logits[i] > logits[best] ? i : best;
-  const float top = logits[best];
-  double total = 0;
-  for (int64_t i = 0; i < width; i++) total += std::exp(logits[i] - top);
-  TORCH_CHECK(std::isfinite(top) && std::isfinite(total), "sample_tokens: the logits of a row are not finite");
-  int64_t chosen = best;
-  if (temperature > 0) {
-    std::vector<Candidate> candidates(width);
-    double mass = 0;
-    for (int64_t i = 0; i < width; i++) {
-      candidates[i] = {static_cast<float>(std::exp((logits[i] - top) / temperature)), i};
-      mass += candidates[i].probability;
-    }
-    if (topK <= 0 && topP >= 1) {
-      chosen = draw(candidates, uniform);
-    } else {
-      // Largest first, until k tokens or the nucleus' mass is reached (the token that crosses it belongs to it).
-      std::make_heap(candidates.begin(), candidates.end(), later);
-      std::vector<Candidate> kept;
-      const size_t limit = topK > 0 ? static_cast<size_t>(std::min(topK, width)) : static_cast<size_t>(width);
-      if (topK > 0 && topP < 1) {  // the nucleus is a share of what top-k leaves
-        std::vector<Candidate> copy(candidates);
-        mass = 0;
-        for (size_t k = 0; k < limit; k++) {
-          std::pop_heap(copy.begin(), copy.end(), later);
-          mass += copy.back().probability;
-          copy.pop_back();
-        }
-      }
-      double covered = 0;
-      while (kept.size() < limit && (kept.empty() || covered < topP * mass)) {
-        std::pop_heap(candidates.begin(), candidates.end(), later);
-        kept.push_back(candidates.back());
-        covered += candidates.back().probability;
-        candidates.pop_back();
-      }
-      chosen = draw(kept, uniform);
-    }
-  }
-  *logProb = static_cast<double>(logits[chosen]) - top - std::log(total);
-  return chosen;
-}
-
 at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
                            const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
   const at::Tensor q = q_.contiguous();
@@ -163,28 +98,9 @@ at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, c
   return out;
 }
 
-std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK, double topP,
-                                                at::ArrayRef<double> uniforms) {
-  checkSampling(logits_, temperature, topP, uniforms.size());
-  const at::Tensor logits = logits_.to(at::kFloat).contiguous();
-  at::Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong));
-  at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kDouble));
-  const float* data = logits.data_ptr<float>();
-  int64_t* idData = ids.data_ptr<int64_t>();
-  double* logProbData = logProbs.data_ptr<double>();
-  const int64_t width = logits.size(1);
-  at::parallel_for(0, logits.size(0), std::max<int64_t>(1, 32768 / width), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row++) {
-      idData[row] = sampleRow(data + row * width, width, temperature, topK, topP, uniforms[row], logProbData + row);
-    }
-  });
-  return {ids, logProbs};
-}
-
 }  // namespace
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("decode_attention", &selm::decodeAttention);
-  library.impl("sample_tokens", &selm::sampleTokens);
 }

@@ -1,0 +1,44 @@
+// A product of rows with one panel of packed weights: 32 outputs. Each result is one sum over the inputs in ascending order
+// that starts at zero, whatever rows share the call: a row's bits depend on the row, the weights and the path, and on
+// nothing else.
+//
+//   weights W [O, I]                    packed, bf16: pairs of inputs          packed, fp32
+//
+//          inputs ->                    panel 0:  outputs 0 .. 31              panel 0:  outputs 0 .. 31
+//   o  +-----------------+              pair 0   |w00 w01|w10 w11| ... |       input 0  |w00|w10| ... |
+//   u  | w00 w01 w02 ... |              pair 1   |w02 w03|w12 w13| ... |       input 1  |w01|w11| ... |
+//   t  | w10 w11 w12 ... |      ->      ...                                    ...
+//   p  | ...             |              panel 1:  outputs 32 .. 63             panel 1:  outputs 32 .. 63
+//
+// In bf16 half a row of a panel, 16 outputs by 2 inputs, is one register of AVX-512, and sixteen of them are one tile of AMX.
+// Inputs are padded with zeros to whole tiles (kStep), outputs to whole panels.
+#pragma once
+#include <cstdint>
+
+#include "paths.h"
+#include "vector.h"
+
+namespace selm {
+
+constexpr int64_t kStep = 32;      // inputs of a tile
+constexpr int64_t kTileRows = 32;  // rows of x that a bf16 path takes at once: two tiles
+
+// A bf16 pair is read as one 32-bit number; the first input is its lower half.
+typedef uint32_t Pairs16 __attribute__((vector_size(64), aligned(4), may_alias));
+inline Float16 firstOfPairs(Pairs16 pairs) { return reinterpret_cast<Float16>(pairs << 16); }
+inline Float16 secondOfPairs(Pairs16 pairs) { return reinterpret_cast<Float16>(pairs & 0xffff0000u); }
+
+// y [rows, 32] = x [rows, inputs] times a panel; x is bf16, `inputs` a multiple of kStep, rows at most kTileRows. x and y
+// have room for kTileRows rows; rows past the last hold anything and their results are not read.
+void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows);
+void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows);
+
+// A thread that calls amxPanel holds one of these meanwhile: the shape of the tiles.
+struct AmxTiles {
+  AmxTiles();
+  ~AmxTiles();
+  AmxTiles(const AmxTiles&) = delete;
+  AmxTiles& operator=(const AmxTiles&) = delete;
+};
+
+}  // namespace selm

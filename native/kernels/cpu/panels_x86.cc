@@ -1,0 +1,110 @@
+// Products of a panel by AMX and by AVX512-BF16. Compiled for those instructions whatever machine compiles, and called only
+// where paths.cc found them.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "panels.h"
+
+namespace selm {
+
+#define SELM_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512bf16")))
+#define SELM_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+
+namespace {
+
+// Palette 1; tiles 0 to 7 all of 16 rows of 64 bytes.
+struct alignas(64) TileConfiguration {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+}  // namespace
+
+SELM_AMX AmxTiles::AmxTiles() {
+  static const TileConfiguration configuration;
+  _tile_loadconfig(&configuration);
+}
+SELM_AMX AmxTiles::~AmxTiles() { _tile_release(); }
+
+//            panel: B0 B1
+//   x:  A0          C0 C1     every step of 32 inputs adds four products of tiles; of 16 rows or fewer only the upper two
+//       A1          C2 C3
+SELM_AMX void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows) {
+  const int64_t strideX = inputs * 2;  // bytes
+  constexpr int64_t kPanelBytes = 128, kResultBytes = 128;
+  _tile_zero(0);
+  _tile_zero(1);
+  if (rows > 16) {
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t k = 0; k < inputs; k += kStep) {
+      const c10::BFloat16* weights = panel + k * 32;
+      _tile_loadd(4, x + k, strideX);
+      _tile_loadd(6, weights, kPanelBytes);
+      _tile_loadd(7, weights + 32, kPanelBytes);
+      _tile_loadd(5, x + 16 * inputs + k, strideX);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(2, y + 16 * 32, kResultBytes);
+    _tile_stored(3, y + 16 * 32 + 16, kResultBytes);
+  } else {
+    for (int64_t k = 0; k < inputs; k += kStep) {
+      const c10::BFloat16* weights = panel + k * 32;
+      _tile_loadd(4, x + k, strideX);
+      _tile_loadd(6, weights, kPanelBytes);
+      _tile_loadd(7, weights + 32, kPanelBytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+  }
+  _tile_stored(0, y, kResultBytes);
+  _tile_stored(1, y + 16, kResultBytes);
+}
+
+namespace {
+
+template <int Rows>
+SELM_AVX512_BF16 void rowsByPairs(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y) {
+  __m512 sums[Rows][2];
+  for (int r = 0; r < Rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+  for (int64_t k = 0; k < inputs; k += 2) {
+    const __m512bh low = (__m512bh)_mm512_loadu_si512(panel + k * 32), high = (__m512bh)_mm512_loadu_si512(panel + k * 32 + 32);
+    for (int r = 0; r < Rows; r++) {
+      int pair;
+      __builtin_memcpy(&pair, x + r * inputs + k, sizeof pair);
+      const __m512bh value = (__m512bh)_mm512_set1_epi32(pair);
+      sums[r][0] = _mm512_dpbf16_ps(sums[r][0], value, low);
+      sums[r][1] = _mm512_dpbf16_ps(sums[r][1], value, high);
+    }
+  }
+  for (int r = 0; r < Rows; r++) {
+    _mm512_storeu_ps(y + r * 32, sums[r][0]);
+    _mm512_storeu_ps(y + r * 32 + 16, sums[r][1]);
+  }
+}
+
+}  // namespace
+
+SELM_AVX512_BF16 void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows) {
+  int64_t row = 0;
+  for (; row + 8 <= rows; row += 8) rowsByPairs<8>(x + row * inputs, inputs, panel, y + row * 32);
+  for (; row + 4 <= rows; row += 4) rowsByPairs<4>(x + row * inputs, inputs, panel, y + row * 32);
+  for (; row < rows; row++) rowsByPairs<1>(x + row * inputs, inputs, panel, y + row * 32);
+}
+
+}  // namespace selm
+#else
+#include "panels.h"
+
+// Never called: paths.cc finds none of these instructions here.
+namespace selm {
+AmxTiles::AmxTiles() = default;
+AmxTiles::~AmxTiles() = default;
+void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t) {}
+void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t) {}
+}  // namespace selm
+#endif
