@@ -92,8 +92,8 @@ function writeLogits(directory: string, ids: Int32Array): void {
   writeSafetensors(
     join(directory, 'logits.safetensors'),
     [
-      { name: 'ids', dtype: 'I32', shape: [ids.length], bytes: () => bytes(ids) },
-      { name: 'logits', dtype: 'F32', shape, bytes: () => bytes(logits) },
+      { name: 'ids', dtype: 'I32', shape: [ids.length], bytes: bytes(ids) },
+      { name: 'logits', dtype: 'F32', shape, bytes: bytes(logits) },
     ],
     [],
   );

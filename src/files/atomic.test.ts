@@ -171,16 +171,32 @@ test('commitDirectory() that fails the first time leaves no directory', async ()
   });
 });
 
+test('commitDirectory() takes the hash of a file from whoever wrote it, and reads it only where its size is another', async () => {
+  const path = join(temporaryFolder(), 'model');
+  const claimed = { bytes: 4, sha256: 'a'.repeat(64) };
+  const manifest = await commitDirectory(path, (folder) => {
+    writeFileSync(join(folder, 'known'), 'abcd');
+    writeFileSync(join(folder, 'changed'), 'abcdef');
+    return new Map([
+      ['known', claimed],
+      ['changed', claimed],
+    ]);
+  });
+  expect(manifest.files.get('known')).toEqual(claimed);
+  expect(manifest.files.get('changed')).toEqual({ bytes: 6, sha256: sha256('abcdef') });
+});
+
 test('commitDirectory() on a full disk reports the error of the writer inside with its bytes', async () => {
   const path = join(temporaryFolder(), 'model');
   const { fs } = failingFs({ call: 2, after: 'once', code: 'ENOSPC' });
-  const fill = (folder: string) =>
+  const fill = (folder: string): void => {
     writeSafetensors(
       join(folder, 'x.safetensors'),
       [{ name: 'a', dtype: 'U8', shape: [1], bytes: new Uint8Array(1) }],
       [],
       { fs },
     );
+  };
   await expect(commitDirectory(path, fill)).rejects.toMatchObject({ code: 'DISK_FULL', details: { bytesNeeded: 65 } });
   expect(readdirSync(join(path, '..'))).toEqual([]);
 });

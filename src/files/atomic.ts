@@ -39,15 +39,19 @@ export interface CommitOptions extends AtomicOptions {
   bytesNeeded?: number;
 }
 
+/** Files that `fill` has written, fsynced and hashed already, by their names in the directory. */
+export type WrittenFiles = ReadonlyMap<string, FileDigest>;
+
 /**
  * Creates or replaces a directory whole or not at all: `fill` writes files (also in subfolders) under a temporary path,
- * then each is fsynced and hashed, the manifest is written, and the directory is renamed to `finalPath`.
+ * then each is fsynced and hashed (but those that `fill` says it did that for), the manifest is written, and the directory
+ * is renamed to `finalPath`.
  * A failure or a crash at any moment leaves the previous directory (or none) or the new one. Throws FileError, or
  * what `fill` threw.
  */
 export async function commitDirectory(
   finalPath: string,
-  fill: (temporaryPath: string) => Promise<void> | void,
+  fill: ((temporaryPath: string) => Promise<void> | void) | ((temporaryPath: string) => WrittenFiles),
   { fs = nodeFs, details = {}, bytesNeeded }: CommitOptions = {},
 ): Promise<DirectoryManifest> {
   const temporaryPath = siblingPath(finalPath, 'tmp');
@@ -59,9 +63,8 @@ export async function commitDirectory(
     fs.rmSync(temporaryPath, { recursive: true, force: true });
     fs.rmSync(previousPath, { recursive: true, force: true });
     fs.mkdirSync(temporaryPath);
-    await fill(temporaryPath);
-    const files = new Map<string, FileDigest>();
-    await settle(temporaryPath, '', files, fs);
+    const written = await fill(temporaryPath);
+    const files = await settle(temporaryPath, written instanceof Map ? written : new Map(), fs);
     const manifest: DirectoryManifest = { formatVersion: 1, files, details };
     writeDurably(join(temporaryPath, MANIFEST_NAME), Buffer.from(formatManifest(manifest), 'utf8'), fs);
     fsyncDirectory(temporaryPath, fs);
@@ -122,8 +125,9 @@ async function verifyFile(
   if (found.sha256 !== expected.sha256) throw incomplete('has other content than its manifest says (SHA-256 differs)');
 }
 
-/** Fsyncs and hashes every file below `folder`, depth first, then the folder itself. */
-async function settle(root: string, folder: string, files: Map<string, FileDigest>, fs: Fs): Promise<void> {
+/** Size and hash of every file below `root`, depth first, durable as is every folder but `root`. */
+async function settle(root: string, written: WrittenFiles, fs: Fs, folder = ''): Promise<Map<string, FileDigest>> {
+  const files = new Map<string, FileDigest>();
   const names = fs.readdirSync(join(root, folder)).sort();
   for (const entry of names) {
     const name = folder === '' ? entry : `${folder}/${entry}`;
@@ -132,14 +136,16 @@ async function settle(root: string, folder: string, files: Map<string, FileDiges
     if (problem !== null) throw new FileError('UNSAFE_PATH', `Cannot write a file named "${name}": ${problem}`);
     const stat = fs.lstatSync(path);
     if (stat.isDirectory()) {
-      await settle(root, name, files, fs);
+      for (const [inner, digest] of await settle(root, written, fs, name)) files.set(inner, digest);
     } else if (stat.isFile()) {
-      files.set(name, await digestFile(path, { fs, durability: 'fsync' }));
+      const known = written.get(name);
+      files.set(name, known?.bytes === stat.size ? known : await digestFile(path, { fs, durability: 'fsync' }));
     } else {
       throw new FileError('UNSAFE_PATH', `Cannot write "${path}": only regular files and folders can be committed`);
     }
   }
   if (folder !== '') fsyncDirectory(join(root, folder), fs);
+  return files;
 }
 
 /** Renames the new directory in. One that is there steps aside first and returns if the second rename fails. */

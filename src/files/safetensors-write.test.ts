@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { elementBytes, SAFETENSORS_DTYPES } from './dtype.ts';
 import { failingFs } from './fs.testing.ts';
+import { digestFileSync } from './hash.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { type TensorToWrite, writeSafetensors } from './safetensors-write.ts';
 import { temporaryFolder } from './temporary.testing.ts';
@@ -27,6 +28,14 @@ test('writeSafetensors() writes the bytes of the reference library, whatever ord
   const path = join(temporaryFolder(), 'ours.safetensors');
   writeSafetensors(path, readAll(reference).reverse(), [['format', 'pt']]);
   expect(readFileSync(path).equals(readFileSync(reference))).toBe(true);
+});
+
+test('writeSafetensors() gives the size and hash of what it wrote, slice by slice', () => {
+  const path = join(temporaryFolder(), 'sliced.safetensors');
+  const slices = () => [Uint8Array.of(1, 2, 3), Uint8Array.of(), Uint8Array.of(4, 5)];
+  const digest = writeSafetensors(path, [{ name: 'a', dtype: 'U8', shape: [5], bytes: slices }, tensor('b')]);
+  expect(digest).toEqual(digestFileSync(path));
+  expect(readAll(path).map(({ bytes }) => bytes)).toEqual([Uint8Array.of(1, 2, 3, 4, 5), Uint8Array.of(1, 2)]);
 });
 
 const anyTensor = fc
@@ -53,7 +62,7 @@ test('readSafetensorsHeader() gives back whatever writeSafetensors() wrote', () 
     fc.property(anyTensors, anyMetadata, (tensors, metadata) => {
       writeSafetensors(
         path,
-        tensors.map((item) => ({ ...item, bytes: () => item.bytes as Uint8Array })),
+        tensors.map((item) => ({ ...item, bytes: () => [item.bytes as Uint8Array] })),
         metadata,
       );
       expect(readAll(path).sort(byName)).toEqual(tensors.sort(byName));
@@ -74,7 +83,7 @@ test.each([
   ['bytes that do not fit', [{ ...tensor('a'), shape: [3] }], 'it has 2 bytes, but U8 [3] takes 3'],
   [
     'lazy bytes that do not fit',
-    [{ ...tensor('a'), bytes: () => new Uint8Array(9) }],
+    [{ ...tensor('a'), bytes: () => [new Uint8Array(4), new Uint8Array(5)] }],
     'it has 9 bytes, but U8 [2] takes 2',
   ],
 ])('writeSafetensors() refuses %s', (_, tensors, problem) => {

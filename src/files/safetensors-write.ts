@@ -1,10 +1,13 @@
 /**
  * @file Writes safetensors files tensor by tensor, byte for byte as the reference writer does: largest element type
- * first, then by name, header padded with spaces to 8 bytes. Never holds more than one tensor.
+ * first, then by name, header padded with spaces to 8 bytes. A tensor may come in slices, so that memory stays bounded and
+ * no array is larger than JavaScript allows; all that is written is hashed on its way.
  */
+import { createHash } from 'node:crypto';
 import { ModelError } from '../errors.ts';
 import { elementBytes, SAFETENSORS_DTYPES, type SafetensorsDtype, tensorBytes } from './dtype.ts';
 import { type Fs, fileError, nodeFs, writeAll } from './fs.ts';
+import type { FileDigest } from './hash.ts';
 import { HEADER_LENGTH_BYTES, MAX_HEADER_BYTES } from './safetensors.ts';
 
 /** A tensor to write. */
@@ -12,8 +15,8 @@ export interface TensorToWrite {
   name: string;
   dtype: SafetensorsDtype;
   shape: readonly number[];
-  /** Little-endian elements in row-major order, or a function called when their turn comes. */
-  bytes: Uint8Array | (() => Uint8Array);
+  /** Little-endian elements in row-major order; or a function, called when their turn comes, of slices in that order. */
+  bytes: Uint8Array | (() => Iterable<Uint8Array>);
 }
 
 /** Options of `writeSafetensors`. */
@@ -23,7 +26,8 @@ export interface WriteSafetensorsOptions {
 }
 
 /**
- * Writes one file and fsyncs it; its folder and an atomic rename are the caller's (`commitDirectory`).
+ * Writes one file and fsyncs it; its folder and an atomic rename are the caller's (`commitDirectory`). Gives its size and
+ * hash, so that nobody has to read it again for them.
  * Throws ModelError for tensors that cannot be written and FileError for the disk's refusals.
  */
 export function writeSafetensors(
@@ -31,18 +35,23 @@ export function writeSafetensors(
   tensors: Iterable<TensorToWrite>,
   metadata: Iterable<readonly [string, string]> = [],
   { fs = nodeFs }: WriteSafetensorsOptions = {},
-): void {
+): FileDigest {
   const ordered = [...tensors].sort(referenceOrder);
   const { header, dataBytes } = buildHeader(path, ordered, metadata);
   const bytesNeeded = HEADER_LENGTH_BYTES + header.length + dataBytes;
+  const hash = createHash('sha256');
   try {
     const fd = fs.openSync(path, 'w');
     try {
       const length = Buffer.alloc(HEADER_LENGTH_BYTES);
       length.writeBigUInt64LE(BigInt(header.length));
-      writeAll(fd, length, fs);
-      writeAll(fd, header, fs);
-      for (const tensor of ordered) writeAll(fd, dataOf(path, tensor), fs);
+      const write = (bytes: Uint8Array): void => {
+        writeAll(fd, bytes, fs);
+        hash.update(bytes);
+      };
+      write(length);
+      write(header);
+      for (const tensor of ordered) writeTensor(path, tensor, write);
       fs.fsyncSync(fd);
     } finally {
       fs.closeSync(fd);
@@ -50,6 +59,7 @@ export function writeSafetensors(
   } catch (error) {
     throw fileError(error, { action: 'write', path, bytesNeeded }, fs);
   }
+  return { bytes: bytesNeeded, sha256: hash.digest('hex') };
 }
 
 /** Largest alignment first, then by name in order of UTF-8 bytes. */
@@ -93,13 +103,19 @@ function buildHeader(
   return { header, dataBytes: offset };
 }
 
-function dataOf(path: string, { name, dtype, shape, bytes }: TensorToWrite): Uint8Array {
-  const data = typeof bytes === 'function' ? bytes() : bytes;
-  const expected = shape.reduce((product, size) => product * size, elementBytes(dtype));
-  if (data.length !== expected) {
-    throw unwritable(path, name, `it has ${data.length} bytes, but ${dtype} [${shape}] takes ${expected}`);
+function writeTensor(
+  path: string,
+  { name, dtype, shape, bytes }: TensorToWrite,
+  write: (bytes: Uint8Array) => void,
+): void {
+  let written = 0;
+  for (const slice of typeof bytes === 'function' ? bytes() : [bytes]) {
+    write(slice);
+    written += slice.length;
   }
-  return data;
+  const expected = shape.reduce<number>((product, size) => product * size, elementBytes(dtype));
+  if (written === expected) return;
+  throw unwritable(path, name, `it has ${written} bytes, but ${dtype} [${shape}] takes ${expected}`);
 }
 
 function unwritable(path: string, name: string, problem: string): ModelError {

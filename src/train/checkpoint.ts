@@ -51,11 +51,13 @@ export async function saveCheckpoint(
 ): Promise<void> {
   await commitDirectory(
     join(folder, `${PREFIX}${state.step}`),
-    (temporary) => {
-      for (const [name, tensors] of groups(state.policy, state.optimiser)) {
-        writeSafetensors(join(temporary, `${name}.safetensors`), tensorEntries(tensors, 'float32'));
-      }
-    },
+    (temporary) =>
+      new Map(
+        [...groups(state.policy, state.optimiser)].map(([group, tensors]) => {
+          const name = `${group}.safetensors`;
+          return [name, writeSafetensors(join(temporary, name), tensorEntries(tensors, { dtype: 'float32' }))];
+        }),
+      ),
     { details: { step: state.step, plan: state.plan }, bytesNeeded: 3 * weightBytes(state.policy.masters, 'float32') },
   );
   for (const { path } of listCheckpoints(folder).slice(KEPT)) removeQuietly(path);

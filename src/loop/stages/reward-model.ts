@@ -3,8 +3,10 @@
  * some prompts of the slice, a reward model is fitted to all comparisons so far with optimism about what the policy
  * sampled now, and it ranks every prompt in the ranker's place.
  */
+
 import { join } from 'node:path';
 import type { PreferenceRow } from '../../data/rows.ts';
+import type { WrittenFiles } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
 import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { SCORE } from '../../model/classifier/decoder-classifier.ts';
@@ -188,19 +190,16 @@ function writeRewardModel(
   directory: string,
   { config, masters, lowRank }: Policy,
   { model: from, device }: Pick<Recipe, 'model' | 'device'>,
-): void {
+): WrittenFiles {
   const files = { base: baseDirectory(from), raw: asClassifier(config.raw), dtype: 'float32' } as const;
-  if (lowRank === null) {
-    writeModelFiles(directory, { ...files, weights: masters });
-    return;
-  }
+  if (lowRank === null) return writeModelFiles(directory, { ...files, weights: masters });
   const { adapter } = lowRank;
-  withModel(
+  return withModel(
     from,
     ({ weights }) => {
       const body = [...weights].filter(([name]) => name !== HEAD);
       const whole = new Map([...body, [SCORE, weightOf(masters, SCORE)] as const]);
-      noGrad(() => writeModelFiles(directory, { ...files, weights: whole, adapter }));
+      return noGrad(() => writeModelFiles(directory, { ...files, weights: whole, adapter }));
     },
     { device },
   );

@@ -3,7 +3,7 @@
  * very plan, its steps are made and kept, and the model is saved whole or not at all.
  */
 import { SelmError } from '../../errors.ts';
-import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
+import { commitDirectory, verifyDirectory, type WrittenFiles } from '../../files/atomic.ts';
 import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts';
 import { type Model, withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
@@ -43,7 +43,7 @@ export interface TrainingJob<Item extends TokenTree> {
   open(model: Model): Policy;
   train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<TakenStep>;
   /** Fills a new directory with what came out. */
-  write(directory: string, policy: Policy): void;
+  write(directory: string, policy: Policy): WrittenFiles;
   /** What the progress shows of a step. */
   detail(metrics: StepMetrics): string;
   /** What the steps were made of: `128 pairs`. */
@@ -163,8 +163,9 @@ export function policyFiles(recipe: TrainingRecipe): Pick<TrainingJob<never>, 'o
     open: (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
     write(directory, { config, masters, lowRank }) {
       const base = baseDirectory(recipe.model);
-      if (lowRank === null) writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' });
-      else writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
+      return lowRank === null
+        ? writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' })
+        : writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
     },
   };
 }

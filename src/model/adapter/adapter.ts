@@ -5,6 +5,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ModelError } from '../../errors.ts';
+import type { WrittenFiles } from '../../files/atomic.ts';
 import { readSafetensorsHeader } from '../../files/safetensors.ts';
 import { writeSafetensors } from '../../files/safetensors-write.ts';
 import { noGrad } from '../../torch/autograd.ts';
@@ -128,13 +129,14 @@ function badTensor(path: string, tensor: string, problem: string): ModelError {
 export function writeAdapterFiles(
   directory: string,
   { adapter, config, base }: { adapter: Adapter; config: ModelConfig; base: string },
-): void {
+): WrittenFiles {
   const targets = targetNames(config, adapter.factors.keys());
   writeFileSync(
     join(directory, ADAPTER_CONFIG),
     formatAdapterConfig({ ...adapter, ...baseNameOf(base, directory), targets }),
   );
-  const entries = tensorEntries(namedFactors(adapter), 'float32');
-  writeSafetensors(join(directory, ADAPTER_WEIGHTS), entries, [['format', 'pt']]);
+  const entries = tensorEntries(namedFactors(adapter), { dtype: 'float32' });
+  const digest = writeSafetensors(join(directory, ADAPTER_WEIGHTS), entries, [['format', 'pt']]);
   copyCompanions(base, directory);
+  return new Map([[ADAPTER_WEIGHTS, digest]]);
 }

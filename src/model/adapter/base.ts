@@ -4,7 +4,7 @@
  * PEFT reads it; any other folder in full.
  */
 import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, normalize, relative, resolve } from 'node:path';
 import { isCommit, RepositoryCache, snapshotName } from '../../hub/cache.ts';
 import { parseHubName } from '../../hub/name.ts';
 import { hubSettings } from '../../hub/settings.ts';
@@ -37,7 +37,9 @@ function belowWorkingFolder(directory: string): string | null {
  * the adapter (a project that was moved, or a command started elsewhere); else a model that the Hub's cache has.
  */
 export function findBase({ base, revision }: BaseName, adapterDirectory: string): string | null {
-  const folders = [resolve(base), ...ancestors(resolve(adapterDirectory)).map((folder) => resolve(folder, base))];
+  const isBelowProject = /^(?!\.{1,2}(\/|$))[^/]/.test(normalize(base));
+  const above = isBelowProject ? ancestors(resolve(adapterDirectory)) : [];
+  const folders = [resolve(base), ...above.map((folder) => resolve(folder, base))];
   return folders.find(isModelFolder) ?? cachedModel({ base, revision });
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ModelError } from '../../errors.ts';
-import { commitDirectory } from '../../files/atomic.ts';
+import { commitDirectory, type WrittenFiles } from '../../files/atomic.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { formatModelCard, licenceOf, licenceText, type ModelCard, modelName } from '../card.ts';
 import { loadModel } from '../load.ts';
@@ -31,9 +31,10 @@ export async function mergeAdapter(directory: string, out: string, dtype: SavedD
   try {
     const { config, weights, adapter } = model;
     const base = baseDirectory(directory);
-    const fill = (temporary: string): void => {
-      noGrad(() => writeModelFiles(temporary, { base, raw: config.raw, weights, adapter, dtype }));
+    const fill = (temporary: string): WrittenFiles => {
+      const written = noGrad(() => writeModelFiles(temporary, { base, raw: config.raw, weights, adapter, dtype }));
       writeFileSync(join(temporary, 'README.md'), formatModelCard(cardOf(base, { out, dtype, adapter })));
+      return written;
     };
     await commitDirectory(out, fill, { bytesNeeded: weightBytes(weights, dtype) });
   } finally {
