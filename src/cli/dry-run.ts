@@ -1,10 +1,12 @@
 /** @file `selm train --dry-run`: what a recipe will do and roughly cost, as text. Nothing is sampled, nothing written. */
-import type { IterationCost, MemoryPart } from '../forecast/cost.ts';
+import type { MemoryPart } from '../forecast/cost.ts';
 import type { Forecast } from '../forecast/forecast.ts';
 import type { IterationPlan } from '../forecast/plan.ts';
+import type { IterationCost } from '../forecast/time.ts';
 import { questionCount } from '../rank/judge/rounds.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { singleStepWarning } from '../train/schedule.ts';
 import { describeRecipe } from './describe.ts';
 
 /** The forecast as text: slices and steps, learning rates, tokens, memory, time. */
@@ -21,6 +23,11 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
       ...iterations.map(planRow),
     ]),
     '  Pairs: if every prompt gives all it can; ties and equal texts give fewer.',
+    ...iterations.flatMap(({ iteration, schedule }) => {
+      const what = iteration === 0 ? 'The warm start' : `Iteration ${iteration}`;
+      const warning = singleStepWarning(schedule, what);
+      return warning === null ? [] : [`  Warning: ${warning}.`];
+    }),
     ...judgeLines(recipe, iterations),
     '',
     'Learning rates, steps counted from 0',
@@ -30,13 +37,8 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
     ),
     '',
     `Tokens: ${about}${count(prompt)} a prompt, ${about}${count(response)} a response (${facts.sources.tokens})`,
-    ...costLines(cost, facts.sources.model),
-    ...(recipe.sft === null
-      ? []
-      : ['', 'The supervised fine-tuning before the first iteration is not in these numbers.']),
+    ...costLines(recipe, facts, cost),
     '',
-    ...(recipe.sft === null ? [] : ['Supervised fine-tuning comes first (section sft): it is not in these numbers.']),
-    ...(recipe.evaluate.twin ? ['The alpha = 0 twin does all of this a second time.'] : []),
     'A dry run: nothing was sampled, trained or written.',
   ].join('\n');
 }
@@ -66,9 +68,10 @@ function judgeLines({ ranker, secondOpinion }: Recipe, iterations: readonly Iter
   return [...line(ranker, 1, ' if all responses differ, and more for held-out prompts'), ...second];
 }
 
-function costLines(cost: Forecast['cost'], source: string): string[] {
+function costLines(recipe: Recipe, facts: Forecast['facts'], cost: Forecast['cost']): string[] {
+  const source = facts.sources.model;
   if (cost === null) return ['', `Memory and time: unknown, the model is ${source}`];
-  const { parameters, memory, rates } = cost;
+  const { parameters, memory } = cost;
   return [
     ...table([
       ['iteration', 'sampled', 'trained on'],
@@ -83,21 +86,50 @@ function costLines(cost: Forecast['cost'], source: string): string[] {
     ...memoryLines('training', memory.training),
     ...memoryLines('sampling', memory.sampling),
     '',
-    `Time, an estimate at the rates measured here now (${gigaflops(rates.trainFlops)} GFLOP/s in training, ${gigaflops(rates.sampleFlops)} in sampling): products alone, without the ranker, the evaluation and saving`,
-    ...table([
-      ['iteration', 'sample', 'reference', 'train'],
-      ...cost.iterations.map((each) => [nameOf(each.iteration), ...secondsOf(each).map(duration)]),
-      [
-        'all',
-        ...[0, 1, 2].map((i) => duration(cost.iterations.reduce((sum, each) => sum + (secondsOf(each)[i] ?? 0), 0))),
-      ],
-    ]),
+    ...timeLines(recipe, facts, cost),
   ];
 }
 
-function secondsOf({ sampleSeconds, referenceSeconds, trainSeconds }: IterationCost): [number, number, number] {
-  return [sampleSeconds, referenceSeconds, trainSeconds];
+/** A column for each stage that takes time, a row for each iteration, and the time of all. */
+function timeLines(
+  recipe: Recipe,
+  { heldOut, fineTuning }: Forecast['facts'],
+  { iterations, rates, fineTuneSeconds, evaluateBaseSeconds, totalSeconds }: NonNullable<Forecast['cost']>,
+): string[] {
+  const used = STAGES.filter(([stage]) => iterations.some((each) => each[stage] > 0));
+  const sum = (stage: (typeof STAGES)[number][0]): number =>
+    iterations.reduce((total, each) => total + each[stage], stage === 'evaluateSeconds' ? evaluateBaseSeconds : 0);
+  const before = used.map(([stage]) => (stage === 'evaluateSeconds' ? duration(evaluateBaseSeconds) : ''));
+  const missing = [
+    ...(heldOut === null ? ['the evaluation (its prompts are not on this machine)'] : []),
+    ...(recipe.sft !== null && fineTuning === null ? ['the supervised fine-tuning (its data are not here)'] : []),
+    'the ranker',
+    'saving',
+  ];
+  return [
+    `Time, an estimate at the rates measured here now (${gigaflops(rates.trainFlops)} GFLOP/s in training, ${gigaflops(rates.sampleFlops)} in sampling): products alone`,
+    ...(fineTuneSeconds > 0
+      ? [`  Supervised fine-tuning before the first iteration: ${duration(fineTuneSeconds)}`]
+      : []),
+    ...table([
+      ['iteration', ...used.map(([, name]) => name)],
+      ...(evaluateBaseSeconds > 0 ? [['before', ...before]] : []),
+      ...iterations.map((each) => [nameOf(each.iteration), ...used.map(([stage]) => duration(each[stage]))]),
+      ['all', ...used.map(([stage]) => duration(sum(stage)))],
+    ]),
+    `About ${duration(totalSeconds)} in all${recipe.evaluate.twin ? ', the alpha = 0 twin, which does the same again, included' : ''}; without ${missing.join(', ')}`,
+  ];
 }
+
+/** Stages in their order, with the heads of their columns. */
+const STAGES = [
+  ['sampleSeconds', 'sample'],
+  ['rewardModelSeconds', 'reward model'],
+  ['referenceSeconds', 'reference'],
+  ['trainSeconds', 'train'],
+  ['exploreSeconds', 'explore'],
+  ['evaluateSeconds', 'evaluate'],
+] as const satisfies readonly (readonly [keyof IterationCost, string])[];
 
 function memoryLines(stage: string, parts: readonly MemoryPart[]): string[] {
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);

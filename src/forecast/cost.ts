@@ -1,14 +1,13 @@
 /**
- * @file What a recipe will cost: tokens, memory and time, from the model's shape, the lengths of prompts and responses,
- * and this machine's measured rates. Estimates: the sums of what is known to be large, nothing fitted. Pure.
+ * @file What a recipe will take of the memory, and how large its model is, from the model's shape and the lengths of prompts
+ * and responses. Estimates: the sums of what is known to be large, nothing fitted. Pure.
  */
 
 import { targetShapes } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
+import { expectedWeights } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { activationBytes, chooseActivations } from '../train/activations.ts';
-import type { IterationPlan } from './plan.ts';
 
 /** Mean tokens of a prompt and of a response; `atMost` where they are the recipe's limits and not measured. */
 export interface TokenFacts {
@@ -17,23 +16,6 @@ export interface TokenFacts {
   /** Of a response of the policy, as it is sampled: what training cuts is sampled all the same. */
   sampled: number;
   atMost: boolean;
-}
-
-/** What this machine does: products in the training's type and in fp32, and memory read and written. */
-export interface MachineRates {
-  trainFlops: number;
-  sampleFlops: number;
-  bytesPerSecond: number;
-}
-
-export interface IterationCost {
-  iteration: number;
-  sampledTokens: number;
-  /** Tokens through the model in training, over all steps: prompts once, what is shared once. */
-  trainedTokens: number;
-  sampleSeconds: number;
-  referenceSeconds: number;
-  trainSeconds: number;
 }
 
 /** A part of the memory that a stage needs at its highest, in bytes. */
@@ -67,45 +49,6 @@ export function trainedCount(config: ModelConfig, { adapter }: Recipe['training'
   return count;
 }
 
-/** Tokens, and seconds at the given rates, of each iteration. */
-export function costOf(
-  recipe: Recipe,
-  facts: { config: ModelConfig; tokens: TokenFacts; rates: MachineRates },
-  plans: readonly IterationPlan[],
-): IterationCost[] {
-  const { config, tokens, rates } = facts;
-  const explores = recipe.objective.exploration.kind !== 'none';
-  const recomputes = chooseActivations(recipe.training, config) === 'recompute';
-  const headFlops = 2 * config.vocabularySize * config.hiddenSize;
-  const blockFlops = 2 * blockParameters(config);
-  const attentionFlops = 4 * config.layers * config.heads * config.headSize; // a token, for each token it attends to
-  const weightBytes = parameterCount(config) * (recipe.sampling.dtype === 'float32' ? FLOAT32 : 2);
-  return plans.map(({ iteration, responses, candidates, pairs, schedule }) => {
-    // y is neither chosen nor rejected in (n - 2) / n of the prompts if all orders are alike; then it is a third sequence.
-    const third = explores && iteration > 0 && candidates > 2 ? (candidates - 2) / candidates : 0;
-    const scored = tokens.response * (2 + third);
-    const perPair = tokens.prompt + scored;
-    const used = Math.min(pairs * recipe.training.epochs, schedule.totalSteps * recipe.training.batchSize);
-    const context = (tokens.prompt + tokens.response) / 2;
-    const forward = perPair * (blockFlops + attentionFlops * context) + scored * headFlops;
-    const sampledTokens = responses * tokens.sampled;
-    const decodeSteps = (responses / recipe.sampling.batchSize) * tokens.sampled;
-    // One prefill of a prompt for all its samples; the samples cost a forward pass a token, or reading the weights.
-    const prompts = responses / Math.max(1, recipe.sampling.samples + recipe.sampling.referenceSamples);
-    const sampleFlops =
-      (prompts * tokens.prompt + sampledTokens) * (blockFlops + attentionFlops * context) + sampledTokens * headFlops;
-    const readSeconds = (decodeSteps * weightBytes) / rates.bytesPerSecond;
-    return {
-      iteration,
-      sampledTokens,
-      trainedTokens: used * perPair,
-      sampleSeconds: Math.max(sampleFlops / rates.sampleFlops, readSeconds),
-      referenceSeconds: (pairs * forward) / rates.trainFlops,
-      trainSeconds: (used * forward * (recomputes ? 4 : 3)) / rates.trainFlops,
-    };
-  });
-}
-
 /** The parts of the memory at its highest, in training and in sampling (they do not run at once). */
 export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts): MemoryForecast {
   const { training, sampling } = recipe;
@@ -135,14 +78,4 @@ export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts
       },
     ],
   };
-}
-
-/** Weights of the products that every token goes through: the blocks, without embedding and head. */
-function blockParameters(config: ModelConfig): number {
-  let count = 0;
-  for (const [name, shape] of expectedWeights(config)) {
-    if (shape.length === 2 && name !== EMBEDDING && name !== headName(config))
-      count += (shape[0] ?? 0) * (shape[1] ?? 0);
-  }
-  return count;
 }

@@ -8,16 +8,20 @@ import { z } from 'zod';
 import { auditRows } from '../data/audit.ts';
 import { modelReading } from '../data/measure.ts';
 import type { ModelReading } from '../data/model-rows.ts';
+import { promptsAlone } from '../data/model-rows.ts';
 import { readRows } from '../data/read.ts';
 import { RecipeError } from '../errors.ts';
+import { loadConversations } from '../loop/sft-data.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { scoredTokens } from '../score/trees.ts';
 import type { Measured, MeasuredText, RowMeasure } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { readTokenizerSettings } from '../text/tokenizer-files.ts';
 import { packageRoot } from '../torch/native.ts';
+import { conversationTokens } from '../train/supervised.ts';
 import type { TokenFacts } from './cost.ts';
 import type { RowFacts } from './plan.ts';
 
@@ -25,6 +29,10 @@ export interface RecipeFacts extends RowFacts {
   tokens: TokenFacts;
   /** Null for a model that is not here and not known: its memory and time cannot be told. */
   config: ModelConfig | null;
+  /** Held-out prompts; null where the file is not here. */
+  heldOut: number | null;
+  /** Tokens of the fine-tuning that comes first, and those that are learned; null without one, or without its files. */
+  fineTuning: { tokens: number; scored: number } | null;
   /** Where the numbers come from, for the reader. */
   sources: { rows: string; tokens: string; model: string };
 }
@@ -60,6 +68,11 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
     sampled: recipe.sampling.maxNewTokens,
     atMost: true,
   };
+  const others = {
+    config,
+    heldOut: await heldOutPrompts(recipe),
+    fineTuning: await conversations(recipe, modelIsHere),
+  };
   const atLimits = "the recipe's limits: the real number is lower";
 
   if (recipe.data.train.every((file) => existsSync(file))) {
@@ -69,7 +82,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
       rows: rows ?? found.rows,
       hasPairs: found.hasPairs,
       tokens,
-      config,
+      ...others,
       sources: {
         rows: rows === null ? 'counted' : 'as given',
         tokens: tokens.atMost ? atLimits : 'means over the data; responses are taken to be as long as theirs',
@@ -92,8 +105,30 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
     rows: count,
     hasPairs: known.every((each) => each?.pairs ?? true),
     tokens: limits,
-    config,
+    ...others,
     sources: { rows: rows === null ? 'the published size' : 'as given', tokens: atLimits, model },
+  };
+}
+
+/** How many held-out prompts there are: as many as the file has rows that can be used, up to the limit. */
+async function heldOutPrompts({ evaluate: { prompts, limit } }: Recipe): Promise<number | null> {
+  if (prompts === null) return 0;
+  if (!existsSync(prompts)) return null;
+  let count = 0;
+  for await (const row of promptsAlone(readRows([prompts]))) {
+    if (limit !== null && count >= limit) break;
+    count += row.kind === 'row' ? 1 : 0;
+  }
+  return count;
+}
+
+/** Tokens of the conversations of a fine-tuning. */
+async function conversations({ sft }: Recipe, modelIsHere: boolean): Promise<RecipeFacts['fineTuning']> {
+  if (sft === null || !modelIsHere || !sft.data.train.every((file) => existsSync(file))) return null;
+  const { trees } = await loadConversations(sft, loadTokenizer(baseDirectory(sft.model)));
+  return {
+    tokens: trees.reduce((sum, tree) => sum + conversationTokens(tree), 0),
+    scored: trees.reduce((sum, tree) => sum + scoredTokens(tree, 0), 0),
   };
 }
 

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { describeForecast } from '../cli/dry-run.ts';
 import { loadRecipe } from '../recipe/load.ts';
 import { packageRoot } from '../torch/native.ts';
-import type { MachineRates } from './cost.ts';
 import { type Forecast, forecast } from './forecast.ts';
+import type { MachineRates } from './time.ts';
 
 const RATES: MachineRates = { trainFlops: 1e12, sampleFlops: 1e11, bytesPerSecond: 1e10 };
 
@@ -123,6 +123,58 @@ describe('a dry run', () => {
     expect((only?.referenceSeconds ?? 0) / ((384 * forward) / 1e12)).toBeCloseTo(1, 10);
     expect((only?.trainSeconds ?? 0) / ((3 * 384 * forward) / 1e12)).toBeCloseTo(1, 10);
     expect(only?.sampleSeconds).toBe(0);
+  });
+
+  it('has every stage that computes in its time, and one total of all of it', async () => {
+    const { cost, facts, text } = await dryRun('quickstart');
+    const [first] = cost?.iterations ?? [];
+    expect(facts.heldOut).toBe(128);
+    // 8 gradient pairs of two passes and 64 scorings, against 256 pairs forward and backward: 0.15 of the training at most.
+    const share = (first?.exploreSeconds ?? 0) / (first?.trainSeconds ?? 1);
+    expect(share).toBeGreaterThan(0.1);
+    expect(share).toBeLessThanOrEqual(0.15);
+    expect(first?.evaluateSeconds).toBeGreaterThan(cost?.evaluateBaseSeconds ?? Number.NaN);
+    // The twin does everything again.
+    const once = cost?.iterations.reduce(
+      (sum, each) =>
+        sum +
+        each.sampleSeconds +
+        each.referenceSeconds +
+        each.trainSeconds +
+        each.exploreSeconds +
+        each.evaluateSeconds,
+      cost.evaluateBaseSeconds,
+    );
+    expect(cost?.totalSeconds).toBeCloseTo(2 * (once ?? Number.NaN), 8);
+    expect(text).toMatch(/iteration +sample +reference +train +explore +evaluate\n/);
+    expect(text).toMatch(
+      /About \d.* in all, the alpha = 0 twin, which does the same again, included; without the ranker, saving/,
+    );
+  });
+
+  it('has a reward model that is learned, and the fine-tuning that comes first', async () => {
+    const learned = await dryRun('quickstart', {
+      overrides: ['rewardModel={labels: 32, alpha: 0.1, learningRate: 0.001}', 'evaluate.twin=false'],
+    });
+    expect(learned.text).toMatch(/sample +reward model +reference/);
+    const [first, second] = learned.cost?.iterations ?? [];
+    // The comparisons of the first iteration are learned from again in the second.
+    expect(second?.rewardModelSeconds).toBeGreaterThan(first?.rewardModelSeconds ?? Number.NaN);
+    const sft = '{data: {train: sft/conversations.jsonl}, training: {learningRate: 0.001}}';
+    const tuned = await dryRun('quickstart', { overrides: [`sft=${sft}`] });
+    expect(tuned.text).toContain('the supervised fine-tuning (its data are not here)');
+  });
+
+  it('leaves out an evaluation whose prompts it cannot count, and says so', async () => {
+    const { text, cost } = await dryRun('quickstart', { overrides: ['evaluate.prompts=/nowhere/heldout.jsonl'] });
+    expect(cost?.evaluateBaseSeconds).toBe(0);
+    expect(text).toContain('without the evaluation (its prompts are not on this machine), the ranker, saving');
+  });
+
+  it('warns of an iteration of one step, which a warm-up would train at a rate of 0', async () => {
+    const { iterations, text } = await dryRun('quickstart', { overrides: ['training.batchSize=256'] });
+    expect(iterations.map(({ rates }) => rates)).toEqual(Array(3).fill([{ step: 0, learningRate: 3e-4 }]));
+    expect(text).toMatch(/Warning: Iteration 2 has a single step.*training\.warmupRatio.*training\.batchSize/);
   });
 
   it('asks for the rows of data that it cannot see, and leaves costs out for a model that it cannot see', async () => {

@@ -1,26 +1,21 @@
 /** @file A dry run: everything that a recipe will do and roughly cost, before anything is sampled or written. */
 import type { Recipe } from '../recipe/schema.ts';
-import {
-  costOf,
-  type IterationCost,
-  type MachineRates,
-  type MemoryForecast,
-  memoryOf,
-  parameterCount,
-} from './cost.ts';
+import { type MemoryForecast, memoryOf, parameterCount } from './cost.ts';
 import { factsOf, type RecipeFacts } from './facts.ts';
 import { type IterationPlan, planOf } from './plan.ts';
+import { type MachineRates, type TimeForecast, timeOf } from './time.ts';
 
 export interface Forecast {
   facts: Omit<RecipeFacts, 'config'>;
   iterations: IterationPlan[];
   /** Null where the model is not known. */
-  cost: {
-    parameters: number;
-    memory: MemoryForecast;
-    iterations: IterationCost[];
-    rates: MachineRates;
-  } | null;
+  cost:
+    | ({
+        parameters: number;
+        memory: MemoryForecast;
+        rates: MachineRates;
+      } & TimeForecast)
+    | null;
 }
 
 /** The forecast of a recipe; `rates` measures this machine, and is asked only where the model is known. */
@@ -38,7 +33,7 @@ export async function forecast(
     cost: {
       parameters: parameterCount(config),
       memory: memoryOf(recipe, config, facts.tokens),
-      iterations: costOf(recipe, { config, tokens: facts.tokens, rates }, iterations),
+      ...timeOf(recipe, { config, ...facts, rates }, iterations),
       rates,
     },
   };

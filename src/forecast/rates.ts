@@ -2,7 +2,7 @@
 import { noGrad } from '../torch/autograd.ts';
 import { clone, mm, ones } from '../torch/ops.ts';
 import { scope } from '../torch/tensor.ts';
-import type { MachineRates } from './cost.ts';
+import type { MachineRates } from './time.ts';
 
 type ProductDtype = 'float32' | 'bfloat16';
 

@@ -7,8 +7,8 @@ import type { PreferenceRow } from '../data/rows.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import { alphaAt } from '../recipe/iterations.ts';
-import type { Recipe } from '../recipe/schema.ts';
 import { measureExploration } from './stages/explore.ts';
+import { measuresExploration } from './stages/explore-plan.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';
 import { pairByRewardModel } from './stages/reward-model.ts';
@@ -63,11 +63,6 @@ export async function runIteration(context: IterationContext, input: IterationIn
     const modelDirectory = context.run.modelPath(context.iteration);
     await runStage(context, 'explore', () => measureExploration(context, { ...input, objective, modelDirectory }));
   }
-}
-
-/** Whether iterations end with a measurement of their exploration. */
-export function measuresExploration({ update, evaluate }: Recipe): boolean {
-  return evaluate.explorationPrompts > 0 && ruleNeeds(update).samples;
 }
 
 /** The warm start: plain DPO on the pairs of the data, nothing sampled (the authors' Zephyr recipe). */

@@ -17,10 +17,11 @@ import { engineVersion } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
 import { evaluateModel } from './evaluation/evaluate.ts';
-import { measuresExploration, runIteration, runWarmStart } from './iteration.ts';
+import { runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { writeModelCard } from './model-card.ts';
 import { openRankers, type Rankers } from './rankers.ts';
+import { measuresExploration } from './stages/explore-plan.ts';
 import type { IterationContext } from './stages/stage.ts';
 
 /** A recipe twice: as it was written, which is what the run's record says, and with paths in place of names on the Hub. */

@@ -1,4 +1,11 @@
 /** @file How much the measurement of exploration may cost: a bounded share of the training that it follows. Pure. */
+import { ruleNeeds } from '../../rank/pairing.ts';
+import type { Recipe } from '../../recipe/schema.ts';
+
+/** Whether iterations end with a measurement of their exploration. */
+export function measuresExploration({ update, evaluate }: Pick<Recipe, 'update' | 'evaluate'>): boolean {
+  return evaluate.explorationPrompts > 0 && ruleNeeds(update).samples;
+}
 
 /** The measurement costs at most about this share of its iteration's training. */
 const SHARE_OF_TRAINING = 0.15;
