@@ -1,8 +1,8 @@
-/** @file The work of `selm eval alpaca`: annotation files in, the leaderboard's numbers out, as text or JSON. */
+/** @file The work of `selm eval alpaca`: annotations in, of files or of a judge, the leaderboard's numbers out, as text or JSON. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { SelmError } from '../errors.ts';
-import { readAnnotations } from '../evaluate/alpaca/annotations.ts';
+import { type Annotations, readAnnotations } from '../evaluate/alpaca/annotations.ts';
 import { type LeaderboardRow, leaderboardRow } from '../evaluate/alpaca/leaderboard-row.ts';
 import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../evaluate/alpaca/length-controlled.ts';
 import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../evaluate/alpaca/shared-facts.ts';
@@ -11,6 +11,7 @@ import { readResultFile, textOf } from '../evaluate/records.ts';
 import { localFiles } from '../hub/local.ts';
 import { UsageError } from './errors.ts';
 import type { EvalAlpacaOptions } from './eval-alpaca.ts';
+import { judgedAnnotations, type Listening } from './eval-alpaca-judge.ts';
 import { formatTable } from './format.ts';
 import { hubAccess } from './hub.ts';
 
@@ -23,28 +24,47 @@ interface Matrix {
 }
 
 /** What the command prints. Throws UsageError, DataError, FileError or HubError. */
-export async function alpacaResult(options: EvalAlpacaOptions): Promise<string> {
-  const { annotations: files = [], weights } = options;
-  if (files.length === 0 && weights === undefined) {
-    throw new UsageError('Nothing to evaluate: give --annotations FILE, or --weights FILE for a matrix');
-  }
-  if (options.outputs !== undefined && files.length !== 1) {
-    throw new UsageError(`--outputs holds one model's outputs, and there are ${files.length} files of annotations`);
-  }
+export async function alpacaResult(
+  model: string | undefined,
+  options: EvalAlpacaOptions,
+  listening: Listening,
+): Promise<string> {
+  const { annotations: files = [], weights, judge } = options;
+  checkOptions(model, options);
   const shared = await sharedFacts(options);
-  const outputLengths = options.outputs === undefined ? null : await lengthsOfOutputs(options.outputs);
-  const rows: NamedRow[] = [];
-  for (const file of files) {
-    const annotations = readAnnotations(await readResultFile(file), file);
+  const toRow = (annotations: Annotations, name: string, outputLengths: readonly number[] | null): NamedRow => {
     const row = leaderboardRow(annotations, { shared, c: options.c ?? null, outputLengths });
-    rows.push({ model: annotations.model ?? nameOf(file), ...row });
-  }
+    return { model: annotations.model ?? name, ...row };
+  };
+  const rows: NamedRow[] = [];
+  if (judge !== undefined) rows.push(toRow(await judgedAnnotations(model, { ...options, judge }, listening), '', null));
+  const lengths = judge !== undefined || options.outputs === undefined ? null : await lengthsOfOutputs(options.outputs);
+  for (const file of files) rows.push(toRow(readAnnotations(await readResultFile(file), file), nameOf(file), lengths));
   const fitted: [string, LengthModel][] = rows.flatMap(({ model, weights: own }) =>
     own === null ? [] : [[model, own]],
   );
   const known = weights === undefined ? [] : await chosenWeights(weights, options.models);
   const matrix = matrixOf([...fitted, ...known], shared);
   return options.json ? jsonText(rows, matrix) : text(rows, matrix);
+}
+
+function checkOptions(
+  model: string | undefined,
+  { annotations = [], weights, judge, outputs }: EvalAlpacaOptions,
+): void {
+  if (annotations.length === 0 && weights === undefined && judge === undefined) {
+    throw new UsageError('Nothing to evaluate: give --annotations FILE, --judge MODEL, or --weights FILE for a matrix');
+  }
+  if (model !== undefined && judge === undefined) {
+    throw new UsageError(
+      `A model's outputs need a judge: add --judge MODEL, or give --annotations FILE without "${model}"`,
+    );
+  }
+  if (outputs !== undefined && judge === undefined && annotations.length !== 1) {
+    throw new UsageError(
+      `--outputs holds one model's outputs, and there are ${annotations.length} files of annotations`,
+    );
+  }
 }
 
 /** One model's numbers alone are the object itself, so that a program finds them by their names. */
@@ -113,7 +133,7 @@ async function chosenWeights(file: string, names: readonly string[] | undefined)
 
 /** Without these a win rate still stands, so what is wrong with them is told and not thrown. */
 async function sharedFacts(options: EvalAlpacaOptions): Promise<SharedFacts | { problem: string }> {
-  const near = (options.annotations ?? [options.weights ?? '']).flatMap((file) => [
+  const near = [...(options.annotations ?? []), ...(options.weights ? [options.weights] : [])].flatMap((file) => [
     dirname(file),
     dirname(dirname(file)),
   ]);

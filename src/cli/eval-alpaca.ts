@@ -1,10 +1,23 @@
-/** @file `selm eval alpaca`: AlpacaEval 2's win rates from annotations that are there, without a judge. */
+/** @file `selm eval alpaca`: AlpacaEval 2's win rates, from annotations that are there or by a judge. */
 import { Command } from 'commander';
-import { numberBetween } from './numbers.ts';
+import { InterruptedError } from '../errors.ts';
+import { selmCommand } from './format.ts';
+import { numberBetween, wholeNumber } from './numbers.ts';
+import { listenForStop } from './signals.ts';
 
 export interface EvalAlpacaOptions {
   annotations?: string[];
   outputs?: string;
+  judge?: string;
+  set: string[];
+  reference?: string;
+  answers?: string;
+  writeAnnotations?: string;
+  temperature: number;
+  topP: number;
+  maxNewTokens: number;
+  seed: number;
+  store?: string;
   weights?: string;
   models?: string[];
   c?: number;
@@ -15,9 +28,20 @@ export interface EvalAlpacaOptions {
 /** The command. */
 export function evalAlpacaCommand(): Command {
   return new Command('alpaca')
-    .description('win rates of AlpacaEval 2 from annotations: raw, discrete and length-controlled')
+    .description('win rates of AlpacaEval 2: raw, discrete and length-controlled')
+    .argument('[model]', 'with --judge: the model to sample outputs from')
     .option('--annotations <files...>', "one a model: alpaca_eval's annotations.json, or a table (CSV, JSONL)")
-    .option('--outputs <file>', "all of one model's outputs, for their average length")
+    .option('--outputs <file>', "one model's outputs: for their average length, or with --judge to be judged")
+    .option('--judge <model>', 'ask this model for the annotations, as its server knows it')
+    .option('--set <key.path=value>', 'a setting of the judge: ranker.baseUrl=...; may be repeated', collect, [])
+    .option('--reference <file>', "the baseline's outputs (default: GPT-4's of the leaderboard, from the Hub)")
+    .option('--answers <file>', 'keep what the judge answers there: run again with it, and nothing is asked twice')
+    .option('--write-annotations <file>', "write the judge's verdicts there, in alpaca_eval's form")
+    .option('--temperature <t>', 'of the outputs; 0 is greedy', numberBetween(0, Infinity, 'inclusive'), 0)
+    .option('--top-p <p>', 'of the outputs', numberBetween(0, 1, 'exclusive'), 1)
+    .option('--max-new-tokens <n>', 'longer outputs are cut', wholeNumber(1), 2048)
+    .option('--seed <n>', 'the same seed gives the same outputs', wholeNumber(0), 0)
+    .option('--store <file>', "where outputs are kept (default: evaluations.db in selm's cache folder)")
     .option('--weights <file>', 'coefficients of models as alpaca_eval saves them, for the matrix')
     .option('--models <names...>', 'of the file of coefficients: only these, in this order')
     .option(
@@ -36,10 +60,29 @@ Several files, or --weights, give win rates at equal lengths of every model over
 
 Examples:
   $ selm eval alpaca --annotations annotations.json --json
-  $ selm eval alpaca --annotations ours.csv theirs.csv`,
+  $ selm eval alpaca --annotations ours.csv theirs.csv
+  $ selm eval alpaca ./model --judge gpt-4-1106-preview --set ranker.baseUrl=https://api.openai.com/v1 \\
+      --set ranker.apiKeyVariable=OPENAI_API_KEY --answers answers.jsonl --write-annotations annotations.json`,
     )
-    .action(async (options: EvalAlpacaOptions) => {
-      const { alpacaResult } = await import('./eval-alpaca-result.ts');
-      process.stdout.write(`${await alpacaResult(options)}\n`);
-    });
+    .action(evalAlpaca);
+}
+
+async function evalAlpaca(model: string | undefined, options: EvalAlpacaOptions): Promise<void> {
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const stop = listenForStop((name) => say(`${name}: hearing out what is under way; Ctrl-C again stops at once`));
+  try {
+    // Loaded here: --help and the other commands need no engine.
+    const { alpacaResult } = await import('./eval-alpaca-result.ts');
+    process.stdout.write(`${await alpacaResult(model, options, { signal: stop.signal, say })}\n`);
+  } catch (error) {
+    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
+    say(`Stopped; go on with:\n  ${selmCommand(process.argv.slice(2))}`);
+    process.exitCode = stop.received.exitCode;
+  } finally {
+    stop.close();
+  }
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
 }
