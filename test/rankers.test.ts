@@ -116,12 +116,25 @@ describe('a run with a reward model of its own', () => {
     await saved.close();
   });
 
-  it('stopped while it fits goes on to the same weights', async () => {
+  it('stopped while it fits goes on from the step where it was, to the same weights', async () => {
     const stopped = recipeWith(ranker, learned(0.1));
     const controller = new AbortController();
     await expect(run(stopped, { controller, stage: 'reward-model', done: 2, iteration: 2 })).rejects.toThrow();
-    await run(stopped);
+    const events = await run(stopped);
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'stage-started', stage: 'reward-model', iteration: 2, done: 2 }),
+    );
     expect(weights(stopped.output, 2)).toBe(weights(whole.output, 2));
+  });
+
+  it('trains an adapter where the policy does, and is saved as a whole classifier all the same', async () => {
+    const adapter = { kind: 'lora', rank: 2, alpha: 4 };
+    const training = { batchSize: 3, learningRate: 0.0005, microBatchTokens: 64, adapter };
+    const tuned = recipeWith(ranker, { ...learned(0.1), iterations: 1, training });
+    await run(tuned);
+    const saved = openRewardModel(rewardModel(tuned.output, 1));
+    expect(saved.gives).toBe('scores');
+    await saved.close();
   });
 
   it('learns something else with optimism than without', async () => {

@@ -12,6 +12,8 @@ import { activationBytes, chooseActivations } from '../train/activations.ts';
 /** Mean tokens of a prompt and of a response; `atMost` where they are the recipe's limits and not measured. */
 export interface TokenFacts {
   prompt: number;
+  /** Of the longest prompt: the sampler's caches have room for it in every slot. */
+  longestPrompt: number;
   response: number;
   /** Of a response of the policy, as it is sampled: what training cuts is sampled all the same. */
   sampled: number;
@@ -60,7 +62,7 @@ export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts
   const kept = activationBytes(config, { tokens: tokensAtOnce, bytesPerElement });
   const activations = chooseActivations(recipe.training, config) === 'keep' ? kept : inputs + kept / config.layers;
   const isCopied = training.adapter.kind === 'lora' || training.dtype === 'bfloat16';
-  const cached = sampling.batchSize * (tokens.prompt + sampling.maxNewTokens);
+  const cached = sampling.batchSize * (tokens.longestPrompt + sampling.maxNewTokens);
   return {
     training: [
       ...(isCopied ? [{ what: `weights in ${training.dtype}`, bytes: all * bytesPerElement }] : []),

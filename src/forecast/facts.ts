@@ -64,6 +64,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   const model = modelIsHere ? 'read from its folder' : config === null ? 'not on this machine' : 'its published sizes';
   const limits = {
     prompt: recipe.text.maxPromptLength,
+    longestPrompt: recipe.text.maxPromptLength,
     response: recipe.text.maxLength - recipe.text.maxPromptLength,
     sampled: recipe.sampling.maxNewTokens,
     atMost: true,
@@ -153,7 +154,7 @@ async function measured(
   hasTokenizer: boolean,
 ): Promise<{ rows: number; hasPairs: boolean; tokens: TokenFacts | null }> {
   const tokenizer = hasTokenizer ? loadTokenizer(baseDirectory(recipe.model)) : null;
-  const totals = { rows: 0, prompt: 0, responses: 0, response: 0 };
+  const totals = { rows: 0, prompt: 0, longestPrompt: 0, responses: 0, response: 0 };
   const reading = tokenizer === null ? UNMEASURED : modelReading(tokenizer, recipe.text);
   const measure = (rows: readonly MeasuredText[]): readonly Measured[] => {
     const measured = reading.measure(rows);
@@ -162,6 +163,7 @@ async function measured(
       const { prompt, responses } = each.measure;
       totals.rows += 1;
       totals.prompt += prompt;
+      totals.longestPrompt = Math.max(totals.longestPrompt, prompt);
       totals.responses += responses.length;
       totals.response += responses.reduce((sum, length) => sum + length, 0);
     }
@@ -174,7 +176,13 @@ async function measured(
   const { maxNewTokens } = recipe.sampling;
   const response = totals.responses > 0 ? totals.response / totals.responses : maxNewTokens;
   const sampled = Math.min(response, maxNewTokens);
-  const tokens = { prompt: totals.prompt / totals.rows, response, sampled, atMost: totals.responses === 0 };
+  const tokens = {
+    prompt: totals.prompt / totals.rows,
+    longestPrompt: totals.longestPrompt,
+    response,
+    sampled,
+    atMost: totals.responses === 0,
+  };
   return { rows: audit.used, hasPairs, tokens };
 }
 

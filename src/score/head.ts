@@ -24,10 +24,32 @@ import type { TokenTree } from './trees.ts';
 /** Most bytes of logits alive at once: large enough for efficient products, small beside a model. */
 const LOGITS_BYTES = 96 * 2 ** 20;
 
-/** Rows [begin, end) of the scored tokens, worked on together. */
+/** Rows [begin, end) of the scored tokens, whose logits are alive together. */
 interface Chunk {
   begin: number;
   end: number;
+}
+
+/** Whole trees that share a chunk; or one tree that is too long for a chunk, and has several. */
+interface TreeGroup extends Chunk {
+  chunks: Chunk[];
+}
+
+/** The head's work on one batch: what every chunk reads, and what it fills its own rows of. */
+interface HeadPass {
+  policy: Policy;
+  batch: PackedTrees<TokenTree>;
+  hidden_SD: Tensor;
+  /** Log-probability of each scored token; filled by `score`. */
+  logProbs_S: Float32Array;
+  /** Derivative of the loss by each of them; filled by `settle`. */
+  slopes_S: Float32Array;
+}
+
+/** A chunk between its forward and its backward pass. */
+interface ChunkLogits {
+  logits_CV: Tensor;
+  normalisers_C: Tensor;
 }
 
 /** x times a matrix, transposed: as the blocks' products are computed (native/kernels/linear.cc). */
@@ -41,20 +63,21 @@ function rowsPerChunk(policy: Policy): number {
 }
 
 /** Whole trees together while they fit; a tree that does not fit is a group of several chunks. */
-function planChunks(batch: PackedTrees<TokenTree>, rows: number): Chunk[][] {
+function planGroups(batch: PackedTrees<TokenTree>, rows: number): TreeGroup[] {
   const treeEnds = batch.ranges
     .filter((range, i) => batch.ranges[i + 1]?.tree !== range.tree)
     .map((range) => range.end);
-  const groups: Chunk[][] = [];
+  const groups: TreeGroup[] = [];
   let begin = 0;
   for (const end of treeEnds) {
-    const last = groups.at(-1)?.[0];
-    if (last !== undefined && groups.at(-1)?.length === 1 && end - last.begin <= rows) {
+    const last = groups.at(-1);
+    if (last !== undefined && end - last.begin <= rows) {
       last.end = end;
+      last.chunks = [{ begin: last.begin, end }];
     } else {
       const chunks: Chunk[] = [];
       for (let from = begin; from < end; from += rows) chunks.push({ begin: from, end: Math.min(end, from + rows) });
-      groups.push(chunks);
+      groups.push({ begin, end, chunks });
     }
     begin = end;
   }
@@ -70,12 +93,6 @@ function sumRanges(ranges: readonly ScoredRange[], logProbs_S: Float32Array): nu
   });
 }
 
-interface ChunkScores {
-  logits: Tensor;
-  normalisers: Tensor;
-  logProbs: Float32Array;
-}
-
 /** Logits of hidden states, with the model's soft cap; no graph. */
 export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
   const { logitSoftCap } = policy.config;
@@ -83,26 +100,58 @@ export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
   return logitSoftCap > 0 ? softCap_(logits_SV, logitSoftCap) : logits_SV;
 }
 
-function scoreChunk(policy: Policy, hidden_SD: Tensor, targets_S: Int32Array, chunk: Chunk): ChunkScores {
-  const rows = narrow(hidden_SD, 0, chunk.begin, chunk.end - chunk.begin);
-  const logits = logitsOf(policy, rows);
-  const [logProbs, normalisers] = targetLogProbs(
-    logits,
-    int64(targets_S.subarray(chunk.begin, chunk.end), { device: policy.device }),
-  );
-  return { logits, normalisers, logProbs: toFloat32Array(logProbs) };
+function openPass(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): HeadPass {
+  const empty = (): Float32Array => new Float32Array(batch.targets_S.length);
+  return { policy, batch, hidden_SD, logProbs_S: empty(), slopes_S: empty() };
+}
+
+function rowsOf({ hidden_SD }: HeadPass, { begin, end }: Chunk): Tensor {
+  return narrow(hidden_SD, 0, begin, end - begin);
+}
+
+function targetsOf({ policy, batch }: HeadPass, { begin, end }: Chunk): Tensor {
+  return int64(batch.targets_S.subarray(begin, end), { device: policy.device });
+}
+
+/** First: the chunk's logits, and from them its log-probabilities. */
+function score(pass: HeadPass, chunk: Chunk): ChunkLogits {
+  const logits_CV = logitsOf(pass.policy, rowsOf(pass, chunk));
+  const [logProbs_C, normalisers_C] = targetLogProbs(logits_CV, targetsOf(pass, chunk));
+  pass.logProbs_S.set(toFloat32Array(logProbs_C), chunk.begin);
+  return { logits_CV, normalisers_C };
+}
+
+/** Then, of whole trees: the loss, by the summed log-probability of each continuation. */
+function settle({ batch, logProbs_S, slopes_S }: HeadPass, group: TreeGroup, derivatives: Derivatives): void {
+  const ranges = batch.ranges.filter((range) => range.begin >= group.begin && range.end <= group.end);
+  const slopes = derivatives(ranges, sumRanges(ranges, logProbs_S));
+  ranges.forEach((range, i) => void slopes_S.fill(slopes[i] ?? 0, range.begin, range.end));
+}
+
+/** Last: the gradient by the chunk's hidden states [C, D], written over its logits; the head's own is added to the policy's. */
+function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C }: ChunkLogits): Tensor {
+  const { policy, slopes_S } = pass;
+  const slopes_C = float32(Array.from(slopes_S.subarray(chunk.begin, chunk.end)), { device: policy.device });
+  const gradient_CV = logProbGradient_(logits_CV, targetsOf(pass, chunk), normalisers_C, slopes_C, {
+    softCap: policy.config.logitSoftCap,
+  });
+  const name = headName(policy.config);
+  const weightGradient = policy.gradients?.get(name);
+  if (weightGradient !== undefined) {
+    const rows_CD = rowsOf(pass, chunk);
+    if (policy.dtype === 'float32') addmm_out(weightGradient, t(gradient_CV), rows_CD, weightGradient);
+    else add__Tensor(weightGradient, product(t(gradient_CV), t(rows_CD)));
+  }
+  return product(gradient_CV, t(weightOf(policy.compute, name)));
 }
 
 /** Summed log-probability of every continuation of the batch, in order of `batch.ranges`. */
 export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): number[] {
-  const all = new Float32Array(batch.targets_S.length);
+  const pass = openPass(policy, batch, hidden_SD);
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
-  for (const chunk of planChunks(batch, rowsPerChunk(policy)).flat()) {
-    scope('score', () =>
-      noGrad(() => all.set(scoreChunk(policy, hidden_SD, batch.targets_S, chunk).logProbs, chunk.begin)),
-    );
-  }
-  return sumRanges(batch.ranges, all);
+  for (const chunk of planGroups(batch, rowsPerChunk(policy)).flatMap(({ chunks }) => chunks))
+    scope('score', () => noGrad(() => void score(pass, chunk)));
+  return sumRanges(batch.ranges, pass.logProbs_S);
 }
 
 /** What the loss says of the continuations it was shown: the derivative by each one's summed log-probability. */
@@ -120,57 +169,25 @@ export function headForwardBackward(
   batch: PackedTrees<TokenTree>,
   options: { hidden_SD: Tensor; derivatives: Derivatives; observe?: Observer | undefined },
 ): Tensor {
-  const name = headName(policy.config);
-  const weights = weightOf(policy.compute, name);
-  const weightGradient = policy.gradients?.get(name);
-  const gradientChunk = (scores: ChunkScores, chunk: Chunk, coefficients: Float32Array): Tensor => {
-    const targets = int64(batch.targets_S.subarray(chunk.begin, chunk.end), { device: policy.device });
-    const factors = float32(Array.from(coefficients.subarray(chunk.begin, chunk.end)), { device: policy.device });
-    const gradient = logProbGradient_(scores.logits, targets, scores.normalisers, factors, {
-      softCap: policy.config.logitSoftCap,
-    });
-    const rows = narrow(options.hidden_SD, 0, chunk.begin, chunk.end - chunk.begin);
-    if (weightGradient !== undefined) {
-      if (policy.dtype === 'float32') addmm_out(weightGradient, t(gradient), rows, weightGradient);
-      else add__Tensor(weightGradient, product(t(gradient), t(rows)));
-    }
-    return product(gradient, t(weights));
+  const pass = openPass(policy, batch, options.hidden_SD);
+  const scoreSeen = (chunk: Chunk): ChunkLogits => {
+    const scored = score(pass, chunk);
+    options.observe?.(scored.logits_CV, batch.targets_S.subarray(chunk.begin, chunk.end));
+    return scored;
   };
-  const observe = (scores: ChunkScores, { begin, end }: Chunk): void =>
-    options.observe?.(scores.logits, batch.targets_S.subarray(begin, end));
-  const coefficients_S = new Float32Array(batch.targets_S.length);
-  const settle = (group: readonly Chunk[], logProbs_S: Float32Array): void => {
-    const ranges = batch.ranges.filter(
-      (range) => range.begin >= (group[0]?.begin ?? 0) && range.end <= (group.at(-1)?.end ?? 0),
-    );
-    const derivatives = options.derivatives(ranges, sumRanges(ranges, logProbs_S));
-    ranges.forEach((range, i) => void coefficients_S.fill(derivatives[i] ?? 0, range.begin, range.end));
-  };
-  const logProbs_S = new Float32Array(batch.targets_S.length);
-  const parts = planChunks(batch, rowsPerChunk(policy)).flatMap((group) => {
-    const [only] = group;
-    if (group.length === 1 && only !== undefined) {
+  const parts = planGroups(batch, rowsPerChunk(policy)).flatMap((group) => {
+    const [only] = group.chunks;
+    if (group.chunks.length === 1 && only !== undefined) {
       return scope('head', () => {
-        const scores = scoreChunk(policy, options.hidden_SD, batch.targets_S, only);
-        logProbs_S.set(scores.logProbs, only.begin);
-        observe(scores, only);
-        settle(group, logProbs_S);
-        return [gradientChunk(scores, only, coefficients_S)];
+        const scored = scoreSeen(only);
+        settle(pass, group, options.derivatives);
+        return [differentiate(pass, only, scored)];
       });
     }
-    for (const chunk of group) {
-      scope('head', () => {
-        const scores = scoreChunk(policy, options.hidden_SD, batch.targets_S, chunk);
-        logProbs_S.set(scores.logProbs, chunk.begin);
-        observe(scores, chunk);
-      });
-    }
-    settle(group, logProbs_S);
-    return group.map((chunk) =>
-      scope('head', () =>
-        gradientChunk(scoreChunk(policy, options.hidden_SD, batch.targets_S, chunk), chunk, coefficients_S),
-      ),
-    );
+    // The loss needs the whole tree: its chunks are scored one after another, and their logits computed again.
+    for (const chunk of group.chunks) scope('head', () => void scoreSeen(chunk));
+    settle(pass, group, options.derivatives);
+    return group.chunks.map((chunk) => scope('head', () => differentiate(pass, chunk, score(pass, chunk))));
   });
   return cat(parts);
 }

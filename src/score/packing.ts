@@ -24,63 +24,73 @@ export interface PackedTrees<Tree extends TokenTree = PairTree> extends PackedTo
   ranges: ScoredRange[];
 }
 
+/** What a segment reads beside itself: another segment, by its number, or -1 for none. */
+type Parent = number;
+
+/** A stream as it grows, token by token. */
+class Stream {
+  readonly ids: number[] = [];
+  readonly positions: number[] = [];
+  readonly long: number[] = [];
+  /** Three numbers each: where it starts, its length, its parent. */
+  readonly segments: number[] = [];
+
+  /** Appends the tokens as a segment, and returns the row of the first; none at all are no segment. */
+  append(tokens: TokenIds, from: { position: number; isLong: boolean; parent: Parent }): number {
+    const start = this.ids.length;
+    if (tokens.length > 0) this.segments.push(start, tokens.length, from.parent);
+    tokens.forEach((id, i) => {
+      this.ids.push(id);
+      this.positions.push(from.position + i);
+      this.long.push(from.isLong ? 1 : 0);
+    });
+    return start;
+  }
+
+  /** Number of the segment that would come next. */
+  get nextSegment(): number {
+    return this.segments.length / 3;
+  }
+}
+
+/** Rows of a continuation: the one that predicts its first token (the prompt's last), and that of its first token. */
+interface Rows {
+  before: number;
+  start: number;
+}
+
 /**
- * Packs trees, in the order given, into one stream. `longAfter` is the length beyond which a sequence's positions are
- * turned otherwise (model/rope.ts): a prompt with continuations on both sides of it then stands twice on the stream.
+ * Packs trees, in the order given, into one stream. A prompt P0 P1 P2 with the continuations A0 A1 A2 and B0 B1 becomes
+ *
+ *     row        0    1    2       3    4    5
+ *     token      P0   P1   P2      A0   A1   B0
+ *     position   0    1    2       3    4    3
+ *     segment    0    0    0       1    1    2      1 and 2 have the parent 0
+ *     predicts             A0 B0   A1   A2   B1
+ *
+ * so rows_S is 2 3 4, 2 5 and targets_S is A0 A1 A2, B0 B1: the last token of a continuation is predicted and never read.
+ *
+ * `longAfter` is the length beyond which a sequence's positions are turned otherwise (model/rope.ts): a prompt with
+ * continuations on both sides of it then stands twice on the stream.
  */
 export function packTrees<Tree extends TokenTree>(
   trees: readonly Tree[],
   longAfter = Number.POSITIVE_INFINITY,
 ): PackedTrees<Tree> {
-  const ids: number[] = [];
-  const positions: number[] = [];
-  const long: number[] = [];
-  const segments: number[] = [];
+  const stream = new Stream();
   const rows: number[] = [];
   const targets: number[] = [];
   const ranges: ScoredRange[] = [];
-  /** Puts a segment on the stream, and returns where it starts. */
-  const read = (tokens: TokenIds, from: { position: number; isLong: boolean; parent: number }): number => {
-    const start = ids.length;
-    if (tokens.length > 0) segments.push(start, tokens.length, from.parent);
-    tokens.forEach((id, i) => {
-      ids.push(id);
-      positions.push(from.position + i);
-      long.push(from.isLong ? 1 : 0);
-    });
-    return start;
-  };
   trees.forEach((tree, treeIndex) => {
-    if (isUnscorable(tree)) {
-      throw new TrainingError(
-        'SEQUENCE_EMPTY',
-        `Cannot train on pair ${tree.pairId}: its prompt or a response has no tokens: drop the pair`,
-        { details: { pairId: tree.pairId } },
-      );
-    }
-    const promptLength = tree.promptIds.length;
-    // Where each continuation's first token is predicted, and where the continuation itself starts.
-    const places: { first: number; start: number }[] = [];
-    for (const isLong of [false, true]) {
-      const members = tree.continuations.flatMap((each, i) =>
-        promptLength + each.length > longAfter === isLong ? [i] : [],
-      );
-      if (members.length === 0) continue;
-      const parent = promptLength > 0 ? segments.length / 3 : -1;
-      const first = read(tree.promptIds, { position: 0, isLong, parent: -1 }) + promptLength - 1;
-      for (const index of members) {
-        // The last token is predicted and never read.
-        const tokens = tree.continuations[index]?.subarray(0, -1) ?? new Int32Array();
-        places[index] = { first, start: read(tokens, { position: promptLength, isLong, parent }) };
-      }
-    }
+    checkScorable(tree);
+    const places = appendTree(stream, tree, longAfter);
     tree.continuations.forEach((continuation, index) => {
-      const { first, start } = places[index] ?? { first: Number.NaN, start: Number.NaN };
+      const { before, start } = places[index] ?? { before: Number.NaN, start: Number.NaN };
       const begin = targets.length;
       const mask = tree.scored?.[index];
       continuation.forEach((id, i) => {
         if (mask?.[i] === 0) return;
-        rows.push(i === 0 ? first : start + i - 1);
+        rows.push(i === 0 ? before : start + i - 1);
         targets.push(id);
       });
       ranges.push({ tree: treeIndex, continuation: index, begin, end: targets.length });
@@ -88,15 +98,42 @@ export function packTrees<Tree extends TokenTree>(
   });
   return {
     trees,
-    ids_T: Int32Array.from(ids),
-    positions_T: Int32Array.from(positions),
-    long_T: Uint8Array.from(long),
+    ids_T: Int32Array.from(stream.ids),
+    positions_T: Int32Array.from(stream.positions),
+    long_T: Uint8Array.from(stream.long),
     longAfter,
-    segments,
+    segments: stream.segments,
     rows_S: Int32Array.from(rows),
     targets_S: Int32Array.from(targets),
     ranges,
   };
+}
+
+/** Puts a tree on the stream: the prompt before its short continuations, and once more before its long ones. */
+function appendTree(stream: Stream, { promptIds, continuations }: TokenTree, longAfter: number): Rows[] {
+  const isLong = (ids: TokenIds): boolean => promptIds.length + ids.length > longAfter;
+  const places: Rows[] = [];
+  for (const long of [false, true]) {
+    const members = [...continuations.entries()].filter(([, ids]) => isLong(ids) === long);
+    if (members.length === 0) continue;
+    const parent = promptIds.length > 0 ? stream.nextSegment : -1;
+    const promptStart = stream.append(promptIds, { position: 0, isLong: long, parent: -1 });
+    for (const [index, ids] of members) {
+      const start = stream.append(ids.subarray(0, -1), { position: promptIds.length, isLong: long, parent });
+      places[index] = { before: promptStart + promptIds.length - 1, start };
+    }
+  }
+  return places;
+}
+
+/** Throws TrainingError SEQUENCE_EMPTY. */
+function checkScorable(tree: TokenTree): void {
+  if (!isUnscorable(tree)) return;
+  throw new TrainingError(
+    'SEQUENCE_EMPTY',
+    `Cannot train on pair ${tree.pairId}: its prompt or a response has no tokens: drop the pair`,
+    { details: { pairId: tree.pairId } },
+  );
 }
 
 /** Nothing to score, or a first token to score that nothing comes before. */

@@ -61,7 +61,9 @@ export async function answerHeldOut(
   const total = prompts.length * samples;
   announce({ kind: 'stage-started', stage: 'evaluate', total, done: total - countOf(open), unit: 'answers' });
   if (open.length > 0) {
-    const sampler = withModel(modelDirectory, (model) => openSampler(model, recipe.sampling), recipe);
+    const sampler = withModel(modelDirectory, (model) => openSampler(model, recipe.sampling), {
+      device: recipe.device,
+    });
     try {
       for await (const response of generate(sampler, open, generateOptions(context, { temperature, maxNewTokens }))) {
         const { promptId, sampleIndex, finish, logProb, tokenIds, endId } = response;

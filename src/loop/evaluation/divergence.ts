@@ -26,7 +26,9 @@ export function klTo(context: IterationContext, answers: readonly Answer[], dire
       responseIds: null,
     });
   });
-  const other = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }), recipe);
+  const other = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }), {
+    device: recipe.device,
+  });
   try {
     const logProbs = new Map<string, number>();
     for (const batch of microBatches(trees, recipe.training.microBatchTokens, longAfter(other.config))) {

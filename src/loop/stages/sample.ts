@@ -100,7 +100,7 @@ async function* sampleFrom(
   const { recipe, ledger, iteration, tokenizer } = context;
   const { stop } = recipe.sampling;
   const samplerSha256 = await modelSha256(modelDirectory);
-  const sampler = withModel(modelDirectory, (model) => openSampler(model, recipe.sampling), recipe);
+  const sampler = withModel(modelDirectory, (model) => openSampler(model, recipe.sampling), { device: recipe.device });
   try {
     for await (const response of generate(sampler, requests, generateOptions(context))) {
       const { text, ids, logProb } = responseOf(tokenizer, response, stop);
