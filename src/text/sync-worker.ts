@@ -1,6 +1,6 @@
 /**
- * @file Calls a worker thread and waits for its answer. Two libraries need it: `tokenizers` answers by promises only,
- * while encoding is a plain function here, and a chat template can only be stopped from another thread.
+ * @file Calls a worker thread and waits for its answer: the library `tokenizers` answers by promises only, while encoding is
+ * a plain function here.
  */
 import { MessageChannel, type ResourceLimits, receiveMessageOnPort, Worker } from 'node:worker_threads';
 

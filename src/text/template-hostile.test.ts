@@ -30,7 +30,7 @@ const loops: Case[] = [
   ['a range from far below', '{% for i in range(-1000000000, 1000000000) %}{% endfor %}', BUDGET],
   ['a range that counts down', '{% for i in range(1000000000, 0, -1) %}{% endfor %}', BUDGET],
   ['a range without end', `{% for i in range(${repeat('9', 400)}) %}{% endfor %}`, BUDGET],
-  ['a range of no number', '{% for i in range("x") %}{% endfor %}', BUDGET],
+  ['a range of no number', '{% for i in range("x") %}{% endfor %}', INVALID],
   ['a range of step 0', '{% for i in range(0, 10, 0) %}{% endfor %}', INVALID],
   ['two nested loops of 3,000', '{% for i in range(3000) %}{% for j in range(3000) %}{% endfor %}{% endfor %}', BUDGET],
   [
@@ -58,7 +58,8 @@ const loops: Case[] = [
   ],
   ['a break outside of a loop', '{% break %}', INVALID],
   ['a loop over a number', '{% for i in 5 %}{% endfor %}', INVALID],
-  ['a loop over a text', '{% for c in messages[0].content %}{% endfor %}', INVALID],
+  ['a loop over a text', '{% for c in messages[0].content %}{{ c }}{% endfor %}', { text: 'Hi' }],
+  ['a loop over a long text', `${big('a', 19)}{% for c in a %}{% endfor %}`, BUDGET],
 ];
 
 const growth: Case[] = [
@@ -88,8 +89,8 @@ const growth: Case[] = [
     BUDGET,
   ],
   [
-    'a list in a list, 200 deep',
-    '{% set ns = namespace(a=[]) %}{% for i in range(200) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a }}',
+    'a list in a list, 400 deep',
+    '{% set ns = namespace(a=[]) %}{% for i in range(400) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a }}',
     BUDGET,
   ],
   ['a namespace that holds itself', '{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}', BUDGET],
@@ -99,8 +100,8 @@ const growth: Case[] = [
     '{% set a = namespace() %}{% set b = namespace(a=a) %}{% set a.b = b %}{{ a }}',
     BUDGET,
   ],
-  ['a text times a number', '{{ "x" * 1000000000 }}', INVALID],
-  ['a list times a number', '{{ [1] * 1000000000 }}', INVALID],
+  ['a text times a number', '{{ "x" * 1000000000 }}', BUDGET],
+  ['a list times a number', '{{ [1] * 1000000000 }}', BUDGET],
   ['a power beyond all numbers', '{{ 10 ** 1000000 }}', INVALID],
   ['an output of 100,000 long lines', `{% for i in range(100000) %}${repeat('y', 100)}{% endfor %}`, BUDGET],
   [
@@ -116,7 +117,7 @@ const growth: Case[] = [
   ],
   [
     'a thousand ranges, each kept',
-    Array.from({ length: 1000 }, (_, i) => `{% set b${i} = range(99999) %}`).join(''),
+    Array.from({ length: 1000 }, (_, i) => `{% set b${i} = range(99999) | list %}`).join(''),
     BUDGET,
   ],
   [
@@ -129,7 +130,7 @@ const growth: Case[] = [
 const filters: Case[] = [
   ['a join with a long separator', `{{ range(100000) | join("${repeat('x', 1000)}") }}`, BUDGET],
   ['a join of a text with a long separator', `${big('a', 17)}{{ a | join(a) }}`, BUDGET],
-  ['a join whose separator has a name', `{{ range(100000) | join(separator="${repeat('x', 1000)}") }}`, BUDGET],
+  ['a join whose separator has a name', `{{ range(100000) | join(d="${repeat('x', 1000)}") }}`, BUDGET],
   [
     'joins in the arguments of joins',
     `{{ ${repeat('"ab" | join(', 60)}"x"${repeat(')', 60)} }}`,
@@ -145,7 +146,7 @@ const filters: Case[] = [
   ['a replace chain', `{{ "a"${repeat('.replace("a", "aaaaaaaa")', 20)} }}`, BUDGET],
   ['an indent of a million', '{{ "a\\nb" | indent(1000000) }}', BUDGET],
   ['an indent of many empty lines', `${big('a', 20)}{{ a | replace("a", "\\n") | indent(64, true, true) }}`, BUDGET],
-  ['an indent below zero', '{{ "a\\nb" | indent(-1) }}', BUDGET],
+  ['an indent below zero', '{{ "a\\nb" | indent(-1) }}', { text: 'a\nb' }],
   [
     'indents of indents',
     `{% set ns = namespace(a="a\\nb") %}{% for i in range(100000) %}{% set ns.a = ns.a | indent(64, true) %}{% endfor %}`,
@@ -159,10 +160,10 @@ const filters: Case[] = [
   ['JSON with an indent of a million', '{{ messages | tojson(indent=1000000) }}', BUDGET],
   [
     'JSON of a deep list with an indent',
-    `{% set ns = namespace(a=range(50000)) %}{% for i in range(60) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a | tojson(indent=64) }}`,
+    `{% set ns = namespace(a=range(50000) | list) %}{% for i in range(60) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a | tojson(indent=64) }}`,
     BUDGET,
   ],
-  ['JSON with long separators', `${big('a', 17)}{{ range(50000) | tojson(separators=(a, a)) }}`, BUDGET],
+  ['JSON with long separators', `${big('a', 17)}{{ range(50000) | list | tojson(separators=(a, a)) }}`, BUDGET],
   ['JSON of a text of control letters', `${big('a', 20)}{{ a | replace("a", "\\u0001") | tojson }}`, BUDGET],
   ['JSON of a function', '{{ range | tojson }}', INVALID],
   [
@@ -191,26 +192,26 @@ const filters: Case[] = [
     `${big('a', 19)}{% for i in range(10000) %}{% set x = a[::-1] %}{% endfor %}`,
     BUDGET,
   ],
-  ['a slice with a step of 0', '{{ "abc"[::0] }}', nothing],
+  ['a slice with a step of 0', '{{ "abc"[::0] }}', INVALID],
   ['a slice far outside', '{{ "abc"[-1000000000:1000000000] }}', { text: 'abc' }],
   ['a slice with an endless step', `{{ "abc"[0:2:${repeat('9', 400)}] }}`, { text: 'a' }],
   ['a split into a million parts', `${big('a', 20)}{{ a.split("a") | length }}`, BUDGET],
   ['a split of blanks', `${big('a', 20)}{{ a.replace("a", "b ").split() | length }}`, BUDGET],
   ['a split by nothing', '{{ "abc".split("") }}', INVALID],
-  ['an unknown filter', '{{ messages | attr("constructor") }}', INVALID],
+  ['an unknown filter', '{{ messages | constructor }}', INVALID],
+  ['an attribute by a filter', '{{ messages | attr("constructor") }}', nothing],
   ['200 filters in a row', `{{ "a"${repeat(' | upper', 200)} }}`, { text: 'A' }],
   ['20,000 filters in a row', `{{ "a"${repeat(' | upper', 20_000)} }}`, BUDGET],
 ];
 
-const bars = 'a'.repeat(2);
 const searches: Case[] = [
   [
     'a search whose pattern nearly matches everywhere',
     `${big('t', 20)}${big('h', 13)}{{ (h ~ "b" ~ h) in t }}`,
-    { text: 'false' },
+    { text: 'False' },
   ],
-  ['the same as "not in"', `${big('t', 20)}${big('h', 13)}{{ (h ~ "b" ~ h) not in t }}`, { text: 'true' }],
-  ['a search that is found at the end', `${big('t', 19)}${big('h', 13)}{{ (h ~ "b") in (t ~ "b") }}`, { text: 'true' }],
+  ['the same as "not in"', `${big('t', 20)}${big('h', 13)}{{ (h ~ "b" ~ h) not in t }}`, { text: 'True' }],
+  ['a search that is found at the end', `${big('t', 19)}${big('h', 13)}{{ (h ~ "b") in (t ~ "b") }}`, { text: 'True' }],
   ['a split by such a pattern', `${big('t', 20)}${big('h', 13)}{{ t.split(h ~ "b" ~ h) | length }}`, { text: '1' }],
   [
     'a split by a long pattern that is there',
@@ -242,8 +243,9 @@ const searches: Case[] = [
     '{% set r = range(100000) %}{% for i in range(100000) %}{% if -1 in r %}x{% endif %}{% endfor %}',
     BUDGET,
   ],
-  ['blanks before a tag, where the library looks for one', `${repeat(' ', 200_000)}x{% generation %}`, BUDGET],
-  ['blanks on every line before nothing', `${repeat('\n\t ', 60_000)}${bars}`, BUDGET],
+  ['blanks before a tag', `${repeat(' ', 200_000)}x{% generation %}`, INVALID],
+  ['blanks on every line', `${repeat('\n\t ', 60_000)}`, { text: repeat('\n\t ', 60_000) }],
+  ['blanks on every line before a tag', `${repeat('\n\t ', 60_000)}{%- if true %}{% endif %}`, nothing],
 ];
 
 const recursion: Case[] = [
@@ -290,7 +292,7 @@ const recursion: Case[] = [
   ['20,000 nots', `{{ ${repeat('not ', 20_000)}1 }}`, BUDGET],
   ['20,000 minus signs', `{{ ${repeat('- ', 20_000)}1 }}`, BUDGET],
   ['5,000 nested ifs', `${repeat('{% if true %}', 5000)}${repeat('{% endif %}', 5000)}`, BUDGET],
-  ['5,000 elifs', `{% if false %}${repeat('{% elif false %}', 5000)}{% endif %}`, BUDGET],
+  ['5,000 elifs', `{% if false %}${repeat('{% elif false %}', 5000)}{% endif %}`, nothing],
   ['5,000 elses of ternaries', `{{ ${repeat('1 if false else ', 5000)}2 }}`, BUDGET],
   ['a sum of 50,000 terms', `{{ 1${repeat('+1', 50_000)} }}`, BUDGET],
   ['a path of 50,000 members', `{{ messages${repeat('.a', 50_000)} }}`, BUDGET],
@@ -301,7 +303,7 @@ const recursion: Case[] = [
     `${repeat('{% filter upper %}', 5000)}${repeat('{% endfilter %}', 5000)}`,
     BUDGET,
   ],
-  ['2,000 macros in each other', `${repeat('{% macro f() %}', 2000)}${repeat('{% endmacro %}', 2000)}`, nothing],
+  ['2,000 macros in each other', `${repeat('{% macro f() %}', 2000)}${repeat('{% endmacro %}', 2000)}`, BUDGET],
 ];
 
 const sources: Case[] = [
@@ -309,7 +311,7 @@ const sources: Case[] = [
   ['a comment of 300,000 characters', `{# ${repeat('x', 300_000)} #}`, BUDGET],
   ['a comment that does not end', `{# ${repeat('x', 200_000)}`, INVALID],
   ['a text that does not end', `{{ "${repeat('x', 200_000)}`, INVALID],
-  ['a number of 200,000 digits', `{{ ${repeat('9', 200_000)} }}`, { text: 'Infinity' }],
+  ['a number of 200,000 digits', `{{ ${repeat('9', 200_000)} }}`, INVALID],
   ['a name of 200,000 letters', `{{ ${repeat('x', 200_000)} }}`, nothing],
   ['a list of 100,000 numbers', `{{ [${repeat('1,', 100_000)}1] | length }}`, BUDGET],
   ['a statement that there is not', '{% import "os" as os %}', INVALID],
@@ -324,12 +326,12 @@ const sources: Case[] = [
 const escapes: Case[] = [
   ['the constructor of a text', '{{ "".constructor }}', nothing],
   ['the constructor of a list', '{{ messages.constructor }}', nothing],
-  ['the constructor of a constructor', '{{ messages["constructor"]["constructor"] }}', nothing],
+  ['the constructor of a constructor', '{{ messages["constructor"]["constructor"] }}', INVALID],
   ['a call of a constructor', '{{ messages.constructor.constructor("return process")() }}', INVALID],
   ['the prototype of a map', '{{ messages[0].__proto__ }}', nothing],
-  ['the prototype set in a namespace', '{% set ns = namespace() %}{% set ns.__proto__ = 1 %}{{ {}.x }}', nothing],
+  ['the prototype set in a namespace', '{% set ns = namespace() %}{% set ns.__proto__ = 1 %}{{ {}.x }}', INVALID],
   ['a map with a prototype key', '{{ {"__proto__": {"polluted": true}}.polluted }}', nothing],
-  ['the class of a text, as in Python', '{{ "".__class__.__mro__ }}', nothing],
+  ['the class of a text, as in Python', '{{ "".__class__.__mro__ }}', INVALID],
   ['the globals of a macro, as in Python', '{% macro f() %}{% endmacro %}{{ f.__globals__ }}', nothing],
   ['the subclasses of a class, as in Python', '{{ ().__class__.__base__.__subclasses__() }}', INVALID],
   ['the process', '{{ process }}', nothing],
@@ -337,7 +339,7 @@ const escapes: Case[] = [
   ['a require', '{{ require("fs") }}', INVALID],
   ['an import', '{{ import("fs") }}', INVALID],
   ['a set of a message', '{% set messages[0].content = "x" %}', INVALID],
-  ['a set of the special names', '{% set true = false %}{{ messages[0].content }}', { text: 'Hi' }],
+  ['a set of the special names', '{% set true = false %}{{ messages[0].content }}', INVALID],
   ['the time of day', '{{ strftime_now("%H") }}', INVALID],
   ['an exception of its own with a long text', `${big('a', 20)}{{ raise_exception(a) }}`, 'TEMPLATE_REFUSED'],
   ['an exception that writes to the terminal', '{{ raise_exception("\\u001b[2Jgone") }}', 'TEMPLATE_REFUSED'],

@@ -1,10 +1,12 @@
 /**
- * @file Renders a model's chat template (Jinja, with trim_blocks and lstrip_blocks as in transformers) within budgets.
- * Templates come with downloaded models, so they are untrusted: they are interpreted in a thread of their own, and a
- * template over a budget ends with TextError, never with the process. See docs/decisions/0002-chat-templates.md.
+ * @file Renders a model's chat template as transformers does. Templates come with downloaded models, so they are untrusted:
+ * they run in an interpreter of our own (jinja/), in which every operation is paid for, and a template over a budget ends with
+ * TextError, never with the process. See docs/decisions/0002-chat-templates.md.
  */
 import { TextError } from '../errors.ts';
-import { type SyncWorker, syncWorker } from './sync-worker.ts';
+import { RaisedByTemplate, TemplateFault } from './jinja/faults.ts';
+import { BudgetExceeded } from './jinja/meter.ts';
+import { renderJinja } from './jinja/render.ts';
 
 /** A value of JSON. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
@@ -21,22 +23,20 @@ export interface Message extends JsonObject {
   readonly content: string | null;
 }
 
-/** What a template may use; the fixed ones are the sandbox's that transformers renders in, where it has one. */
+/** What one rendering may use. */
 export const templateBudgets = {
   /** Characters of the template itself; the longest of the well-known ones are about 20 KB. */
   sourceCharacters: 256 * 1024,
-  /** Characters of one text or of the whole output. */
+  /** Characters of one text, of all messages together or of the whole output. */
   outputCharacters: 1024 * 1024,
   /** Items of a range or list: Jinja2's MAX_RANGE. */
   items: 100_000,
-  /** Depth of brackets, blocks and macro calls. */
+  /** Depth of brackets, blocks and macro calls, and of lists in lists. */
   nesting: 300,
-  /** Depth of lists and objects in each other. */
-  valueDepth: 64,
-  /** Bytes that the values of one rendering may take together. */
-  heapBytes: 128 * 1024 * 1024,
-  /** Processor time of one rendering; an ordinary one takes below 1 ms. */
-  cpuMs: 120,
+  /** Depth of lists and objects in the messages. */
+  messageDepth: 64,
+  /** Work: an operation is one step, a text one for 32 characters. An ordinary rendering takes some thousands. */
+  steps: 1_000_000,
 } as const;
 
 /** What a template sees beside the messages. */
@@ -47,67 +47,74 @@ export interface TemplateVariables {
   bosToken: string | null;
   eosToken: string | null;
   /** Definitions of tools, in the form that the template expects. @default none */
-  tools?: readonly JsonObject[] | undefined;
+  tools?: readonly JsonObject[] | null | undefined;
 }
 
-let worker: SyncWorker | null = null;
-
 /**
- * The text of a conversation. Messages and tools reach the template with every field that they have. `strftime_now` is left undefined on purpose: a prompt must not depend on the day.
- * Throws TextError: TEMPLATE_BUDGET (too large, too deep, too slow), TEMPLATE_REFUSED (the template called
- * raise_exception, for example for a role that it does not know), TEMPLATE_INVALID (syntax, unknown filter ...).
+ * The text of a conversation, as transformers renders it. Messages and tools reach the template with every field that they
+ * have. `strftime_now` is undefined on purpose: a prompt must not depend on the day.
+ * Throws TextError: TEMPLATE_BUDGET (too large, too deep, too much work), TEMPLATE_REFUSED (the template called
+ * raise_exception, for example for a role that it does not know), TEMPLATE_INVALID (syntax, a use of what is undefined ...).
  */
 export function renderTemplate(
   template: string,
   messages: readonly JsonObject[],
-  variables: TemplateVariables,
+  { addGenerationPrompt, bosToken, eosToken, tools = null }: TemplateVariables,
 ): string {
-  if (template.length > templateBudgets.sourceCharacters) {
-    throw budgetError(`it has ${template.length} characters: at most ${templateBudgets.sourceCharacters} are allowed`);
+  const { sourceCharacters, outputCharacters, items, nesting, steps } = templateBudgets;
+  if (template.length > sourceCharacters) {
+    throw budgetError(`it has ${template.length} characters: at most ${sourceCharacters} are allowed`);
   }
-  const tools = variables.tools ?? null;
   checkInput({ messages, tools });
-  worker ??= startWorker();
-  const answer = worker.call(
-    {
-      template,
-      variables: {
-        messages,
-        add_generation_prompt: variables.addGenerationPrompt,
-        tools,
-        documents: null,
-        ...(variables.bosToken === null ? {} : { bos_token: variables.bosToken }),
-        ...(variables.eosToken === null ? {} : { eos_token: variables.eosToken }),
-      },
-    },
-    { cpuLimitMs: templateBudgets.cpuMs },
-  );
-  switch (answer.kind) {
-    case 'value':
-      if (typeof answer.value !== 'string') throw new TypeError('The template worker must answer with a text');
-      return answer.value;
-    case 'overrun':
-      throw budgetError(`it used more than ${templateBudgets.cpuMs} ms of processor time, or its memory`);
-    case 'error':
-      if (answer.name === 'LimitError') throw budgetError(`it made ${answer.message}`);
-      throw answer.name === 'RaisedError'
-        ? new TextError(
-            'TEMPLATE_REFUSED',
-            `Cannot render the conversation (roles ${shown(messages.map(({ role }) => String(role)).join(', ')) || 'none'}): the chat template of the model refuses it: ${shown(answer.message)}`,
-          )
-        : new TextError(
-            'TEMPLATE_INVALID',
-            `Cannot render the chat template of the model: ${answer.name}: ${shown(answer.message)}: correct chat_template.jinja or the chat_template of tokenizer_config.json`,
-          );
+  const variables = {
+    messages: messages.map(withReasoning),
+    add_generation_prompt: addGenerationPrompt,
+    tools,
+    documents: null,
+    bos_token: bosToken ?? undefined,
+    eos_token: eosToken ?? undefined,
+  };
+  try {
+    return renderJinja(template, variables, { steps, characters: outputCharacters, items, nesting });
+  } catch (error) {
+    throw textErrorOf(error, messages);
   }
+}
+
+/** Names that a message's reasoning is passed under: transformers fills the first two from any of them. */
+const REASONING_FIELDS = ['reasoning_content', 'thinking', 'reasoning'];
+
+function withReasoning(message: object): object {
+  const fields = new Map<string, unknown>(Object.entries(message));
+  const field = REASONING_FIELDS.find((name) => (fields.get(name) ?? null) !== null);
+  if (field === undefined) return message;
+  const reasoning = fields.get(field);
+  return { thinking: reasoning, ...message, reasoning_content: reasoning };
+}
+
+function textErrorOf(error: unknown, messages: readonly JsonObject[]): unknown {
+  if (error instanceof BudgetExceeded) return budgetError(`it made ${error.message}`);
+  if (error instanceof RaisedByTemplate) {
+    const roles = shown(messages.map(({ role }) => String(role)).join(', ')) || 'none';
+    return new TextError(
+      'TEMPLATE_REFUSED',
+      `Cannot render the conversation (roles ${roles}): the chat template of the model refuses it: ${shown(error.message)}`,
+    );
+  }
+  if (!(error instanceof TemplateFault)) return error;
+  const place = error.line === null ? '' : `line ${error.line}: `;
+  return new TextError(
+    'TEMPLATE_INVALID',
+    `Cannot render the chat template of the model: ${place}${shown(error.message)}: correct chat_template.jinja or the chat_template of tokenizer_config.json`,
+  );
 }
 
 /** Refuses a conversation that is larger or deeper than any rendering may be, before it is copied to the thread. */
 function checkInput(input: unknown): void {
-  const { outputCharacters, valueDepth } = templateBudgets;
+  const { outputCharacters, messageDepth } = templateBudgets;
   let characters = 0;
   const measure = (value: unknown, depth: number): void => {
-    if (depth > valueDepth) throw budgetError(`the messages are nested deeper than ${valueDepth}`);
+    if (depth > messageDepth) throw budgetError(`the messages are nested deeper than ${messageDepth}`);
     if (typeof value === 'string') characters += value.length;
     else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
@@ -120,25 +127,6 @@ function checkInput(input: unknown): void {
   if (characters > outputCharacters) {
     throw budgetError(`the messages have ${characters} characters: at most ${outputCharacters} are allowed`);
   }
-}
-
-function startWorker(): SyncWorker {
-  return syncWorker(new URL('./template-worker.mjs', import.meta.url), {
-    workerData: {
-      limits: {
-        output: templateBudgets.outputCharacters,
-        range: templateBudgets.items,
-        nesting: templateBudgets.nesting,
-        valueSize: 4 * templateBudgets.outputCharacters,
-        valueDepth: templateBudgets.valueDepth,
-        indent: 64,
-        heapBytes: templateBudgets.heapBytes,
-      },
-    },
-    // The stack holds `nesting` levels of the interpreter with room to spare; deeper recursion is a RangeError. The heap
-    // is far above its budget: a thread that ran into its end would die without a word.
-    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
-  });
 }
 
 /** A template's own words, on one line of bounded length: they end up on a terminal. */
