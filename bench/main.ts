@@ -1,6 +1,7 @@
 /** @file `npm run bench -- WHAT [options]`: speed as a ratio measured in the same run, or memory. See bench/README.md. */
 import { benchAudit } from './audit.ts';
 import { benchDpo } from './dpo.ts';
+import { benchEval } from './eval.ts';
 import { benchLora } from './lora.ts';
 import { benchPairRm } from './pairrm.ts';
 
@@ -12,6 +13,9 @@ switch (what) {
   case 'dpo':
     await benchDpo(options);
     break;
+  case 'eval':
+    benchEval(options);
+    break;
   case 'lora':
     benchLora(options);
     break;
@@ -21,6 +25,7 @@ switch (what) {
   default:
     process.stderr.write(`Usage:
   npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
+  npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16]
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
   npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Time lm-evaluation-harness's log-likelihoods on one task, after the model is loaded; print one JSON line.
+
+    python lm_eval_tasks.py MODEL_FOLDER DATA_FOLDER TASK ITEMS DTYPE THREADS BATCH
+
+The harness's own task description and loop (scripts/fixtures/benchmarks.py changes only where rows come from). Its clock runs while it
+tokenises and scores requests; what it does before and after (seconds, whatever the number of items) is not counted.
+"""
+import json, os, pathlib, resource, sys, time
+
+if "MALLOC_MMAP_THRESHOLD_" not in os.environ:  # glibc keeps freed memory: the faster configuration on the CPU
+    os.environ |= {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 36), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts/fixtures"))
+import lm_eval, torch
+from benchmarks import task_of
+from lm_eval.models.huggingface import HFLM
+
+folder, data, name, items, dtype, threads, batch = sys.argv[1:]
+torch.set_num_threads(int(threads))
+model = HFLM(pretrained=folder, dtype=dtype, device="cpu", batch_size=int(batch))
+task = task_of(name, data)
+seconds, score = 0.0, model.loglikelihood
+
+
+def timed(*args, **kwargs):
+    global seconds
+    start = time.perf_counter()
+    try:
+        return score(*args, **kwargs)
+    finally:
+        seconds += time.perf_counter() - start
+
+
+model.loglikelihood = timed
+found = lm_eval.simple_evaluate(model=model, tasks=[task], limit=int(items), bootstrap_iters=0, log_samples=True)
+first = next(s for s in found["samples"][name] if s["doc_id"] == 0)
+print(json.dumps({"seconds": seconds, "first": [r[0][0] for r in first["resps"]], "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
