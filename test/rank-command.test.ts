@@ -96,6 +96,24 @@ it('ranks by a function: a line a row on stdout, in order, and exit code 0', asy
   expect(stderr).toContain('2 rows ranked by function:reward.ts');
 });
 
+it('ranks by a program in another language, and leaves out rows with nothing to rank where it is told to', async () => {
+  writeFileSync(
+    join(folder, 'length.py'),
+    'import json, sys\nfor line in sys.stdin:\n    q = json.loads(line)\n    print(json.dumps({"id": q["id"], "scores": [len(r) for r in q["responses"]]}), flush=True)\n',
+  );
+  writeFileSync(join(folder, 'bad.jsonl'), '{"prompt": "p"}\n{"prompt": "q", "responses": ["x", "yy"]}\n{"prompt"\n');
+  const args = ['rank', 'bad.jsonl', '--ranker', 'command:python3 length.py'];
+  const stopped = await selm({ args });
+  expect(stopped.status).toBe(2);
+  expect(stopped.stderr).toContain('leave such rows out with --on-bad-row drop');
+  const { status, stdout, stderr } = await selm({ args: [...args, '--on-bad-row', 'drop'] });
+  expect(status).toBe(0);
+  expect(lines(stdout)).toMatchObject([{ line: 2, scores: [1, 2], order: [1, 0] }]);
+  expect(stderr).toContain('left out bad.jsonl:1: field "responses": nothing to rank');
+  expect(stderr).toContain('1 rows ranked by command:python3 length.py');
+  expect(stderr).toContain('0 without a verdict, 2 left out');
+});
+
 it('ranks by a judge into a file, keeps the answers, and asks nothing twice', async () => {
   const args = ['rank', 'rows.jsonl', ...judge('--output', 'out.jsonl', '--answers', 'answers.jsonl', '--json')];
   const first = await selm({ args });

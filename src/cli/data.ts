@@ -34,7 +34,8 @@ export function dataCommand(): Command {
 
 const FILES = 'JSONL (also .gz, .zst), Parquet, or hub:owner/name:split';
 const limit = (): Option => new Option('--limit <n>', 'only the first usable rows').argParser(wholeNumber(1));
-const onBadRow = (rule: BadRowRule): Option =>
+/** What to do with rows that cannot be used; `rule` where it is not said. */
+export const onBadRowOption = (rule: BadRowRule): Option =>
   new Option('--on-bad-row <rule>', 'end at the first unusable row, or count and leave out')
     .choices(['stop', 'drop'])
     .default(rule);
@@ -51,7 +52,7 @@ function auditCommand(): Command {
     .option('--max-length <n>', 'as text.maxLength', wholeNumber(2), 1024)
     .option('--max-prompt-length <n>', 'as text.maxPromptLength', wholeNumber(1), 512)
     .addOption(limit())
-    .addOption(onBadRow('drop'))
+    .addOption(onBadRowOption('drop'))
     .option('--json', 'the counts as one JSON object')
     .addHelpText('after', '\nExample:\n  $ selm data audit train.parquet --model ./model')
     .action(auditFiles);
@@ -64,7 +65,7 @@ function convertCommand(): Command {
     .argument('<out>', 'new file: .jsonl, .jsonl.gz or .parquet')
     .addOption(new Option('--form <form>', 'of the rows that are written').choices(FORMS).default('conversational'))
     .addOption(limit())
-    .addOption(onBadRow('stop'))
+    .addOption(onBadRowOption('stop'))
     .addHelpText('after', '\nExample:\n  $ selm data convert pairs.jsonl.gz pairs.parquet --form ultrafeedback')
     .action(convert);
 }

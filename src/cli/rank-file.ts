@@ -17,6 +17,8 @@ import type { RankOptions } from './rank.ts';
 export interface RankSummary {
   ranker: string;
   rows: number;
+  /** Rows with nothing to rank, left out. */
+  dropped: number;
   ties: number;
   problems: number;
   /** Comparisons that were asked in both orders, and those whose orders agree. */
@@ -31,10 +33,14 @@ export interface RankSummary {
 /** The setting that the part after `kind:` is. */
 const KINDS = new Map([
   ['function', 'module'],
+  ['command', 'command'],
   ['pairrm', 'model'],
   ['reward-model', 'model'],
   ['judge', 'model'],
 ]);
+
+/** Rows that are named one by one when they are left out. */
+const SHOWN_ROWS = 5;
 
 /** Ranks a file; the rankings are on stdout or in the output file when it returns. Throws SelmError. */
 export async function rankFile(
@@ -44,7 +50,16 @@ export async function rankFile(
 ): Promise<{ text: string; summary: RankSummary }> {
   const settings = await localRanker(settingsOf(options));
   // Every row is read before the first is ranked: a bad one is found before anything is paid for.
-  const rows = await readCandidates([file]);
+  let dropped = 0;
+  const rows = await readCandidates([file], {
+    onBadRow: options.onBadRow ?? 'stop',
+    dropped: ({ source, field, problem, detail }) => {
+      dropped += 1;
+      if (dropped <= SHOWN_ROWS)
+        say(`left out ${source.file}:${source.line}:${field === '' ? '' : ` field "${field}":`} ${problem}: ${detail}`);
+    },
+  });
+  if (dropped > SHOWN_ROWS) say(`left out ${dropped} rows in all`);
   const kept: AnswerFile | null = options.answers === undefined ? null : openAnswerFile(options.answers);
   const answers: AnswerStore = kept ?? memoryAnswers();
   if (settings.kind === 'judge' && kept === null)
@@ -56,7 +71,7 @@ export async function rankFile(
       warn: (text) => say(`warning: ${text}`),
     });
     const lines: string[] = [];
-    const summary = { ranker: ranker.id, rows: 0, ties: 0, problems: 0, bothOrders: 0, consistent: 0 };
+    const summary = { ranker: ranker.id, rows: 0, dropped, ties: 0, problems: 0, bothOrders: 0, consistent: 0 };
     const progress = openCount(rows.length);
     try {
       for await (const ranking of ranker.rank(stream(rows))) {
@@ -86,10 +101,12 @@ function settingsOf({ ranker, recipe, set }: RankOptions): RankerSettings {
   const [, kind = ranker ?? '', what = ''] = /^([^:]*):(.+)$/.exec(ranker ?? '') ?? [];
   const key = KINDS.get(kind);
   if (key === undefined || what === '') {
-    const forms = 'function:reward.ts, pairrm:DIR, reward-model:DIR, judge:MODEL';
+    const forms = "function:reward.ts, 'command:python3 reward.py', pairrm:DIR, reward-model:DIR, judge:MODEL";
     throw new UsageError(`Cannot use --ranker ${JSON.stringify(ranker)}: allowed are ${forms}`);
   }
-  return loadRanker({ kind, [key]: what }, { overrides: set });
+  // A command is given as a shell would be given it, without quotes: arguments with spaces stand in a recipe.
+  const value = kind === 'command' ? what.trim().split(/\s+/) : what;
+  return loadRanker({ kind, [key]: value }, { overrides: set });
 }
 
 async function* stream(rows: readonly CandidateRow[]): AsyncGenerator<RankItem> {
@@ -120,8 +137,10 @@ function count(summary: Omit<RankSummary, 'calls' | 'promptTokens' | 'completion
 }
 
 function describe(summary: RankSummary): string {
-  const { ranker, rows, ties, problems, calls, promptTokens, completionTokens } = summary;
-  const lines = [`${rows} rows ranked by ${ranker}, ${ties} with ties, ${problems} without a verdict`];
+  const { ranker, rows, dropped, ties, problems, calls, promptTokens, completionTokens } = summary;
+  const lines = [
+    `${rows} rows ranked by ${ranker}, ${ties} with ties, ${problems} without a verdict${dropped === 0 ? '' : `, ${dropped} left out`}`,
+  ];
   if (summary.bothOrders > 0) {
     const share = ((100 * summary.consistent) / summary.bothOrders).toFixed(1);
     lines.push(`Orders agree on ${share} % of ${summary.bothOrders} comparisons`);

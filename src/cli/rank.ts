@@ -1,6 +1,8 @@
 /** @file `selm rank FILE`: responses ranked by any ranker of the loop, without a run. */
 import { Command } from 'commander';
+import type { BadRowRule } from '../data/read.ts';
 import { InterruptedError } from '../errors.ts';
+import { onBadRowOption } from './data.ts';
 import { selmCommand } from './format.ts';
 import { listenForStop } from './signals.ts';
 
@@ -10,19 +12,24 @@ export interface RankOptions {
   set: string[];
   output?: string;
   answers?: string;
+  onBadRow?: BadRowRule;
   json?: true;
 }
 
 /** The command. */
 export function rankCommand(): Command {
   return new Command('rank')
-    .description('rank the responses of a file by a function, PairRM, a reward model or a judge')
+    .description('rank the responses of a file by a function, a program, PairRM, a reward model or a judge')
     .argument('<file>', 'rows {prompt, responses: [...]}, or pairs {prompt, chosen, rejected}: JSONL or Parquet')
-    .option('--ranker <kind:what>', 'function:reward.ts, pairrm:DIR, reward-model:DIR or judge:MODEL')
+    .option(
+      '--ranker <kind:what>',
+      "function:reward.ts, 'command:python3 reward.py', pairrm:DIR, reward-model:DIR or judge:MODEL",
+    )
     .option('--recipe <file>', 'take the ranker of a recipe')
     .option('--set <key.path=value>', 'a setting, as in a recipe: ranker.baseUrl=...; may be repeated', collect, [])
     .option('--output <file>', 'write the rankings there (whole or not at all) instead of to stdout')
     .option('--answers <file>', "keep a judge's answers there: run again with it, and nothing is asked twice")
+    .addOption(onBadRowOption('stop'))
     .option('--json', 'errors and the summary as a line of JSON')
     .addHelpText(
       'after',
@@ -33,6 +40,7 @@ Exit code: 0 every row has its line, 1 it stopped on the way (server gone, budge
 
 Examples:
   $ selm rank rows.jsonl --ranker function:reward.ts
+  $ selm rank rows.jsonl --ranker 'command:python3 reward.py'
   $ selm rank rows.jsonl --ranker judge:gpt-4.1-mini --set ranker.baseUrl=https://api.openai.com/v1 \\
       --set ranker.apiKeyVariable=OPENAI_API_KEY --set ranker.budget.calls=500 --answers answers.jsonl`,
     )

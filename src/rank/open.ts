@@ -1,6 +1,7 @@
 /** @file From a recipe's ranker section to an open ranker. To add a kind: its settings in recipe/schema.ts, a case here. */
 import { basename } from 'node:path';
 import type { RankerSettings } from '../recipe/schema.ts';
+import { commandFiles, openCommandRanker } from './command/command.ts';
 import { loadFunctionRanker } from './function/function.ts';
 import { openJudge } from './judge/judge.ts';
 import { openPairRmRanker } from './model/pairrm.ts';
@@ -14,6 +15,8 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
   switch (settings.kind) {
     case 'function':
       return stoppable(await loadFunctionRanker(settings.module, settings), services.signal);
+    case 'command':
+      return openCommandRanker(settings, services);
     case 'pairrm':
       return openPairRmRanker(settings.model, settings);
     case 'reward-model':
@@ -28,6 +31,8 @@ export function describeRanker(settings: RankerSettings): string {
   switch (settings.kind) {
     case 'function':
       return basename(settings.module);
+    case 'command':
+      return settings.command.join(' ');
     case 'pairrm':
     case 'reward-model':
       return basename(settings.model);
@@ -41,6 +46,8 @@ export function rankerFiles(settings: RankerSettings): string[] {
   switch (settings.kind) {
     case 'function':
       return [settings.module];
+    case 'command':
+      return commandFiles(settings);
     case 'pairrm':
     case 'reward-model':
       return [];
@@ -53,6 +60,7 @@ export function rankerFiles(settings: RankerSettings): string[] {
 export function rankerModel(settings: RankerSettings): string | null {
   switch (settings.kind) {
     case 'function':
+    case 'command':
     case 'judge':
       return null;
     case 'pairrm':

@@ -13,6 +13,7 @@ slices slices.count slices.size slices.share slices.reuse
 warmStart reference update minMargin accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
+ranker.command ranker.folder ranker.gives
 ranker.model ranker.dtype ranker.batchTokens ranker.maxTokens
 ranker.baseUrl ranker.apiKeyVariable
 ranker.ask ranker.ask.kind ranker.ask.read ranker.ask.orders ranker.ask.opponents ranker.ask.prompt

@@ -473,6 +473,17 @@ test('loadRecipe() resolves the files of both rankers, beside the recipe', () =>
   expect(recipe.secondOpinion).toMatchObject({ share: 0.1, decides: 'first', ranker: { module: beside('b.ts') } });
 });
 
+test('loadRecipe() runs a command beside the recipe, or in the folder that it names', () => {
+  const commandOf = (more: string) =>
+    load(edit('kind: function\n  module: reward.ts', `kind: command\n  command: [python3, reward.py]${more}`)).ranker;
+  expect(commandOf('')).toMatchObject({
+    command: ['python3', 'reward.py'],
+    folder: expect.stringMatching(/^\/.*\/recipes$/),
+    gives: 'scores',
+  });
+  expect(commandOf('\n  folder: tools')).toMatchObject({ folder: expect.stringMatching(/\/recipes\/tools$/) });
+});
+
 test('loadRecipe() never shows a value that may be a key', () => {
   const problem = (override: string): string => {
     try {

@@ -203,6 +203,8 @@ export function resolveRanker(ranker: RankerSettings, from: (key: string, path: 
   switch (ranker.kind) {
     case 'function':
       return { ...ranker, module: from('module', ranker.module) };
+    case 'command':
+      return { ...ranker, folder: from('folder', ranker.folder) };
     case 'pairrm':
     case 'reward-model':
       return { ...ranker, model: from('model', ranker.model) };

@@ -129,6 +129,17 @@ const functionRanker = z.strictObject({
   concurrency: integer(1).default(8).describe('Calls under way at once').meta({ change: 'free' }),
   onError: onError(),
 });
+const commandRanker = z.strictObject({
+  kind: z.literal('command'),
+  command: listOf(path('a text'), 'a list of texts such as [python3, reward.py]').describe(
+    'Program in any language and its arguments; it reads questions and writes answers as lines of JSON',
+  ),
+  folder: path('a path to a folder').default('.').describe('Folder that it runs in'),
+  gives: oneOf(['scores', 'order']).default('scores').describe('What its answers hold'),
+  timeoutMs: integer(1).default(60_000).describe('Milliseconds it may be silent while a question waits'),
+  concurrency: integer(1).default(8).describe('Questions that wait for an answer at once'),
+  onError: onError(),
+});
 const rankerDtype = () =>
   oneOf(['float32', 'bfloat16'])
     .default('float32')
@@ -241,9 +252,9 @@ const judgeRanker = z.strictObject({
 /** A `ranker` section alone. */
 export const rankerSchema = z.discriminatedUnion(
   'kind',
-  [functionRanker, pairRmRanker, rewardModelRanker, judgeRanker],
+  [functionRanker, commandRanker, pairRmRanker, rewardModelRanker, judgeRanker],
   {
-    error: 'one of function, pairrm, reward-model, judge',
+    error: 'one of function, command, pairrm, reward-model, judge',
   },
 );
 const ranker = rankerSchema.describe('What prefers one response to another');
