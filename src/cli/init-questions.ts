@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { readRecords } from '../data/read.ts';
+import { readNamedRecords } from '../data/known-forms.ts';
 import { neededFields } from '../data/rows.ts';
 import { UsageError } from './errors.ts';
 
@@ -84,7 +84,7 @@ function nameProblem(name: string): string | null {
 export async function inspectData(path: string): Promise<{ rows: 'pairs' | 'prompts'; count: number }> {
   let rows: 'pairs' | 'prompts' = 'prompts';
   let count = 0;
-  for await (const record of readRecords([path], neededFields)) {
+  for await (const record of readNamedRecords([path], neededFields)) {
     if (count === 0 && record.kind === 'record' && 'chosen' in record.value) rows = 'pairs';
     count += 1;
   }

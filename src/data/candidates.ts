@@ -4,7 +4,8 @@
  */
 import { DataError } from '../errors.ts';
 import { type DataRecord, type RecordSource, shown } from './formats/record.ts';
-import { type BadRowRule, readRecords } from './read.ts';
+import { readNamedRecords } from './known-forms.ts';
+import type { BadRowRule } from './read.ts';
 import { neededFields, type PreferenceRow, rowOfRecord } from './rows.ts';
 
 /** A prompt with the texts that compete. `responses` is empty in a pair, whose texts are `chosen` and `rejected`. */
@@ -33,7 +34,7 @@ export async function readCandidates(
       ? ['prompt_id', 'prompt', 'messages', 'responses'].filter((name) => available.includes(name))
       : neededFields(available);
   const rows: CandidateRow[] = [];
-  for await (const record of readRecords(files, choose)) {
+  for await (const record of readNamedRecords(files, choose)) {
     const row = candidatesOf(record);
     if ('promptId' in row) rows.push(row);
     else if (onBadRow === 'stop') throw rowError(row);

@@ -2,6 +2,7 @@
 import { createFile } from '../files/new-file.ts';
 import { openRowWriter, type WrittenFormat, writtenFormat } from './formats/write.ts';
 import { type Form, type FormedRow, formRow, holdsMoreThanTexts } from './forms.ts';
+import type { Columns } from './known-forms.ts';
 import { badRowError, readRows } from './read.ts';
 import type { PreferenceRow } from './rows.ts';
 import { type UsableOptions, usableRows } from './usable.ts';
@@ -16,6 +17,8 @@ export interface Conversion {
 
 export interface ConvertOptions extends UsableOptions {
   form: Form;
+  /** Fields that the files name otherwise. */
+  columns?: Columns;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface ConvertOptions extends UsableOptions {
 export async function convertRows(
   files: readonly string[],
   output: string,
-  { form, ...options }: ConvertOptions,
+  { form, columns = {}, ...options }: ConvertOptions,
 ): Promise<Conversion> {
   const format = writtenFormat(output);
   return createFile(output, async (temporaryPath) => {
@@ -41,7 +44,7 @@ export async function convertRows(
     };
     const writer = openRowWriter(temporaryPath, { format, form });
     try {
-      for await (const row of usableRows(readRows(files), options, listener)) {
+      for await (const row of usableRows(readRows(files, columns), options, listener)) {
         const formed = formatted(row, { form, format });
         if ('problem' in formed) {
           if (options.onBadRow === 'stop') {

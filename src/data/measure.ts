@@ -4,6 +4,7 @@ import { type PromptReading, promptReading } from '../text/reading.ts';
 import { measureRows, type TextSettings } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { type AuditOptions, auditRows, type DataAudit } from './audit.ts';
+import type { Columns } from './known-forms.ts';
 import type { ModelReading } from './model-rows.ts';
 import { readRows } from './read.ts';
 
@@ -24,9 +25,13 @@ export function auditFilesFor(
   files: readonly string[],
   {
     text,
+    columns = {},
     ...options
-  }: Omit<AuditOptions, 'measure' | 'prompts'> & { text: TextSettings & { prompts: PromptReading | null } },
+  }: Omit<AuditOptions, 'measure' | 'prompts'> & {
+    text: TextSettings & { prompts: PromptReading | null };
+    columns?: Columns;
+  },
 ): Promise<DataAudit> {
   const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
-  return auditRows(readRows(files), { ...options, ...modelReading(tokenizer, text) });
+  return auditRows(readRows(files, columns), { ...options, ...modelReading(tokenizer, text) });
 }

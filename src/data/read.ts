@@ -1,34 +1,24 @@
 /**
- * @file Reads data files row by row, whatever their format: JSONL, plain or compressed, and Parquet. Every line is
- * accounted for: a row, or a problem with its file and line.
+ * @file Reads preference rows, whatever the format of their files (formats/) and the names of their fields (known-forms.ts).
+ * Every line is accounted for: a row, or a problem with its file and line.
  */
 import { DataError } from '../errors.ts';
-import { formatOfFile } from './formats/detect.ts';
-import { readJsonl } from './formats/jsonl.ts';
-import { readParquet } from './formats/parquet.ts';
-import type { DataRecord, FieldChoice } from './formats/record.ts';
+import type { FieldChoice } from './formats/record.ts';
+import { type Columns, readNamedRecords } from './known-forms.ts';
 import { neededFields, type ParsedRow, type PreferenceRow, rowOfRecord, unusedFields } from './rows.ts';
 
 /** What to do with a row that cannot be used. */
 export type BadRowRule = 'stop' | 'drop';
 
-/** Streams the records of all files in order. DataError for a file that is missing, empty, damaged or of no format. */
-export async function* readRecords(files: readonly string[], choose: FieldChoice): AsyncGenerator<DataRecord> {
+/** Streams the preference rows of all files in order; `columns` names fields that the files name otherwise. */
+export async function* readRows(files: readonly string[], columns: Columns = {}): AsyncGenerator<ParsedRow> {
   for (const file of files) {
-    const format = formatOfFile(file);
-    yield* format === 'parquet' ? readParquet(file, choose) : readJsonl(file, format);
-  }
-}
-
-/** Streams the preference rows of all files in order. */
-export async function* readRows(files: readonly string[]): AsyncGenerator<ParsedRow> {
-  for (const file of files) {
-    let columns: string[] = [];
+    let unread: string[] = [];
     const choose: FieldChoice = (available) => {
-      columns = unusedFields(available);
+      unread = unusedFields(available);
       return neededFields(available);
     };
-    for await (const record of readRecords([file], choose)) yield rowOfRecord(record, columns);
+    for await (const record of readNamedRecords([file], choose, columns)) yield rowOfRecord(record, unread);
   }
 }
 

@@ -200,8 +200,7 @@ function rowOf(value: Record<string, unknown>): Omit<PreferenceRow, 'source'> {
   if (!has('chosen')) {
     // The answer of a whole conversation is left out; a prompt that ends in the assistant's words is gone on with.
     const field = has('prompt') ? 'prompt' : 'messages';
-    if (!has(field))
-      throw new Refusal('no prompt', 'prompt', `the row has the fields ${Object.keys(value).join(', ') || 'none'}`);
+    if (!has(field)) throw new Refusal('no prompt', 'prompt', noPromptDetail(value));
     const prompt = promptOf(value[field], field);
     const asked: Prompt =
       field === 'messages' && prompt.kind === 'chat' && prompt.messages.at(-1)?.role === 'assistant'
@@ -225,6 +224,12 @@ function rowOf(value: Record<string, unknown>): Omit<PreferenceRow, 'source'> {
     ...(chosen.message === undefined ? {} : { chosenMessage: chosen.message }),
     ...(rejected.message === undefined ? {} : { rejectedMessage: rejected.message }),
   };
+}
+
+function noPromptDetail(value: Record<string, unknown>): string {
+  const names = Object.keys(value);
+  if (names.length === 0) return 'the row has no fields';
+  return `the row has the fields ${names.join(', ')}: name the one that is the prompt, such as data.columns: { prompt: ${names[0]} }`;
 }
 
 /** Fields of which a row is made, of those that a file has: a conversation that the pair holds already is left out. */

@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { parseCsv } from '../data/formats/csv.ts';
+import { readRecords } from '../data/formats/read.ts';
 import type { DataRecord } from '../data/formats/record.ts';
-import { readRecords } from '../data/read.ts';
 import { DataError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
 

@@ -169,8 +169,8 @@ async function measured(
     }
     return measured;
   };
-  const { train, ...usable } = recipe.data;
-  const audit = await auditRows(readRows(train), { ...usable, ...reading, measure });
+  const { train, columns, ...usable } = recipe.data;
+  const audit = await auditRows(readRows(train, columns), { ...usable, ...reading, measure });
   const hasPairs = audit.promptsAlone < audit.used;
   if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null };
   const { maxNewTokens } = recipe.sampling;

@@ -4,6 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import { auditRows, type DataAudit, formatAudit, formatReading } from '../data/audit.ts';
+import type { Columns } from '../data/known-forms.ts';
 import { modelReading } from '../data/measure.ts';
 import { promptsAlone, rowsAsAudited, rowsForModel } from '../data/model-rows.ts';
 import { collectRows, readRows } from '../data/read.ts';
@@ -35,17 +36,17 @@ export async function loadTrainingData(
   recipe: Recipe,
   { tokenizer, announce }: { tokenizer: Tokenizer; announce: Announce },
 ): Promise<TrainingData> {
-  const { train, ...usable } = recipe.data;
+  const { train, columns, ...usable } = recipe.data;
   const stamps = new Map(train.map((file) => [file, stampOf(file)]));
   const reading = modelReading(tokenizer, recipe.text);
-  const audit = await auditRows(readRows(train), { ...usable, ...reading });
+  const audit = await auditRows(readRows(train, columns), { ...usable, ...reading });
   const text = formatAudit(audit);
   announce({ kind: 'note', text });
   const sliceOf = slicesOf(recipe, audit.used);
   const slice = async (iteration: number): Promise<PreferenceRow[]> => {
     for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
     const { unrenderable } = audit;
-    const rows = rowsAsAudited(readRows(train), { prompts: reading.prompts, unrenderable });
+    const rows = rowsAsAudited(readRows(train, columns), { prompts: reading.prompts, unrenderable });
     return rowsOfSlice(rows, usable, sliceOf(iteration));
   };
   return {
@@ -64,6 +65,12 @@ function kindsOf({ used, textPrompts, reading }: DataAudit): Set<Prompt['kind']>
   return new Set(kinds);
 }
 
+/** Names of the fields of the held-out prompts: their own, or those of the training data that a prompt is made of. */
+function heldOutColumns({ data, evaluate }: Recipe): Columns {
+  const { prompt, messages, promptId } = data.columns;
+  return evaluate.columns ?? { prompt, messages, promptId };
+}
+
 /**
  * The held-out prompts, when the recipe has some, read as the training data are; says in which way that is, and warns where
  * they are of another kind than the prompts that are trained on.
@@ -79,7 +86,7 @@ export async function loadHeldOut(
   const { prompts, limit } = recipe.evaluate;
   if (prompts === null) return [];
   const reading = modelReading(tokenizer, recipe.text);
-  const rows = await collectRows(rowsForModel(promptsAlone(readRows([prompts])), reading), {
+  const rows = await collectRows(rowsForModel(promptsAlone(readRows([prompts], heldOutColumns(recipe))), reading), {
     limit,
     onBadRow: recipe.data.onBadRow,
   });

@@ -1,6 +1,7 @@
 /** @file The conversations of a supervised fine-tuning: read, rendered, cut, counted and packed into trees, before step 1. */
 import { basename } from 'node:path';
-import { badRowError, readRecords } from '../data/read.ts';
+import { readNamedRecords } from '../data/known-forms.ts';
+import { badRowError } from '../data/read.ts';
 import {
   type ParsedSupervisedRow,
   type SupervisedRow,
@@ -56,7 +57,7 @@ const BATCH_ROWS = 256;
 
 /** Reads and counts all rows. DataError for a bad row under `stop`, and where nothing is left to learn from. */
 export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer): Promise<Conversations> {
-  const { train, limit, onBadRow } = recipe.data;
+  const { train, limit, onBadRow, columns } = recipe.data;
   const audit: SftAudit = {
     read: 0,
     used: 0,
@@ -92,7 +93,7 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
     }
     batch = [];
   };
-  for await (const record of readRecords(train, supervisedFields)) {
+  for await (const record of readNamedRecords(train, supervisedFields, columns)) {
     if (limit !== null && audit.used + batch.length >= limit) renderBatch();
     if (limit !== null && audit.used >= limit) break;
     audit.read += 1;

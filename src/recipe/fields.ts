@@ -66,3 +66,16 @@ export const promptReading = () =>
 /** Data files: one, or several in this order. */
 export const filesOf = () =>
   z.union([path('a path'), listOf(path('a path'), 'a list of paths')], { error: 'a path or a list of paths' });
+
+const column = (what: string) => path('the name of a field').optional().describe(what).meta({ change: 'never' });
+
+/** Names of a data file's fields, by ours. */
+export const columnsOf = () =>
+  z.strictObject({
+    prompt: column('Field that is the prompt'),
+    chosen: column('Field that is the better response'),
+    rejected: column('Field that is the worse response'),
+    messages: column('Field that is a whole conversation'),
+    completion: column('Field that is the response to learn, in a supervised fine-tuning'),
+    promptId: column('Field that names the prompt'),
+  });

@@ -6,7 +6,7 @@ import { sftRecipeKeys } from './sft.ts';
 const KEYS = `
 name output seed model device threads
 sft
-data data.train data.limit data.onBadRow
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.promptId data.onBadRow
 text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
@@ -32,12 +32,12 @@ training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon 
 training.microBatchTokens training.activations training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
-evaluate evaluate.prompts evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
+evaluate evaluate.prompts evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
 evaluate.explorationPrompts evaluate.twin
 `;
 
 const SFT_KEYS = `
-data data.train data.limit data.onBadRow
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.promptId data.onBadRow
 text text.prompts text.maxLength
 training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
 training.dropLastStep

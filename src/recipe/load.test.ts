@@ -52,7 +52,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     device: 'cpu',
     threads: null,
     sft: null,
-    data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, onBadRow: 'stop' },
+    data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, columns: {}, onBadRow: 'stop' },
     text: { rendering: 'clean', prompts: null, maxLength: 1024, maxPromptLength: 512 },
     iterations: 3,
     slices: { count: 3, size: null, share: null, reuse: 'never' },
@@ -106,6 +106,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     },
     evaluate: {
       prompts: null,
+      columns: null,
       limit: null,
       samples: 1,
       temperature: 0.7,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import {
+  columnsOf,
   filesOf,
   fromZero,
   integer,
@@ -26,7 +27,7 @@ const data = z
   .strictObject({
     train: filesOf()
       .describe(
-        'Preference rows or prompts, JSONL (also .gz, .zst) or Parquet: files or hub:owner/name:split, read in this order',
+        'Preference rows or prompts, JSON Lines, a JSON list or CSV (also .gz, .zst), or Parquet: files or hub:owner/name:split, read in this order',
       )
       .meta({ change: 'never', compared: 'by content' }),
     limit: integer(1)
@@ -34,6 +35,9 @@ const data = z
       .default(null)
       .describe('Use only the first rows; null uses all')
       .meta({ change: 'never' }),
+    columns: columnsOf()
+      .prefault({})
+      .describe('Names of the fields in the files where they are not ours, such as { prompt: question }'),
     onBadRow: oneOf(['stop', 'drop'])
       .default('stop')
       .describe('stop: the first unusable row ends the run. drop: count it in the audit')
@@ -130,14 +134,20 @@ const functionRanker = z.strictObject({
   onError: onError(),
 });
 const commandRanker = z.strictObject({
-  kind: z.literal('command'),
-  command: listOf(path('a text'), 'a list of texts such as [python3, reward.py]').describe(
-    'Program in any language and its arguments; it reads questions and writes answers as lines of JSON',
-  ),
-  folder: path('a path to a folder').default('.').describe('Folder that it runs in'),
-  gives: oneOf(['scores', 'order']).default('scores').describe('What its answers hold'),
-  timeoutMs: integer(1).default(60_000).describe('Milliseconds it may be silent while a question waits'),
-  concurrency: integer(1).default(8).describe('Questions that wait for an answer at once'),
+  kind: z.literal('command').meta({ change: 'rank' }),
+  command: listOf(path('a text'), 'a list of texts such as [python3, reward.py]')
+    .describe('Program in any language and its arguments; it reads questions and writes answers as lines of JSON')
+    .meta({ change: 'rank' }),
+  folder: path('a path to a folder')
+    .default('.')
+    .describe('Folder that it runs in')
+    .meta({ change: 'rank', compared: 'by content' }),
+  gives: oneOf(['scores', 'order']).default('scores').describe('What its answers hold').meta({ change: 'rank' }),
+  timeoutMs: integer(1)
+    .default(60_000)
+    .describe('Milliseconds it may be silent while a question waits')
+    .meta({ change: 'free' }),
+  concurrency: integer(1).default(8).describe('Questions that wait for an answer at once').meta({ change: 'free' }),
   onError: onError(),
 });
 const rankerDtype = () =>
@@ -406,6 +416,11 @@ const evaluate = z
       .default(null)
       .describe('Held-out prompts: a file or hub:owner/name:file; null evaluates nothing')
       .meta({ change: 'measure', compared: 'by content' }),
+    columns: columnsOf()
+      .nullable()
+      .default(null)
+      .describe('Names of the fields in that file; null: as in data.columns')
+      .meta({ change: 'measure' }),
     limit: integer(1).nullable().default(null).meta({ change: 'measure' }),
     samples: integer(1).default(1).meta({ change: 'measure' }),
     temperature: fromZero().default(0.7).meta({ change: 'measure' }),

@@ -3,7 +3,7 @@
  * before Algorithm 1 and gives it its first policy.
  */
 import { z } from 'zod';
-import { filesOf, integer, oneOf, positive, promptReading } from './fields.ts';
+import { columnsOf, filesOf, integer, oneOf, positive, promptReading } from './fields.ts';
 import { editorSchema, keysOfSchema } from './keys.ts';
 import { runFields } from './run-fields.ts';
 import { optimisation } from './training.ts';
@@ -21,6 +21,9 @@ const sections = {
         .default(null)
         .describe('Use only the first rows; null uses all')
         .meta({ change: 'never' }),
+      columns: columnsOf()
+        .prefault({})
+        .describe('Names of the fields in the files where they are not ours, such as { prompt: question }'),
       onBadRow: oneOf(['stop', 'drop'])
         .default('stop')
         .describe('stop: the first unusable row ends the run. drop: count it in the audit')

@@ -30,6 +30,7 @@ function project(): string {
 
 const judge = { kind: 'judge', model: 'm', baseUrl: 'http://127.0.0.1:1/v1' };
 const money = { limit: 1, promptPrice: 1, completionPrice: 1 };
+const columns = { prompt: 'a', chosen: 'b', rejected: 'c', messages: 'd', completion: 'e', promptId: 'f' };
 const optimised = { learningRate: 1e-6, adapter: { kind: 'lora' } };
 
 /** Recipes that have every setting between them. */
@@ -44,6 +45,9 @@ const RECIPES: Record<string, unknown>[] = [
   ...['dpo', 'sppo', 'kto'].map((kind) => ({ objective: { preference: { kind }, exploration: { kind: 'none' } } })),
   { rewardModel: { labels: 1, alpha: 0, learningRate: 1 } },
   { sft: { data: { train: 'chats.jsonl' }, training: optimised } },
+  { data: { train: 'rows.jsonl', columns }, evaluate: { prompts: 'heldout.jsonl', columns } },
+  { ranker: { kind: 'command', command: ['python3', 'reward.py'] } },
+  { secondOpinion: { ranker: { kind: 'command', command: ['python3', 'reward.py'] } } },
 ];
 
 function recipeIn(folder: string, changes: Record<string, unknown> = {}): AnyRecipe {
@@ -61,7 +65,7 @@ function recipeIn(folder: string, changes: Record<string, unknown> = {}): AnyRec
 }
 
 function sftRecipeIn(folder: string): AnyRecipe {
-  const value = { name: 'first', model: 'model', data: { train: 'chats.jsonl' }, training: optimised };
+  const value = { name: 'first', model: 'model', data: { train: 'chats.jsonl', columns }, training: optimised };
   return parseSftRecipe(value, { workingDirectory: folder });
 }
 

@@ -98,15 +98,21 @@ describe('readRows() refuses', () => {
     expect(error.message).toContain(says);
   });
 
-  it('a JSON array, and says how to make lines of it', async () => {
-    const error = await failure(made('rows.json', Buffer.from('[{"prompt":"a"}]')));
-    expect(error.message).toContain("jq -c '.[]'");
-  });
-
   it('Parquet without the columns, naming those it has', async () => {
     const error = await failure(fixture('other-columns.parquet'));
     expect(error).toMatchObject({ code: 'DATA_COLUMNS' });
     expect(error.message).toContain('other-columns.parquet: it has the columns question, answer, id');
+    expect(error.message).toContain('data.columns');
+  });
+
+  it('a column that data.columns names and Parquet has not', async () => {
+    const read = collectRows(readRows([fixture('other-columns.parquet')], { prompt: 'qestion' }), {
+      limit: null,
+      onBadRow: 'stop',
+    });
+    await expect(read).rejects.toThrow(
+      'takes "prompt" from "qestion", and the file has the columns question, answer, id',
+    );
   });
 
   it('a line that is not UTF-8, by its place', async () => {

@@ -1,15 +1,20 @@
-/** @file Reads JSON Lines: one object a line, blank lines left out. Every line is a record, or a problem with its place. */
+/**
+ * @file Reads JSON Lines: one object a line, blank lines left out. Every line is a record, or a problem with its place. A file
+ * that turns out to be one JSON value is read as that (whole-file.ts).
+ */
 import { isUtf8 } from 'node:buffer';
 import { DataError } from '../../errors.ts';
+import { jsonProblem } from '../../files/json-problem.ts';
 import { readBytes } from './bytes.ts';
 import { emptyFile, type FileFormat } from './detect.ts';
 import { type DataRecord, type RecordSource, shown } from './record.ts';
+import { beginsDocument, readDocument } from './whole-file.ts';
 
 /** A longer line is no row of text but a mistake, and must not fill the memory. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** Streams the records of a file. DataError when it has none, is damaged, or is one JSON array. */
+/** Streams the records of a file, which may also be one JSON list of them. DataError when it has none or is damaged. */
 export async function* readJsonl(path: string, format: Exclude<FileFormat, 'parquet'>): AsyncGenerator<DataRecord> {
   let number = 0;
   let found = 0;
@@ -17,7 +22,7 @@ export async function* readJsonl(path: string, format: Exclude<FileFormat, 'parq
     number += 1;
     const start = number === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
     if (isBlank(bytes, start)) continue;
-    if (found === 0 && bytes[start] === 0x5b && number === 1) throw notLines(path);
+    if (found === 0 && beginsDocument(bytes.toString('utf8', start))) return yield* readDocument(path, format);
     found += 1;
     yield recordOf(start === 0 ? bytes : bytes.subarray(start), { file: path, line: number });
   }
@@ -34,11 +39,12 @@ export function recordOf(line: Buffer | string, source: RecordSource): DataRecor
     source,
   });
   if (typeof line !== 'string' && !isUtf8(line)) return problem('not UTF-8', 'it has bytes that are no UTF-8 text');
+  const text = typeof line === 'string' ? line : line.toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(typeof line === 'string' ? line : line.toString('utf8'));
+    value = JSON.parse(text);
   } catch (error) {
-    return problem('not JSON', error instanceof Error ? error.message : '');
+    return problem('not JSON', jsonProblem(text, error));
   }
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? { kind: 'record', value: value as Record<string, unknown>, source }
@@ -83,14 +89,6 @@ function isBlank(bytes: Buffer, start: number): boolean {
     if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
   }
   return true;
-}
-
-function notLines(path: string): DataError {
-  return new DataError(
-    'DATA_FORMAT',
-    `Cannot read ${path}: it begins with "[", so it is one JSON array, and rows must be one object a line: rewrite it, for example with jq -c '.[]'`,
-    { details: { file: path } },
-  );
 }
 
 function tooLong(path: string, line: number): DataError {

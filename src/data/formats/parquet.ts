@@ -176,7 +176,7 @@ const compressors = {
 function withoutColumns(path: string, available: readonly string[]): DataError {
   return new DataError(
     'DATA_COLUMNS',
-    `Cannot read ${path}: it has the columns ${available.join(', ') || '(none)'}: needed are chosen and rejected (with prompt, or the prompt in both), or prompt alone, or messages`,
+    `Cannot read ${path}: it has the columns ${available.join(', ') || '(none)'}: needed are chosen and rejected (with prompt, or the prompt in both), or prompt alone, or messages: name those that are theirs with data.columns, such as { prompt: ${available[0] ?? 'question'} }`,
     { details: { file: path, columns: available } },
   );
 }

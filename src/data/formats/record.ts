@@ -12,8 +12,8 @@ export type DataRecord =
   | { kind: 'record'; value: Record<string, unknown>; source: RecordSource }
   | {
       kind: 'problem';
-      problem: 'not JSON' | 'not UTF-8' | 'not an object';
-      field: '';
+      problem: 'not JSON' | 'not UTF-8' | 'not an object' | 'not of the columns' | 'no such column';
+      field: string;
       detail: string;
       source: RecordSource;
     };
