@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { ModelError, shownValue } from '../errors.ts';
+import { checkModelFolder } from '../files/model-folder.ts';
 
-/** `directory`/config.json, parsed and as text. ModelError MODEL_CONFIG when it is not there or no JSON. */
+/** `directory`/config.json, parsed and as text. ModelError MODEL_FOLDER where there is no model, MODEL_CONFIG where it is no JSON. */
 export function readConfigFile(directory: string): { path: string; value: unknown; text: string } {
   const path = join(directory, 'config.json');
+  checkModelFolder(directory);
   try {
     const text = readFileSync(path, 'utf8');
     return { path, value: JSON.parse(text), text };

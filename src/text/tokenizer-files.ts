@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { shownValue, TextError } from '../errors.ts';
 import { sha256 } from '../files/hash.ts';
+import { checkModelFolder } from '../files/model-folder.ts';
 import { checkAddedTokens } from './added-tokens.ts';
 import { idsBeyondEmbedding } from './vocabulary-size.ts';
 
@@ -43,6 +44,7 @@ export function readTokenizerSettings(directory: string): TokenizerSettings {
     if (text !== null) texts.set(name, text);
   }
   if (!texts.has('tokenizer.json')) {
+    checkModelFolder(directory);
     throw new TextError(
       'TOKENIZER_FILES',
       `Cannot load the tokenizer of ${directory}: tokenizer.json is missing: save the model with a fast tokenizer (in Python: AutoTokenizer.from_pretrained(...).save_pretrained(...))`,
