@@ -4,6 +4,7 @@ import { formatAudit } from '../data/audit.ts';
 import { FORMS, type Form } from '../data/forms.ts';
 import type { Columns } from '../data/known-forms.ts';
 import type { BadRowRule } from '../data/read.ts';
+import type { ParsedRow } from '../data/rows.ts';
 import { localFiles, localModel } from '../hub/local.ts';
 import { columnsOf } from '../recipe/fields.ts';
 import type { PromptReading } from '../text/reading.ts';
@@ -19,7 +20,7 @@ interface RowOptions {
 }
 
 interface AuditCommandOptions extends RowOptions {
-  model: string;
+  model?: string;
   rendering: Rendering;
   textPrompts?: PromptReading;
   maxLength: number;
@@ -51,7 +52,10 @@ function auditCommand(): Command {
   return new Command('audit')
     .description('what training would read, use, leave out and cut; also of data larger than memory')
     .argument('<files...>', FILES)
-    .requiredOption('--model <model>', 'model whose tokenizer counts: a folder, or hub:owner/name')
+    .option(
+      '--model <model>',
+      'model whose tokenizer counts: a folder, or hub:owner/name; without one lengths are not known',
+    )
     .addOption(
       new Option('--rendering <name>', 'as text.rendering of a recipe').choices(['clean', 'faithful']).default('clean'),
     )
@@ -63,7 +67,7 @@ function auditCommand(): Command {
     .addOption(onBadRowOption('drop'))
     .option('--json', 'the counts as one JSON object')
     .addHelpText('after', '\nExample:\n  $ selm data audit train.parquet --model ./model')
-    .action(auditFiles);
+    .action(audit);
 }
 
 function convertCommand(): Command {
@@ -79,21 +83,56 @@ function convertCommand(): Command {
     .action(convert);
 }
 
-async function auditFiles(places: string[], options: AuditCommandOptions): Promise<void> {
+async function audit(places: string[], options: AuditCommandOptions): Promise<void> {
   const hub = hubAccess();
-  const model = await localModel(options.model, hub);
+  const model = options.model === undefined ? null : await localModel(options.model, hub);
   const files = await localFiles(places, hub);
-  const { auditFilesFor } = await import('../data/measure.ts');
-  const audit = await auditFilesFor(model, files, {
+  const { auditFiles, auditFilesFor } = await import('../data/measure.ts');
+  const examples = new Map<string, string[]>();
+  const settings = {
     columns: options.columns,
-    text: { ...options, prompts: options.textPrompts ?? null },
     onBadRow: options.onBadRow,
     limit: options.limit ?? null,
     progress: progressLine(),
-  });
-  const { unrenderable, ...counts } = audit;
+    dropped: (row: BadRow): void => addExample(examples, row),
+  };
+  const found =
+    model === null
+      ? await auditFiles(files, settings)
+      : await auditFilesFor(model, files, {
+          ...settings,
+          text: { ...options, prompts: options.textPrompts ?? null },
+        });
+  const { unrenderable, ...counts } = found;
   const asJson = (_: string, value: unknown): unknown => (value instanceof Map ? Object.fromEntries(value) : value);
-  console.log(options.json ? JSON.stringify(counts, asJson) : formatAudit(audit));
+  console.log(
+    options.json
+      ? JSON.stringify({ ...counts, examples }, asJson)
+      : [formatAudit(found), ...exampleLines(examples, found.dropped)].join('\n'),
+  );
+}
+
+/** Rows that are named of each reason. */
+const EXAMPLES = 5;
+
+type BadRow = Extract<ParsedRow, { kind: 'problem' }>;
+
+function addExample(examples: Map<string, string[]>, { problem, field, detail, source }: BadRow): void {
+  const known = examples.get(problem) ?? [];
+  examples.set(problem, known);
+  if (known.length >= EXAMPLES) return;
+  known.push(`${shorterPath(source.file)}:${source.line}:${field === '' ? '' : ` field "${field}":`} ${detail}`);
+}
+
+/** The first rows of each reason, below it. */
+function exampleLines(
+  examples: ReadonlyMap<string, readonly string[]>,
+  dropped: ReadonlyMap<string, number>,
+): string[] {
+  return [...examples].flatMap(([problem, lines]) => {
+    const more = (dropped.get(problem) ?? 0) - lines.length;
+    return [`Left out, ${problem}:`, ...lines.map((line) => `  ${line}`), ...(more > 0 ? [`  and ${more} more`] : [])];
+  });
 }
 
 async function convert(place: string, output: string, options: RowOptions & { form: Form }): Promise<void> {

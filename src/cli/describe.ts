@@ -2,13 +2,14 @@
 import type { RunOutcome } from '../loop/run.ts';
 import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
+import { hasHeldOut } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { formatNumber, selmCommand, shorterPath } from './format.ts';
 
 /** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
 export function describeRecipe(recipe: Recipe): string {
-  const { sampling, training, slices, warmStart, iterations, evaluate } = recipe;
+  const { sampling, training, slices, warmStart, iterations } = recipe;
   const how = sampling.temperature === 0 ? 'greedy' : `temperature ${sampling.temperature}`;
   const part = slices.share === null ? `1/${slices.count}` : `${formatNumber(100 * slices.share)} %`;
   const slice = slices.size === null ? `${part} of the rows` : `${slices.size} rows`;
@@ -29,7 +30,10 @@ export function describeRecipe(recipe: Recipe): string {
       'train',
       `${objectiveText(recipe)}; ${weightsText(training)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,
     ],
-    ['evaluate', evaluate.prompts === null ? 'nothing (evaluate.prompts is not set)' : evaluateText(recipe)],
+    [
+      'evaluate',
+      hasHeldOut(recipe) ? evaluateText(recipe) : 'nothing (neither evaluate.prompts nor evaluate.holdOut is set)',
+    ],
     ['output', shorterPath(recipe.output)],
   ];
   return factsText(recipe, facts);
@@ -116,7 +120,8 @@ function opinionText({ secondOpinion }: Recipe): string {
 }
 
 function evaluateText({ evaluate }: Recipe): string {
-  const file = shorterPath(evaluate.prompts ?? '');
+  const prompts =
+    evaluate.prompts === null ? `${evaluate.holdOut} prompts held out of the data` : shorterPath(evaluate.prompts);
   const twin = evaluate.twin ? '; the same recipe with alpha = 0 runs too, for comparison' : '';
-  return `the base model and each iteration on ${file}${twin}`;
+  return `the base model and each iteration on ${prompts}${twin}`;
 }

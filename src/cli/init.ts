@@ -1,16 +1,23 @@
 /** @file `selm init [FILE]`: writes a recipe, and a reward module to fill in, from four answers. Overwrites nothing. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { basename, dirname, extname, relative, resolve } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { parse } from 'yaml';
-import { FileError } from '../errors.ts';
+import { type DataAudit, formatAudit } from '../data/audit.ts';
+import { auditFiles, auditFilesFor } from '../data/measure.ts';
+import { FileError, InterruptedError } from '../errors.ts';
 import { errorCode, fileError } from '../files/fs.ts';
+import { parameterCount } from '../forecast/cost.ts';
+import { isHubName } from '../hub/name.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
+import { readModelConfig } from '../model/read-config.ts';
 import { parseRecipe } from '../recipe/load.ts';
+import { packageRoot } from '../torch/native.ts';
 import { UsageError } from './errors.ts';
 import { selmCommand, shorterPath } from './format.ts';
-import { askMissing, type InitAnswers, inspectData } from './init-questions.ts';
+import { askMissing, type InitAnswers } from './init-questions.ts';
 import { wholeNumber } from './numbers.ts';
-import { REWARD_TEMPLATE, recipeText } from './recipe-template.ts';
+import { learningRateFor, REWARD_TEMPLATE, recipeText } from './recipe-template.ts';
 
 export type InitOptions = Partial<InitAnswers> & { iterations: number; yes?: true };
 
@@ -19,12 +26,15 @@ export function initCommand(): Command {
   return new Command('init')
     .description('write a commented recipe, and a reward module to fill in; asks for what is not given')
     .argument('[file]', 'recipe to write', 'recipe.yaml')
-    .option('--model <folder>', 'model to start from, in Hugging Face layout')
+    .option('--model <model>', 'model to start from: a folder in Hugging Face layout, or hub:owner/name')
     .option(
       '--data <file>',
-      'JSONL (also .gz, .zst) or Parquet: prompts, or prompts with a chosen and a rejected response',
+      'JSON Lines, JSON or CSV (also .gz, .zst), or Parquet: prompts, or prompts with a chosen and a rejected response',
     )
-    .option('--reward <file>', 'module that scores responses; written when it is not there (default: reward.ts)')
+    .option(
+      '--reward <file>',
+      'module that scores responses, written when it is not there; or a program that does (default: reward.ts)',
+    )
     .option('--name <name>', 'name of the run (default: from the name of the recipe)')
     .option('--iterations <n>', 'times to sample, rank and train', wholeNumber(1), 3)
     .option('--yes', 'ask nothing: take the defaults')
@@ -39,20 +49,35 @@ export function initCommand(): Command {
 export async function init(file: string, options: InitOptions): Promise<void> {
   refuseExisting(file);
   const name = nameFrom(file);
-  const answers = await askMissing(options, { defaults: { reward: 'reward.ts', name }, ask: mayAsk(options) });
+  const answers = await askMissing(options, {
+    defaults: { reward: 'reward.ts', name },
+    terminal: mayAsk(options) ? { input: process.stdin, output: process.stderr } : null,
+  }).catch((error: unknown) => {
+    if (!(error instanceof InterruptedError)) throw error;
+    console.error('\nStopped: nothing was written');
+    process.exitCode = 130;
+    return null;
+  });
+  if (answers === null) return;
 
   const folder = dirname(resolve(file));
-  const fromRecipe = (path: string): string => relative(folder, resolve(path)) || '.';
-  const { rows, count } = await inspectData(answers.data);
+  const { iterations } = options;
+  const { audit, parameters } = await lookAt(answers);
+  console.log(`${formatAudit(audit)}\n`);
+  const holdOut = holdOutFor(audit.used - audit.repeatedPrompts);
   const text = recipeText({
     name: answers.name,
-    model: fromRecipe(answers.model),
-    data: fromRecipe(answers.data),
-    reward: fromRecipe(answers.reward),
-    iterations: options.iterations,
-    rows,
-    batchSize: batchSizeFor(count / options.iterations),
+    model: isHubName(answers.model) ? answers.model : pathFrom(folder, answers.model),
+    data: pathFrom(folder, answers.data),
+    reward: pathFrom(folder, answers.reward),
+    iterations,
+    rows: audit.promptsAlone < audit.used ? 'pairs' : 'prompts',
+    badRows: badRowsText(audit),
+    holdOut,
+    batchSize: batchSizeFor((audit.used - holdOut) / iterations),
+    learningRate: learningRateFor(parameters),
     command: selmCommand(['train', file]),
+    schema: relative(folder, join(packageRoot, 'recipes', 'recipe.schema.json')),
   });
   parseRecipe(parse(text), { directory: folder });
 
@@ -60,11 +85,46 @@ export async function init(file: string, options: InitOptions): Promise<void> {
     console.log(`Wrote ${answers.reward}: say there what a better response is`);
   else console.log(`Kept ${answers.reward} as it is`);
   if (!writeNew(file, text)) refuseExisting(file);
-  console.log(`Wrote ${file}\n\nNext:\n  ${selmCommand(['train', shorterPath(resolve(file))])}`);
+  const train = ['train', shorterPath(resolve(file))];
+  const dryRun = selmCommand([...train, '--dry-run']);
+  console.log(
+    `Wrote ${file}\n\nNext:\n  ${dryRun}   # slices, steps, memory, time; nothing is written\n  ${selmCommand(train)}`,
+  );
 }
 
-function mayAsk({ yes }: InitOptions): 'terminal' | 'never' {
-  return yes === undefined && process.stdin.isTTY === true ? 'terminal' : 'never';
+/** What the data hold, by the model's tokenizer where it is on this machine, and how large the model is. */
+async function lookAt({ model, data }: InitAnswers): Promise<{ audit: DataAudit; parameters: number | null }> {
+  const rule = { onBadRow: 'drop', limit: null } as const;
+  const text = { rendering: 'clean', prompts: null, maxLength: 1024, maxPromptLength: 512 } as const;
+  const isHere = !isHubName(model);
+  const audit = isHere ? await auditFilesFor(model, [data], { ...rule, text }) : await auditFiles([data], rule);
+  if (audit.used > 0)
+    return { audit, parameters: isHere ? parameterCount(readModelConfig(baseDirectory(model))) : null };
+  throw new UsageError(
+    `Cannot use --data ${JSON.stringify(data)}: none of its rows can be used: ${formatAudit(audit)}`,
+  );
+}
+
+/** A path as it is to stand in the recipe: as it was typed where it was absolute, else from the recipe's folder. */
+function pathFrom(folder: string, path: string): string {
+  return isAbsolute(path) ? path : relative(folder, resolve(path)) || '.';
+}
+
+/** `3 of 1000 rows (2 no prompt, 1 not JSON)`, or null. */
+function badRowsText({ read, used, dropped }: DataAudit): string | null {
+  if (read === used) return null;
+  const reasons = [...dropped].map(([reason, count]) => `${count} ${reason}`).join(', ');
+  return `${read - used} of ${read} rows (${reasons})`;
+}
+
+/** An eighth of the prompts, at most 128; none where that would be a handful, of which nothing follows. */
+export function holdOutFor(prompts: number): number {
+  const eighth = Math.min(128, Math.floor(prompts / 8));
+  return eighth < 16 ? 0 : eighth;
+}
+
+function mayAsk({ yes }: InitOptions): boolean {
+  return yes === undefined && process.stdin.isTTY === true;
 }
 
 /** `my recipe.yaml` gives `my-recipe`. */

@@ -1,6 +1,6 @@
 /** @file What `selm init` writes: a recipe with a reason beside each setting, and a reward module to start from. */
 
-/** Answers that a recipe is made of; paths as they are to stand in it, relative to its folder. */
+/** What a recipe is made of; paths as they are to stand in it. */
 export interface RecipeAnswers {
   name: string;
   model: string;
@@ -9,24 +9,67 @@ export interface RecipeAnswers {
   iterations: number;
   /** Whether the data bring chosen and rejected responses, or prompts alone. */
   rows: 'pairs' | 'prompts';
+  /** Rows that cannot be used, and why, in a few words; null where all can. */
+  badRows: string | null;
+  /** Prompts to measure on. */
+  holdOut: number;
   /** Pairs a step. */
   batchSize: number;
+  learningRate: LearningRateChoice;
   /** The command that runs the recipe. */
   command: string;
+  /** JSON Schema for editors, as it is to stand in the recipe. */
+  schema: string;
+}
+
+/** A learning rate, and why it is that. */
+export interface LearningRateChoice {
+  value: number;
+  reason: string;
+}
+
+/** Two models for which a rate was found: the paper's, and the one of our quickstart (docs/experiments/exploration.md). */
+const TRIED = [
+  { parameters: 7e9, learningRate: 5e-7 },
+  { parameters: 2.6e5, learningRate: 3e-4 },
+] as const;
+
+/**
+ * A learning rate for a model of so many weights (null: not known): on the line through the two that were tried, in logarithms,
+ * to one digit.
+ */
+export function learningRateFor(parameters: number | null): LearningRateChoice {
+  const [large, small] = TRIED;
+  if (parameters === null) {
+    return {
+      value: large.learningRate,
+      reason: "the paper's, for models of 7 billion weights; smaller ones need more",
+    };
+  }
+  const slope = Math.log(small.learningRate / large.learningRate) / Math.log(small.parameters / large.parameters);
+  const onLine = large.learningRate * (parameters / large.parameters) ** slope;
+  const value = Number(Math.min(small.learningRate, Math.max(large.learningRate, onLine)).toPrecision(1));
+  const size = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 2 }).format(parameters);
+  const reason = `for ${size} weights: 5e-7 suits 7B (the paper), 3e-4 suits 260K (our quickstart), this lies between. If rewards/margins do not move, raise it; if responses degrade, lower it`;
+  return { value, reason };
 }
 
 /** The recipe as YAML. It leaves out what most never change; the defaults of those are the paper's. */
-export function recipeText({ name, model, data, reward, iterations, rows, batchSize, command }: RecipeAnswers): string {
-  return `# ${command}
+export function recipeText(answers: RecipeAnswers): string {
+  const { name, model, data, iterations, rows, badRows, holdOut, batchSize, learningRate, command, schema } = answers;
+  const dropped = badRows === null ? '' : `\n  onBadRow: drop # left out and counted: ${badRows}`;
+  return `# yaml-language-server: $schema=${schema}
+# ${command} --dry-run   says what it will do and cost
+# ${command}
 # Change any setting for one run with --set, for example --set training.learningRate=1e-6
 # Paths are relative to this file.
 
 name: ${name} # the run lies in runs/${name}
 seed: 42 # every random number of the run follows from it
 
-model: ${quoted(model)} # where training starts: a folder in Hugging Face layout
+model: ${quoted(model)} # where training starts: a folder in Hugging Face layout, or hub:owner/name
 data:
-  train: ${quoted(data)} # JSONL, ${rows === 'pairs' ? 'rows with a prompt, a chosen and a rejected response' : 'one prompt a row'}
+  train: ${quoted(data)} # ${rows === 'pairs' ? 'rows with a prompt, a chosen and a rejected response' : 'one prompt a row'}${dropped}
 
 text:
   maxLength: 1024 # tokens of prompt and response together
@@ -38,9 +81,7 @@ sampling:
 ${samplingText(rows)}
   maxNewTokens: 256 # longer responses are cut; shorter is faster
 
-ranker:
-  kind: function
-  module: ${quoted(reward)} # exports reward(prompt, responses) -> scores, higher is better
+${rankerText(answers)}
 
 objective:
   preference:
@@ -52,13 +93,39 @@ objective:
 
 training:
   batchSize: ${batchSize} # pairs a step${batchSize === 128 ? ', as in the paper' : '; the paper has 128, which here would leave few steps'}
-  learningRate: 5.0e-7 # the paper's, for models of 7 billion parameters; small models need more
+  learningRate: ${rateText(learningRate.value)} # ${learningRate.reason}
   microBatchTokens: 8192 # tokens in memory at once: lower it when memory runs out; results stay the same
   checkpointEverySteps: 50 # what a crash can cost; Ctrl-C saves first
 
 evaluate:
-  prompts: null # a JSONL file of held-out prompts, to see whether it works
+${evaluateText(holdOut)}
+  temperature: 1 # sampled as the model is, so that its distance from the base (KL) can be measured; 0 is greedy
 `;
+}
+
+/** `5.0e-7`: without the point YAML 1.1 would read a text. */
+function rateText(rate: number): string {
+  return rate.toExponential(1);
+}
+
+function evaluateText(holdOut: number): string {
+  return holdOut === 0
+    ? '  prompts: null # a file of held-out prompts, to see whether it works; the data are too few to take some off'
+    : `  holdOut: ${holdOut} # prompts taken off the data and never trained on, to see whether it works; or prompts: a file of others`;
+}
+
+function rankerText({ reward }: Pick<RecipeAnswers, 'reward'>): string {
+  if (/\.(ts|mts|js|mjs)$/.test(reward)) {
+    return `ranker:
+  kind: function
+  module: ${quoted(reward)} # exports reward(prompt, responses) -> scores, higher is better`;
+  }
+  const command = reward.endsWith('.py')
+    ? `[python3, ${quoted(reward)}]`
+    : `[${quoted(/^\.*\//.test(reward) ? reward : `./${reward}`)}]`;
+  return `ranker:
+  kind: command
+  command: ${command} # reads questions and writes scores as lines of JSON (docs/rewards.md)`;
 }
 
 function samplingText(rows: RecipeAnswers['rows']): string {

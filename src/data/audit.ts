@@ -43,10 +43,13 @@ export interface DataAudit {
   unusedFields: ReadonlyMap<string, number>;
   /** Rows by field of their messages that the chat template does not mention. */
   unusedMessageFields: ReadonlyMap<string, number>;
+  /** Null where no tokenizer counted. */
   longestRow: { promptId: string; tokens: number; source: string } | null;
 }
 
 export interface AuditOptions extends UsableOptions, ModelReading {
+  /** Hears of every row that is left out. */
+  dropped?: ((fault: RowFault) => void) | undefined;
   /** Told now and then how many rows were read. */
   progress?: ((read: number) => void) | undefined;
 }
@@ -68,6 +71,7 @@ export async function auditRows(rows: AsyncIterable<ParsedRow>, options: AuditOp
       audit.repeatedPrompts += 1;
     },
     dropped: (fault) => {
+      options.dropped?.(fault);
       add(audit.dropped, fault.problem);
       if (fault.problem.startsWith('chosen equals rejected')) audit.equalPairs += 1;
       if (isRenderingProblem(fault.problem)) audit.unrenderable.set(rowName(fault), fault);
@@ -139,8 +143,7 @@ export function formatAudit(audit: DataAudit): string {
   const droppedCount = audit.read - audit.used;
   const lines = [
     `Rows: ${audit.read} read, ${audit.used} used (${audit.promptsAlone} prompts alone, ${audit.multiTurn} with several messages, ${audit.repeatedPrompts} with a prompt read before), ${droppedCount} dropped${reasons === '' ? '' : `: ${reasons}`}`,
-    `Prompts: ${formatReading(audit)}`,
-    `Truncations: ${audit.truncatedPrompts} prompts, ${audit.truncatedResponses} responses; equal pairs: ${audit.equalPairs}; empty responses: ${audit.emptyResponses}; missing end tokens: ${audit.missingEnd}`,
+    ...(audit.longestRow === null ? formatUnmeasured(audit) : formatMeasured(audit)),
     ...formatTemplate(audit),
     ...formatUnused('Fields not used', audit.unusedFields),
     ...formatUnused('Fields of messages that the chat template does not mention', audit.unusedMessageFields),
@@ -148,6 +151,20 @@ export function formatAudit(audit: DataAudit): string {
   if (audit.longestRow !== null)
     lines.push(`Longest row: ${audit.longestRow.tokens} tokens, ${audit.longestRow.source}`);
   return lines.join('\n');
+}
+
+function formatMeasured(audit: DataAudit): string[] {
+  return [
+    `Prompts: ${formatReading(audit)}`,
+    `Truncations: ${audit.truncatedPrompts} prompts, ${audit.truncatedResponses} responses; equal pairs: ${audit.equalPairs}; empty responses: ${audit.emptyResponses}; missing end tokens: ${audit.missingEnd}`,
+  ];
+}
+
+/** Without a model nobody knows how texts are read, nor how long anything is. */
+function formatUnmeasured({ used, textPrompts, equalPairs, emptyResponses }: DataAudit): string[] {
+  return [
+    `Prompts: ${used - textPrompts} conversations, ${textPrompts} texts; equal pairs: ${equalPairs}; empty responses: ${emptyResponses}; lengths are not known without a model`,
+  ];
 }
 
 /** In which way the prompts of the used rows were read. */

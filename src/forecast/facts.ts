@@ -6,18 +6,21 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { auditRows } from '../data/audit.ts';
-import { modelReading } from '../data/measure.ts';
-import type { ModelReading } from '../data/model-rows.ts';
+import { chooseHeldOut, withoutPrompts } from '../data/hold-out.ts';
+import { modelReading, UNMEASURED } from '../data/measure.ts';
 import { promptsAlone } from '../data/model-rows.ts';
 import { readRows } from '../data/read.ts';
 import { RecipeError } from '../errors.ts';
+import { checkModelFolder } from '../files/model-folder.ts';
+import { isHubName } from '../hub/name.ts';
 import { loadConversations } from '../loop/sft-data.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
+import { heldOutColumns } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { scoredTokens } from '../score/trees.ts';
-import type { Measured, MeasuredText, RowMeasure } from '../text/rendering.ts';
+import type { Measured, MeasuredText } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { readTokenizerSettings } from '../text/tokenizer-files.ts';
 import { packageRoot } from '../torch/native.ts';
@@ -45,12 +48,14 @@ const publishedSchema = z.object({
 /**
  * Facts of a recipe. `rows` overrides the number of rows.
  *
- * @throws RecipeError DRY_RUN_ROWS_UNKNOWN where the data are not here and nothing says how many rows they have
+ * @throws ModelError MODEL_FOLDER where the model is a path without a model; RecipeError DRY_RUN_ROWS_UNKNOWN where the data are not here and nothing says how many rows they have
  */
 export async function factsOf(recipe: Recipe, { rows }: { rows: number | null }): Promise<RecipeFacts> {
   const published = publishedSchema.parse(
     JSON.parse(readFileSync(join(packageRoot, 'recipes/published.json'), 'utf8')),
   );
+  // A name on the Hub is not fetched for a dry run; a path has to be there.
+  if (!isHubName(recipe.model)) checkModelFolder(recipe.model);
   const base = baseDirectory(recipe.model);
   const modelIsHere = existsSync(join(base, 'config.json'));
   // Files of the tokenizer that disagree are told also where there are no rows to measure with it.
@@ -93,7 +98,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   }
   const known = recipe.data.train.map((file) => published.data[nameOnHub(file)]);
   const total = known.reduce((sum, each) => sum + (each?.rows ?? Number.NaN), 0);
-  const limited = Math.min(total, recipe.data.limit ?? total);
+  const limited = Math.min(total - recipe.evaluate.holdOut, recipe.data.limit ?? total);
   const count = rows ?? limited;
   if (!Number.isFinite(count)) {
     throw new RecipeError(
@@ -112,11 +117,12 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
 }
 
 /** How many held-out prompts there are: as many as the file has rows that can be used, up to the limit. */
-async function heldOutPrompts({ evaluate: { prompts, limit } }: Recipe): Promise<number | null> {
-  if (prompts === null) return 0;
+async function heldOutPrompts(recipe: Recipe): Promise<number | null> {
+  const { prompts, holdOut, limit } = recipe.evaluate;
+  if (prompts === null) return Math.min(holdOut, limit ?? holdOut);
   if (!existsSync(prompts)) return null;
   let count = 0;
-  for await (const row of promptsAlone(readRows([prompts]))) {
+  for await (const row of promptsAlone(readRows([prompts], heldOutColumns(recipe)))) {
     if (limit !== null && count >= limit) break;
     count += row.kind === 'row' ? 1 : 0;
   }
@@ -132,21 +138,6 @@ async function conversations({ sft }: Recipe, modelIsHere: boolean): Promise<Rec
     scored: trees.reduce((sum, tree) => sum + scoredTokens(tree, 0), 0),
   };
 }
-
-/** Rows counted without a tokenizer. */
-const UNMEASURED: ModelReading = {
-  prompts: 'raw',
-  measure: (rows) => rows.map(() => ({ kind: 'measure', measure: NO_MEASURE })),
-};
-const NO_MEASURE: RowMeasure = {
-  prompt: 0,
-  responses: [],
-  promptCut: false,
-  responsesCut: 0,
-  missingEnd: false,
-  changes: [],
-  omissions: { earlierReasoning: false, changedMessages: 0, unusedFields: [] },
-};
 
 /** Rows that are usable, and mean tokens where there is a tokenizer and the rows have responses to measure. */
 async function measured(
@@ -170,7 +161,12 @@ async function measured(
     return measured;
   };
   const { train, columns, ...usable } = recipe.data;
-  const audit = await auditRows(readRows(train, columns), { ...usable, ...reading, measure });
+  const { holdOut: count } = recipe.evaluate;
+  const { onBadRow } = usable;
+  const heldOut =
+    count === 0 ? [] : await chooseHeldOut(readRows(train, columns), { count, seed: recipe.seed, onBadRow });
+  const rows = withoutPrompts(readRows(train, columns), heldOut);
+  const audit = await auditRows(rows, { ...usable, ...reading, measure });
   const hasPairs = audit.promptsAlone < audit.used;
   if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null };
   const { maxNewTokens } = recipe.sampling;

@@ -178,12 +178,20 @@ describe('a dry run', () => {
   });
 
   it('asks for the rows of data that it cannot see, and leaves costs out for a model that it cannot see', async () => {
-    const overrides = ['data.train=/nowhere/rows.jsonl', 'model=/nowhere/model'];
+    const overrides = ['data.train=/nowhere/rows.jsonl', 'model=hub:nobody/nothing'];
     await expect(dryRun('selm', { overrides })).rejects.toMatchObject({ code: 'DRY_RUN_ROWS_UNKNOWN', exitCode: 2 });
     const { iterations, cost, text } = await dryRun('selm', { overrides, rows: 61135 });
     expect(iterations.at(-1)?.slice.end).toBe(61134);
     expect(cost).toBeNull();
     expect(text).toContain('Memory and time: unknown, the model is not on this machine');
+    const absent = dryRun('selm', { overrides: ['model=/nowhere/model'] });
+    await expect(absent).rejects.toMatchObject({ code: 'MODEL_FOLDER', exitCode: 2 });
+  });
+
+  it('takes the held-out prompts off the rows', async () => {
+    const all = await dryRun('selm', { overrides: [] });
+    const without = await dryRun('selm', { overrides: ['evaluate.holdOut=20', 'evaluate.prompts=null'] });
+    expect(all.facts.rows - without.facts.rows).toBe(20);
   });
 });
 

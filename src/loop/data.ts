@@ -4,15 +4,15 @@
  */
 import { statSync } from 'node:fs';
 import { auditRows, type DataAudit, formatAudit, formatReading } from '../data/audit.ts';
-import type { Columns } from '../data/known-forms.ts';
+import { chooseHeldOut, withoutPrompts } from '../data/hold-out.ts';
 import { modelReading } from '../data/measure.ts';
 import { promptsAlone, rowsAsAudited, rowsForModel } from '../data/model-rows.ts';
 import { collectRows, readRows } from '../data/read.ts';
-import type { PreferenceRow } from '../data/rows.ts';
+import type { ParsedRow, PreferenceRow } from '../data/rows.ts';
 import { rowsOfSlice } from '../data/usable.ts';
 import { DataError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
-import { slicesOf } from '../recipe/iterations.ts';
+import { hasHeldOut, heldOutColumns, slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
 import { turnAfter } from '../text/frame.ts';
@@ -39,14 +39,16 @@ export async function loadTrainingData(
   const { train, columns, ...usable } = recipe.data;
   const stamps = new Map(train.map((file) => [file, stampOf(file)]));
   const reading = modelReading(tokenizer, recipe.text);
-  const audit = await auditRows(readRows(train, columns), { ...usable, ...reading });
+  const heldOut = await heldOutOf(recipe);
+  const rowsOfFiles = (): AsyncGenerator<ParsedRow> => withoutPrompts(readRows(train, columns), heldOut);
+  const audit = await auditRows(rowsOfFiles(), { ...usable, ...reading });
   const text = formatAudit(audit);
   announce({ kind: 'note', text });
   const sliceOf = slicesOf(recipe, audit.used);
   const slice = async (iteration: number): Promise<PreferenceRow[]> => {
     for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
     const { unrenderable } = audit;
-    const rows = rowsAsAudited(readRows(train, columns), { prompts: reading.prompts, unrenderable });
+    const rows = rowsAsAudited(rowsOfFiles(), { prompts: reading.prompts, unrenderable });
     return rowsOfSlice(rows, usable, sliceOf(iteration));
   };
   return {
@@ -65,10 +67,15 @@ function kindsOf({ used, textPrompts, reading }: DataAudit): Set<Prompt['kind']>
   return new Set(kinds);
 }
 
-/** Names of the fields of the held-out prompts: their own, or those of the training data that a prompt is made of. */
-function heldOutColumns({ data, evaluate }: Recipe): Columns {
-  const { prompt, messages, promptId } = data.columns;
-  return evaluate.columns ?? { prompt, messages, promptId };
+/** The prompts that evaluate.holdOut takes off the training rows. */
+async function heldOutOf({ data, evaluate, seed }: Recipe): Promise<PreferenceRow[]> {
+  const { holdOut: count } = evaluate;
+  if (count === 0) return [];
+  return chooseHeldOut(readRows(data.train, data.columns), { count, seed, onBadRow: data.onBadRow });
+}
+
+async function* stream(rows: readonly PreferenceRow[]): AsyncGenerator<ParsedRow> {
+  for (const row of rows) yield { kind: 'row', row };
 }
 
 /**
@@ -84,16 +91,19 @@ export async function loadHeldOut(
   }: { tokenizer: Tokenizer; announce: Announce; trainingKinds: TrainingData['kinds'] },
 ): Promise<PreferenceRow[]> {
   const { prompts, limit } = recipe.evaluate;
-  if (prompts === null) return [];
+  if (!hasHeldOut(recipe)) return [];
   const reading = modelReading(tokenizer, recipe.text);
-  const rows = await collectRows(rowsForModel(promptsAlone(readRows([prompts], heldOutColumns(recipe))), reading), {
+  const given =
+    prompts === null ? stream(await heldOutOf(recipe)) : promptsAlone(readRows([prompts], heldOutColumns(recipe)));
+  const rows = await collectRows(rowsForModel(given, reading), {
     limit,
     onBadRow: recipe.data.onBadRow,
   });
   const textPrompts = rows.filter(({ given }) => given === 'text').length;
   const continuedPrompts = rows.filter(({ prompt }) => turnAfter(prompt) === 'continued').length;
   const way = formatReading({ used: rows.length, textPrompts, continuedPrompts, reading: reading.prompts });
-  announce({ kind: 'note', text: `Held-out prompts: ${rows.length}: ${way}` });
+  const place = prompts === null ? ', taken off the rows' : '';
+  announce({ kind: 'note', text: `Held-out prompts: ${rows.length}${place}: ${way}` });
   const others = rows.filter(({ prompt }) => !trainingKinds.has(prompt.kind));
   if (others.length > 0) {
     const [own, trained] =

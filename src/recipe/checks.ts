@@ -63,6 +63,12 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
+  if (evaluate.prompts !== null && evaluate.holdOut > 0) {
+    report(
+      'evaluate.holdOut',
+      `is ${evaluate.holdOut}, and evaluate.prompts is set: set it to 0, or evaluate.prompts to null`,
+    );
+  }
   const needed = iterations + (warmStart === 'dpo' ? 1 : 0);
   if (slices.count !== null && slices.count < needed && slices.reuse === 'never') {
     const start = warmStart === 'dpo' ? ' and the warm start' : '';

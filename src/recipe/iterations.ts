@@ -1,4 +1,5 @@
 /** @file What a recipe means for one iteration: its slice of the rows, its weight of the exploration term. */
+import type { Columns } from '../data/known-forms.ts';
 import { type Slice, sliceRows } from '../data/slices.ts';
 import { DataError, RecipeError } from '../errors.ts';
 import type { Recipe } from './schema.ts';
@@ -21,6 +22,17 @@ export function slicesOf(recipe: Recipe, rows: number): (iteration: number) => S
       throw new DataError('DATA_EMPTY', `Cannot run: ${recipe.data.train.join(', ')} has no usable row`);
     return slice;
   };
+}
+
+/** Whether models are measured on prompts that training does not see. */
+export function hasHeldOut({ evaluate }: Pick<Recipe, 'evaluate'>): boolean {
+  return evaluate.prompts !== null || evaluate.holdOut > 0;
+}
+
+/** Names of the fields of the held-out prompts: their own, or those of the training data that a prompt is made of. */
+export function heldOutColumns({ data, evaluate }: Recipe): Columns {
+  const { prompt, messages, promptId } = data.columns;
+  return evaluate.columns ?? { prompt, messages, promptId };
 }
 
 /**

@@ -106,6 +106,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     },
     evaluate: {
       prompts: null,
+      holdOut: 0,
       columns: null,
       limit: null,
       samples: 1,
@@ -256,6 +257,11 @@ test.each([
     'prompts as long as everything',
     `${minimal}text: { maxLength: 512 }\n`,
     'text.maxPromptLength is 512, which leaves no room for a response: allowed is below text.maxLength (512)',
+  ],
+  [
+    'held-out prompts from two places',
+    `${minimal}evaluate: { prompts: held-out.jsonl, holdOut: 8 }\n`,
+    'evaluate.holdOut is 8, and evaluate.prompts is set: set it to 0, or evaluate.prompts to null',
   ],
   [
     'fewer slices than iterations',

@@ -414,8 +414,12 @@ const evaluate = z
     prompts: path('a path or null')
       .nullable()
       .default(null)
-      .describe('Held-out prompts: a file or hub:owner/name:file; null evaluates nothing')
+      .describe('Held-out prompts: a file or hub:owner/name:file; null evaluates nothing, or what holdOut takes')
       .meta({ change: 'measure', compared: 'by content' }),
+    holdOut: integer(0)
+      .default(0)
+      .describe('Prompts that are taken off the training rows to measure on, the same ones for the same seed')
+      .meta({ change: 'never' }),
     columns: columnsOf()
       .nullable()
       .default(null)

@@ -82,7 +82,8 @@ function policyNumbers(
 
 /** One sentence each: what every method gained over the base, then the first method against each other one. */
 export function verdicts(data: ReportData): string[] {
-  if (data.base === null) return ['Nothing was measured: the recipe has no held-out prompts (evaluate.prompts).'];
+  if (data.base === null)
+    return ['Nothing was measured: the recipe has no held-out prompts (evaluate.prompts or evaluate.holdOut).'];
   const base = byPrompt(data.base.promptIds, data.base.rewards);
   const lasts = data.methods.flatMap(({ name, iterations }) => {
     const last = iterations.at(-1);

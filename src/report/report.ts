@@ -51,7 +51,7 @@ function header(data: ReportData): Markup {
 /** What a run without held-out prompts is told in place of its results. */
 function notMeasured(): Markup {
   return markup`<h2 id="changed">What changed</h2>
-<p class="empty">No held-out prompts, so nothing was measured: set evaluate.prompts to a file of prompts that training does not see, and run the same command again.</p>`;
+<p class="empty">No held-out prompts, so nothing was measured: set evaluate.prompts to a file of prompts that training does not see, and run the same command again (or start a run with evaluate.holdOut).</p>`;
 }
 
 function changes(data: ReportData, base: EvaluationData): Markup[] {
