@@ -35,7 +35,7 @@ test.each([
   ['Ctrl-D', '\u0004'],
 ])('%s at a question leaves it', async (_, key) => {
   const asking = askMissing(given, { defaults: {}, terminal: terminal(key) });
-  await expect(asking).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  await expect(asking).rejects.toMatchObject({ code: 'QUESTION_LEFT' });
 });
 
 test.each([

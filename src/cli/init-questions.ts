@@ -72,7 +72,7 @@ function openQuestions({ input, output }: Terminal): {
 } {
   const lines = createInterface({ input, output, terminal: true, completer: completePath });
   const left = new Promise<never>((_, reject) => {
-    lines.once('close', () => reject(new InterruptedError('INTERRUPTED', 'A question was left without an answer')));
+    lines.once('close', () => reject(new InterruptedError('QUESTION_LEFT', 'A question was left without an answer')));
   });
   left.catch(() => {}); // heard by whoever waits for an answer
   return {

@@ -67,8 +67,13 @@ export class Program {
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (cause) => {
-        const message = `Cannot start the ranker "${options.command.join(' ')}" in ${options.folder}: ${cause.message}: set ranker.command to a program that is installed (its path, or a name that the shell finds) and ranker.folder to where it runs`;
-        reject(new RankerError('RANKER_COMMAND_MISSING', message, { cause, details: { command: options.command } }));
+        reject(
+          new RankerError(
+            'RANKER_COMMAND_MISSING',
+            `Cannot start the ranker "${options.command.join(' ')}" in ${options.folder}: ${cause.message}: set ranker.command to a program that is installed (its path, or a name that the shell finds) and ranker.folder to where it runs`,
+            { cause, details: { command: options.command } },
+          ),
+        );
       });
     });
     return program;
