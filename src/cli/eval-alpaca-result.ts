@@ -1,5 +1,5 @@
 /** @file The work of `selm eval alpaca`: annotations in, of files or of a judge, the leaderboard's numbers out, as text or JSON. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { SelmError } from '../errors.ts';
 import { type Annotations, readAnnotations } from '../evaluate/alpaca/annotations.ts';
@@ -8,7 +8,9 @@ import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../e
 import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../evaluate/alpaca/shared-facts.ts';
 import { codePoints } from '../evaluate/code-points.ts';
 import { readResultFile, textOf } from '../evaluate/records.ts';
+import { createFile } from '../files/new-file.ts';
 import { localFiles } from '../hub/local.ts';
+import { winRateMatrixSvg } from '../report/win-rate-matrix.ts';
 import { UsageError } from './errors.ts';
 import type { EvalAlpacaOptions } from './eval-alpaca.ts';
 import { judgedAnnotations, type Listening } from './eval-alpaca-judge.ts';
@@ -45,6 +47,7 @@ export async function alpacaResult(
   );
   const known = weights === undefined ? [] : await chosenWeights(weights, options.models);
   const matrix = matrixOf([...fitted, ...known], shared);
+  if (options.picture !== undefined) await drawMatrix(options.picture, matrix);
   return options.json ? jsonText(rows, matrix) : text(rows, matrix);
 }
 
@@ -118,6 +121,20 @@ function matrixOf(models: readonly [string, LengthModel][], shared: SharedFacts 
   if (models.length < 2 || 'problem' in shared) return null;
   const weights = models.map(([, each]) => each);
   return { models: models.map(([model]) => model), win_rates: lengthControlledMatrix(weights, shared) };
+}
+
+async function drawMatrix(path: string, matrix: Matrix | null): Promise<void> {
+  if (matrix === null) {
+    throw new UsageError(
+      'There is no matrix to draw: it needs two models with annotations or coefficients, and df_gamed.csv',
+    );
+  }
+  const picture = winRateMatrixSvg({
+    title: 'Length-controlled win rate, AlpacaEval 2',
+    models: matrix.models,
+    winRates: matrix.win_rates,
+  });
+  await createFile(path, async (temporary) => writeFileSync(temporary, picture));
 }
 
 async function chosenWeights(file: string, names: readonly string[] | undefined): Promise<[string, LengthModel][]> {

@@ -20,6 +20,7 @@ export interface EvalAlpacaOptions {
   store?: string;
   weights?: string;
   models?: string[];
+  picture?: string;
   c?: number;
   data?: string;
   json?: true;
@@ -44,6 +45,7 @@ export function evalAlpacaCommand(): Command {
     .option('--store <file>', "where outputs are kept (default: evaluations.db in selm's cache folder)")
     .option('--weights <file>', 'coefficients of models as alpaca_eval saves them, for the matrix')
     .option('--models <names...>', 'of the file of coefficients: only these, in this order')
+    .option('--picture <file>', 'draw the matrix into an SVG file')
     .option(
       '--c <value>',
       'inverse strength of the penalty, in place of cross-validation',
@@ -60,7 +62,7 @@ Several files, or --weights, give win rates at equal lengths of every model over
 
 Examples:
   $ selm eval alpaca --annotations annotations.json --json
-  $ selm eval alpaca --annotations ours.csv theirs.csv
+  $ selm eval alpaca --annotations ours.csv theirs.csv --picture matrix.svg
   $ selm eval alpaca ./model --judge gpt-4-1106-preview --set ranker.baseUrl=https://api.openai.com/v1 \\
       --set ranker.apiKeyVariable=OPENAI_API_KEY --answers answers.jsonl --write-annotations annotations.json`,
     )
