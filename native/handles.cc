@@ -13,12 +13,15 @@ struct Slot {
 
 constexpr int64_t kSlotBits = 28;
 constexpr int64_t kSlotMask = (int64_t{1} << kSlotBits) - 1;
-constexpr int64_t kMaxGeneration = (int64_t{1} << 24) - 1;  // handles stay below 2^52
+constexpr int64_t kMaxGeneration = (int64_t{1} << 24) - 1;
+constexpr Handle kEndOfHandles = int64_t{1} << 52;
 
 std::vector<Slot> slots;
 std::vector<int64_t> freeSlots;
 
 Slot* find(Handle handle) {
+  // What no integer can hold (NaN, infinity) may not be converted to one.
+  if (!(handle >= 0 && handle < kEndOfHandles)) return nullptr;
   const auto value = static_cast<int64_t>(handle);
   const int64_t index = value & kSlotMask;
   if (index >= static_cast<int64_t>(slots.size())) return nullptr;

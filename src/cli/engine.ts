@@ -1,7 +1,8 @@
 /** @file `selm engine install`: LibTorch and the native addon, found or fetched, built, tried. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { installEngine } from '../engine/install.ts';
 import { DEFAULT_VERSION } from '../engine/locate.ts';
+import { ENGINE_VARIANTS, type EngineVariant, variantFolder } from '../engine/variants.ts';
 
 /** The command `engine` with its one sub-command. */
 export function engineCommand(): Command {
@@ -9,16 +10,24 @@ export function engineCommand(): Command {
     .description(`find LibTorch ${DEFAULT_VERSION} or fetch it by pip, and build the native addon against it`)
     .option('--from <path>', 'a torch wheel, a folder of wheels, or a folder that is a LibTorch')
     .option('--index-url <url>', 'package index in place of the one that pip is configured with')
+    .addOption(
+      new Option('--variant <name>', 'build beside the engine one for finding its mistakes (docs/debugging.md)')
+        .choices(ENGINE_VARIANTS)
+        .default('release'),
+    )
     .option('--force', 'compile everything again, even when nothing changed')
-    .action(async (options: { from?: string; indexUrl?: string; force?: boolean }) => {
+    .action(async (options: { from?: string; indexUrl?: string; variant: EngineVariant; force?: boolean }) => {
       const { outcome, record } = await installEngine({
         log: (line) => console.error(line),
+        variant: options.variant,
         rebuild: options.force === true ? 'always' : 'when-changed',
         ...(options.from === undefined ? {} : { from: options.from }),
         ...(options.indexUrl === undefined ? {} : { indexUrl: options.indexUrl }),
       });
       const state = outcome === 'built' ? 'is built' : 'is up to date';
       console.log(`The engine ${state}: LibTorch ${record.libtorchVersion} in ${record.libtorchDirectory}`);
+      if (options.variant !== 'release')
+        console.log(`It is used where SELM_ENGINE=${variantFolder(options.variant)} is set (docs/debugging.md)`);
     });
   return new Command('engine').description('manage the native engine (LibTorch and the addon)').addCommand(install);
 }

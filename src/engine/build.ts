@@ -29,6 +29,7 @@ import {
 import { sameFolder } from './locate.ts';
 import { type Machine, requireTool, runWithLines, thisMachine } from './machine.ts';
 import { probeAddon } from './probing.ts';
+import { type EngineVariant, variantEnvironment } from './variants.ts';
 
 /** Options of `buildEngine`. */
 export interface BuildOptions {
@@ -38,6 +39,8 @@ export interface BuildOptions {
   output?: string;
   /** `scratch` forgets objects compiled before. @default 'incremental' */
   mode?: 'incremental' | 'scratch';
+  /** @default 'release' */
+  variant?: EngineVariant;
   /** @default this machine */
   machine?: Machine;
   /** Takes progress, one line at a time. */
@@ -76,7 +79,7 @@ export function enginePlaces(output: string = engineDirectory): {
 
 /** Builds against a LibTorch folder, tries the result, puts it in place and returns its record. Throws EngineError. */
 export async function buildEngine(libtorchDirectory: string, options: BuildOptions): Promise<EngineRecord> {
-  const { machine = thisMachine, log, mode = 'incremental' } = options;
+  const { machine = thisMachine, log, mode = 'incremental', variant = 'release' } = options;
   const places = enginePlaces();
   const { sources = places.sources, output = places.output } = options;
   if (machine.platform !== 'linux') {
@@ -101,6 +104,7 @@ export async function buildEngine(libtorchDirectory: string, options: BuildOptio
     `-DSELM_NODE_API=${nodeHeaders()}`,
     `-DCMAKE_CXX_COMPILER=${compiler}`,
     '-DCMAKE_BUILD_TYPE=Release',
+    ...(variant === 'release' ? [] : [`-DSELM_VARIANT=${variant}`]),
   ];
   const generator = make.endsWith('ninja') ? 'Ninja' : 'Unix Makefiles';
   const key = [generator, ...settings, sources].join('\n');
@@ -123,7 +127,10 @@ export async function buildEngine(libtorchDirectory: string, options: BuildOptio
   await step('configure', ['-S', sources, '-B', work, '-G', generator, ...settings]);
   await step('compile', ['--build', work, '--parallel', String(jobs)]);
   const built = join(work, 'selm.node');
-  const probe = probeAddon(built, machine);
+  const probe = probeAddon(built, {
+    ...machine,
+    env: { ...machine.env, ...variantEnvironment(variant, { compiler, output }) },
+  });
   if (probe.kind === 'fails') {
     throw new EngineError('ENGINE_VERIFY', `Cannot use the engine just built: ${probe.message}: see ${logFile}`);
   }

@@ -12,6 +12,7 @@ import { fetchLibtorch } from './fetch.ts';
 import { type Candidate, choices, judge, library, locateLibtorch } from './locate.ts';
 import { type Machine, thisMachine } from './machine.ts';
 import { probeLibrary } from './probing.ts';
+import { type EngineVariant, variantFolder } from './variants.ts';
 
 /** Options of `installEngine`. */
 export interface InstallOptions {
@@ -21,7 +22,9 @@ export interface InstallOptions {
   indexUrl?: string;
   /** `always` compiles everything again. @default 'when-changed' */
   rebuild?: 'when-changed' | 'always';
-  /** Where the engine is built. @default `$SELM_ENGINE` or build/native of this package */
+  /** @default 'release' */
+  variant?: EngineVariant;
+  /** Where the engine is built. @default the variant's folder; of a release `$SELM_ENGINE` or build/native of this package */
   output?: string;
   /** @default this machine */
   machine?: Machine;
@@ -37,8 +40,8 @@ export interface Installed {
 
 /** Makes sure that an engine is built from the present sources against a usable LibTorch. Throws EngineError. */
 export async function installEngine(options: InstallOptions): Promise<Installed> {
-  const { machine = thisMachine, log, rebuild = 'when-changed' } = options;
-  const { sources, output, record } = enginePlaces(options.output);
+  const { machine = thisMachine, log, rebuild = 'when-changed', variant = 'release' } = options;
+  const { sources, output, record } = enginePlaces(options.output ?? variantFolder(variant));
   const named = machine.env.LIBTORCH ? judge('LIBTORCH', machine.env.LIBTORCH) : null;
   if (rebuild === 'when-changed' && options.from === undefined && record !== null) {
     if (staleReason(record, { sources, output, libtorch: named?.directory ?? null }) === null)
@@ -55,7 +58,7 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
   if (rebuild === 'when-changed' && stale === null && current !== null) return { outcome: 'kept', record: current };
   log(`The engine must be built: ${stale ?? 'asked for'}`);
   const mode = rebuild === 'always' ? 'scratch' : 'incremental';
-  return { outcome: 'built', record: await buildEngine(directory, { machine, log, mode, output }) };
+  return { outcome: 'built', record: await buildEngine(directory, { machine, log, mode, output, variant }) };
 }
 
 /** A LibTorch that loads: what was given, else the first in sight, else a fresh copy in the cache. */
