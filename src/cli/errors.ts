@@ -4,6 +4,7 @@
  */
 import { CommanderError } from 'commander';
 import { SelmError } from '../errors.ts';
+import { type Colours, PLAIN } from './colour.ts';
 
 /** A wrong use of a command that commander cannot see, such as two options that exclude each other. */
 export class UsageError extends SelmError {
@@ -19,18 +20,18 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** What is said about an error: its text and code, or one line of JSON; the stack only of errors that are our mistake. */
-export function describeError(error: unknown, format: 'text' | 'json'): string | null {
+export function describeError(error: unknown, format: 'text' | 'json', colours: Colours = PLAIN): string | null {
   if (error instanceof CommanderError) {
     // Help and version are no errors, and commander wrote the text of the others itself.
     return format === 'json' && error.exitCode !== 0 ? jsonError('USAGE', error.message.replace(/^error: /, '')) : null;
   }
   if (error instanceof SelmError) {
     if (format === 'json') return jsonError(error.code, error.message, error.details);
-    return `error: ${error.message}\n(${error.code})`;
+    return `${colours.error('error:')} ${error.message}\n(${error.code})`;
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   if (format === 'json') return jsonError('INTERNAL', String(error), { stack });
-  return `error: selm met a case that it does not know; please report it with these lines:\n${stack}`;
+  return `${colours.error('error:')} selm met a case that it does not know; please report it with these lines:\n${stack}`;
 }
 
 function jsonError(code: string, message: string, details: Record<string, unknown> = {}): string {

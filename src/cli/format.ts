@@ -53,6 +53,35 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
   return [header, ...rows].map(line).join('\n');
 }
 
+/**
+ * Lines of `text` broken between words where they are wider than `columns`. What follows a label and two spaces stands below it,
+ * other lines are moved in. A word that is wider than a line stays whole.
+ */
+export function wrapped(text: string, columns: number | undefined): string {
+  if (columns === undefined) return text;
+  return text
+    .split('\n')
+    .map((line) => wrappedLine(line, columns))
+    .join('\n');
+}
+
+function wrappedLine(line: string, columns: number): string {
+  if (line.length <= columns) return line;
+  const label = /^\s*\S+(?: \S+)* {2,}/.exec(line)?.[0].length ?? Number.POSITIVE_INFINITY;
+  const lead = /^\s*/.exec(line)?.[0].length ?? 0;
+  const indent = ' '.repeat(label <= columns / 2 ? label : lead + 2);
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > columns) {
+    const at = rest.lastIndexOf(' ', columns);
+    const next = at > indent.length ? at : rest.indexOf(' ', columns);
+    if (next < 0) break;
+    lines.push(rest.slice(0, next).trimEnd());
+    rest = indent + rest.slice(next).trimStart();
+  }
+  return [...lines, rest].join('\n');
+}
+
 /** Lines of `text`, each moved in by `indent`. */
 export function indented(text: string, indent: string): string {
   return text.replaceAll(/^/gm, indent);

@@ -2,10 +2,11 @@
  * @file Long work under the eyes of a person: progress on stderr, the result on stdout, a first signal that saves and tells
  * the command that goes on. `selm train` and `selm sft` are this.
  */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { EngineError, InterruptedError } from '../errors.ts';
 import type { Watch } from '../store/events.ts';
-import { selmCommand } from './format.ts';
+import { coloursOf } from './colour.ts';
+import { selmCommand, wrapped } from './format.ts';
 import { openProgress, tolerant } from './progress.ts';
 import { listenForStop } from './signals.ts';
 
@@ -14,6 +15,7 @@ export interface LongRunOptions {
   json?: true;
   quiet?: true;
   acceptChanges?: true;
+  resume?: true;
 }
 
 /** Options that every long run takes. */
@@ -24,6 +26,7 @@ export function withRunOptions(command: Command): Command {
       '--accept-changes',
       'go on although the recipe or its files changed: what is finished stays, the rest is done again',
     )
+    .addOption(new Option('--resume', 'not needed: a run always goes on').hideHelp())
     .option('--json', 'print every event as a line of JSON on stdout')
     .option('--quiet', 'print warnings and the result only');
 }
@@ -57,8 +60,9 @@ export async function runWatched<Outcome extends object>(
   options: LongRunOptions,
 ): Promise<void> {
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  if (options.json === undefined && options.quiet === undefined) say(introduction);
-  const progress = openProgress(process.stderr, { run: recipe.name, iterations });
+  if (options.json === undefined && options.quiet === undefined) say(wrapped(introduction, process.stderr.columns));
+  if (options.resume) say('--resume is not needed: the same command always goes on where a run stopped');
+  const progress = openProgress(process.stderr, { run: recipe.name, iterations, colours: coloursOf(process.stderr) });
   let answersAtOnce = false;
   const stop = listenForStop((name) => {
     progress.close();

@@ -1,4 +1,5 @@
 /** @file Entry of the program: parses the command line, runs one command, reports what failed. bin/selm imports it. */
+import { coloursOf } from './colour.ts';
 import { describeError, exitCodeOf } from './errors.ts';
 import { createProgram } from './program.ts';
 
@@ -14,7 +15,7 @@ const format = argv.includes('--json') ? 'json' : 'text';
 try {
   await createProgram({ usage: format === 'json' ? 'silent' : 'text' }).parseAsync(argv, { from: 'user' });
 } catch (error) {
-  const text = describeError(error, format);
+  const text = describeError(error, format, coloursOf(process.stderr));
   if (text !== null) console.error(text);
   process.exitCode = exitCodeOf(error);
 }

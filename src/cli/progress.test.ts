@@ -102,3 +102,14 @@ test('tolerant() leaves a display alone after its first failure, and says so onc
   expect(calls).toBe(1);
   expect(reports).toEqual(['The display failed and is off; the run goes on: EPIPE']);
 });
+
+test('openProgress() breaks lines between words where they are wider than the terminal, and marks warnings', () => {
+  const warning = eventOf({ kind: 'warning', text: 'twelve of the responses are empty, which the reward may like' });
+  const text = show([[0, warning]], 30);
+  expect(text.split('\n')).toEqual([
+    'warning: twelve of the',
+    '  responses are empty, which',
+    '  the reward may like',
+    '',
+  ]);
+});

@@ -3,7 +3,8 @@
  * stage; elsewhere plain lines. It only watches: what fails here never stops the run (`tolerant`).
  */
 import type { LoopEvent, StageName, Watch } from '../store/events.ts';
-import { formatDuration, formatRate } from './format.ts';
+import { type Colours, PLAIN } from './colour.ts';
+import { formatDuration, formatRate, wrapped } from './format.ts';
 
 /** Where lines go: process.stderr, or a list in a test. `columns` is undefined where there is no terminal. */
 export interface Output {
@@ -17,6 +18,8 @@ export interface ProgressOptions {
   iterations: number;
   /** Milliseconds; only differences count. @default performance.now */
   clock?: () => number;
+  /** @default none */
+  colours?: Colours;
 }
 
 type Started = Extract<LoopEvent, { kind: 'stage-started' }>;
@@ -28,7 +31,7 @@ const BAR_WIDTH = 24;
 
 /** A watcher that draws, and `close`, which takes the bar away; call it before writing anything else. */
 export function openProgress(output: Output, options: ProgressOptions): { watch: Watch; close(): void } {
-  const { run, iterations, clock = () => performance.now() } = options;
+  const { run, iterations, clock = () => performance.now(), colours = PLAIN } = options;
   const isTerminal = output.columns !== undefined;
   let started: (Started & { startedMs: number }) | null = null;
   let drawnMs = Number.NEGATIVE_INFINITY;
@@ -41,7 +44,7 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
   };
   const line = (text: string): void => {
     clear();
-    output.write(`${text}\n`);
+    output.write(`${wrapped(text, output.columns)}\n`.replace(/^warning:/, colours.warning));
   };
   const place = (iteration: number, stage: StageName): string => twin + placeOf(iteration, stage, iterations);
 
@@ -58,7 +61,8 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
       return;
     }
     // A line that wraps could not be taken back.
-    output.write(`\r\x1b[2K${cut(`${where} ${barText(done, started.total)} ${text}`, (output.columns ?? 80) - 1)}`);
+    const bar = cut(`${where} ${barText(done, started.total)} ${text}`, (output.columns ?? 80) - 1);
+    output.write(`\r\x1b[2K${bar.replace(/█+/, colours.bar)}`);
     barShown = true;
   }
 

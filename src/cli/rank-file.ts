@@ -8,6 +8,7 @@ import type { RankItem, Ranking } from '../rank/ranker.ts';
 import { type AnswerStore, memoryAnswers } from '../rank/services.ts';
 import { loadRanker, loadRecipe } from '../recipe/load.ts';
 import type { RankerSettings } from '../recipe/schema.ts';
+import { coloursOf } from './colour.ts';
 import { UsageError } from './errors.ts';
 import { formatRate } from './format.ts';
 import { localRanker } from './hub.ts';
@@ -68,7 +69,7 @@ export async function rankFile(
     const ranker = await openRanker(settings, {
       answers: () => answers,
       signal,
-      warn: (text) => say(`warning: ${text}`),
+      warn: (text) => say(`${coloursOf(process.stderr).warning('warning:')} ${text}`),
     });
     const lines: string[] = [];
     const summary = { ranker: ranker.id, rows: 0, dropped, ties: 0, problems: 0, bothOrders: 0, consistent: 0 };

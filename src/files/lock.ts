@@ -62,6 +62,12 @@ export function lockHolder(path: string): LockHolder | null {
   return holder !== null && isAlive(holder) ? holder : null;
 }
 
+/** Throws RunError RUN_LOCKED where a live process holds the lock at `path`; to be told early, before `acquireLock`. */
+export function refuseLocked(path: string): void {
+  const holder = lockHolder(path);
+  if (holder !== null) throw locked(path, holder);
+}
+
 /** Moves a stale lock aside; if another process replaced it meanwhile, what was moved is a live lock and goes back. */
 function clearStale(path: string, { own, stale, fs }: { own: string; stale: string; fs: Fs }): void {
   const aside = `${own}.stale`;

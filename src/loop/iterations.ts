@@ -2,8 +2,10 @@
  * @file The iterations of a run, one after the other: the data and their audit, a warm start where asked for, T times
  * Algorithm 1 (iteration.ts), and a measurement after each.
  */
+import { join } from 'node:path';
 import type { PreferenceRow } from '../data/rows.ts';
 import { InterruptedError, SelmError } from '../errors.ts';
+import { refuseLocked } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { Recipe } from '../recipe/schema.ts';
@@ -52,6 +54,8 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   const { hub } = resolved;
   const [written, local] = [readingAsBefore(resolved.written), readingAsBefore(resolved.local)];
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
+  // A run that another process works in is told before the data are read, which may take minutes.
+  refuseLocked(join(written.output, 'run.lock'));
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const inputs = await readInputs(local, announce);
   const rankers = await openRankers(local, { announce, signal: surroundings.signal });

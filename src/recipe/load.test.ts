@@ -491,6 +491,15 @@ test('loadRecipe() runs a command beside the recipe, or in the folder that it na
   expect(commandOf('\n  folder: tools')).toMatchObject({ folder: expect.stringMatching(/\/recipes\/tools$/) });
 });
 
+test('loadRecipe() says that a recipe is a folder, and what is in it', () => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'my'));
+  writeFileSync(join(folder, 'my', 'run.yaml'), minimal);
+  expect(() => loadRecipe('my', { workingDirectory: folder })).toThrow(
+    'Cannot read recipe "my": it is a folder: give a file in it: run.yaml',
+  );
+});
+
 test('loadRecipe() never shows a value that may be a key', () => {
   const problem = (override: string): string => {
     try {

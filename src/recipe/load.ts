@@ -2,10 +2,11 @@
  * @file Reads a recipe: YAML and `--set` overrides in, a resolved Recipe out, or one RecipeError that lists every problem
  * (explain.ts).
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { fileError } from '../files/fs.ts';
+import { RecipeError } from '../errors.ts';
+import { errorCode, fileError } from '../files/fs.ts';
 import { isHubName } from '../hub/name.ts';
 import { checkHubNames, checkRecipe } from './checks.ts';
 import { checkSource, type RecipeForm } from './explain.ts';
@@ -100,6 +101,7 @@ function readForm<Parsed>(
   try {
     text = readFileSync(resolve(workingDirectory, path), 'utf8');
   } catch (error) {
+    if (errorCode(error) === 'EISDIR') throw isFolder(path, resolve(workingDirectory, path));
     throw fileError(error, { action: 'read recipe', path });
   }
   const source = override(parseSource(text, path), overrides);
@@ -107,6 +109,14 @@ function readForm<Parsed>(
   const folderOf = (field: string): string =>
     source.origin(field.split('.'))?.kind === 'override' ? workingDirectory : directory;
   return [checkSource(source, form, { what: `recipe "${path}"`, file: path }), { folderOf, workingDirectory }];
+}
+
+function isFolder(path: string, folder: string): RecipeError {
+  const found = readdirSync(folder).filter((name) => /\.ya?ml$/.test(name));
+  const fix = found.length === 0 ? 'give a YAML file' : `give a file in it: ${found.sort().slice(0, 5).join(', ')}`;
+  return new RecipeError('RECIPE_FOLDER', `Cannot read recipe "${path}": it is a folder: ${fix}`, {
+    details: { path },
+  });
 }
 
 /** Name, place and model of any run, absolute. */
