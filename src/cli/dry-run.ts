@@ -17,6 +17,7 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
   return [
     describeRecipe(recipe),
     `Rows: ${count(facts.rows)} (${facts.sources.rows}), ${facts.hasPairs ? 'with pairs' : 'prompts alone'}; ${count(facts.rows - used)} are in no slice`,
+    ...(facts.reading === null ? [] : [`Prompts: ${facts.reading}`]),
     '',
     ...table([
       ['iteration', 'rows', 'responses', 'pairs', 'steps', 'warm-up', 'peak rate'],

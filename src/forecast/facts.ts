@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { auditRows } from '../data/audit.ts';
+import { auditRows, formatReading } from '../data/audit.ts';
 import { chooseHeldOut, withoutPrompts } from '../data/hold-out.ts';
 import { modelReading, UNMEASURED } from '../data/measure.ts';
 import { promptsAlone } from '../data/model-rows.ts';
@@ -32,6 +32,8 @@ export interface RecipeFacts extends RowFacts {
   tokens: TokenFacts;
   /** Null for a model that is not here and not known: its memory and time cannot be told. */
   config: ModelConfig | null;
+  /** In which way prompts are read, as a sentence; null where the rows or the tokenizer are not here. */
+  reading: string | null;
   /** Held-out prompts; null where the file is not here. */
   heldOut: number | null;
   /** Tokens of the fine-tuning that comes first, and those that are learned; null without one, or without its files. */
@@ -88,6 +90,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
       rows: rows ?? found.rows,
       hasPairs: found.hasPairs,
       tokens,
+      reading: found.reading,
       ...others,
       sources: {
         rows: rows === null ? 'counted' : 'as given',
@@ -111,6 +114,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
     rows: count,
     hasPairs: known.every((each) => each?.pairs ?? true),
     tokens: limits,
+    reading: null,
     ...others,
     sources: { rows: rows === null ? 'the published size' : 'as given', tokens: atLimits, model },
   };
@@ -143,7 +147,7 @@ async function conversations({ sft }: Recipe, modelIsHere: boolean): Promise<Rec
 async function measured(
   recipe: Recipe,
   hasTokenizer: boolean,
-): Promise<{ rows: number; hasPairs: boolean; tokens: TokenFacts | null }> {
+): Promise<{ rows: number; hasPairs: boolean; tokens: TokenFacts | null; reading: string | null }> {
   const tokenizer = hasTokenizer ? loadTokenizer(baseDirectory(recipe.model)) : null;
   const totals = { rows: 0, prompt: 0, longestPrompt: 0, responses: 0, response: 0 };
   const reading = tokenizer === null ? UNMEASURED : modelReading(tokenizer, recipe.text);
@@ -168,7 +172,8 @@ async function measured(
   const rows = withoutPrompts(readRows(train, columns), heldOut);
   const audit = await auditRows(rows, { ...usable, ...reading, measure });
   const hasPairs = audit.promptsAlone < audit.used;
-  if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null };
+  const reads = tokenizer === null ? null : formatReading(audit);
+  if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null, reading: reads };
   const { maxNewTokens } = recipe.sampling;
   const response = totals.responses > 0 ? totals.response / totals.responses : maxNewTokens;
   const sampled = Math.min(response, maxNewTokens);
@@ -179,7 +184,7 @@ async function measured(
     sampled,
     atMost: totals.responses === 0,
   };
-  return { rows: audit.used, hasPairs, tokens };
+  return { rows: audit.used, hasPairs, tokens, reading: reads };
 }
 
 /** `owner/name` or `owner/name:split` of a name on the Hub, without its revision; the text itself for a path. */

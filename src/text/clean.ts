@@ -35,7 +35,7 @@ export function cleanPrompts(tokenizer: Tokenizer, prompts: readonly Prompt[]): 
   return tokenizer.encodeBatch(texts).map((ids) => withOneStart(tokenizer, ids));
 }
 
-/** The place of each response. RenderingError where one has none. */
+/** The place of each response. TextError CONVERSATION_UNRENDERABLE where one has none. */
 export function cleanPlaces(tokenizer: Tokenizer, { prompt, responses, turn }: PromptResponses): CleanPlace[] {
   if (prompt.kind === 'text') {
     const open = openText(tokenizer, prompt);

@@ -11,6 +11,7 @@ const RENDERING_PROBLEMS = [
   'chosen equals rejected as rendered',
   'chosen equals rejected as cut',
   'the authors render no such pair',
+  'the model has no row for one of its tokens',
 ] as const;
 export type RenderingProblem = (typeof RENDERING_PROBLEMS)[number];
 
@@ -26,27 +27,34 @@ export interface RenderingFault {
   detail: string;
 }
 
-/** Thrown where a conversation has no faithful rendering. */
-export class RenderingError extends TextError {
-  readonly fault: RenderingFault;
-  constructor(fault: RenderingFault) {
-    const { problem, field, detail } = fault;
-    super('CONVERSATION_UNRENDERABLE', `Cannot render field "${field}": ${problem}: ${detail}`, {
-      details: { ...fault },
-    });
-    this.fault = fault;
-  }
+const faults = new WeakMap<Error, RenderingFault>();
+
+/** The error of a conversation that has no faithful rendering. */
+export function renderingError(fault: RenderingFault): TextError {
+  const { problem, field, detail } = fault;
+  const error = new TextError('CONVERSATION_UNRENDERABLE', `Cannot render field "${field}": ${problem}: ${detail}`, {
+    details: { ...fault },
+  });
+  faults.set(error, fault);
+  return error;
 }
 
 /** What is wrong with a row that could not be rendered; null where the error is not the row's. */
 export function faultOf(error: unknown): RenderingFault | null {
-  if (error instanceof RenderingError) return error.fault;
   if (!(error instanceof TextError)) return null;
-  if (error.code === 'TEMPLATE_REFUSED')
-    return { problem: 'the chat template refuses it', field: 'prompt', detail: error.message };
-  if (error.code === 'RESPONSE_MERGED')
-    return { problem: 'the authors render no such pair', field: 'chosen', detail: error.message };
-  return null;
+  const known = faults.get(error);
+  if (known !== undefined) return known;
+  const { code, message: detail } = error;
+  switch (code) {
+    case 'TEMPLATE_REFUSED':
+      return { problem: 'the chat template refuses it', field: 'prompt', detail };
+    case 'RESPONSE_MERGED':
+      return { problem: 'the authors render no such pair', field: 'chosen', detail };
+    case 'TOKEN_WITHOUT_ROW':
+      return { problem: 'the model has no row for one of its tokens', field: 'prompt', detail };
+    default:
+      return null;
+  }
 }
 
 /** A value as a message about it shows it. */

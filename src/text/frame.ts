@@ -5,7 +5,7 @@
  * what stands before and after it is the frame.
  */
 import { type ChatPrompt, conversationText, messageOf, type Prompt, type Response } from './conversation.ts';
-import { RenderingError, shownPart } from './fault.ts';
+import { renderingError, shownPart } from './fault.ts';
 import { isEmpty, saysMore } from './message.ts';
 import type { Message } from './template.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -52,13 +52,13 @@ export function openText(tokenizer: Tokenizer, prompt: Prompt): string {
   return withStartOnce(tokenizer, conversationText(tokenizer, prompt.messages, 'open', prompt.tools));
 }
 
-/** The frame of a response to a prompt. RenderingError where it cannot be found. */
+/** The frame of a response to a prompt. TextError CONVERSATION_UNRENDERABLE where it cannot be found. */
 export function frameOf(tokenizer: Tokenizer, prompt: ChatPrompt, turn: Turn): Frame {
   const standIn = unusedText(prompt);
   const framed = wholeText(tokenizer, { prompt, turn }, { role: 'assistant', content: standIn });
   const at = framed.indexOf(standIn);
   if (at < 0 || framed.includes(standIn, at + 1)) {
-    throw new RenderingError({
+    throw renderingError({
       problem: 'the response cannot be told apart from the rest',
       field: 'chosen',
       detail: `the chat template writes it ${at < 0 ? 'nowhere' : 'several times'}`,
@@ -72,14 +72,14 @@ export function frameOf(tokenizer: Tokenizer, prompt: ChatPrompt, turn: Turn): F
   return { prompt, turn, open, before, after };
 }
 
-/** A response's place. RenderingError where the template writes it so that it cannot be told apart. */
+/** A response's place. TextError CONVERSATION_UNRENDERABLE where the template writes it so that it cannot be told apart. */
 export function placeOf(tokenizer: Tokenizer, frame: Frame, response: Response): Place {
   const message = messageOf(response);
   const whole = wholeText(tokenizer, frame, message);
   const isPlain = !saysMore(message);
   const found = isPlain ? plainSpan(frame, whole, message.content ?? '') : markedSpan(tokenizer, frame, whole);
   if (found === null) {
-    throw new RenderingError({
+    throw renderingError({
       problem: 'the response cannot be told apart from the rest',
       field: 'chosen',
       detail: `around ${shownPart(message.content)} the chat template writes something else than around other texts`,
@@ -168,7 +168,7 @@ function wholeText(tokenizer: Tokenizer, { prompt, turn }: Pick<Frame, 'prompt' 
 function continued(messages: readonly Message[], message: Message): Message[] {
   const last = messages.at(-1);
   if (last === undefined || saysMore(message) || callsTools(last)) {
-    throw new RenderingError({
+    throw renderingError({
       problem: 'the prompt ends in a turn that cannot be continued',
       field: 'prompt',
       detail: `its last message is ${shownPart(last)}, and only a text can go on in a text`,

@@ -51,11 +51,19 @@ export function measureRows(tokenizer: Tokenizer, rows: readonly MeasuredText[],
   const good = measured.filter((each): each is Preparation => !('kind' in each));
   const pairs = good.filter(({ row }) => row.responses.length > 0);
   const alone = good.filter(({ row }) => row.responses.length === 0);
-  const sequences = fittedOneByOne(tokenizer, pairs, settings);
-  const prompts = renderPrompts(
-    tokenizer,
-    alone.map(({ row }) => row.prompt),
-    settings.rendering,
+  const sequences = eachOrFault(pairs, (some) =>
+    fittedSequences(
+      tokenizer,
+      some.map(({ prepared }) => prepared),
+      settings,
+    ),
+  );
+  const prompts = eachOrFault(alone, (some) =>
+    renderPrompts(
+      tokenizer,
+      some.map(({ row }) => row.prompt),
+      settings.rendering,
+    ),
   );
   const found = new Map<Preparation, Measured>([
     ...pairs.map((each, i) => [each, measurePair(tokenizer, sequences[i] ?? [], each.omissions)] as const),
@@ -87,7 +95,9 @@ const NO_OMISSIONS: Omissions = { earlierReasoning: false, changedMessages: 0, u
 function prepareToMeasure(tokenizer: Tokenizer, row: MeasuredText, rendering: Rendering): Preparation {
   const prepared = prepare(tokenizer, row, rendering);
   if (row.prompt.kind === 'text') return { row, prepared, omissions: NO_OMISSIONS };
-  const text = openText(tokenizer, row.prompt);
+  // Rendered already where a response stands behind it.
+  const place = prepared.rendering === 'clean' ? prepared.places[0] : undefined;
+  const text = place?.kind === 'text' ? place.before : openText(tokenizer, row.prompt);
   return { row, prepared, omissions: checkWritten(tokenizer, row.prompt, { text, responses: row.responses }) };
 }
 
@@ -118,39 +128,31 @@ function measurePair(
 
 function measurePrompt(
   tokenizer: Tokenizer,
-  promptIds: readonly number[],
+  promptIds: readonly number[] | RenderingFault,
   settings: TextSettings,
   omissions: Omissions,
 ): Measured {
+  if ('problem' in promptIds) return { kind: 'fault', fault: promptIds };
   const promptCut = cutSamplingPrompt(tokenizer, promptIds, settings).length < promptIds.length;
   const nothing = { responses: [], responsesCut: 0, missingEnd: false, changes: [] };
   return { kind: 'measure', measure: { prompt: promptIds.length, promptCut, omissions, ...nothing } };
 }
 
-/** The sequences of each row, or what is at fault with it, where only its ids show that. */
-function fittedOneByOne(
-  tokenizer: Tokenizer,
-  rows: readonly Pick<Preparation, 'prepared'>[],
-  settings: TextSettings,
-): (FittedSequence[] | RenderingFault)[] {
-  const all = rows.map(({ prepared }) => prepared);
+/** The results of rows, or what is at fault with one where only its ids show that; rows are worked on together. */
+function eachOrFault<Row, Result>(
+  rows: readonly Row[],
+  work: (rows: readonly Row[]) => Result[],
+): (Result | RenderingFault | undefined)[] {
   try {
-    return fittedSequences(tokenizer, all, settings);
+    return work(rows);
   } catch (error) {
-    if (faultOf(error) === null) throw error;
-    return all.map((prepared) => {
-      try {
-        return fittedSequences(tokenizer, [prepared], settings)[0] ?? [];
-      } catch (own) {
-        const fault = faultOf(own);
-        if (fault === null) throw own;
-        return fault;
-      }
-    });
+    const fault = faultOf(error);
+    if (fault === null) throw error;
+    return rows.length === 1 ? [fault] : rows.flatMap((row) => eachOrFault([row], work));
   }
 }
 
-/** Checks that a prompt can be rendered as what it is. Throws RenderingError naming the field that cannot. */
+/** Checks that a prompt can be rendered as what it is. Throws TextError CONVERSATION_UNRENDERABLE naming the field that cannot. */
 export function checkPrompt(tokenizer: Tokenizer, prompt: Prompt): void {
   if (prompt.kind === 'text') return;
   checkWritten(tokenizer, prompt, { text: openText(tokenizer, prompt), responses: [] });

@@ -34,7 +34,7 @@ export interface RenderedPair {
 
 /**
  * The sequences of a pair, cut to fit. `clean` scores the very ids that the policy sampled; the authors' code encodes the
- * text again, and so does `faithful`. Throws RenderingError for what measureRows() finds at fault.
+ * text again, and so does `faithful`. Throws TextError for what measureRows() finds at fault.
  */
 export function renderPair(tokenizer: Tokenizer, pair: PairTexts, settings: TextSettings): RenderedPair {
   const { prompt, chosen, rejected, response } = pair;

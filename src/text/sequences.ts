@@ -71,7 +71,7 @@ export function countCuts(sequences: readonly FittedSequence[]): { promptCut: bo
 /** The texts of a row, ready to be encoded. */
 export type Prepared = { rendering: 'clean'; places: CleanPlace[] } | { rendering: 'faithful'; texts: string[] };
 
-/** What has to be encoded of a row. RenderingError or TextError where the template refuses it. */
+/** What has to be encoded of a row. TextError where the template refuses it, or a response has no place in it. */
 export function prepare(tokenizer: Tokenizer, row: PromptResponses, rendering: Rendering): Prepared {
   switch (rendering) {
     case 'clean':

@@ -3,8 +3,9 @@
  * messages: what was said would be lost without a sign. Every text is looked for in the rendering; what is not found there
  * is looked for again with a text of our own in its place, since templates may write it in another way.
  */
+import type { TextError } from '../errors.ts';
 import { type ChatPrompt, conversationText, messageOf, type Response } from './conversation.ts';
-import { RenderingError, type RenderingFault, shownPart } from './fault.ts';
+import { type RenderingFault, renderingError, shownPart } from './fault.ts';
 import { isEmpty, otherFields, REASONING_FIELDS, SPOKEN_FIELDS } from './message.ts';
 import type { JsonObject, JsonValue, Message } from './template.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -24,7 +25,7 @@ const COMMON_ROLES = ['system', 'user', 'assistant', 'tool'];
 
 /**
  * Checks a prompt and the responses to it (chosen, rejected). `text` is the prompt as rendered.
- * Throws RenderingError for what the template leaves out.
+ * Throws TextError CONVERSATION_UNRENDERABLE for what the template leaves out.
  */
 export function checkWritten(
   tokenizer: Tokenizer,
@@ -72,20 +73,20 @@ function isReasoning(name: string): boolean {
 
 function checkRole({ chatTemplate }: Tokenizer, { role }: Message, field: string): void {
   if (COMMON_ROLES.includes(role) || (role !== '' && chatTemplate?.includes(role) === true)) return;
-  throw new RenderingError({
+  throw renderingError({
     problem: 'the chat template does not know the role',
     field: `${field}.role`,
     detail: `it is ${shownPart(role)}, and the template speaks of ${COMMON_ROLES.join(', ')} alone`,
   });
 }
 
-function leftOut(field: string, value: unknown): RenderingError {
+function leftOut(field: string, value: unknown): TextError {
   const fault: RenderingFault = {
     problem: 'the chat template leaves it out',
     field,
     detail: `${shownPart(value)} stands nowhere in what the model would read`,
   };
-  return new RenderingError(fault);
+  return renderingError(fault);
 }
 
 /** Looks for marked values in renderings of a conversation. */
