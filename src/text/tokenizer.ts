@@ -65,9 +65,7 @@ export function loadTokenizer(directory: string): Tokenizer {
     if (answer.kind === 'value') return answer.value;
     throw new TextError(
       'TOKENIZER_FAILED',
-      answer.kind === 'overrun'
-        ? `Cannot use the tokenizer of ${directory}: its thread ended`
-        : `Cannot use the tokenizer of ${directory} (${String(message.kind)}): ${answer.message}`,
+      `Cannot use the tokenizer of ${directory} (${String(message.kind)}): ${answer.message}`,
     );
   }
 

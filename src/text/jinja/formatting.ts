@@ -4,7 +4,7 @@ import { TemplateFault } from './faults.ts';
 import type { Meter } from './meter.ts';
 import { floatText, integerText, representation, toText } from './printing.ts';
 import { numberOf } from './python.ts';
-import { type Arguments, Dict, isList, Tuple, textOf, typeName, Undefined, type Value } from './values.ts';
+import { type Arguments, Dict, isList, Range, Tuple, textOf, typeName, Undefined, type Value } from './values.ts';
 
 /** How one value is written. */
 interface Spec {
@@ -56,7 +56,9 @@ export function formatPercent(meter: Meter, format: string, values: Value): stri
       return written;
     },
   );
-  if (mapping === null && !isList(values) && !(values instanceof Undefined) && at < positional.length) {
+  // Python takes whatever has items by key or position for a mapping.
+  const isMapping = values instanceof Dict || isList(values) || values instanceof Range || values instanceof Undefined;
+  if (!isMapping && at < positional.length) {
     throw new TemplateFault('not all arguments converted during string formatting');
   }
   return text;

@@ -171,7 +171,8 @@ export function slice(meter: Meter, value: Value, { start, stop, step }: Slice):
   }
   if (value instanceof Range) {
     const stride = bounds(start, stop, step, value.length);
-    return new Range(value.start + stride.start * value.step, value.step * stride.step, stride.count);
+    const place = (index: number): number => value.start + index * value.step;
+    return new Range(place(stride.start), place(stride.stop), value.step * stride.step);
   }
   const items = value instanceof Tuple ? value.items : value;
   if (!isList(items)) throw new TemplateFault(`'${typeName(value)}' object cannot be sliced`);

@@ -113,8 +113,8 @@ function simpleRepresentation(meter: Meter, value: Value): string | null {
   if (value instanceof Markup) return `Markup(${quoted(meter, value.text)})`;
   if (value instanceof Undefined) return 'Undefined';
   if (value instanceof Range) {
-    const { start, step, length } = value;
-    return `range(${start}, ${start + length * step}${step === 1 ? '' : `, ${step}`})`;
+    const { start, stop, step } = value;
+    return `range(${start}, ${stop}${step === 1 ? '' : `, ${step}`})`;
   }
   if (value instanceof HostObject && value.typeName === 'LoopContext') {
     return `<LoopContext ${String(value.attribute('index'))}/${String(value.attribute('length'))}>`;

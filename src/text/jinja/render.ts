@@ -76,9 +76,10 @@ function range(given: Arguments, meter: Meter): Value {
     second === undefined ? [0, integer('range', first)] : [integer('range', first), integer('range', second)];
   const step = integerOr('range', third, 1);
   if (step === 0) throw new TemplateFault('range() arg 3 must not be zero');
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (length > meter.limits.items) throw new BudgetExceeded(`a range() of more than ${meter.limits.items} items`);
-  return new Range(start, step, length);
+  const numbers = new Range(start, stop, step);
+  if (numbers.length > meter.limits.items)
+    throw new BudgetExceeded(`a range() of more than ${meter.limits.items} items`);
+  return numbers;
 }
 
 /** dict(pairs or a dict, name=value ...) */

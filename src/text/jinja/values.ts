@@ -80,16 +80,18 @@ export class DictView {
   }
 }
 
-/** Python's range. */
+/** Python's range: whole numbers from start to before stop. */
 export class Range {
   readonly start: number;
+  readonly stop: number;
   readonly step: number;
   readonly length: number;
 
-  constructor(start: number, step: number, length: number) {
+  constructor(start: number, stop: number, step: number) {
     this.start = start;
+    this.stop = stop;
     this.step = step;
-    this.length = length;
+    this.length = Math.max(0, Math.ceil((stop - start) / step));
   }
 
   at(index: number): bigint {
