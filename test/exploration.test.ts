@@ -7,6 +7,7 @@ import { mean } from '../src/evaluate/statistics.ts';
 import { type RunOutcome, runRecipe, twinOf } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { collectReport } from '../src/report/collect.ts';
+import type { LoopEvent } from '../src/store/events.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-exploration-'));
@@ -20,9 +21,10 @@ describe('a run with strong optimism beside its twin', () => {
     evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, twin: true },
   });
   const recipe = loadRecipe(path, { overrides: [`output=${join(root, 'run')}`] });
+  const events: LoopEvent[] = [];
   let outcome: RunOutcome;
   beforeAll(async () => {
-    outcome = await runRecipe(recipe);
+    outcome = await runRecipe(recipe, { watch: (event) => void events.push(event) });
   }, 120_000);
 
   const explorationOf = (method: number) => collectReport(recipe, twinOf(recipe))?.methods[method]?.exploration[0];
@@ -35,6 +37,18 @@ describe('a run with strong optimism beside its twin', () => {
     expect(ours?.logRatios.length).toBeGreaterThanOrEqual(common);
     expect(mean(ours?.logRatios ?? [])).toBeLessThan(0);
     expect(mean(ours?.logRatios.slice(0, common) ?? [])).toBeLessThan(mean(twin?.logRatios ?? []) - 0.1);
+  });
+
+  it('moves its bar from nothing to its total', () => {
+    const own = events.filter((event) => event.run === recipe.name);
+    const total = own.find((event) => event.kind === 'stage-started' && event.stage === 'explore');
+    const done = own.flatMap((event) =>
+      event.kind === 'stage-progress' && event.stage === 'explore' ? [event.done] : [],
+    );
+    expect(total).toMatchObject({ done: 0, total: done.at(-1) });
+    // Log-ratios, then the gradient of each term.
+    expect(new Set(done).size).toBeGreaterThanOrEqual(3);
+    expect(done).toEqual([...done].sort((a, b) => a - b));
   });
 
   it('has an optimism gradient that is none in the twin, and norms that are those of a sum', () => {

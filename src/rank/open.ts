@@ -16,7 +16,7 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
     case 'function':
       return stoppable(await loadFunctionRanker(settings.module, settings), services.signal);
     case 'command':
-      return openCommandRanker(settings, services);
+      return stoppable(await openCommandRanker(settings, services), services.signal);
     case 'pairrm':
       return openPairRmRanker(settings.model, settings);
     case 'reward-model':

@@ -1,6 +1,9 @@
 /** @file A ranker that a signal ends while it waits: for the user's function, or for a program. */
 import type { Ranker, Ranking } from './ranker.ts';
 
+/** How long a failure waits for a signal that would explain it. */
+const GRACE_MS = 50;
+
 /**
  * The ranker, but when the signal is aborted its rankings end at once with the signal's reason, whatever is under way: that
  * cost nothing and is done again. For a ranker that pays for its answers this is wrong: it hears the signal itself.
@@ -23,6 +26,11 @@ export function stoppable(ranker: Ranker, signal: AbortSignal | undefined): Rank
           if (next.done === true) return;
           yield next.value;
         }
+      } catch (error) {
+        // Ctrl-C on a terminal reaches the ranker's own processes as well, and what they leave behind may be seen first.
+        await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+        signal.throwIfAborted();
+        throw error;
       } finally {
         done.abort();
       }

@@ -7,6 +7,8 @@ import { Tokenizer } from 'tokenizers';
 
 const [file] = process.argv.slice(2);
 process.on('disconnect', () => process.exit(0));
+// Ctrl-C on a terminal reaches this process too: the one that started it decides when it ends.
+process.on('SIGINT', () => {});
 
 let tokenizer = null;
 function load() {

@@ -42,8 +42,8 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
     textHealth: await ranker.textHealth(kept.map(({ text }) => text)),
     finishedShare: kept.filter(({ finish }) => finish === 'stop').length / Math.max(1, kept.length),
     diversity: diversityOf(kept.map(({ text }) => text)),
-    klToBase: iteration === 0 ? null : klTo(context, kept, recipe.model),
-    klToPrevious: input.previousDirectory === null ? null : klTo(context, kept, input.previousDirectory),
+    klToBase: iteration === 0 ? null : await klTo(context, kept, recipe.model),
+    klToPrevious: input.previousDirectory === null ? null : await klTo(context, kept, input.previousDirectory),
   };
   const by = describeRanker(recipe.ranker);
   ledger.putRecord(iteration, 'evaluation', {

@@ -84,35 +84,50 @@ export async function trainAndSave<Item extends TokenTree>(
     checkpoints: { folder: checkpointsDirectory, plan },
     signal: context.signal,
   };
-  const optimisation = optimisationOf(job, policy);
-  const lossOf = (step: number): number => lossInLedger(context, stage, step);
-  const progress = (made: number): Progress => {
-    const learningRate = job.learningRateAt(Math.max(0, made - 1));
-    return { made, of: total, loss: lossOf(made - 1), learningRate, setting: job.learningRateSetting };
-  };
-  let made = restored.step;
-  try {
-    for await (const { step, metrics } of job.train(input, optimisation)) {
-      ledger.putMetric({ iteration, stage, step, values: metrics });
-      // Whoever reads metrics as they come takes them for the policy's.
-      if (stage !== 'reward-model') announce({ kind: 'metrics', step, values: metrics });
-      announce({ kind: 'stage-progress', stage, done: step + 1, total, detail: job.detail(metrics) });
-      made = step + 1;
-    }
-  } catch (error) {
-    throw explainDivergence(error, progress(made));
-  }
-  const lastBatches = microBatches(steps.at(-1) ?? [], optimisation.microBatchTokens, longAfter(policy.config));
-  checkTrained(policy, lastBatches, progress(total));
-  const warning = lossWarning(lossOf(0), progress(total));
-  if (warning !== null) announce({ kind: 'warning', text: warning });
+  await makeSteps(context, job, input);
   announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
   await commitDirectory(modelDirectory, (temporary) => job.write(temporary, policy), {
     details: { plan, iteration },
     bytesNeeded: weightBytes(policy.masters, 'float32'),
   });
   removeCheckpoints(checkpointsDirectory);
-  finish(`${steps.length} steps on ${job.material}, last loss ${lossOf(total - 1).toFixed(4)}`);
+  finish(`${steps.length} steps on ${job.material}, last loss ${lossInLedger(context, stage, total - 1).toFixed(4)}`);
+}
+
+/** Makes the steps that are left and keeps their metrics. What training ruined is refused here, before it is saved. */
+async function makeSteps<Item extends TokenTree>(
+  context: TrainingContext,
+  job: TrainingJob<Item>,
+  input: StepsInput<Item>,
+): Promise<void> {
+  const { ledger, announce, iteration } = context;
+  const { stage, steps } = job;
+  const { policy } = input;
+  const optimisation = optimisationOf(job, policy);
+  const total = steps.length;
+  const progress = (made: number): Progress => ({
+    made,
+    of: total,
+    loss: lossInLedger(context, stage, made - 1),
+    learningRate: job.learningRateAt(Math.max(0, made - 1)),
+    setting: job.learningRateSetting,
+  });
+  let made = input.firstStep;
+  try {
+    for await (const { step, metrics } of job.train(input, optimisation)) {
+      made = step + 1;
+      ledger.putMetric({ iteration, stage, step, values: metrics });
+      // Whoever reads metrics as they come takes them for the policy's.
+      if (stage !== 'reward-model') announce({ kind: 'metrics', step, values: metrics });
+      announce({ kind: 'stage-progress', stage, done: made, total, detail: job.detail(metrics) });
+    }
+  } catch (error) {
+    throw explainDivergence(error, progress(made));
+  }
+  const lastBatches = microBatches(steps.at(-1) ?? [], optimisation.microBatchTokens, longAfter(policy.config));
+  checkTrained(policy, lastBatches, progress(total));
+  const warning = lossWarning(lossInLedger(context, stage, 0), progress(total));
+  if (warning !== null) announce({ kind: 'warning', text: warning });
 }
 
 /** Loss of a step that was made, in whichever attempt; NaN of another. */
