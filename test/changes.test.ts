@@ -94,17 +94,24 @@ describe('a reward that fails', () => {
     writeFileSync(join(folder, 'reward.ts'), good);
     const { events, error } = await run(folder);
     expect(error).toBeNull();
-    expect(texts(events, 'note')).toMatch(/reward\.ts changed: nothing was made with what was there before/);
+    expect(texts(events, 'note')).toMatch(
+      /ranker: the content of module changed: nothing was made with what was there before/,
+    );
     expect(events.find((event) => event.kind === 'stage-skipped')).toMatchObject({ iteration: 1, stage: 'sample' });
     expect(modelBytes(folder, 2)).toBe(modelBytes(unbroken, 2));
   });
 
   it('after something was ranked ends the run until the user accepts to rank again; samples are kept', async () => {
     const folder = newProject();
+    // The letter that counts is in a file of its own: what a module imports is a part of the ranker.
+    writeFileSync(join(folder, 'letter.ts'), 'export const letter = "a";\n');
+    edit(folder, 'reward.ts', ['"a"', 'letter']);
+    edit(folder, 'reward.ts', ['export', 'import { letter } from "./letter";\nexport']);
     await run(folder, { stop: inTraining });
-    edit(folder, 'reward.ts', ['"a"', '"e"']);
+    edit(folder, 'letter.ts', ['"a"', '"e"']);
     const refused = await run(folder);
     expect(refused.error).toMatchObject({ code: 'RUN_DIFFERS' });
+    expect(String(refused.error)).toContain('ranker: the content of letter.ts changed');
     expect(String(refused.error)).toMatch(
       /iteration 1 stays as made; rankings, pairs and training of iteration 2 are done/,
     );
@@ -124,7 +131,7 @@ describe('a reward that fails', () => {
 });
 
 describe('a project folder', () => {
-  it('that is moved with its run goes on, to the same bytes', async () => {
+  it('that is moved with its run goes on, to the same bytes, also where a file has another name', async () => {
     const folder = newProject();
     // A half of the way: the run has a checkpoint, and all files are needed again.
     await run(folder, { stop: inTraining });
@@ -132,6 +139,8 @@ describe('a project folder', () => {
     cpSync(folder, moved, { recursive: true });
     renameSync(folder, `${folder}-gone`);
     edit(moved, 'recipe.yaml', [join(folder, 'run'), join(moved, 'run')]);
+    renameSync(join(moved, 'reward.ts'), join(moved, 'letters.ts'));
+    edit(moved, 'recipe.yaml', ['reward.ts', 'letters.ts']);
     const { events, error } = await run(moved);
     expect(error).toBeNull();
     expect(events.find((event) => event.kind === 'stage-started' && event.stage === 'train')).toMatchObject({
@@ -139,6 +148,9 @@ describe('a project folder', () => {
     });
     expect(modelBytes(moved, 2)).toBe(modelBytes(unbroken, 2));
     expect(readRunConfig(join(moved, 'run'))?.recipe.model).toBe(join(moved, 'model'));
+    using ledger = openLedger(join(moved, 'run', 'run.db'), { access: 'read' });
+    const rankers = new Set([1, 2].flatMap((iteration) => ledger.rankings(iteration).map(({ rankerId }) => rankerId)));
+    expect([...rankers]).toEqual([expect.stringMatching(/^function:letters\.ts:/)]);
   });
 });
 

@@ -8,7 +8,9 @@ import { InterruptedError, SelmError } from '../errors.ts';
 import { refuseLocked } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
+import { readWeights } from '../model/fingerprint.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { changesRankers } from '../store/changes.ts';
 import type { Announce, EventSource } from '../store/events.ts';
 import type { Ledger } from '../store/ledger.ts';
 import { putRankers } from '../store/opinions.ts';
@@ -61,11 +63,14 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   const rankers = await openRankers(local, { announce, signal: surroundings.signal });
   try {
     const { acceptChanges } = surroundings;
-    using run = openRun(written, { local, hub, libtorchVersion: engineVersion(), acceptChanges });
+    await readWeights(local.model);
+    const { sources } = rankers;
+    using run = openRun(written, { local, hub, rankers: sources, libtorchVersion: engineVersion(), acceptChanges });
     const { ledger } = run;
     rankers.keepAnswersIn(ledger);
     tellResumed(run, announce);
-    putRankers(ledger, { first: rankers.first.id, second: rankers.second?.id ?? null });
+    const ids = { first: rankers.first.id, second: rankers.second?.id ?? null };
+    putRankers(ledger, ids, { areTheSame: !changesRankers(run.changes) });
     ledger.putRecord(0, 'data-audit', { text: inputs.data.audit, used: inputs.data.used });
     return await noteFailure(ledger, () => iterate(run, inputs, { ...surroundings, rankers }));
   } finally {

@@ -1,16 +1,22 @@
 /** @file The rankers of a run: opened before its directory exists, so that what is wrong with them leaves nothing behind. */
+import { basename } from 'node:path';
 import { RankerError } from '../errors.ts';
-import { openRanker } from '../rank/open.ts';
-import type { Ranker } from '../rank/ranker.ts';
+import { digestFileSync } from '../files/hash.ts';
+import { modelFingerprint } from '../model/fingerprint.ts';
+import { openRanker, rankerFiles, rankerModel } from '../rank/open.ts';
+import type { Ranker, Source } from '../rank/ranker.ts';
 import type { AnswerStore, RankerServices } from '../rank/services.ts';
-import type { Recipe } from '../recipe/schema.ts';
+import type { RankerSettings, Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
+import type { RankerSources } from '../store/identity.ts';
 import type { Ledger } from '../store/ledger.ts';
 
 export interface Rankers {
   first: Ranker;
   /** Of the recipe's second opinion. */
   second: Ranker | null;
+  /** What they are made of beside their settings. */
+  sources: RankerSources;
   /** Where the answers that they pay for go; to be called before anything is ranked. */
   keepAnswersIn(ledger: Ledger): void;
   close(): Promise<void>;
@@ -48,6 +54,10 @@ export async function openRankers(
   return {
     first,
     second,
+    sources: {
+      ranker: sourcesOf(first, ranker),
+      secondRanker: second === null || secondOpinion === null ? [] : sourcesOf(second, secondOpinion.ranker),
+    },
     keepAnswersIn: (opened) => {
       ledger = opened;
     },
@@ -56,6 +66,17 @@ export async function openRankers(
       await second?.close();
     },
   };
+}
+
+/** What a ranker found out that it is made of, or else what its settings name. */
+function sourcesOf(ranker: Ranker, settings: RankerSettings): readonly Source[] {
+  const model = rankerModel(settings);
+  return (
+    ranker.sources ?? [
+      ...rankerFiles(settings).map((path) => ({ name: basename(path), sha256: digestFileSync(path).sha256 })),
+      ...(model === null ? [] : [{ name: 'model', sha256: modelFingerprint(model) }]),
+    ]
+  );
 }
 
 /** The ledger as a store of answers. */

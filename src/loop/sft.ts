@@ -7,6 +7,7 @@ import { writeFileAtomic } from '../files/atomic.ts';
 import { sha256 } from '../files/hash.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
+import { readWeights } from '../model/fingerprint.ts';
 import { randomKey } from '../random.ts';
 import { decisiveSettings } from '../recipe/decisive.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
@@ -72,6 +73,7 @@ export async function fineTune(
   const { recipe, hub } = await fetchSftInputs(asked, { announce, signal, hub: known });
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const conversations = await readConversations(recipe, announce);
+  await readWeights(recipe.model);
   using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion(), acceptChanges });
   tellResumed(run, announce);
   run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });

@@ -1,56 +1,40 @@
-/** @file What tells one model folder from another without reading all of it: part of a run's identity and of a ranker's name. */
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+/** @file What tells one model folder from another, wherever it lies: part of a run's identity and of a ranker's name. */
+import { readdirSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileError } from '../files/fs.ts';
-import { digestFileSync } from '../files/hash.ts';
-import { readSafetensorsHeader } from '../files/safetensors.ts';
+import { digestFileSync, sha256 } from '../files/hash.ts';
+import { knownSha256, knownSha256Sync } from '../files/known-hashes.ts';
 import { safetensorsIndex } from '../files/safetensors-index.ts';
 import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from './adapter/adapter.ts';
 
-// Enough blocks that retrained weights of the same shape cannot look the same, few enough to read in milliseconds.
-const SAMPLED_BLOCKS = 64;
-const BLOCK_BYTES = 4096;
-
 /**
- * SHA-256 of a model folder (of an adapter's, its base's in it) without reading all of it: small files whole, weight files by header, size and evenly spaced
- * blocks. Tells models apart that differ in more than a few weights; it is no proof against tampering.
+ * SHA-256 over the weights, settings, tokenizer and templates of a model folder; of an adapter's folder, its base's too.
+ * Weights are read once a process (`readWeights` does it beside other work). Throws ModelError or FileError.
  */
 export function modelFingerprint(directory: string): string {
-  const isAdapter = isAdapterDirectory(directory);
-  const files = isAdapter
-    ? [readSafetensorsHeader(join(directory, ADAPTER_WEIGHTS))]
-    : safetensorsIndex(directory).files;
-  const hash = createHash('sha256');
-  if (isAdapter) hash.update(modelFingerprint(baseDirectory(directory)));
-  const small = readdirSync(directory).filter(
-    (name) => /\.(json|jinja|model|txt)$/.test(name) && name !== 'manifest.json',
-  );
+  const base = isAdapterDirectory(directory) ? [modelFingerprint(baseDirectory(directory))] : [];
+  const weights = weightPaths(directory).map((path) => `${relative(directory, path)}\n${knownSha256Sync(path)}`);
+  const settings = settingsFiles(directory).map((name) => `${name}\n${digestFileSync(join(directory, name)).sha256}`);
+  return sha256([...base, ...weights, ...settings].join('\n'));
+}
+
+/** Reads the weights of a model folder, while other work runs, so that `modelFingerprint` finds them known. */
+export async function readWeights(directory: string): Promise<void> {
+  if (isAdapterDirectory(directory)) await readWeights(baseDirectory(directory));
+  for (const path of weightPaths(directory)) await knownSha256(path);
+}
+
+function weightPaths(directory: string): string[] {
+  if (isAdapterDirectory(directory)) return [join(directory, ADAPTER_WEIGHTS)];
+  return safetensorsIndex(directory).files.map(({ path }) => path);
+}
+
+/** A manifest and a read-me are about the model, and no part of it. */
+function settingsFiles(directory: string): string[] {
   try {
-    for (const name of small.sort()) {
-      if (statSync(join(directory, name)).isFile())
-        hash.update(`${name}\0${digestFileSync(join(directory, name)).sha256}\0`);
-    }
-    for (const { path, dataOffset } of files) {
-      const { size } = statSync(path);
-      hash.update(`${size}\0${dataOffset}\0`);
-      const stride = Math.max(BLOCK_BYTES, Math.floor((size - dataOffset) / SAMPLED_BLOCKS));
-      const fd = openSync(path, 'r');
-      try {
-        hash.update(readBlock(fd, 0, dataOffset));
-        for (let at = dataOffset; at < size; at += stride) hash.update(readBlock(fd, at, BLOCK_BYTES));
-        hash.update(readBlock(fd, Math.max(dataOffset, size - BLOCK_BYTES), BLOCK_BYTES));
-      } finally {
-        closeSync(fd);
-      }
-    }
+    const names = readdirSync(directory).filter((name) => /\.(json|jinja|model|txt)$/.test(name));
+    return names.filter((name) => name !== 'manifest.json' && statSync(join(directory, name)).isFile()).sort();
   } catch (error) {
     throw fileError(error, { action: 'read model', path: directory });
   }
-  return hash.digest('hex');
-}
-
-function readBlock(fd: number, position: number, length: number): Buffer {
-  const block = Buffer.alloc(length);
-  return block.subarray(0, readSync(fd, block, 0, length, position));
 }

@@ -1,5 +1,6 @@
 /** @file From a recipe's ranker section to an open ranker. To add a kind: its settings in recipe/schema.ts, a case here. */
 import { basename } from 'node:path';
+import { readWeights } from '../model/fingerprint.ts';
 import type { RankerSettings } from '../recipe/schema.ts';
 import { commandFiles, openCommandRanker } from './command/command.ts';
 import { loadFunctionRanker } from './function/function.ts';
@@ -18,8 +19,10 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
     case 'command':
       return stoppable(await openCommandRanker(settings, services), services.signal);
     case 'pairrm':
+      await readWeights(settings.model);
       return openPairRmRanker(settings.model, settings);
     case 'reward-model':
+      await readWeights(settings.model);
       return openRewardModel(settings.model, settings);
     case 'judge':
       return openJudge(settings, services);

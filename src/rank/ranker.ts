@@ -56,10 +56,19 @@ export interface Ranking {
  */
 export type Verdict = 'scores' | 'comparisons' | 'order';
 
+/** Something that a ranker is made of: a file, a package, a model. */
+export interface Source {
+  /** For people, and the same wherever the project lies: `words.txt`, `package yaml`. */
+  name: string;
+  sha256: string;
+}
+
 /** A source of preference, open: it may hold a thread, a model or a connection until it is closed. */
 export interface Ranker {
   /** Name, version and settings: goes into the ledger beside every verdict. */
   readonly id: string;
+  /** What it is made of beside its settings, where it found that out itself; absent where the settings name it all. */
+  readonly sources?: readonly Source[];
   readonly gives: Verdict;
   /** Ranks items as they come; results are in the order of the items. */
   rank(items: AsyncIterable<RankItem>): AsyncIterable<Ranking>;

@@ -1,7 +1,8 @@
 /** @file A change of every setting meets a run that has made everything, and one that has made nothing. */
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { sha256 } from '../files/hash.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { fieldAt } from '../recipe/keys.ts';
@@ -9,6 +10,7 @@ import { parseRecipe, parseSftRecipe } from '../recipe/load.ts';
 import { recipeKeys, recipeSchema } from '../recipe/schema.ts';
 import { sftRecipeKeys, sftRecipeSchema } from '../recipe/sft.ts';
 import type { Effect } from './changes.ts';
+import type { RankerSources } from './identity.ts';
 import type { AnyRecipe } from './run-config.ts';
 import { type OpenRunOptions, openRun, type Run } from './run-directory.ts';
 
@@ -69,8 +71,15 @@ function sftRecipeIn(folder: string): AnyRecipe {
   return parseSftRecipe(value, { workingDirectory: folder });
 }
 
+/** What a ranker of a recipe is made of, as it would find out when it is opened. */
+function rankersOf(recipe: AnyRecipe): RankerSources {
+  const module = 'ranker' in recipe && recipe.ranker.kind === 'function' ? recipe.ranker.module : null;
+  const ranker = module === null ? [] : [{ name: 'module', sha256: sha256(readFileSync(module)) }];
+  return { ranker, secondRanker: [] };
+}
+
 function open(recipe: AnyRecipe, changes: Partial<OpenRunOptions<AnyRecipe>> = {}): Run<AnyRecipe> {
-  const run = openRun(recipe, { ...options, ...changes });
+  const run = openRun(recipe, { ...options, rankers: rankersOf(recipe), ...changes });
   onTestFinished(() => run.close());
   return run;
 }
@@ -169,7 +178,7 @@ test.each([
     const expected = own?.comparedByContent === true ? null : EFFECTS[own?.change ?? ''];
     // The content behind a path is the same: that it is somewhere else is nothing.
     const reopen = (acceptChanges: boolean): Run<AnyRecipe> =>
-      openRun(changed, { ...options, local: recipe, acceptChanges });
+      openRun(changed, { ...options, rankers: rankersOf(recipe), local: recipe, acceptChanges });
     if (expected === 'refused' || expected === 'done-again') {
       expect(() => reopen(false), key).toThrow(expect.objectContaining({ code: 'RUN_DIFFERS' }));
       if (expected === 'refused') {

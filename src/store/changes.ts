@@ -39,6 +39,8 @@ export interface RunChange extends Difference {
 /** What a run is or is asked to be: its recipe and the fingerprints of its inputs. */
 export interface RunContent {
   recipe: AnyRecipe;
+  /** With paths in place of names on the Hub. @default recipe */
+  local?: AnyRecipe;
   identity: RunIdentity;
 }
 
@@ -75,11 +77,19 @@ export function changesBetween(
     .filter(({ field }) => !field.startsWith('sft.'))
     .filter(({ field }) => !isPath(field, asked.recipe))
     .map((difference) => ({ ...difference, effect: effectOf(difference, { recipe, asked: asked.recipe, progress }) }));
-  const inputs = inputDifferences(identity, asked.identity, asked.recipe).map(({ change, ...input }) => ({
-    ...input,
-    effect: effectOfChange(change, progress),
-  }));
+  const inputs = inputDifferences(identity, asked.identity, asked.local ?? asked.recipe).map(
+    ({ change, ...input }) => ({
+      ...input,
+      effect: effectOfChange(change, progress),
+    }),
+  );
   return [...settings, ...inputs];
+}
+
+/** Whether the rankers are others than they were. */
+export function changesRankers(changes: readonly RunChange[]): boolean {
+  const isRanker = ({ field }: RunChange): boolean => /^(ranker|secondOpinion)\b/.test(field);
+  return changes.some((change) => isRanker(change) && change.effect.kind !== 'none' && change.effect.kind !== 'later');
 }
 
 function isPath(field: string, recipe: AnyRecipe): boolean {

@@ -7,26 +7,31 @@ import { existsSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { digestFileSync, type FileDigest } from '../files/hash.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
-import { rankerFiles, rankerModel } from '../rank/open.ts';
+import { sampledFingerprint } from '../model/sampled-fingerprint.ts';
+import { rankerModel } from '../rank/open.ts';
+import type { Source } from '../rank/ranker.ts';
 import type { Change } from '../recipe/fields.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
-import { type Difference, differences } from './differences.ts';
+import type { Difference } from './differences.ts';
 
-/** Fingerprints of the inputs of a run. */
+/** Fingerprints of the inputs of a run: of contents, wherever they lie. */
 export interface RunIdentity {
-  /** Of the model folder's settings, tokenizer, weight headers, sizes and samples of its weights. */
+  /** Of the model's weights, settings and tokenizer. */
   model: string;
-  /** Of each data file (training rows, evaluation prompts, ranker module), by the order of the recipe. */
+  /** Of each data file, by the order of the recipe. */
   data: FileDigest[];
-  ranker: FileDigest[];
-  /** Fingerprint of the ranker's model folder; absent for a ranker without one. */
-  rankerModel?: string;
-  secondRankerModel?: string;
+  /** What the ranker is made of beside its settings, and the second one. */
+  ranker: readonly Source[];
+  secondRanker: readonly Source[];
   evaluate: FileDigest | null;
 }
+
+/** What the open rankers of a run are made of. */
+export type RankerSources = Pick<RunIdentity, 'ranker' | 'secondRanker'>;
 
 /** Where and with what a run was made. Recorded; a change is reported, never refused. */
 export interface RunEnvironment {
@@ -41,23 +46,38 @@ export interface RunEnvironment {
   memoryBytes: number;
 }
 
-/** Fingerprints of everything that a recipe names. Throws ModelError or FileError. */
-export function runIdentity(recipe: Recipe | SftRecipe): RunIdentity {
-  if (!('ranker' in recipe)) return { ...sourcesOf(recipe), ranker: [], evaluate: null };
-  const folder = rankerModel(recipe.ranker);
-  const secondFolder = recipe.secondOpinion === null ? null : rankerModel(recipe.secondOpinion.ranker);
+/** Fingerprints of everything that a recipe names; a ranker finds out itself what it is made of. ModelError or FileError. */
+export function runIdentity(recipe: Recipe | SftRecipe, rankers: RankerSources): RunIdentity {
+  const { model, data } = recipe;
+  const prompts = 'ranker' in recipe ? recipe.evaluate.prompts : null;
   return {
-    ...sourcesOf(recipe),
-    ranker: allRankerFiles(recipe).map((path) => digestFileSync(path)),
-    ...(folder === null ? {} : { rankerModel: modelFingerprint(folder) }),
-    ...(secondFolder === null ? {} : { secondRankerModel: modelFingerprint(secondFolder) }),
-    evaluate: recipe.evaluate.prompts === null ? null : digestFileSync(recipe.evaluate.prompts),
+    model: modelFingerprint(model),
+    data: data.train.map((path) => digestFileSync(path)),
+    ranker: rankers.ranker,
+    secondRanker: rankers.secondRanker,
+    evaluate: prompts === null ? null : digestFileSync(prompts),
   };
 }
 
-/** Files of both rankers of a recipe. */
-export function allRankerFiles({ ranker, secondOpinion }: Recipe): string[] {
-  return [...rankerFiles(ranker), ...(secondOpinion === null ? [] : rankerFiles(secondOpinion.ranker))];
+/** Before the fingerprint of a model as runs up to format version 3 made it (sampled-fingerprint.ts). */
+export const SAMPLED = 'sampled:';
+
+/**
+ * An identity as it was kept, for comparison with today's: what an earlier version kept less of is replaced by what this one
+ * makes of the same files, as far as they are the same. Of a ranker, it kept the module alone.
+ */
+export function comparable(kept: RunIdentity, now: RunIdentity, recipe: Recipe | SftRecipe): RunIdentity {
+  if (!kept.model.startsWith(SAMPLED)) return kept;
+  const isSampled = (fingerprint: string, folder: string | null): boolean =>
+    folder !== null && fingerprint === SAMPLED + sampledFingerprint(folder);
+  const model = isSampled(kept.model, recipe.model) ? now.model : kept.model;
+  if (!('ranker' in recipe)) return { ...kept, model };
+  const folders = [recipe.ranker, recipe.secondOpinion?.ranker].map((each) => (each ? rankerModel(each) : null));
+  const known = new Set([...now.ranker, ...now.secondRanker].map((source) => source.sha256));
+  const isSame = kept.ranker.every(
+    ({ sha256 }) => known.has(sha256) || folders.some((folder) => isSampled(sha256, folder)),
+  );
+  return { ...kept, model, ...(isSame ? { ranker: now.ranker, secondRanker: now.secondRanker } : {}) };
 }
 
 /** An input whose content is not what it was; `content` names it for people. */
@@ -68,33 +88,38 @@ export interface InputDifference extends Difference {
 }
 
 /** Inputs that differ, with the fields of the recipe that name them. */
-export function inputDifferences(old: RunIdentity, now: RunIdentity, recipe: Recipe | SftRecipe): InputDifference[] {
-  const inputs = [...new Set(differences(old, now).map(({ field }) => field.split('.')[0] ?? field))];
-  return inputs.map((input) => {
-    const values = { old: asRecord(old)[input], new: asRecord(now)[input] };
-    return { ...describeInput(input, recipe), ...values };
-  });
+export function inputDifferences(kept: RunIdentity, now: RunIdentity, recipe: Recipe | SftRecipe): InputDifference[] {
+  const old = comparable(kept, now, recipe);
+  const named = (content: string, change: Change): Pick<InputDifference, 'content' | 'change'> => ({ content, change });
+  const inputs = {
+    model: { field: 'model', ...named(recipe.model, 'never') },
+    data: { field: 'data.train', ...named(recipe.data.train.join(', '), 'never') },
+    ranker: { field: 'ranker', ...named(changedSources(old.ranker, now.ranker), 'rank') },
+    secondRanker: {
+      field: 'secondOpinion.ranker',
+      ...named(changedSources(old.secondRanker, now.secondRanker), 'rank'),
+    },
+    evaluate: {
+      field: 'evaluate.prompts',
+      ...named('ranker' in recipe ? String(recipe.evaluate.prompts) : '', 'measure'),
+    },
+  } as const;
+  const names = ['model', 'data', 'ranker', 'secondRanker', 'evaluate'] as const;
+  return names.flatMap((name) =>
+    isDeepStrictEqual(old[name], now[name]) ? [] : [{ ...inputs[name], old: old[name], new: now[name] }],
+  );
 }
 
-function describeInput(
-  input: string,
-  recipe: Recipe | SftRecipe,
-): Pick<InputDifference, 'field' | 'content' | 'change'> {
-  if (input === 'model') return { field: 'model', content: recipe.model, change: 'never' };
-  if (input === 'data' || !('ranker' in recipe))
-    return { field: 'data.train', content: recipe.data.train.join(', '), change: 'never' };
-  if (input === 'evaluate')
-    return { field: 'evaluate.prompts', content: String(recipe.evaluate.prompts), change: 'measure' };
-  const content = [...allRankerFiles(recipe), rankerModel(recipe.ranker) ?? []].flat().join(', ');
-  return { field: 'ranker', content, change: 'rank' };
-}
-
-function asRecord(value: object): Readonly<Record<string, unknown>> {
-  return { ...value };
-}
-
-function sourcesOf({ model, data }: Recipe | SftRecipe): Pick<RunIdentity, 'model' | 'data'> {
-  return { model: modelFingerprint(model), data: data.train.map((path) => digestFileSync(path)) };
+/** Names of the sources of a ranker that are new, gone or not what they were. */
+function changedSources(old: readonly Source[], now: readonly Source[]): string {
+  const keysOf = (sources: readonly Source[]): Set<string> =>
+    new Set(sources.map((each) => `${each.name} ${each.sha256}`));
+  const [before, after] = [keysOf(old), keysOf(now)];
+  const changed = [
+    ...old.filter((each) => !after.has(`${each.name} ${each.sha256}`)),
+    ...now.filter((each) => !before.has(`${each.name} ${each.sha256}`)),
+  ];
+  return [...new Set(changed.map(({ name }) => name))].join(', ');
 }
 
 /** The environment of this process. */

@@ -477,6 +477,7 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['suspendStage', (ledger) => ledger.suspendStage(1, 'begun'), 'writes'],
   ['failRunningStages', (ledger) => ledger.failRunningStages({ code: 'X', message: 'x' }), 'writes'],
   ['stages', (ledger) => ledger.stages(), 'reads'],
+  ['renameRanker', (ledger) => ledger.renameRanker('a', 'b'), 'writes'],
   ['takeBack', (ledger) => ledger.takeBack(1, { stages: ['begun'], tables: ['pairs'] }), 'writes'],
   ['putSlice', (ledger) => ledger.putSlice(1, [row('p')]), 'writes'],
   ['slice', (ledger) => ledger.slice(1), 'reads'],

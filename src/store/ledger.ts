@@ -193,6 +193,15 @@ export class Ledger {
       .map(toRanking);
   }
 
+  /** Gives what a ranker said, made and used to the name that it has now. */
+  renameRanker(old: string, now: string): void {
+    if (old === now) return;
+    this.#file.write(() => {
+      for (const table of ['rankings', 'pairs', 'answers'])
+        this.#file.run(`UPDATE OR IGNORE ${table} SET rankerId = ? WHERE rankerId = ?`, [now, old]);
+    });
+  }
+
   putPair(pair: PairRecord): void {
     const { pairId, iteration, promptId, chosen, rejected, response, chosenFrom, rejectedFrom } = pair;
     const { rankerId = null, scoreChosen = null, scoreRejected = null, source = null } = pair;

@@ -10,18 +10,22 @@ import type { RankingRecord } from './ledger-rows.ts';
 import type { RankerIds } from './records.ts';
 
 /**
- * Keeps which rankers a run has now, so that a reader can tell their verdicts apart. Iterations that are finished keep those
- * that they had.
+ * Keeps which rankers a run has now, so that a reader can tell their verdicts apart. Rankers that are the same under another
+ * name (a file that was renamed, a version that names them otherwise) take their verdicts along; where they are others,
+ * iterations that are finished keep those that they had.
  */
-export function putRankers(ledger: Ledger, now: RankerIds): void {
+export function putRankers(ledger: Ledger, now: RankerIds, { areTheSame }: { areTheSame: boolean }): void {
   const before = ledger.record(0, 'rankers');
   if (before !== null && !isDeepStrictEqual(before, now)) {
-    const trained = ledger.stages().filter(({ iteration, stage, status }) => {
-      return (
-        iteration > 0 && stage === 'train' && status === 'finished' && ledger.record(iteration, 'rankers') === null
-      );
-    });
-    for (const { iteration } of trained) ledger.putRecord(iteration, 'rankers', before);
+    if (areTheSame) {
+      ledger.renameRanker(before.first, now.first);
+      if (before.second !== null && now.second !== null) ledger.renameRanker(before.second, now.second);
+    } else {
+      for (const { iteration, stage, status } of ledger.stages()) {
+        const isTrained = iteration > 0 && stage === 'train' && status === 'finished';
+        if (isTrained && ledger.record(iteration, 'rankers') === null) ledger.putRecord(iteration, 'rankers', before);
+      }
+    }
   }
   ledger.putRecord(0, 'rankers', now);
 }

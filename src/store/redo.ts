@@ -49,6 +49,11 @@ export function redoOf(changes: readonly RunChange[], recipe: AnyRecipe, ledger:
   };
 }
 
+/** Whether there is anything to do again. */
+export function doesAgain({ work, measured }: Redo): boolean {
+  return work !== null || measured.length > 0;
+}
+
 /** Takes back in the ledger what is to be done again. */
 export function takeBack(ledger: Ledger, { work, measured }: Redo): void {
   if (work !== null) {

@@ -3,13 +3,15 @@
  * default does what runs did before there was the setting; one that does not gets a step that writes down the old way.
  */
 
+import { SAMPLED } from './identity.ts';
+
 /** Version of config.yaml and of the layout of the directory. A change of meaning raises it and brings a step below. */
-export const RUN_FORMAT_VERSION = 3;
+export const RUN_FORMAT_VERSION = 4;
 
 type Content = Record<string, unknown>;
 
 /** Item n makes version n + 2 of version n + 1. */
-const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2];
+const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2, ofVersion3];
 
 /** The content of a config.yaml of any version so far, as this version writes it. */
 export function upToDate(content: { formatVersion: number }): Content {
@@ -17,6 +19,7 @@ export function upToDate(content: { formatVersion: number }): Content {
   return { ...steps.reduce<Content>((made, step) => step(made), { ...content }), formatVersion: RUN_FORMAT_VERSION };
 }
 
+/** With version 2 settings could change; nothing of what was written did. */
 function ofVersion1(content: Content): Content {
   return content;
 }
@@ -25,6 +28,17 @@ function ofVersion1(content: Content): Content {
 function ofVersion2(content: Content): Content {
   const recipe = asContent(content.recipe);
   return { ...content, recipe: { ...recipe, text: { prompts: 'raw', ...asContent(recipe.text) } } };
+}
+
+/** A model was known by samples of its weights, a ranker by its module, prompt file or model alone. */
+function ofVersion3(content: Content): Content {
+  const { model, ranker, rankerModel, secondRankerModel, ...others } = asContent(content.identity);
+  const files = Array.isArray(ranker) ? ranker.map((file) => ({ name: 'file', sha256: asContent(file).sha256 })) : [];
+  const models = [rankerModel, secondRankerModel].flatMap((fingerprint) =>
+    fingerprint === undefined ? [] : [{ name: 'model', sha256: `${SAMPLED}${fingerprint}` }],
+  );
+  const identity = { ...others, model: `${SAMPLED}${model}`, ranker: [...files, ...models], secondRanker: [] };
+  return { ...content, identity };
 }
 
 function asContent(value: unknown): Content {

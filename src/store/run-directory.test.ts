@@ -5,7 +5,6 @@ import { expect, onTestFinished, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { writeSafetensors } from '../files/safetensors-write.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
-import { modelFingerprint } from '../model/fingerprint.ts';
 import { parseRecipe } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { differences } from './differences.ts';
@@ -160,11 +159,6 @@ test('openRun() with another recipe is refused with old and new values, exit cod
   expect(contents(recipe.output)).toEqual(before);
 });
 
-/** The module of the function ranker that every recipe here has. */
-function rankerModule({ ranker }: Recipe): string {
-  return ranker.kind === 'function' ? ranker.module : '';
-}
-
 test('openRun() goes on when only how the rankers work changed, and keeps the old and the new values', () => {
   const judge = { kind: 'judge', model: 'm', baseUrl: 'http://127.0.0.1:1/v1', budget: { calls: 10 } };
   const recipe = newRecipe({ ranker: judge, secondOpinion: { ranker: { ...judge, model: 'n' } } });
@@ -232,7 +226,6 @@ test.each([
 test.each([
   ['the model', (recipe: Recipe) => rmSync(recipe.model, { recursive: true }), 'MODEL_NOT_FOUND'],
   ['the data', (recipe: Recipe) => rmSync(recipe.data.train[0] ?? ''), 'FILE_NOT_FOUND'],
-  ['the ranker', (recipe: Recipe) => rmSync(rankerModule(recipe)), 'FILE_NOT_FOUND'],
 ])('openRun() writes nothing when %s is missing', (_, remove, code) => {
   const recipe = newRecipe();
   remove(recipe);
@@ -325,24 +318,4 @@ test('differences() names fields by their path and compares lists as wholes', ()
     { field: 'e', old: undefined, new: null },
   ]);
   expect(differences({ a: [{ b: 1 }] }, { a: [{ b: 1 }] })).toEqual([]);
-});
-
-test('modelFingerprint() is the same for a copy and for an added read-me, and differs with one retrained block', () => {
-  const folder = temporaryFolder();
-  const bytes = new Uint8Array(1_000_000).map((_, i) => i % 7);
-  saveWeights(folder, bytes);
-  writeFileSync(join(folder, 'config.json'), '{}');
-  const fingerprint = modelFingerprint(folder);
-  const copy = join(temporaryFolder(), 'copy');
-  cpSync(folder, copy, { recursive: true });
-  writeFileSync(join(copy, 'README.md'), 'x');
-  mkdirSync(join(copy, 'folder.json'));
-  expect(modelFingerprint(copy)).toBe(fingerprint);
-  for (const at of [0, 500_000, 999_999]) {
-    saveWeights(
-      copy,
-      bytes.map((value, i) => (Math.abs(i - at) < 20_000 ? value + 1 : value)),
-    );
-    expect(modelFingerprint(copy), `changed at ${at}`).not.toBe(fingerprint);
-  }
 });

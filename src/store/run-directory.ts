@@ -2,7 +2,7 @@
  * @file The run directory: `openRun(recipe, ...)` creates it, or goes on with the run that is there when that is the same
  * run. config.yaml says what the run is; run.db (ledger.ts) what it did; the lock keeps a second process out.
  */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunError } from '../errors.ts';
 import { errorCode, fileError, makeFolder } from '../files/fs.ts';
@@ -12,10 +12,10 @@ import type { Recipe } from '../recipe/schema.ts';
 import { changesBetween, progressOf, type RunChange, type RunContent } from './changes.ts';
 import { type Difference, differences } from './differences.ts';
 import type { Announce } from './events.ts';
-import { runEnvironment, runIdentity } from './identity.ts';
+import { type RankerSources, type RunEnvironment, type RunIdentity, runEnvironment, runIdentity } from './identity.ts';
 import { type Ledger, openLedger } from './ledger.ts';
-import { describeRedo, redoOf, takeBack } from './redo.ts';
-import { type AnyRecipe, type RunConfig, readRunConfig, writeRunConfig } from './run-config.ts';
+import { describeRedo, doesAgain, redoOf, takeBack } from './redo.ts';
+import { type AnyRecipe, type Continuation, type RunConfig, readRunConfig, writeRunConfig } from './run-config.ts';
 import { RUN_FORMAT_VERSION } from './run-config-versions.ts';
 
 /** Options of `openRun`. */
@@ -24,6 +24,8 @@ export interface OpenRunOptions<R extends AnyRecipe = Recipe> {
   local?: R;
   /** The commits that those names stood for. @default [] */
   hub?: HubPin[];
+  /** What the rankers of the recipe are made of. @default nothing, as a fine-tuning has none */
+  rankers?: RankerSources;
   /** Version of the engine, as it reports it. */
   libtorchVersion: string;
   /**
@@ -118,12 +120,19 @@ export class Run<R extends AnyRecipe = Recipe> {
  */
 export function openRun<R extends AnyRecipe>(
   recipe: R,
-  { libtorchVersion, local = recipe, hub = [], acceptChanges = false, clock = Date.now }: OpenRunOptions<R>,
+  {
+    libtorchVersion,
+    local = recipe,
+    hub = [],
+    rankers = NO_RANKERS,
+    acceptChanges = false,
+    clock = Date.now,
+  }: OpenRunOptions<R>,
 ): Run<R> {
   const path = recipe.output;
-  const identity = runIdentity(local);
+  const identity = runIdentity(local, rankers);
   const environment = runEnvironment(libtorchVersion);
-  const asked = { recipe, identity };
+  const asked = { recipe, local, identity };
   // Judged before anything is written, and again under the lock: another process may create the run in between.
   changesOf(readRunConfig<R>(path), asked, { acceptChanges });
   refuseForeign(path);
@@ -133,47 +142,50 @@ export function openRun<R extends AnyRecipe>(
   try {
     const existing = readRunConfig<R>(path);
     const changes = changesOf(existing, asked, { acceptChanges });
-    const now = new Date(clock()).toISOString();
-    const pins = hub.length === 0 ? {} : { hub };
-    const before: RunConfig<R> = existing ?? {
-      formatVersion: RUN_FORMAT_VERSION,
-      createdAt: now,
-      recipe,
-      identity,
-      ...pins,
-      environment,
-      continuedIn: [],
-    };
-    const last = before.continuedIn.at(-1)?.environment ?? before.environment;
-    const environmentChanges = differences(last, environment);
     ledger = openLedger(join(path, 'run.db'), { clock });
     const redo = redoOf(changes, recipe, ledger);
-    const isDoneAgain = redo.work !== null || redo.measured.length > 0 || changes.some(needsConsent);
-    const doneAgain = isDoneAgain ? describeRedo(redo, recipe) : null;
+    const doneAgain = doesAgain(redo) || changes.some(needsConsent) ? describeRedo(redo, recipe) : null;
     takeBack(ledger, redo);
-    const settings = changes.map(({ effect: _, ...difference }) => difference);
-    const continuation = {
-      at: now,
-      environment,
-      ...(settings.length > 0 ? { settings } : {}),
-      ...(doneAgain === null ? {} : { doneAgain }),
-    };
-    const hasChanged = environmentChanges.length + changes.length > 0;
-    const continuedIn = hasChanged ? [...before.continuedIn, continuation] : before.continuedIn;
+    const at = new Date(clock()).toISOString();
+    const before: RunConfig<R> = existing ?? newConfig(asked, { at, environment, hub });
+    const environmentChanges = differences(before.continuedIn.at(-1)?.environment ?? before.environment, environment);
+    const continuation = continuationOf({ at, environment, changes, doneAgain });
+    const isContinued = environmentChanges.length + changes.length > 0;
+    const continuedIn = isContinued ? [...before.continuedIn, continuation] : before.continuedIn;
     const config: RunConfig<R> = { ...before, recipe, identity, continuedIn };
     // Last, so that a directory with a config always has its ledger.
     if (JSON.stringify(existing) !== JSON.stringify(config)) writeRunConfig(path, config);
     const resumed = existing !== null;
-    const run = new Run({ config, local, resumed, environmentChanges, changes, doneAgain, ledger, lock });
-    // The checkpoints of a training that begins again: no later one of its own may be taken for older than they are.
-    if (redo.work !== null) rmSync(run.checkpointsPath(redo.work.iteration), { recursive: true, force: true });
-    return run;
+    return new Run({ config, local, resumed, environmentChanges, changes, doneAgain, ledger, lock });
   } catch (error) {
     ledger?.close();
     lock.release();
     throw error;
   }
 }
+
+function newConfig<R extends AnyRecipe>(
+  { recipe, identity }: { recipe: R; identity: RunIdentity },
+  { at, environment, hub }: { at: string; environment: RunEnvironment; hub: HubPin[] },
+): RunConfig<R> {
+  const pins = hub.length === 0 ? {} : { hub };
+  const about = { formatVersion: RUN_FORMAT_VERSION, createdAt: at } as const;
+  return { ...about, recipe, identity, ...pins, environment, continuedIn: [] };
+}
+
+function continuationOf({
+  changes,
+  doneAgain,
+  ...where
+}: Pick<Continuation, 'at' | 'environment'> & {
+  changes: readonly RunChange[];
+  doneAgain: string | null;
+}): Continuation {
+  const settings = changes.map(({ effect: _, ...difference }) => difference);
+  return { ...where, ...(settings.length > 0 ? { settings } : {}), ...(doneAgain === null ? {} : { doneAgain }) };
+}
+
+const NO_RANKERS: RankerSources = { ranker: [], secondRanker: [] };
 
 /** Says that a run goes on, what changed, and what is done again. */
 export function tellResumed(

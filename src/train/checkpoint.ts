@@ -71,7 +71,7 @@ export interface RestoredState {
 
 /**
  * Loads the newest checkpoint that verifies and belongs to `plan` into the policy and the optimiser. Step 0 when there is
- * none. A damaged checkpoint is passed over, and reported.
+ * none. A damaged checkpoint is passed over, and one of another training removed; both are reported.
  */
 export async function restoreCheckpoint(
   folder: string,
@@ -82,7 +82,8 @@ export async function restoreCheckpoint(
     try {
       const manifest = await verifyDirectory(path);
       if (manifest.details?.plan !== state.plan) {
-        passedOver.push({ path, reason: 'it belongs to other pairs' });
+        passedOver.push({ path, reason: 'it belongs to another training' });
+        removeQuietly(path); // or it would be taken for newer than those that this training makes
         continue;
       }
     } catch (error) {

@@ -299,14 +299,15 @@ describe('a checkpoint', () => {
     expect(restored.passedOver).toMatchObject([{ path: join(where, 'checkpoint-3') }]);
   });
 
-  it('of other pairs is not used', async () => {
+  it('of another training is not used, and not kept: it would count as newer than those to come', async () => {
     const one = open();
     const where = folder();
     await saveCheckpoint(where, { ...one, step: 1, plan: 'a' });
     expect(await restoreCheckpoint(where, { ...one, plan: 'b' })).toMatchObject({
       step: 0,
-      passedOver: [{ reason: 'it belongs to other pairs' }],
+      passedOver: [{ reason: 'it belongs to another training' }],
     });
+    expect(readdirSync(where)).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { RankerError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
@@ -73,6 +73,58 @@ describe('loadFunctionRanker()', () => {
 
   test('names itself with the SHA-256 of the source', async () => {
     expect((await load(LENGTH)).id).toBe(`function:reward.ts:reward:sha256=${sha256(LENGTH)}`);
+  });
+
+  test('is made of all that it imports and reads while it is loaded, and of the files that it names', async () => {
+    const write = (name: string, text: string): void => {
+      mkdirSync(dirname(join(directory, name)), { recursive: true });
+      writeFileSync(join(directory, name), text);
+    };
+    write('lib/weights.ts', "import { two } from './two';\nexport const weight: number = two;");
+    write('lib/two.ts', 'export const two = 2;');
+    write('words.txt', 'good');
+    write('list.txt', 'better');
+    write('late.txt', 'best');
+    write('node_modules/counter/package.json', '{"name":"counter","version":"1.0.0","main":"index.js"}');
+    write('node_modules/counter/index.js', 'exports.count = (text) => text.length;');
+    const source = `import { readFileSync } from 'node:fs';
+      import { readFile } from 'node:fs/promises';
+      import counter from 'counter';
+      import { weight } from './lib/weights';
+      const words = readFileSync(new URL('./words.txt', import.meta.url), 'utf8') + (await readFile('${directory}/list.txt', 'utf8'));
+      export const files = ['late.txt'];
+      export const reward = (_: string, r: string[]) => r.map((text) => counter.count(text + words) * weight);`;
+    const loaded = await load(source);
+    const names = ['module', 'late.txt', 'lib/two.ts', 'lib/weights.ts', 'list.txt', 'package counter', 'words.txt'];
+    expect(loaded.sources?.map(({ name }) => name)).toEqual(names);
+    await loaded.close();
+    const ids = new Set([loaded.id]);
+    for (const [name, text] of [
+      ['lib/two.ts', 'export const two = 3;'],
+      ['words.txt', 'bad'],
+      ['list.txt', 'worse'],
+      ['late.txt', 'worst'],
+      ['node_modules/counter/package.json', '{"name":"counter","version":"1.0.1","main":"index.js"}'],
+    ] as const) {
+      write(name, text);
+      const changed = await load(source);
+      expect(ids, name).not.toContain(changed.id);
+      ids.add(changed.id);
+      await changed.close();
+    }
+  });
+
+  test.each([
+    [
+      'names a file that is not there',
+      "export const files = ['gone.txt'];",
+      /names \/.*gone\.txt, and there is no such file/,
+    ],
+    ['has an export files of something else', 'export const files = 3;', /its export files is no list of paths/],
+  ])('refuses a module that %s', async (_, line, message) => {
+    const error = await failure(load(`${line}\n${LENGTH}`));
+    expect(error.code).toBe('RANKER_FILES');
+    expect(error.message).toMatch(message);
   });
 
   test('gives the function the prompt, the responses and who wrote them', async () => {
@@ -329,7 +381,12 @@ describe('textHealth()', () => {
 test('the quickstart reward loads as a ranker and imports what lies beside it', async () => {
   const path = new URL('../../../recipes/quickstart/reward.ts', import.meta.url);
   ranker = await loadFunctionRanker(path.pathname);
-  expect(ranker.id).toContain(sha256(readFileSync(path)));
+  expect(ranker.sources?.map((source) => [source.name, source.sha256])).toEqual(
+    ['reward.ts', 'words.txt'].map((name) => [
+      name === 'reward.ts' ? 'module' : name,
+      sha256(readFileSync(new URL(name, path))),
+    ]),
+  );
   const kind = 'She helped the bird to find its nest in the tree. The bird was happy and said thank you.';
   const [ranking] = await rankAll(ranker, [
     item('a', 'She was sad and cried. Her toy was lost in the big dark park.', kind),

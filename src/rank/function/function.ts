@@ -5,14 +5,14 @@
  *   rank(prompt, responses, context) -> number[]     the indices of the responses, best first
  *
  * sync or async, and may export `guard(response) -> number` in [0, 1], how sound a text is, which the report plots. The
- * module runs in a worker thread (host.ts). A program in any other language is ../command/.
+ * module runs in a worker thread (host.ts). Files that it reads in a call, not while it is loaded, belong in an export
+ * `files`, a list of paths: their content is a part of what the ranker is (sources.ts). A program in any other language is ../command/.
  */
 import { existsSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
 import { RankerError } from '../../errors.ts';
-import { sha256File } from '../../files/hash.ts';
 import { inOrder } from '../in-order.ts';
-import type { Ranker, RankItem, Ranking } from '../ranker.ts';
+import type { Ranker, RankItem, Ranking, Source } from '../ranker.ts';
 import {
   describeItem,
   questionOf,
@@ -22,6 +22,7 @@ import {
   type UserQuestion,
 } from '../user-verdict.ts';
 import { FunctionHost } from './host.ts';
+import { digestOfSources, moduleSources } from './sources.ts';
 
 /** The third argument of `reward` and `rank`. */
 export type RankContext = Pick<UserQuestion, 'promptId' | 'messages' | 'candidates'>;
@@ -52,7 +53,7 @@ export interface FunctionRankerOptions {
  *
  * @param path the .ts, .js, .mts or .mjs file
  * @throws RankerError RANKER_MODULE_MISSING, RANKER_MODULE_FAILED (it threw while loading), RANKER_EXPORT (it exports
- * neither or both of `reward` and `rank`), RANKER_TIMEOUT
+ * neither or both of `reward` and `rank`), RANKER_FILES (what it imports or names cannot be found), RANKER_TIMEOUT
  */
 export async function loadFunctionRanker(path: string, options: FunctionRankerOptions = {}): Promise<Ranker> {
   const {
@@ -76,7 +77,6 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
       { details: { module: file } },
     );
   }
-  const digest = await sha256File(file);
   const host = await FunctionHost.start(file, { timeoutMs, loadTimeoutMs });
   const exported = ['reward', 'rank'].filter((name) => host.functions.includes(name));
   const name = exported[0];
@@ -89,6 +89,7 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
       { details: { module: file, exported: host.functions } },
     );
   }
+  const sources = await sourcesOf(file, host);
   const exportedName = name;
   const gives = name === 'reward' ? 'scores' : 'order';
 
@@ -111,8 +112,8 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
   }
 
   return {
-    // Only the module's own source is hashed: what it imports is not.
-    id: `function:${basename(file)}:${name}:sha256=${digest}`,
+    id: `function:${basename(file)}:${name}:sha256=${digestOfSources(sources)}`,
+    sources,
     gives,
     rank: (items) => inOrder(items, rankOne, concurrency),
     async textHealth(responses) {
@@ -121,6 +122,16 @@ export async function loadFunctionRanker(path: string, options: FunctionRankerOp
     },
     close: () => host.close(),
   };
+}
+
+/** What the module is made of; where that cannot be found the thread is ended. */
+async function sourcesOf(file: string, host: FunctionHost): Promise<Source[]> {
+  try {
+    return moduleSources(file, host.usedFiles);
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
 }
 
 /** The `ranker` section that runs a program. */

@@ -7,6 +7,7 @@
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { RankerError } from '../../errors.ts';
+import type { UsedFiles } from './sources.ts';
 import type { HostMessage, WorkerMessage, WorkerSettings } from './worker.ts';
 
 /** How long a thread may take to answer "are you there" before it counts as blocked. */
@@ -41,6 +42,7 @@ export class FunctionHost {
   readonly #calls = new Map<number, Call>();
   #worker: Worker | null = null;
   #functions: string[] = [];
+  #usedFiles: UsedFiles = { read: [], files: [] };
   #ready = false;
   #nextId = 0;
   #silence: NodeJS.Timeout | null = null;
@@ -65,6 +67,11 @@ export class FunctionHost {
     const host = new FunctionHost(path, options);
     await host.#startWorker();
     return host;
+  }
+
+  /** The files that it uses, as it told when it was loaded first. */
+  get usedFiles(): UsedFiles {
+    return this.#usedFiles;
   }
 
   /** Names of the functions that the module exports. */
@@ -119,6 +126,7 @@ export class FunctionHost {
         if (message.kind === 'ready') {
           clearTimeout(timer);
           this.#functions = message.functions;
+          this.#usedFiles = message;
           this.#ready = true;
           worker.unref(); // an idle ranker does not keep the program alive
           resolve();

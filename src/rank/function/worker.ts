@@ -5,13 +5,15 @@
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { tsImport } from 'tsx/esm/api';
+import { noteReads } from './reads.ts';
 
 /** What the host sends. */
 export type HostMessage = { kind: 'call'; id: number; name: string; arguments: unknown[] } | { kind: 'ping' };
 
 /** What the worker answers. `started` is posted before the user's code runs, so the host knows who blocks. */
 export type WorkerMessage =
-  | { kind: 'ready'; functions: string[] }
+  /** `read`: files that it read while it was loaded; `files`: what its export of this name holds. */
+  | { kind: 'ready'; functions: string[]; read: string[]; files: unknown }
   | { kind: 'load-failed'; reason: string }
   | { kind: 'started'; id: number }
   | { kind: 'done'; id: number; value: unknown }
@@ -61,6 +63,7 @@ async function answer(functions: Map<string, (...values: unknown[]) => unknown>,
 }
 
 try {
+  const reads = noteReads();
   const loaded = (await tsImport(settings.moduleUrl, import.meta.url)) as Record<string, unknown>;
   const functions = new Map<string, (...values: unknown[]) => unknown>();
   for (const [name, value] of Object.entries(loaded)) {
@@ -68,7 +71,8 @@ try {
     if (typeof value === 'function') functions.set(name, value as (...values: unknown[]) => unknown);
   }
   parentPort?.on('message', (message: HostMessage) => void answer(functions, message));
-  post({ kind: 'ready', functions: [...functions.keys()] });
+  const files = loaded.files === undefined ? [] : JSON.parse(JSON.stringify(loaded.files) ?? 'null');
+  post({ kind: 'ready', functions: [...functions.keys()], read: reads(), files });
 } catch (error) {
   post({ kind: 'load-failed', reason: reasonOf(error) });
 }

@@ -1,0 +1,34 @@
+/**
+ * @file SHA-256 of large files, read once a process as long as a file stays what it is (size, time, inode): the same weights
+ * are asked for by a run's identity, its rankers and its ledger.
+ */
+import { statSync } from 'node:fs';
+import { fileError } from './fs.ts';
+import { digestFileSync, sha256File } from './hash.ts';
+
+const known = new Map<string, string>();
+
+/** Lower-case hexadecimal SHA-256 of a file; other work runs while it is read. Throws FileError. */
+export async function knownSha256(path: string): Promise<string> {
+  const state = stateOf(path);
+  const digest = known.get(state) ?? (await sha256File(path));
+  known.set(state, digest);
+  return digest;
+}
+
+/** The same at once. */
+export function knownSha256Sync(path: string): string {
+  const state = stateOf(path);
+  const digest = known.get(state) ?? digestFileSync(path).sha256;
+  known.set(state, digest);
+  return digest;
+}
+
+function stateOf(path: string): string {
+  try {
+    const { ino, size, mtimeNs } = statSync(path, { bigint: true });
+    return `${path}\n${ino} ${size} ${mtimeNs}`;
+  } catch (error) {
+    throw fileError(error, { action: 'read', path });
+  }
+}
