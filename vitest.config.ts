@@ -1,11 +1,42 @@
 import { defineConfig } from 'vitest/config';
 
+/** Whole runs, kills, child processes: what takes most of the minutes. `npm run test:quick` leaves them to `npm test`. */
+const MINUTES = [
+  'test/faults/**',
+  'test/resume.test.ts',
+  'test/loop.test.ts',
+  'test/judge.test.ts',
+  'test/bad-input.test.ts',
+  'test/commands.test.ts',
+  'test/export.test.ts',
+  'test/hub.test.ts',
+  'test/library.test.ts',
+  'test/rankers.test.ts',
+  'test/update-rules.test.ts',
+  'test/lora*.test.ts',
+  'test/sft*.test.ts',
+  'test/trl.test.ts',
+  'test/exploration.test.ts',
+  'src/text/template-hostile.test.ts',
+  'src/text/tokenizer-hostile.test.ts',
+];
+
+const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts'];
+const APART = ['test/long/**', 'test/peers/**', '**/node_modules/**'];
+
+/** `whole`: npm test. `long`: what takes minutes or gigabytes. `peers`: what needs the Python environment of the peers. */
+const TIERS: Record<string, { include: string[]; exclude: string[] }> = {
+  whole: { include: ALL, exclude: APART },
+  quick: { include: ALL, exclude: [...APART, ...MINUTES] },
+  long: { include: ['test/long/**/*.test.ts'], exclude: [] },
+  peers: { include: ['test/peers/**/*.test.ts'], exclude: [] },
+};
+
 // Forks, not worker threads: the native addon belongs to one process each (docs/decisions).
 export default defineConfig({
   test: {
     pool: 'forks',
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['test/long/**', '**/node_modules/**'],
+    ...TIERS[process.env.SELM_TESTS ?? 'whole'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,

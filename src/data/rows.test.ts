@@ -1,5 +1,5 @@
 /** @file Every form of a row that people have, and every way in which one is unusable. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -236,11 +236,9 @@ describe('auditRows()', () => {
   });
 });
 
-const shared = join(packageRoot, '..', 'shared', 'data', 'preference', 'ultrafeedback_train.jsonl');
-describe.skipIf(!existsSync(shared))('UltraFeedback (skipped when ../shared is absent)', () => {
-  it('gives a chat prompt and two texts in all of its 1,000 rows but those with equal texts', async () => {
-    const rows = await collectRows(readRows([shared]), { limit: null, onBadRow: 'drop' });
-    expect(rows.length).toBeGreaterThan(990);
-    expect(rows.every((row) => row.prompt.kind === 'chat' && row.chosen !== null)).toBe(true);
-  });
+it('reads UltraFeedback: a chat prompt and two texts in every row', async () => {
+  const path = join(packageRoot, 'test', 'fixtures', 'data', 'ultrafeedback-140.jsonl.gz');
+  const rows = await collectRows(readRows([path]), { limit: null, onBadRow: 'stop' });
+  expect(rows).toHaveLength(140);
+  expect(rows.every((row) => row.prompt.kind === 'chat' && row.chosen !== null)).toBe(true);
 });

@@ -1,7 +1,8 @@
 /** @file Ids of prompts and responses: one start token, the header masked, one end token; cut without losing them. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { renderPairAsTrl } from '../../test/trl-rendering.ts';
@@ -194,32 +195,31 @@ describe('truncation', () => {
   });
 });
 
-const shared = join(packageRoot, '..', 'shared', 'data', 'preference', 'ultrafeedback_train.jsonl');
-describe.skipIf(!existsSync(shared))(
-  "renderPairAsTrl() gives TRL's ids on UltraFeedback (skipped when ../shared is absent)",
-  () => {
-    it.each([
-      [512, 'rows.json'],
-      [1024, 'rows-1024.json'],
-    ])('cut at %i tokens, row for row', (maxLength, name) => {
-      const path = join(packageRoot, 'test', 'fixtures', 'trl', name);
-      const { rows } = JSON.parse(readFileSync(path, 'utf8')) as {
-        rows: { prompt: number[]; chosen: number[]; rejected: number[] }[];
-      };
-      type Conversation = { role: string; content: string }[];
-      const own = [];
-      for (const line of readFileSync(shared, 'utf8').split('\n')) {
-        if (own.length === rows.length) break;
-        const { chosen, rejected } = JSON.parse(line) as { chosen: Conversation; rejected: Conversation };
-        const prompt: Prompt = { kind: 'chat', messages: chosen.slice(0, -1) };
-        const pair = { prompt, chosen: chosen.at(-1)?.content ?? '', rejected: rejected.at(-1)?.content ?? '' };
-        const ids = renderPairAsTrl(stories, pair, maxLength);
-        if (ids !== null) own.push({ prompt: ids.promptIds, chosen: ids.chosenIds, rejected: ids.rejectedIds });
-      }
-      expect(own).toEqual(rows);
-    });
-  },
-);
+const ultrafeedback = gunzipSync(
+  readFileSync(join(packageRoot, 'test', 'fixtures', 'data', 'ultrafeedback-140.jsonl.gz')),
+).toString('utf8');
+describe("renderPairAsTrl() gives TRL's ids on UltraFeedback", () => {
+  it.each([
+    [512, 'rows.json'],
+    [1024, 'rows-1024.json'],
+  ])('cut at %i tokens, row for row', (maxLength, name) => {
+    const path = join(packageRoot, 'test', 'fixtures', 'trl', name);
+    const { rows } = JSON.parse(readFileSync(path, 'utf8')) as {
+      rows: { prompt: number[]; chosen: number[]; rejected: number[] }[];
+    };
+    type Conversation = { role: string; content: string }[];
+    const own = [];
+    for (const line of ultrafeedback.split('\n')) {
+      if (own.length === rows.length) break;
+      const { chosen, rejected } = JSON.parse(line) as { chosen: Conversation; rejected: Conversation };
+      const prompt: Prompt = { kind: 'chat', messages: chosen.slice(0, -1) };
+      const pair = { prompt, chosen: chosen.at(-1)?.content ?? '', rejected: rejected.at(-1)?.content ?? '' };
+      const ids = renderPairAsTrl(stories, pair, maxLength);
+      if (ids !== null) own.push({ prompt: ids.promptIds, chosen: ids.chosenIds, rejected: ids.rejectedIds });
+    }
+    expect(own).toEqual(rows);
+  });
+});
 
 it('measureRows() measures each row as it does alone, whatever stands beside it', () => {
   const rows = [
