@@ -32,12 +32,14 @@ const TIERS: Record<string, { include: string[]; exclude: string[] }> = {
   peers: { include: ['test/peers/**/*.test.ts'], exclude: [] },
 };
 
+const tier = process.env.SELM_TESTS ?? 'whole';
+
 // Forks, not worker threads: the native addon belongs to one process each (docs/decisions).
 export default defineConfig({
   test: {
     pool: 'forks',
-    ...TIERS[process.env.SELM_TESTS ?? 'whole'],
-    testTimeout: 60_000,
+    ...TIERS[tier],
+    testTimeout: tier === 'long' ? 1_800_000 : 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
     // Two test files at a time on two cores: threads of the engine beyond one each would wait for one another.
