@@ -109,6 +109,26 @@ describe.each(Object.entries(TOKENIZERS))('with the %s', (_, directory) => {
     expect(rendered).toBeGreaterThan(20);
   });
 
+  it("and a prompt that ends in the assistant's words", () => {
+    const tokenizer = {
+      ...plain,
+      chatTemplate: TEMPLATES['Qwen 3, with an empty block of reasoning in the last turn'],
+    };
+    rendered = 0;
+    fc.assert(
+      fc.property(said, said, text, text, (question, begun, chosen, rejected) => {
+        fc.pre(chosen !== rejected && !`${begun}${chosen}${rejected}`.includes('think>'));
+        const given = [
+          { role: 'user', content: question },
+          { role: 'assistant', content: begun },
+        ];
+        check(tokenizer, { kind: 'chat', messages: given }, [chosen, rejected]);
+      }),
+      { numRuns: 40, seed: 1 },
+    );
+    expect(rendered).toBeGreaterThan(20);
+  });
+
   it('and plain texts', () => {
     fc.assert(
       fc.property(said, text, text, (before, chosen, rejected) => {
