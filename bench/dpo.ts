@@ -21,7 +21,7 @@ export interface Result {
 
 export const here = dirname(fileURLToPath(import.meta.url));
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'selm');
-const python = join(cache, 'peers', 'bin', 'python');
+export const python = join(cache, 'peers', 'bin', 'python');
 const data = join(cache, 'bench-data');
 
 function run(command: string, args: string[], show: 'output' | 'nothing' = 'nothing'): string {
@@ -34,10 +34,13 @@ function run(command: string, args: string[], show: 'output' | 'nothing' = 'noth
   return stdout;
 }
 
-export function measure(command: string, args: string[]): Result {
+/** Runs a process whose last line is what it measured, as JSON. */
+export function measureAs<R>(command: string, args: string[]): R {
   const line = run(command, args).trim().split('\n').at(-1) ?? '';
-  return JSON.parse(line) as Result;
+  return JSON.parse(line) as R;
 }
+
+export const measure = (command: string, args: string[]): Result => measureAs<Result>(command, args);
 
 /** The peer's environment and the made models, in the user's cache folder. */
 export function prepare(model: string): { modelPath: string; dataPath: string } {
@@ -54,7 +57,8 @@ export function prepare(model: string): { modelPath: string; dataPath: string } 
   return { modelPath, dataPath };
 }
 
-function spread(values: number[], digits = 2): string {
+/** Minimum, median and maximum. */
+export function spread(values: number[], digits = 2): string {
   const sorted = [...values].sort((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
   return [sorted[0], median, sorted.at(-1)].map((value) => (value ?? Number.NaN).toFixed(digits)).join(' / ');

@@ -4,6 +4,7 @@ import { benchDpo } from './dpo.ts';
 import { benchEval } from './eval.ts';
 import { benchLora } from './lora.ts';
 import { benchPairRm } from './pairrm.ts';
+import { benchSample } from './sample.ts';
 
 const [what = '', ...options] = process.argv.slice(2);
 switch (what) {
@@ -22,12 +23,16 @@ switch (what) {
   case 'pairrm':
     benchPairRm(options);
     break;
+  case 'sample':
+    benchSample(options);
+    break;
   default:
     process.stderr.write(`Usage:
   npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
   npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16]
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
+  npm run bench -- sample [--model smollm2|15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--samples 1] [--peers all|none]
   npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]
 `);
     process.exitCode = 2;

@@ -1,7 +1,7 @@
 /**
  * @file Our side of `npm run bench -- sample`, in a process of its own: every prompt's samples at temperature 1, all of the
  * same length; prints one JSON line. The clock starts when the model is loaded and packed, and prefill counts.
- * Usage: sample-run.ts MODEL PROMPTS.jsonl NEW_TOKENS SAMPLES BATCH DTYPE THREADS
+ * Usage: sample-run.ts MODEL PROMPTS.jsonl TOKENS SAMPLES BATCH DTYPE THREADS
  */
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../src/model/load.ts';

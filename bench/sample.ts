@@ -1,0 +1,103 @@
+/**
+ * @file Sampling against transformers and vLLM on the CPU, in turns: one process each, the same prompts, all responses of
+ * the same length. Loading is left out and prefill counts. Ratios are taken within one turn, where all met the same machine.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, homedir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { normalAt, randomKey, uniformAt } from '../src/random.ts';
+import { here, measureAs, prepare, python, spread } from './dpo.ts';
+
+/** What one process measured. */
+interface Result {
+  tokens: number;
+  tokens_per_s: number;
+  /** Of ours only: seconds until the first token, which is the prefill of the first prompts. */
+  first_token_s?: number;
+  peak_rss_mb: number;
+}
+
+const vllmPython = join(
+  process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
+  ...['selm', 'peers-vllm', 'bin', 'python'],
+);
+
+/** Prompts of random ids below `vocabulary`, of 16 to 512 tokens as chat prompts are spread: about 110 in the mean. */
+function writePrompts(path: string, count: number, vocabulary: number): number {
+  let tokens = 0;
+  const lines = Array.from({ length: count }, (_, i) => {
+    const length = Math.min(512, Math.max(16, Math.round(Math.exp(4.6 + 0.8 * normalAt(randomKey(0, 'length'), i)))));
+    tokens += length;
+    // Ids below 20 are special in many vocabularies.
+    const ids = Array.from({ length }, (_, t) => 20 + Math.floor(uniformAt(randomKey(0, i), t) * (vocabulary - 20)));
+    return JSON.stringify({ ids });
+  });
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return tokens;
+}
+
+type Peer = [name: string, run: (common: readonly string[]) => Result];
+
+function peersOf(dtype: string, batch: string): Peer[] {
+  const script = (name: string): string => join(here, 'peers', name);
+  const hf = (size: string): Peer => [
+    `transformers, batch ${size}`,
+    ([model = '', prompts = '', tokens = '', samples = '', , type = '', threads = '']) =>
+      measureAs<Result>(python, [script('hf_generate.py'), model, prompts, tokens, samples, size, type, threads]),
+  ];
+  const vllm: Peer = ['vLLM', (common) => measureAs<Result>(vllmPython, [script('vllm_generate.py'), ...common])];
+  return [
+    ...(existsSync(python) ? [hf('16'), hf(batch)] : []),
+    ...(existsSync(vllmPython) && dtype === 'bfloat16' ? [vllm] : []),
+  ];
+}
+
+/** The command. Options: --model, --dtype, --prompts, --tokens, --samples, --batch, --threads, --repeats, --peers none. */
+export function benchSample(args: string[]): void {
+  const { values } = parseArgs({
+    args,
+    options: {
+      model: { type: 'string', default: 'smollm2' },
+      dtype: { type: 'string', default: 'both' },
+      prompts: { type: 'string', default: '64' },
+      tokens: { type: 'string', default: '128' },
+      samples: { type: 'string', default: '1' },
+      batch: { type: 'string', default: '64' },
+      threads: { type: 'string', default: '2' },
+      repeats: { type: 'string', default: '3' },
+      peers: { type: 'string', default: 'all' },
+    },
+  });
+  const isFolder = existsSync(join(values.model, 'config.json'));
+  const modelPath = isFolder ? values.model : prepare(values.model).modelPath;
+  const folder = join(homedir(), '.cache', 'selm', 'bench-data');
+  mkdirSync(folder, { recursive: true });
+  const promptsPath = join(folder, 'sample-prompts.jsonl');
+  const promptTokens = writePrompts(promptsPath, Number(values.prompts), 32_000);
+  process.stdout.write(
+    `${cpus().length} x ${cpus()[0]?.model}; ${basename(modelPath)}, ${values.prompts} prompts of ${promptTokens} tokens in all, ${values.samples} x ${values.tokens} tokens each; loading excluded, prefill included; numbers: minimum / median / maximum of ${values.repeats}\n`,
+  );
+  for (const dtype of values.dtype === 'both' ? ['float32', 'bfloat16'] : [values.dtype]) {
+    const common = [modelPath, promptsPath, values.tokens, values.samples, values.batch, dtype, values.threads];
+    const own = ['--import', 'tsx', join(here, 'sample-run.ts'), ...common];
+    const ours: Result[] = [];
+    const peers = values.peers === 'none' ? [] : peersOf(dtype, values.batch);
+    const theirs = new Map<string, Result[]>(peers.map(([name]) => [name, []]));
+    for (let turn = 0; turn < Number(values.repeats); turn++) {
+      ours.push(measureAs<Result>(process.execPath, own));
+      for (const [name, run] of peers) theirs.get(name)?.push(run(common));
+    }
+    const line = (name: string, results: Result[]): string =>
+      `  ${name.padEnd(24)} ${spread(
+        results.map((each) => each.tokens_per_s),
+        1,
+      )} tokens/s, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB`;
+    const first = spread(ours.map((each) => each.first_token_s ?? Number.NaN));
+    process.stdout.write(`\n${dtype}\n${line('selm', ours)}, first token after ${first} s\n`);
+    for (const [name, results] of theirs) {
+      const ratios = results.map((each, turn) => (ours[turn]?.tokens_per_s ?? Number.NaN) / each.tokens_per_s);
+      process.stdout.write(`${line(name, results)}\n    selm is ${spread(ratios)} times as fast\n`);
+    }
+  }
+}
