@@ -7,11 +7,13 @@ import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
 import { decisiveSettings } from '../../recipe/decisive.ts';
 import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
+import type { ResponseRecord } from '../../store/ledger-rows.ts';
 import { planSteps } from '../../train/plan.ts';
 import { learningRateAt, scheduleOf, singleStepWarning } from '../../train/schedule.ts';
 import { trainPolicy } from '../../train/train.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { loadOrScoreReference, treeKey } from './reference.ts';
+import { samplerGaps, withMetrics } from './sampler-gap.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import { policyFiles, trainAndSave } from './train-and-save.ts';
@@ -111,6 +113,7 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     });
   await runStage(context, 'reference', async () => `log-probabilities of ${(await load()).size} pairs`);
   const reference = await load(); // of the ledger, whichever attempt put them there
+  const gaps = samplerGaps({ ...plan, reference, responsesOf: responsesByPair(context) });
   const schedule = scheduleOf(recipe, { iteration, totalSteps: steps.length });
   const warning = singleStepWarning(schedule, `Training of iteration ${iteration}`);
   if (warning !== null) announce({ kind: 'warning', text: warning });
@@ -125,10 +128,21 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     plan: plan.id,
     learningRateAt: (step) => learningRateAt(step, schedule),
     learningRateSetting: 'training.learningRate',
-    train: (from, settings) =>
-      trainPolicy({ ...from, reference, startsAtReference }, { ...settings, objective: input.objective }),
+    train: (from, settings) => {
+      const taken = trainPolicy({ ...from, reference, startsAtReference }, { ...settings, objective: input.objective });
+      return withMetrics(taken, gaps);
+    },
     detail: ({ loss = Number.NaN, 'rewards/margins': margin = 0 }) =>
       `loss ${loss.toFixed(4)}, margin ${margin.toFixed(3)}`,
     material: `${pairs} pairs`,
   });
+}
+
+/** What the iteration's policy said to the prompt of each pair. */
+function responsesByPair({ ledger, iteration }: IterationContext): (pairId: string) => readonly ResponseRecord[] {
+  const byPrompt = new Map<string, ResponseRecord[]>();
+  for (const response of ledger.responses(iteration))
+    byPrompt.set(response.promptId, [...(byPrompt.get(response.promptId) ?? []), response]);
+  const promptOf = new Map(ledger.pairs(iteration).map(({ pairId, promptId }) => [pairId, promptId]));
+  return (pairId) => byPrompt.get(promptOf.get(pairId) ?? '') ?? [];
 }
