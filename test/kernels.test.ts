@@ -8,10 +8,11 @@ import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd
 import type { Dtype } from '../src/torch/dtype.ts';
 import {
   add_Tensor,
-  decodeAttention,
+  full,
   gather,
   geglu,
   gelu,
+  index_select,
   log_softmax_int,
   logProbGradient_,
   masked_fill_Scalar,
@@ -20,6 +21,7 @@ import {
   mul_Tensor,
   narrow,
   packRows,
+  pagedAttention,
   permute,
   repeat_interleave_self_int,
   rmsNorm,
@@ -38,6 +40,8 @@ import {
   to_dtype,
   treeAttention,
   unsqueeze,
+  writePages,
+  zeros,
 } from '../src/torch/ops.ts';
 import {
   float32,
@@ -213,36 +217,40 @@ describe('attention over trees', () => {
     });
   });
 
-  // float64 takes the composition that other devices take too.
-  it.each(['float32', 'float64'] as const)(
-    'of one new token against a cache sees the same window of prompt and response (%s)',
+  // fp32: sums of up to 46 products. bf16 pages round keys and values, so that they are compared with rounded ones. float64
+  // takes the composition that other devices take too.
+  it.each(['float32', 'bfloat16', 'float64'] as const)(
+    'of one new token against pages sees the same window of prompt and response (%s)',
     (dtype) => {
       scope('decode', () => {
         noGrad(() => {
+          const type = dtype === 'float64' ? 'float64' : 'float32';
+          const rounded = (x: Tensor): Tensor => to_dtype(to_dtype(x, dtype), 'float32');
           const [q, k, v] = inputs('float32') as [Tensor, Tensor, Tensor];
-          // The path of the second level: the prompt's 19 tokens are the prefix, 21 + 6 are the sequence's own.
+          // The path of the second level: the prompt's 19 tokens, then 21 + 6 of the sequence's own, in pages 5, 1 and 4, 0.
           const own = [...Array.from({ length: 21 }, (_, i) => 19 + i), ...Array.from({ length: 6 }, (_, i) => 41 + i)];
-          const rowsOf = (x: Tensor, rows: readonly number[]): Tensor =>
-            to_dtype(
-              tensorFrom(
-                Float32Array.from(rows.flatMap((row) => [...numbers(narrow(x, 0, row, 1))])),
-                [1, rows.length, 2, 12],
-                'float32',
-              ),
-              dtype,
-            );
-          const prefix = Array.from({ length: 19 }, (_, i) => i);
+          const prompt = Array.from({ length: 19 }, (_, i) => i);
+          const places = [
+            ...prompt.map((i) => [5, 1][Math.floor(i / 16)] ?? Number.NaN).map((page, i) => page * 16 + (i % 16)),
+            ...own.map((_, i) => ([4, 0][Math.floor(i / 16)] ?? Number.NaN) * 16 + (i % 16)),
+          ];
+          const rows = int64([...prompt, ...own]);
+          const of = (x: Tensor): Tensor => to_dtype(index_select(x, 0, rows), type);
+          // What no token was written to holds NaN, which must not be read.
+          const keys = full([6, 2, 12, 16], Number.NaN, { dtype });
+          const values = full([6, 2, 16, 12], Number.NaN, { dtype });
+          writePages(keys, values, of(k), of(v), int64(places));
           for (const { window, softCap } of rules) {
-            const expected = plainAttention(q, k, v, { scale: 0.8, window, softCap });
-            for (const length of [1, 5, 22, 27]) {
+            const expected = plainAttention(q, rounded(k), rounded(v), { scale: 0.8, window, softCap });
+            for (const length of [1, 5, 16, 22, 27]) {
               const token = own[length - 1] ?? 0;
-              const found = decodeAttention(
-                to_dtype(narrow(q, 0, token, 1), dtype),
-                rowsOf(k, prefix),
-                rowsOf(v, prefix),
-                rowsOf(k, own),
-                rowsOf(v, own),
-                [0, 19, 0, length],
+              const tables = int64([5, 1, 4, 0], { shape: [1, 4] });
+              const found = pagedAttention(
+                to_dtype(narrow(q, 0, token, 1), type),
+                keys,
+                values,
+                tables,
+                int64([19, length], { shape: [1, 2] }),
                 0.8,
                 { window, softCap },
               );
@@ -253,6 +261,28 @@ describe('attention over trees', () => {
       });
     },
   );
+
+  it('refuses pages that are not there', () => {
+    scope('refused', () => {
+      noGrad(() => {
+        const [keys, values] = [zeros([2, 1, 8, 16]), zeros([2, 1, 16, 8])];
+        const attend = (table: number[], lengths: number[]): Tensor =>
+          pagedAttention(
+            normals('q', [1, 1, 8]),
+            keys,
+            values,
+            int64(table, { shape: [1, 2] }),
+            int64(lengths, { shape: [1, 2] }),
+            1,
+          );
+        expect(attend([0, 1], [16, 3]).shape).toEqual([1, 1, 8]);
+        expect(() => attend([0, 2], [16, 3])).toThrow(/outside its pages/);
+        expect(() => attend([0, 1], [17, 3])).toThrow(/outside its pages/);
+        const one = normals('k', [1, 1, 8]);
+        expect(() => writePages(keys, values, one, one, int64([32]))).toThrow(/place 32 of 32/);
+      });
+    });
+  });
 });
 
 describe('the product by rows', () => {

@@ -12,7 +12,8 @@ import { namedFactors, readAdapter, writeAdapterFiles } from '../src/model/adapt
 import { type Adapter, targetShapes } from '../src/model/adapter/lora.ts';
 import { mergeAdapter } from '../src/model/adapter/merge.ts';
 import { loadModel, type Model } from '../src/model/load.ts';
-import { openCaches, openSampler, prefill } from '../src/sample/sampler.ts';
+import { pagesFor } from '../src/sample/pages.ts';
+import { openCache, openSampler, prefill } from '../src/sample/sampler.ts';
 import { logitsOf } from '../src/score/head.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
 import { microBatches, packTrees } from '../src/score/packing.ts';
@@ -105,10 +106,11 @@ describe.each(adapters)("PEFT's adapter %s", (name) => {
     }
 
     const sampler = openSampler(model);
-    const caches = openCaches(sampler, { slots: 1, promptLength: ids.length, responseLength: 1 });
-    const last = scope('last', () => toFloat32Array(prefill(sampler, caches, [{ ids, slot: 0 }])));
+    const cache = openCache(sampler, ids.length + 1);
+    const pages = cache.pages.take(pagesFor(ids.length));
+    const last = scope('last', () => toFloat32Array(prefill(sampler, cache, [{ ids, pages }])));
     expect(largestDifference(last, logits_TV.subarray((ids.length - 1) * vocabulary))).toBeLessThan(1e-4);
-    caches.dispose();
+    cache.dispose();
     sampler.dispose();
     model.dispose();
   });

@@ -52,25 +52,44 @@ inline void checkRowLinear(const at::Tensor& x, const at::Tensor& packed, int64_
               "row_linear: x of shape ", x.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ", outputs, " outputs");
 }
 
-// Returns the number of keys of the longest sequence.
-inline int64_t checkDecodeAttention(const at::Tensor& q, const at::Tensor& prefixKeys, const at::Tensor& prefixValues,
-                                    const at::Tensor& keys, const at::Tensor& values, at::IntArrayRef layout) {
-  TORCH_CHECK(keys.scalar_type() == q.scalar_type() && prefixKeys.scalar_type() == q.scalar_type() && keys.device() == q.device(),
-              "decode_attention: caches of the queries' type and device are needed, got ", keys.scalar_type(), " on ", keys.device(),
-              " for ", q.scalar_type(), " on ", q.device());
-  TORCH_CHECK(static_cast<int64_t>(layout.size()) == q.size(0) * 4, "decode_attention: ", q.size(0), " sequences need ", q.size(0) * 4,
-              " layout numbers, got ", layout.size());
-  TORCH_CHECK(prefixKeys.is_contiguous() && prefixValues.is_contiguous() && keys.is_contiguous() && values.is_contiguous(),
-              "decode_attention: caches must be contiguous");
-  int64_t longest = 0;
-  for (int64_t b = 0; b < q.size(0); b++) {
-    const int64_t* l = layout.data() + b * 4;
-    TORCH_CHECK(l[0] >= 0 && l[0] < prefixKeys.size(0) && l[1] >= 0 && l[1] <= prefixKeys.size(1) && l[2] >= 0 && l[2] < keys.size(0) &&
-                    l[3] >= 0 && l[3] <= keys.size(1) && l[1] + l[3] > 0,
-                "decode_attention: sequence ", b, " points outside its caches");
-    longest = std::max(longest, l[1] + l[3]);
+constexpr int64_t kPageTokens = 16;
+
+inline int64_t pagesFor(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+inline void checkCache(const at::Tensor& keys, const at::Tensor& values, int64_t width, const char* what) {
+  TORCH_CHECK(keys.dim() == 4 && values.dim() == 4 && keys.size(2) == width && keys.size(3) == kPageTokens &&
+                  values.sizes() == at::IntArrayRef({keys.size(0), keys.size(1), kPageTokens, width}) && keys.is_contiguous() &&
+                  values.is_contiguous() && keys.scalar_type() == values.scalar_type(),
+              what, ": keys ", keys.sizes(), " and values ", values.sizes(), " are not [pages, K, d, 16] and [pages, K, 16, d], contiguous");
+}
+
+inline void checkPagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
+                                const at::Tensor& lengths) {
+  TORCH_CHECK(q.dim() == 3, "paged_attention: q must be [B, H, d], got ", q.sizes());
+  checkCache(keys, values, q.size(2), "paged_attention");
+  TORCH_CHECK(keys.size(1) > 0 && q.size(1) % keys.size(1) == 0, "paged_attention: ", q.size(1), " heads do not share ", keys.size(1));
+  TORCH_CHECK(tables.dim() == 2 && tables.size(0) == q.size(0) && lengths.sizes() == at::IntArrayRef({q.size(0), 2}) &&
+                  tables.scalar_type() == at::kLong && lengths.scalar_type() == at::kLong,
+              "paged_attention: tables ", tables.sizes(), " and lengths ", lengths.sizes(), " must be int64 [B, M] and [B, 2], B ", q.size(0));
+}
+
+// Every page that a sequence reads must be one of `pages`.
+inline void checkPages(const int64_t* tables, const int64_t* lengths, int64_t batch, int64_t perTable, int64_t pages) {
+  for (int64_t b = 0; b < batch; b++) {
+    const int64_t prompt = lengths[b * 2], own = lengths[b * 2 + 1];
+    bool isInside = prompt >= 0 && own >= 0 && prompt + own > 0 && pagesFor(prompt) + pagesFor(own) <= perTable;
+    for (int64_t i = 0; isInside && i < pagesFor(prompt) + pagesFor(own); i++)
+      isInside = tables[b * perTable + i] >= 0 && tables[b * perTable + i] < pages;
+    TORCH_CHECK(isInside, "paged_attention: sequence ", b, " points outside its pages");
   }
-  return longest;
+}
+
+inline void checkWritePages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& k, const at::Tensor& v,
+                            const at::Tensor& places) {
+  TORCH_CHECK(k.dim() == 3 && k.sizes() == v.sizes() && places.dim() == 1 && places.size(0) == k.size(0) && places.scalar_type() == at::kLong,
+              "write_pages: k ", k.sizes(), " and v ", v.sizes(), " must be [T, K, d] with T int64 places, got ", places.sizes());
+  checkCache(keys, values, k.size(2), "write_pages");
+  TORCH_CHECK(keys.size(1) == k.size(1), "write_pages: ", k.size(1), " heads do not fit pages of ", keys.size(1));
 }
 
 inline void checkSampling(const at::Tensor& logits, double temperature, double topP, size_t uniforms) {

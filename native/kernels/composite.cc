@@ -127,23 +127,37 @@ at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outp
   return biases.defined() ? product + biases : product;
 }
 
-at::Tensor decodeAttention(const at::Tensor& q, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
-                           const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
-  checkDecodeAttention(q, prefixKeys, prefixValues, keys, values, layout);
+at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
+                          const at::Tensor& lengths, double scale, int64_t window, double softCap) {
+  checkPagedAttention(q, keys, values, tables, lengths);
+  const at::Tensor sizes = lengths.to(at::kCPU).contiguous();
+  const int64_t* length = sizes.data_ptr<int64_t>();
   std::vector<at::Tensor> rows;
   for (int64_t b = 0; b < q.size(0); b++) {
-    const int64_t* l = layout.data() + b * 4;
-    const auto seen = [&](const at::Tensor& prefix, const at::Tensor& own) {
-      at::Tensor all = at::cat({prefix.select(0, l[0]).narrow(0, 0, l[1]), own.select(0, l[2]).narrow(0, 0, l[3])});
+    const int64_t prompt = length[b * 2], own = length[b * 2 + 1], heads = q.size(1) / keys.size(1);
+    // [N, H, d] of the tokens that the sequence sees; `tokens` are pages as [pages, 16, K, d].
+    const auto seen = [&](const at::Tensor& tokens) {
+      const auto part = [&](int64_t first, int64_t count) {
+        const at::Tensor pages = tables.select(0, b).narrow(0, first, pagesFor(count));
+        return tokens.index_select(0, pages).flatten(0, 1).narrow(0, 0, count);
+      };
+      at::Tensor all = at::cat({part(0, prompt), part(pagesFor(prompt), own)});
       if (window > 0 && all.size(0) > window) all = all.narrow(0, all.size(0) - window, window);
-      return all.repeat_interleave(q.size(1) / all.size(1), 1);  // [N, H, d]
+      return all.repeat_interleave(heads, 1).to(q.scalar_type());
     };
-    const at::Tensor allKeys = seen(prefixKeys, keys), allValues = seen(prefixValues, values);
+    const at::Tensor allKeys = seen(keys.permute({0, 3, 1, 2})), allValues = seen(values.permute({0, 2, 1, 3}));
     at::Tensor scores = (q.select(0, b).unsqueeze(0) * allKeys).sum(-1) * scale;
     if (softCap > 0) scores = at::tanh(scores / softCap) * softCap;
     rows.push_back((at::softmax(scores, 0).unsqueeze(-1) * allValues).sum(0));
   }
   return at::stack(rows);
+}
+
+void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places) {
+  checkWritePages(keys, values, k, v, places);
+  const at::Tensor pages = places.floor_divide(kPageTokens), tokens = places.remainder(kPageTokens);
+  keys.permute({0, 3, 1, 2}).index_put_({pages, tokens}, k.to(keys.scalar_type()));
+  values.permute({0, 2, 1, 3}).index_put_({pages, tokens}, v.to(values.scalar_type()));
 }
 
 }  // namespace selm::composite
@@ -167,6 +181,7 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("soft_cap_", &softCap_);
   library.impl("pack_rows", &packRows);
   library.impl("row_linear", &rowLinear);
-  library.impl("decode_attention", &decodeAttention);
+  library.impl("paged_attention", &pagedAttention);
+  library.impl("write_pages", &writePages);
   library.impl("sample_tokens", &sampleTokens);
 }

@@ -57,11 +57,13 @@ TORCH_LIBRARY(selm, library) {
   // the ways to do that (cpu/paths.h).
   library.def("row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor");
 
-  // One new token of each of B sequences against its cache: q [B, H, d], caches [S, M, K, d]. `layout` lists, for each
-  // sequence, (prefix slot, prefix length, own slot, own length): keys are the prefix's, then its own. Window (the last
-  // `window` keys) and soft cap as in tree_attention.
+  // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/paged_attention.cc has the
+  // picture). write_pages puts k and v [T, K, d] at places [T], page * 16 + token of the page.
+  library.def("write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()");
+  // One new token of each of B sequences, q [B, H, d], against its pages: tables [B, M] list those of its prompt, then its own;
+  // lengths [B, 2] are the tokens of both. Window (the last `window` tokens) and soft cap as in tree_attention.
   library.def(
-      "decode_attention(Tensor q, Tensor prefix_keys, Tensor prefix_values, Tensor keys, Tensor values, int[] layout, float scale, int window=0, float soft_cap=0.) -> Tensor");
+      "paged_attention(Tensor q, Tensor keys, Tensor values, Tensor tables, Tensor lengths, float scale, int window=0, float soft_cap=0.) -> Tensor");
 
   // One token of each row of logits [B, V]: ids and their log-probabilities under the unchanged distribution.
   library.def("sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");

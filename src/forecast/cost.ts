@@ -62,7 +62,10 @@ export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts
   const kept = activationBytes(config, { tokens: tokensAtOnce, bytesPerElement });
   const activations = chooseActivations(recipe.training, config) === 'keep' ? kept : inputs + kept / config.layers;
   const isCopied = training.adapter.kind === 'lora' || training.dtype === 'bfloat16';
-  const cached = sampling.batchSize * (tokens.longestPrompt + sampling.maxNewTokens);
+  // Samples of a prompt share its keys and values. At most: the longest prompts may come together.
+  const prompts = Math.ceil(sampling.batchSize / sampling.samples);
+  const cached = prompts * tokens.longestPrompt + sampling.batchSize * sampling.maxNewTokens;
+  const bytesInSampling = sampling.dtype === 'float32' ? FLOAT32 : 2;
   return {
     training: [
       ...(isCopied ? [{ what: `weights in ${training.dtype}`, bytes: all * bytesPerElement }] : []),
@@ -73,10 +76,10 @@ export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts
       { what: 'logits', bytes: LOGITS_BYTES },
     ],
     sampling: [
-      { what: 'weights, at most', bytes: all * (sampling.dtype === 'float32' ? FLOAT32 : 2) },
+      { what: 'weights, at most', bytes: all * bytesInSampling },
       {
-        what: `keys and values of ${sampling.batchSize} responses, fp32`,
-        bytes: 2 * cached * config.layers * config.keyValueHeads * config.headSize * FLOAT32,
+        what: `keys and values of ${sampling.batchSize} responses, ${sampling.dtype}`,
+        bytes: 2 * cached * config.layers * config.keyValueHeads * config.headSize * bytesInSampling,
       },
     ],
   };

@@ -8,7 +8,8 @@ import { longAfter } from '../model/rope.ts';
 import { type RandomKey, uniformAt } from '../random.ts';
 import { index_select, sampleTokens } from '../torch/ops.ts';
 import { int64, keep, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
-import { type Caches, decode, openCaches, prefill, type Sampler } from './sampler.ts';
+import { pagesFor } from './pages.ts';
+import { type Cache, decode, openCache, prefill, type Sampler } from './sampler.ts';
 
 /** How tokens are chosen. Temperature 0 is greedy; topK 0 and topP 1 switch those filters off. */
 export interface SamplingSettings {
@@ -58,10 +59,10 @@ export interface GenerateOptions extends SamplingSettings {
 /** Prompt tokens prefilled in one pass: enough for products at full speed, few enough to stay in the processor's caches. */
 const PREFILL_TOKENS = 512;
 
-/** A prompt in the batch: its cache slot, the logits after it, and the samples that still wait. */
+/** A prompt in the batch: its pages, the logits after it, and the samples that still wait. */
 interface ActivePrompt {
   request: GenerationRequest;
-  slot: number;
+  pages: number[];
   logits: Tensor | null;
   waiting: GenerationRequest['samples'][number][];
   running: number;
@@ -71,7 +72,7 @@ interface Sequence {
   prompt: ActivePrompt;
   sampleIndex: number;
   key: RandomKey;
-  slot: number;
+  pages: number[];
   limit: number;
   tokenIds: number[];
   tokenLogProbs: number[];
@@ -95,13 +96,8 @@ export async function* generate(
   const promptLength = work.reduce((most, request) => Math.max(most, request.promptIds.length), 0);
   checkLengths(sampler, work, promptLength);
   checkLongRope(sampler, work, options.maxNewTokens);
-  const slots = Math.min(
-    options.batchSize,
-    work.reduce((sum, request) => sum + request.samples.length, 0),
-  );
-  const responseLength = Math.min(options.maxNewTokens, sampler.config.maxPositions);
-  const caches = openCaches(sampler, { slots, promptLength, responseLength });
-  const batch = new Batch(sampler, caches, { slots, queue: work, options });
+  const cache = openCache(sampler, promptLength + Math.min(options.maxNewTokens, sampler.config.maxPositions));
+  const batch = new Batch(sampler, cache, { queue: work, options });
   try {
     while (batch.busy) {
       if (options.signal?.aborted)
@@ -111,7 +107,7 @@ export async function* generate(
     }
   } finally {
     batch.dispose();
-    caches.dispose();
+    cache.dispose();
   }
 }
 
@@ -147,32 +143,32 @@ function checkLengths(sampler: Sampler, work: readonly GenerationRequest[], prom
 /** The batch between passes. A class because it is the state that a pass changes. */
 class Batch {
   readonly #sampler: Sampler;
-  readonly #caches: Caches;
+  readonly #cache: Cache;
   readonly #options: GenerateOptions;
   readonly #stop: Set<number>;
   readonly #queue: GenerationRequest[];
-  readonly #freePrompts: number[];
-  readonly #freeSlots: number[];
   #prompts: ActivePrompt[] = [];
   #sequences: Sequence[] = [];
 
   constructor(
     sampler: Sampler,
-    caches: Caches,
-    setup: { slots: number; queue: readonly GenerationRequest[]; options: GenerateOptions },
+    cache: Cache,
+    setup: { queue: readonly GenerationRequest[]; options: GenerateOptions },
   ) {
     this.#sampler = sampler;
-    this.#caches = caches;
+    this.#cache = cache;
     this.#options = setup.options;
     this.#stop = new Set(setup.options.stopIds);
     this.#queue = [...setup.queue].reverse();
-    const numbers = Array.from({ length: setup.slots }, (_, i) => setup.slots - 1 - i);
-    this.#freePrompts = [...numbers];
-    this.#freeSlots = [...numbers];
   }
 
   get busy(): boolean {
     return this.#queue.length > 0 || this.#prompts.length > 0;
+  }
+
+  /** Sequences that may still be started. */
+  get #room(): number {
+    return this.#options.batchSize - this.#sequences.length;
   }
 
   dispose(): void {
@@ -183,32 +179,35 @@ class Batch {
   pass(): GeneratedResponse[] {
     const finished = [...this.#admit()];
     if (this.#sequences.length > 0) {
-      const rows = this.#sequences.map(({ prompt, slot, tokenIds }) => ({
-        prompt: { slot: prompt.slot, length: prompt.request.promptIds.length },
-        slot,
-        position: tokenIds.length - 1,
-        token: tokenIds.at(-1) ?? 0,
-      }));
+      const rows = this.#sequences.map(({ prompt, pages, tokenIds }) => {
+        if (pages.length < pagesFor(tokenIds.length)) pages.push(...this.#cache.pages.take(1));
+        return {
+          prompt: { pages: prompt.pages, length: prompt.request.promptIds.length },
+          pages,
+          position: tokenIds.length - 1,
+          token: tokenIds.at(-1) ?? 0,
+        };
+      });
       const running = this.#sequences;
-      finished.push(...this.#settle(this.#draw(running, () => decode(this.#sampler, this.#caches, rows))));
+      finished.push(...this.#settle(this.#draw(running, () => decode(this.#sampler, this.#cache, rows))));
     }
     this.#retire();
     return finished;
   }
 
-  /** Starts waiting samples while there are slots: prompts already prefilled first, then new ones. */
+  /** Starts waiting samples while there is room: prompts already prefilled first, then new ones. */
   #admit(): GeneratedResponse[] {
     this.#prefillNew();
+    const room = this.#room;
     const started: Sequence[] = [];
     const rows: ActivePrompt[] = [];
     for (const prompt of this.#prompts) {
-      while (prompt.waiting.length > 0 && this.#freeSlots.length > 0) {
+      while (prompt.waiting.length > 0 && started.length < room) {
         const sample = prompt.waiting.shift();
-        const slot = this.#freeSlots.pop();
-        if (sample === undefined || slot === undefined) break;
-        const room = this.#sampler.config.maxPositions - prompt.request.promptIds.length;
-        const limit = Math.min(this.#options.maxNewTokens, room);
-        started.push({ prompt, ...sample, slot, limit, tokenIds: [], tokenLogProbs: [] });
+        if (sample === undefined) break;
+        const positions = this.#sampler.config.maxPositions - prompt.request.promptIds.length;
+        const limit = Math.min(this.#options.maxNewTokens, positions);
+        started.push({ prompt, ...sample, pages: [], limit, tokenIds: [], tokenLogProbs: [] });
         rows.push(prompt);
         prompt.running += 1;
       }
@@ -230,15 +229,11 @@ class Batch {
     let waiting = this.#prompts.reduce((sum, prompt) => sum + prompt.waiting.length, 0);
     const fresh: ActivePrompt[] = [];
     let tokens = 0;
-    while (waiting < this.#freeSlots.length && this.#freePrompts.length > 0 && tokens < PREFILL_TOKENS) {
+    while (waiting < this.#room && tokens < PREFILL_TOKENS) {
       const request = this.#queue.pop();
-      const slot = this.#freePrompts.pop();
-      if (slot === undefined) break;
-      if (request === undefined) {
-        this.#freePrompts.push(slot);
-        break;
-      }
-      fresh.push({ request, slot, logits: null, waiting: [...request.samples], running: 0 });
+      if (request === undefined) break;
+      const pages = this.#cache.pages.take(pagesFor(request.promptIds.length));
+      fresh.push({ request, pages, logits: null, waiting: [...request.samples], running: 0 });
       waiting += request.samples.length;
       tokens += request.promptIds.length;
     }
@@ -248,8 +243,8 @@ class Batch {
     scope('prefill', () => {
       const logits = prefill(
         this.#sampler,
-        this.#caches,
-        fresh.map(({ request, slot }) => ({ ids: request.promptIds, slot })),
+        this.#cache,
+        fresh.map(({ request, pages }) => ({ ids: request.promptIds, pages })),
       );
       fresh.forEach((prompt, i) => {
         prompt.logits = keep(index_select(logits, 0, int64([i], { device: logits.device })));
@@ -290,19 +285,19 @@ class Batch {
 
   #end(sequence: Sequence, how: Pick<GeneratedResponse, 'endId' | 'finish'>): GeneratedResponse {
     sequence.prompt.running -= 1;
-    this.#freeSlots.push(sequence.slot);
+    this.#cache.pages.give(sequence.pages);
     this.#sequences = this.#sequences.filter((each) => each !== sequence);
     const { prompt, sampleIndex, tokenIds, tokenLogProbs } = sequence;
     const logProb = tokenLogProbs.reduce((sum, value) => sum + value, 0);
     return { promptId: prompt.request.promptId, sampleIndex, tokenIds, tokenLogProbs, logProb, ...how };
   }
 
-  /** Frees the slots of prompts whose samples are all done. */
+  /** Gives back the pages of prompts whose samples are all done. */
   #retire(): void {
     this.#prompts = this.#prompts.filter((prompt) => {
       if (prompt.running > 0 || prompt.waiting.length > 0) return true;
       prompt.logits?.dispose();
-      this.#freePrompts.push(prompt.slot);
+      this.#cache.pages.give(prompt.pages);
       return false;
     });
   }

@@ -1,5 +1,5 @@
 /**
- * @file A model made ready for sampling: weights laid out for products by rows, key/value caches, and the two passes,
+ * @file A model made ready for sampling: weights laid out for products by rows, a cache of keys and values, and the two passes,
  * prefill and decode. Products are made in fp32, or in bf16 with sums in fp32; everything between them is fp32. Every row
  * is computed by itself, so that a response does not depend on who shares its batch.
  */
@@ -12,18 +12,17 @@ import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/r
 import { biasName, EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
-  decodeAttention,
-  index_copy_,
   index_select,
   packRows,
+  pagedAttention,
   rowLinear,
   softCap_,
   to_dtype,
   treeAttention,
-  view,
-  zeros,
+  writePages,
 } from '../torch/ops.ts';
 import { disposeAll, int64, keep, scope, type Tensor } from '../torch/tensor.ts';
+import { PAGE_TOKENS, PagePool } from './pages.ts';
 
 /**
  * Type of sampling's products. In `bfloat16` both factors are rounded to bf16 and sums are kept in fp32, by the fastest
@@ -74,43 +73,23 @@ export function openSampler(
   return { config, dtype, ...built, dispose: () => disposeAll([built.packed, built.vectors, built.embedding]) };
 }
 
-/** Where a run of tokens goes: slot and first position of a cache. */
-export interface CachePlace {
-  slot: number;
+/** What a batch of sequences shares: their keys and values, and the rotations of positions 0 .. length - 1. */
+export interface Cache {
+  pages: PagePool;
   length: number;
-}
-
-/** Keys and values of prompts (shared by their samples) and of responses, one pair of tensors a layer, [slots, length, K, d]. */
-export interface Caches {
-  promptLength: number;
-  responseLength: number;
-  promptKeys: Tensor[];
-  promptValues: Tensor[];
-  keys: Tensor[];
-  values: Tensor[];
   rotary: RotaryTable[];
   dispose(): void;
 }
 
-export function openCaches(
-  { config, embedding: { device } }: Pick<Sampler, 'config' | 'embedding'>,
-  sizes: { slots: number; promptLength: number; responseLength: number },
-): Caches {
-  const build = (length: number): Tensor[] =>
-    Array.from({ length: config.layers }, () =>
-      zeros([sizes.slots, length, config.keyValueHeads, config.headSize], { dtype: 'float32', device }),
-    );
-  const tensors = keep(
-    scope('open caches', () => ({
-      promptKeys: build(sizes.promptLength),
-      promptValues: build(sizes.promptLength),
-      keys: build(sizes.responseLength),
-      values: build(sizes.responseLength),
-      rotary: rotaryTables(config, sizes.promptLength + sizes.responseLength, device),
-    })),
-  );
-  const { promptLength, responseLength } = sizes;
-  return { promptLength, responseLength, ...tensors, dispose: () => disposeAll(tensors) };
+/** A cache for sequences of at most `length` tokens, prompt included; keys and values are kept in the sampler's type. */
+export function openCache({ config, dtype, embedding: { device } }: Sampler, length: number): Cache {
+  const pages = new PagePool(config, { dtype, device });
+  const rotary = keep(scope('open a cache', () => rotaryTables(config, length, device)));
+  const dispose = (): void => {
+    pages.dispose();
+    disposeAll(rotary);
+  };
+  return { pages, length, rotary, dispose };
 }
 
 function required<T>(value: T | undefined, what: string): T {
@@ -128,14 +107,13 @@ interface TokenPlace {
 
 function runBlocks(
   sampler: Sampler,
-  caches: Caches,
+  cache: Cache,
   input: { ids: readonly number[]; places: readonly TokenPlace[]; attend: Attend },
 ): Tensor {
   const { config, packed, vectors } = sampler;
   // A sequence that starts long stays long; one that would become it is refused (generate.ts).
   const limit = longAfter(config);
-  const tableLength = caches.promptLength + caches.responseLength;
-  const rows = input.places.map(({ position, promptLength }) => position + (promptLength > limit ? tableLength : 0));
+  const rows = input.places.map(({ position, promptLength }) => position + (promptLength > limit ? cache.length : 0));
   const shapes = expectedWeights(config);
   const context: BlockContext = {
     config,
@@ -146,7 +124,7 @@ function runBlocks(
         arithmetic: arithmeticOf(sampler),
       }),
     attend: input.attend,
-    rotation: rotations(config, caches.rotary, rows),
+    rotation: rotations(config, cache.rotary, rows),
   };
   const rows_TD = index_select(sampler.embedding, 0, int64(input.ids, { device: sampler.embedding.device }));
   let x_TD = scaledEmbedding(to_dtype(rows_TD, 'float32'), config);
@@ -169,86 +147,84 @@ function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
   return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 
-/** Copies keys or values [T, K, d] to rows of a cache seen as [slots * length, K, d]. */
-function remember(cache: Tensor, rows: Tensor, values_TKd: Tensor): void {
-  const [slots = 0, length = 0, heads = 0, size = 0] = cache.shape;
-  index_copy_(view(cache, [slots * length, heads, size]), 0, rows, values_TKd);
-}
-
-/** Runs whole prompts, fills their cache slots, and returns the logits after each prompt, [prompts, V]. */
+/** Runs whole prompts, fills their pages, and returns the logits after each prompt, [prompts, V]. */
 export function prefill(
   sampler: Sampler,
-  caches: Caches,
-  prompts: readonly { ids: readonly number[]; slot: number }[],
+  cache: Cache,
+  prompts: readonly { ids: readonly number[]; pages: readonly number[] }[],
 ): Tensor {
   return noGrad(() =>
     scope('prefill', () => {
-      const rows: number[] = [];
+      const written: number[] = [];
       const places: TokenPlace[] = [];
       const last: number[] = [];
-      for (const { ids, slot } of prompts) {
+      // Prompts are trees of one segment: each attends to itself, and no other prompt changes a bit of it.
+      const segments: number[] = [];
+      for (const { ids, pages } of prompts) {
+        segments.push(written.length, ids.length, -1);
         ids.forEach((_, position) => {
           places.push({ position, promptLength: ids.length });
-          rows.push(slot * caches.promptLength + position);
+          written.push(placeOf(pages, position));
         });
-        last.push(rows.length - 1);
+        last.push(written.length - 1);
       }
-      // Prompts are trees of one segment: each attends to itself, and no other prompt changes a bit of it.
-      let start = 0;
-      const segments = prompts.flatMap(({ ids }) => {
-        const segment = [start, ids.length, -1];
-        start += ids.length;
-        return segment;
-      });
-      const rows_T = int64(rows, { device: sampler.embedding.device });
+      const written_T = int64(written, { device: sampler.embedding.device });
       const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
-        const keys = required(caches.promptKeys[layer], 'cache');
-        const values = required(caches.promptValues[layer], 'cache');
-        remember(keys, rows_T, k_TKd);
-        remember(values, rows_T, v_TKd);
+        const { keys, values } = cache.pages.layer(layer);
+        writePages(keys, values, k_TKd, v_TKd, written_T);
         const { scale, window, softCap } = attentionRule(sampler.config, layer);
         return treeAttention(q_THd, k_TKd, v_TKd, segments, scale, { window, softCap });
       };
-      const hidden_TD = runBlocks(sampler, caches, { ids: prompts.flatMap(({ ids }) => ids), places, attend });
+      const hidden_TD = runBlocks(sampler, cache, { ids: prompts.flatMap(({ ids }) => ids), places, attend });
       return logitsOf(sampler, index_select(hidden_TD, 0, int64(last, { device: hidden_TD.device })));
     }),
   );
 }
 
-/** One sequence of a decoding batch: its prompt's place, its own slot, and the token at `position` of its response. */
+/** Where a token lies in a pool: its page's number and its place there. */
+function placeOf(pages: readonly number[], position: number): number {
+  return required(pages[Math.floor(position / PAGE_TOKENS)], 'page') * PAGE_TOKENS + (position % PAGE_TOKENS);
+}
+
+/** One sequence of a decoding batch: its pages, its prompt's, and the token at `position` of its response. */
 export interface DecodeRow {
-  prompt: CachePlace;
-  slot: number;
+  prompt: { pages: readonly number[]; length: number };
+  pages: readonly number[];
   /** Index of `token` in the response; it becomes part of the cache. */
   position: number;
   token: number;
 }
 
 /** Runs one token of every row and returns the logits after it, [rows, V]. */
-export function decode(sampler: Sampler, caches: Caches, rows: readonly DecodeRow[]): Tensor {
+export function decode(sampler: Sampler, cache: Cache, rows: readonly DecodeRow[]): Tensor {
   return noGrad(() =>
     scope('decode', () => {
       const { device } = sampler.embedding;
-      const rows_B = int64(
-        rows.map(({ slot, position }) => slot * caches.responseLength + position),
+      const written_B = int64(
+        rows.map(({ pages, position }) => placeOf(pages, position)),
         { device },
       );
-      const layout = rows.flatMap(({ prompt, slot, position }) => [prompt.slot, prompt.length, slot, position + 1]);
+      const perRow = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
+      const tables = rows.flatMap(({ prompt, pages }) => {
+        const unused = perRow - prompt.pages.length - pages.length;
+        return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
+      });
+      const tables_BM = int64(tables, { shape: [rows.length, perRow], device });
+      const lengths_B2 = int64(
+        rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
+        { shape: [rows.length, 2], device },
+      );
       const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
-        const keys = required(caches.keys[layer], 'cache');
-        const values = required(caches.values[layer], 'cache');
-        remember(keys, rows_B, k_TKd);
-        remember(values, rows_B, v_TKd);
-        const promptKeys = required(caches.promptKeys[layer], 'cache');
-        const promptValues = required(caches.promptValues[layer], 'cache');
+        const { keys, values } = cache.pages.layer(layer);
+        writePages(keys, values, k_TKd, v_TKd, written_B);
         const { scale, window, softCap } = attentionRule(sampler.config, layer);
-        return decodeAttention(q_THd, promptKeys, promptValues, keys, values, layout, scale, { window, softCap });
+        return pagedAttention(q_THd, keys, values, tables_BM, lengths_B2, scale, { window, softCap });
       };
       const places = rows.map(({ prompt, position }) => ({
         position: prompt.length + position,
         promptLength: prompt.length,
       }));
-      const hidden_TD = runBlocks(sampler, caches, { ids: rows.map(({ token }) => token), places, attend });
+      const hidden_TD = runBlocks(sampler, cache, { ids: rows.map(({ token }) => token), places, attend });
       return logitsOf(sampler, hidden_TD);
     }),
   );

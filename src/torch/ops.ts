@@ -1743,32 +1743,24 @@ export function rowLinear(
   return asTensor(invoke(op_rowLinear, x, packed, outputs, options.bias, options.arithmetic));
 }
 
-const op_decodeAttention = operator('selm::decode_attention', '');
-/** `selm::decode_attention(Tensor q, Tensor prefix_keys, Tensor prefix_values, Tensor keys, Tensor values, int[] layout, float scale, int window=0, float soft_cap=0.) -> Tensor` */
-export function decodeAttention(
+const op_writePages = operator('selm::write_pages', '');
+/** `selm::write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()` */
+export function writePages(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, places: Tensor): void {
+  invoke(op_writePages, keys, values, k, v, places);
+}
+
+const op_pagedAttention = operator('selm::paged_attention', '');
+/** `selm::paged_attention(Tensor q, Tensor keys, Tensor values, Tensor tables, Tensor lengths, float scale, int window=0, float soft_cap=0.) -> Tensor` */
+export function pagedAttention(
   q: Tensor,
-  prefixKeys: Tensor,
-  prefixValues: Tensor,
   keys: Tensor,
   values: Tensor,
-  layout: readonly number[],
+  tables: Tensor,
+  lengths: Tensor,
   scale: number,
   options: { window?: number | undefined; softCap?: number | undefined } = {},
 ): Tensor {
-  return asTensor(
-    invoke(
-      op_decodeAttention,
-      q,
-      prefixKeys,
-      prefixValues,
-      keys,
-      values,
-      layout,
-      scale,
-      options.window,
-      options.softCap,
-    ),
-  );
+  return asTensor(invoke(op_pagedAttention, q, keys, values, tables, lengths, scale, options.window, options.softCap));
 }
 
 const op_sampleTokens = operator('selm::sample_tokens', '');

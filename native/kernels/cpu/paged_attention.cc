@@ -1,10 +1,24 @@
-// Attention of one new token against a cache. Each row is computed by itself, in an order that depends on nothing but its own
-// length: who shares the batch cannot change a response.
+// Keys and values of sampling, in pages of 16 tokens, and attention of one new token against them.
+//
+// A page holds 16 tokens of one sequence in one layer. Every key/value head has a block of its own, its keys turned so that
+// a vector is one number of 16 tokens (scores of 16 tokens grow side by side), its values as they are (a vector is 16
+// numbers of one token):
+//
+//   keys [page][head]     t0   t1  ...  t15        values [page][head]    d0   d1  ...
+//                   d0  | ..   ..       .. |                        t0  | ..   ..     |
+//                   d1  | ..   ..       .. |                        t1  | ..   ..     |
+//                   ... |                  |                        ... |             |
+//
+// A sequence is a list of pages: those of its prompt, which other samples of the prompt list too, then its own.
+//
+//   table      p7  p3  p9 | p1  p4          lengths (37, 20): the last page of the prompt holds 5 tokens, the last
+//              prompt     | own             page of its own 4
+//
+// A sequence is computed by itself, in an order that depends on nothing but its lengths.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <numeric>
 #include <vector>
 
 #include "../checks.h"
@@ -14,93 +28,215 @@
 namespace selm {
 namespace {
 
-struct Keys {
-  const float* keys;
-  const float* values;
-  int64_t count;
+static_assert(kPageTokens == kLanes);
+
+constexpr int kHeads = 4;    // query heads that share what is loaded of a key/value head
+constexpr int kVectors = 4;  // vectors of values that are added up at once
+
+// Tokens [from, to) of a page are seen.
+struct Page {
+  int64_t page;
+  int64_t from, to;
 };
 
-// The order of additions is written out, never left to a vectoriser that may peel a loop by where a pointer happens to lie.
-float dot(const float* a, const float* b, int64_t n) {
-  const int64_t whole = n / kLanes * kLanes;
-  Float16 sums = splat(0);
-  for (int64_t i = 0; i < whole; i += kLanes) sums += load(a + i) * load(b + i);
-  float total = whole > 0 ? sum(sums) : 0;
-  for (int64_t i = whole; i < n; i++) total += a[i] * b[i];
-  return total;
+// The pages of a sequence in which the last `window` of its tokens lie (all of them if it is 0).
+void pagesOf(const int64_t* table, int64_t promptTokens, int64_t ownTokens, int64_t window, std::vector<Page>& pages) {
+  pages.clear();
+  int64_t hidden = window > 0 ? std::max<int64_t>(0, promptTokens + ownTokens - window) : 0;
+  for (const int64_t tokens : {promptTokens, ownTokens}) {
+    for (int64_t begin = 0; begin < tokens; begin += kPageTokens, table++) {
+      const int64_t count = std::min(kPageTokens, tokens - begin), skipped = std::min(hidden, count);
+      hidden -= skipped;
+      if (skipped < count) pages.push_back({*table, skipped, count});
+    }
+  }
 }
 
-// One query head against the prefix's keys and its own; `scores` has room for all of them, rounded up to whole vectors.
-void attend(const float* q, const Keys (&parts)[2], int64_t stride, int64_t width, float scale, float softCap, float* scores, float* out) {
-  const int64_t count = parts[0].count + parts[1].count;
-  int64_t n = 0;
-  for (const Keys& part : parts) {
-    for (int64_t i = 0; i < part.count; i++, n++) scores[n] = dot(q, part.keys + i * stride, width) * scale;
+struct Shape {
+  int64_t groups, width;
+  int64_t block() const { return width * kPageTokens; }
+};
+
+struct Rule {
+  float scale, softCap;
+};
+
+// scores[h][page][token] of `Heads` queries [Heads, width].
+template <int Heads, typename T>
+void scorePages(const float* q, const T* keys, const std::vector<Page>& pages, const Shape& shape, int64_t group, const Rule& rule,
+                float* scores) {
+  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
+  for (size_t p = 0; p < pages.size(); p++) {
+    const T* block = keys + (pages[p].page * shape.groups + group) * shape.block();
+    Float16 sums[Heads][2] = {};
+    int64_t d = 0;
+    for (; d + 1 < shape.width; d += 2) {
+      const Float16 even = load(block + d * kPageTokens), odd = load(block + (d + 1) * kPageTokens);
+      for (int h = 0; h < Heads; h++) {
+        sums[h][0] += even * q[h * shape.width + d];
+        sums[h][1] += odd * q[h * shape.width + d + 1];
+      }
+    }
+    if (d < shape.width) {
+      for (int h = 0; h < Heads; h++) sums[h][0] += load(block + d * kPageTokens) * q[h * shape.width + d];
+    }
+    for (int h = 0; h < Heads; h++) {
+      Float16 score = (sums[h][0] + sums[h][1]) * rule.scale;
+      if (rule.softCap > 0) score = softCapped(score, rule.softCap);
+      float* to = scores + h * room + static_cast<int64_t>(p) * kPageTokens;
+      store(to, score);
+      for (int64_t t = 0; t < pages[p].from; t++) to[t] = -INFINITY;
+      for (int64_t t = pages[p].to; t < kPageTokens; t++) to[t] = -INFINITY;
+    }
   }
-  if (softCap > 0) {
-    for (int64_t i = 0; i < count; i += kLanes) store(scores + i, softCapped(load(scores + i), softCap));
-  }
-  float top = -INFINITY;
-  for (int64_t i = 0; i < count; i++) top = scores[i] > top ? scores[i] : top;
-  for (int64_t i = count; i % kLanes != 0; i++) scores[i] = -INFINITY;
+}
+
+// Scores become weights that add up to one.
+void normalise(float* scores, int64_t room) {
+  Float16 best = splat(-INFINITY);
+  for (int64_t i = 0; i < room; i += kLanes) best = maximum(best, load(scores + i));
+  const float top = largest(best);
   Float16 sums = splat(0);
-  for (int64_t i = 0; i < count; i += kLanes) {
+  for (int64_t i = 0; i < room; i += kLanes) {
     const Float16 e = exponential(load(scores + i) - top);
     store(scores + i, e);
     sums += e;
   }
   const float inverse = 1.0f / sum(sums);
-  std::fill(out, out + width, 0.0f);
-  n = 0;
-  for (const Keys& part : parts) {
-    for (int64_t i = 0; i < part.count; i++, n++) {
-      const float weight = scores[n] * inverse;
-      const float* value = part.values + i * stride;
-      for (int64_t d = 0; d < width; d++) out[d] += weight * value[d];
+  for (int64_t i = 0; i < room; i += kLanes) store(scores + i, load(scores + i) * inverse);
+}
+
+// out[h][d] = sum over tokens of weights[h][token] * value[token][d]. Places without a token are not read: they may hold
+// anything.
+template <int Heads, typename T>
+void combinePages(const float* weights, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t group, float* out) {
+  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
+  for (int64_t first = 0; first < shape.width; first += kVectors * kLanes) {
+    const int64_t width = std::min<int64_t>(kVectors * kLanes, shape.width - first);
+    Float16 sums[Heads][kVectors] = {};
+    for (size_t p = 0; p < pages.size(); p++) {
+      const T* block = values + (pages[p].page * shape.groups + group) * shape.block() + first;
+      const float* weight = weights + static_cast<int64_t>(p) * kPageTokens;
+      for (int64_t t = pages[p].from; t < pages[p].to; t++) {
+        Float16 value[kVectors] = {};
+        if (width == kVectors * kLanes) {
+          for (int v = 0; v < kVectors; v++) value[v] = load(block + t * shape.width + v * kLanes);
+        } else {
+          for (int64_t v = 0; v * kLanes < width; v++) value[v] = load(block + t * shape.width + v * kLanes, width - v * kLanes);
+        }
+        for (int h = 0; h < Heads; h++) {
+          for (int v = 0; v < kVectors; v++) sums[h][v] += value[v] * weight[h * room + t];
+        }
+      }
+    }
+    for (int h = 0; h < Heads; h++) {
+      for (int64_t v = 0; v * kLanes < width; v++) store(out + h * shape.width + first + v * kLanes, sums[h][v], width - v * kLanes);
     }
   }
 }
 
-// The last `window` keys of both parts.
-void narrow(Keys (&parts)[2], int64_t window, int64_t stride) {
-  int64_t hidden = std::max<int64_t>(0, parts[0].count + parts[1].count - window);
-  for (Keys& part : parts) {
-    const int64_t skip = std::min(hidden, part.count);
-    part = {part.keys + skip * stride, part.values + skip * stride, part.count - skip};
-    hidden -= skip;
+template <int Heads, typename T>
+void attendHeads(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t group,
+                 const Rule& rule, std::vector<float>& scores, float* out) {
+  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
+  scores.resize(Heads * room);
+  scorePages<Heads>(q, keys, pages, shape, group, rule, scores.data());
+  for (int h = 0; h < Heads; h++) normalise(scores.data() + h * room, room);
+  combinePages<Heads>(scores.data(), values, pages, shape, group, out);
+}
+
+template <typename T>
+void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t group,
+            int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
+  for (int64_t h = 0; h < heads; h += kHeads) {
+    const float* from = q + h * shape.width;
+    float* to = out + h * shape.width;
+    switch (std::min<int64_t>(kHeads, heads - h)) {
+      case 1:
+        attendHeads<1>(from, keys, values, pages, shape, group, rule, scores, to);
+        break;
+      case 2:
+        attendHeads<2>(from, keys, values, pages, shape, group, rule, scores, to);
+        break;
+      case 3:
+        attendHeads<3>(from, keys, values, pages, shape, group, rule, scores, to);
+        break;
+      default:
+        attendHeads<4>(from, keys, values, pages, shape, group, rule, scores, to);
+    }
   }
 }
 
-at::Tensor decodeAttention(const at::Tensor& q_, const at::Tensor& prefixKeys, const at::Tensor& prefixValues, const at::Tensor& keys,
-                           const at::Tensor& values, at::IntArrayRef layout, double scale, int64_t window, double softCap) {
-  const at::Tensor q = q_.contiguous();
-  const int64_t batch = q.size(0), headCount = q.size(1), width = q.size(2), groups = keys.size(2), stride = groups * width;
-  const int64_t longest = checkDecodeAttention(q, prefixKeys, prefixValues, keys, values, layout);
-  if (q.scalar_type() != at::kFloat)
-    return composite::decodeAttention(q, prefixKeys, prefixValues, keys, values, layout, scale, window, softCap);
+template <typename Body>
+void forCacheTypes(const at::Tensor& keys, Body body) {
+  if (keys.scalar_type() == at::kFloat) {
+    body(static_cast<float*>(nullptr));
+  } else {
+    TORCH_CHECK(keys.scalar_type() == at::kBFloat16, "paged_attention: pages are fp32 or bf16, got ", keys.scalar_type());
+    body(static_cast<c10::BFloat16*>(nullptr));
+  }
+}
+
+at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables_,
+                          const at::Tensor& lengths_, double scale, int64_t window, double softCap) {
+  checkPagedAttention(q_, keys, values, tables_, lengths_);
+  if (q_.scalar_type() != at::kFloat) return composite::pagedAttention(q_, keys, values, tables_, lengths_, scale, window, softCap);
+  const at::Tensor q = q_.contiguous(), tables = tables_.contiguous(), lengths = lengths_.contiguous();
+  const int64_t batch = q.size(0), headCount = q.size(1), perTable = tables.size(1);
+  const Shape shape{keys.size(1), q.size(2)};
+  const int64_t heads = headCount / shape.groups;
+  const Rule rule{static_cast<float>(scale), static_cast<float>(softCap)};
+  const int64_t *table = tables.data_ptr<int64_t>(), *length = lengths.data_ptr<int64_t>();
+  checkPages(table, length, batch, perTable, keys.size(0));
   at::Tensor out = at::empty_like(q);
-  const float *qData = q.data_ptr<float>(), *pk = prefixKeys.data_ptr<float>(), *pv = prefixValues.data_ptr<float>();
-  const float *ok = keys.data_ptr<float>(), *ov = values.data_ptr<float>();
-  float* outData = out.data_ptr<float>();
-  const int64_t prefixSize = prefixKeys.size(1) * stride, ownSize = keys.size(1) * stride, perGroup = headCount / groups;
-  at::parallel_for(0, batch * headCount, std::max<int64_t>(1, 131072 / std::max<int64_t>(1, longest * width)), [&](int64_t begin, int64_t end) {
-    std::vector<float> scores(longest + kLanes);
-    for (int64_t task = begin; task < end; task++) {
-      const int64_t b = task / headCount, h = task % headCount, at = h / perGroup * width;
-      const int64_t* l = layout.data() + b * 4;
-      Keys parts[2] = {{pk + l[0] * prefixSize + at, pv + l[0] * prefixSize + at, l[1]},
-                       {ok + l[2] * ownSize + at, ov + l[2] * ownSize + at, l[3]}};
-      if (window > 0) narrow(parts, window, stride);
-      attend(qData + task * width, parts, stride, width, static_cast<float>(scale), static_cast<float>(softCap), scores.data(),
-             outData + task * width);
-    }
+  const float* from = q.data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  forCacheTypes(keys, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T *keyData = keys.data_ptr<T>(), *valueData = values.data_ptr<T>();
+    const int64_t work = perTable * kPageTokens * shape.width * heads;
+    // Head by head: samples of one prompt follow each other, and find its pages in the processor's cache.
+    at::parallel_for(0, shape.groups * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
+      std::vector<Page> pages;
+      std::vector<float> scores;
+      for (int64_t task = begin; task < end; task++) {
+        const int64_t group = task / batch, b = task % batch, at = (b * headCount + group * heads) * shape.width;
+        pagesOf(table + b * perTable, length[b * 2], length[b * 2 + 1], window, pages);
+        attend(from + at, keyData, valueData, pages, shape, group, heads, rule, scores, to + at);
+      }
+    });
   });
   return out;
+}
+
+void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, const at::Tensor& v_, const at::Tensor& places_) {
+  checkWritePages(keys, values, k_, v_, places_);
+  if (k_.scalar_type() != at::kFloat) return composite::writePages(keys, values, k_, v_, places_);
+  const at::Tensor k = k_.contiguous(), v = v_.contiguous(), places = places_.contiguous();
+  const int64_t tokens = k.size(0), groups = k.size(1), width = k.size(2), room = keys.size(0) * kPageTokens;
+  const int64_t* place = places.data_ptr<int64_t>();
+  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(place[t] >= 0 && place[t] < room, "write_pages: place ", place[t], " of ", room);
+  const float *fromKeys = k.data_ptr<float>(), *fromValues = v.data_ptr<float>();
+  forCacheTypes(keys, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    T *toKeys = keys.data_ptr<T>(), *toValues = values.data_ptr<T>();
+    at::parallel_for(0, tokens, std::max<int64_t>(1, 32768 / (groups * width)), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; t++) {
+        const int64_t page = place[t] / kPageTokens, token = place[t] % kPageTokens;
+        for (int64_t g = 0; g < groups; g++) {
+          const int64_t block = (page * groups + g) * width * kPageTokens, from = (t * groups + g) * width;
+          for (int64_t d = 0; d < width; d++) toKeys[block + d * kPageTokens + token] = static_cast<T>(fromKeys[from + d]);
+          for (int64_t d = 0; d < width; d++) toValues[block + token * width + d] = static_cast<T>(fromValues[from + d]);
+        }
+      }
+    });
+  });
 }
 
 }  // namespace
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
-  library.impl("decode_attention", &selm::decodeAttention);
+  library.impl("paged_attention", &selm::pagedAttention);
+  library.impl("write_pages", &selm::writePages);
 }

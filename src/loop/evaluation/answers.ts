@@ -38,7 +38,8 @@ export async function answerHeldOut(
   }));
   const { seed, sampling } = recipe;
   // What decides an answer, beside the weights.
-  const decisive = [seed, temperature, maxNewTokens, sampling.topP, sampling.topK, sampling.stop];
+  const { topP, topK, stop, dtype } = sampling;
+  const decisive = [seed, temperature, maxNewTokens, topP, topK, stop, ...(dtype === 'float32' ? [] : [dtype])];
   const settings = sha256(JSON.stringify([decisive, prompts.map(({ promptIds }) => Array.from(promptIds))])).slice(
     0,
     16,

@@ -1,0 +1,89 @@
+/**
+ * @file Keys and values of what is being sampled, in pages of 16 tokens. A sequence lists the pages of its prompt, which all
+ * samples of the prompt list too, and its own; memory follows what is there, not the longest prompt.
+ */
+import type { ModelConfig } from '../model/config.ts';
+import { noGrad } from '../torch/autograd.ts';
+import type { Dtype } from '../torch/dtype.ts';
+import { copy_, narrow, zeros } from '../torch/ops.ts';
+import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
+
+/** Tokens of a page; native/kernels/cpu/paged_attention.cc draws one. */
+export const PAGE_TOKENS = 16;
+
+/** Pages that hold some tokens. */
+export function pagesFor(tokens: number): number {
+  return Math.ceil(tokens / PAGE_TOKENS);
+}
+
+/** Keys [pages, K, d, 16] and values [pages, K, 16, d] of one layer. */
+export interface LayerPages {
+  keys: Tensor;
+  values: Tensor;
+}
+
+/** The pages of all layers: a number names the same page in each. A class because it is what taking and giving changes. */
+export class PagePool {
+  readonly #config: ModelConfig;
+  readonly #placement: { dtype: Dtype; device: string };
+  #layers: LayerPages[] = [];
+  #count = 0;
+  #free: number[] = [];
+
+  constructor(config: ModelConfig, placement: { dtype: Dtype; device: string }) {
+    this.#config = config;
+    this.#placement = placement;
+  }
+
+  layer(index: number): LayerPages {
+    const layer = this.#layers[index];
+    if (layer === undefined) throw new Error(`No pages of layer ${index}`);
+    return layer;
+  }
+
+  /** Numbers of free pages, which hold anything; the pool grows when there are too few. */
+  take(count: number): number[] {
+    if (this.#free.length < count) this.#grow(count - this.#free.length);
+    return this.#free.splice(this.#free.length - count, count);
+  }
+
+  /** Takes pages back. */
+  give(pages: readonly number[]): void {
+    this.#free.push(...pages);
+  }
+
+  dispose(): void {
+    disposeAll(this.#layers);
+    this.#layers = [];
+  }
+
+  /** By half at least, so that growing costs little on the whole. */
+  #grow(missing: number): void {
+    const before = this.#count;
+    const after = before + Math.max(missing, Math.ceil(before / 2), 16);
+    const { layers, keyValueHeads, headSize } = this.#config;
+    const grown = (old: Tensor | undefined, shape: readonly number[]): Tensor => {
+      const pages = keep(
+        scope('grow pages', () =>
+          noGrad(() => {
+            const larger = zeros([after, keyValueHeads, ...shape], this.#placement);
+            if (old !== undefined) copy_(narrow(larger, 0, 0, before), old);
+            return larger;
+          }),
+        ),
+      );
+      old?.dispose();
+      return pages;
+    };
+    for (let layer = 0; layer < layers; layer++) {
+      const old = this.#layers[layer];
+      this.#layers[layer] = {
+        keys: grown(old?.keys, [headSize, PAGE_TOKENS]),
+        values: grown(old?.values, [PAGE_TOKENS, headSize]),
+      };
+    }
+    this.#count = after;
+    // The lowest number on top.
+    this.#free.unshift(...Array.from({ length: after - before }, (_, i) => after - 1 - i));
+  }
+}
