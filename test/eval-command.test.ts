@@ -13,11 +13,18 @@ const fixtures = join(here, 'fixtures/evaluate');
 let folder = '';
 let server: JudgeServer;
 
+/** Of MT-Bench: 6 where a reference is shown, else 8, none for a question about haiku. */
+function rating(text: string): string {
+  if (text.includes('haiku')) return 'I would rather not.';
+  return `Rating: [[${text.includes('Reference') ? 6 : 8}]]`;
+}
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'selm-eval-'));
   // Always 90 % for the output shown first; a word of one instruction makes it refuse.
   server = await startServer(({ body }) => {
     const text = body.messages.map(({ content }) => content).join('\n');
+    if (text.includes('[[rating]]')) return { kind: 'reply', body: completion(rating(text)) };
     if (text.includes('forbidden')) return { kind: 'reply', body: completion('I cannot', { I: -0.1, no: -2 }) };
     return { kind: 'reply', body: completion('m', { m: Math.log(0.9), M: Math.log(0.1) }) };
   });
@@ -130,16 +137,41 @@ it('samples the outputs of a model once', async () => {
   ];
   const first = await selm(...args);
   expect(JSON.parse(first.stdout), first.stderr).toMatchObject({ model: 'stories260K', n_total: 4 });
-  expect(first.stderr).toContain('0 of 5 outputs are kept');
-  expect((await selm(...args)).stderr).toContain('5 of 5 outputs are kept');
+  expect(first.stderr).toContain('0 of 5 outputs were kept');
+  expect((await selm(...args)).stderr).toContain('5 of 5 outputs were kept');
+});
+
+it('answers MT-Bench in two turns and has each turn rated, naming what did not fit and what was not rated', async () => {
+  const model = join(packageRoot, 'assets/stories260K');
+  const args = [
+    'mt-bench',
+    model,
+    '--judge',
+    'oracle',
+    '--set',
+    `ranker.baseUrl=${server.url}`,
+    '--max-new-tokens',
+    '4',
+  ];
+  const { stdout, stderr } = await selm(...args, '--store', 'mt.db', '--write-judgments', 'judgments.jsonl', '--json');
+  const printed = JSON.parse(stdout);
+  // The story model reads 512 tokens: the longest questions leave no room.
+  const unanswered = printed.problems.filter(({ problem }: { problem: string }) => problem.includes('does not fit'));
+  expect(unanswered.length, stderr).toBeGreaterThan(0);
+  const rows = readFileSync(join(folder, 'judgments.jsonl'), 'utf8').trim().split('\n');
+  expect(printed.rows).toBe(rows.length);
+  expect(printed.categories.math).toMatchObject({ turn1: 6 });
+  expect(printed.categories.writing).toMatchObject({ turn1: 8 });
+  const again = JSON.parse((await selm('mt-bench', '--judgments', 'judgments.jsonl', '--json')).stdout);
+  expect(again).toMatchObject({ average: printed.average, unparsed: printed.unparsed });
 });
 
 it('averages judgments of MT-Bench and scores results of EQ-Bench', async () => {
   writeFileSync(
-    join(folder, 'judgments.jsonl'),
+    join(folder, 'made.jsonl'),
     '{"question_id":81,"turn":1,"judgment":"[[7]]"}\n{"question_id":81,"turn":2,"judgment":"?"}\n',
   );
-  const judgments = JSON.parse((await selm('mt-bench', '--judgments', 'judgments.jsonl', '--json')).stdout);
+  const judgments = JSON.parse((await selm('mt-bench', '--judgments', 'made.jsonl', '--json')).stdout);
   expect(judgments).toMatchObject({ turn1: 7, turn2: null, average: 7, rows: 2, unparsed: 1 });
   const raw_inference = { '1': 'Remorseful: 0\nIndifferent: 6\nAffectionate: 0\nAnnoyed: 7' };
   writeFileSync(

@@ -16,25 +16,17 @@ import {
 import { readResultFile } from '../evaluate/records.ts';
 import { createFile } from '../files/new-file.ts';
 import { localFiles } from '../hub/local.ts';
-import { openAnswerFile } from '../rank/answer-file.ts';
-import { openRanker } from '../rank/open.ts';
-import { memoryAnswers } from '../rank/services.ts';
-import { loadRanker } from '../recipe/load.ts';
 import { UsageError } from './errors.ts';
 import type { EvalAlpacaOptions } from './eval-alpaca.ts';
-import { sampledOutputs } from './eval-outputs.ts';
+import { openEvalJudge } from './eval-judge.ts';
+import { openOutputModel } from './eval-outputs.ts';
+import type { Listening } from './eval-stop.ts';
 import { hubAccess } from './hub.ts';
 
 /** The leaderboard's baseline, and where its outputs are on the Hub. */
 const BASELINE = 'gpt4_1106_preview';
 const BASELINE_HUB_NAME =
   'hub:tatsu-lab/alpaca_eval@2edc6fad8be6b14ea7230aabfd08188da6b8b814:alpaca_eval_gpt4_baseline.json';
-
-/** What is said and when it ends. */
-export interface Listening {
-  signal: AbortSignal;
-  say: (text: string) => void;
-}
 
 /** Annotations of a model by a judge. Throws UsageError, JudgeError (its answers are kept in --answers), or InterruptedError. */
 export async function judgedAnnotations(
@@ -45,8 +37,11 @@ export async function judgedAnnotations(
   if ((model === undefined) === (options.outputs === undefined)) {
     throw new UsageError('Give a model to sample from, or --outputs FILE with its outputs, one of the two');
   }
-  const ranker = await openJudge(options, { signal, say });
+  // AlpacaEval's own settings; --set changes them.
+  const ask = { kind: 'pairwise', read: 'log-probabilities', orders: 'alpaca-eval' };
+  const judges = openEvalJudge(options, { signal, say });
   try {
+    const judge = await judges.open({ temperature: 1, maxTokens: 1, ask });
     const [file = ''] =
       options.reference === undefined ? await localFiles([BASELINE_HUB_NAME], hubAccess()) : [options.reference];
     const baseline = readOutputs(await readResultFile(file));
@@ -60,45 +55,35 @@ export async function judgedAnnotations(
     const { pairs, missing, unknown } = matchOutputs(baseline, outputs);
     if (unknown > 0) say(`${unknown} outputs are to no instruction of the baseline and are left out`);
     const judged: JudgedPair[] = [];
-    for await (const each of judgeOutputs(pairs, ranker.judge)) {
+    for await (const each of judgeOutputs(pairs, judge)) {
       signal.throwIfAborted();
       judged.push(each);
     }
     const name =
       model === undefined ? basename(options.outputs ?? '', extname(options.outputs ?? '')) : basename(model);
-    const rows = annotationRows(judged, { model: name, baseline: BASELINE, annotator: ranker.judge.id });
+    const rows = annotationRows(judged, { model: name, baseline: BASELINE, annotator: judge.id });
     if (options.writeAnnotations !== undefined) await writeJson(options.writeAnnotations, rows);
     return annotationsOfJudged(judged, { model: name, missing });
   } finally {
-    await ranker.close();
+    await judges.close();
   }
 }
 
-/** AlpacaEval's own settings; `--set` changes them. A pair that the judge does not answer is dropped and named. */
-async function openJudge({ judge, set, answers }: EvalAlpacaOptions & { judge: string }, { signal, say }: Listening) {
-  const settings = loadRanker(
-    {
-      kind: 'judge',
-      model: judge,
-      temperature: 1,
-      maxTokens: 1,
-      ask: { kind: 'pairwise', read: 'log-probabilities', orders: 'alpaca-eval' },
-      onError: 'drop',
-    },
-    { overrides: set },
-  );
-  const kept = answers === undefined ? null : openAnswerFile(answers);
-  if (kept === null) say('The answers of the judge are not kept: --answers FILE keeps them');
-  const store = kept ?? memoryAnswers();
-  const services = { answers: () => store, signal, warn: (text: string) => say(`warning: ${text}`) };
-  const opened = await openRanker(settings, services);
-  return {
-    judge: opened,
-    async close() {
-      await opened.close();
-      kept?.close();
-    },
-  };
+/** A user's message each, or a text to go on with where the model has no chat template. */
+async function sampledOutputs(
+  model: string,
+  instructions: readonly string[],
+  options: EvalAlpacaOptions,
+  { signal, say }: Listening,
+): Promise<{ instruction: string; output: string | null }[]> {
+  const answering = await openOutputModel(model, { store: options.store, signal });
+  try {
+    const outputs = await answering.sample(instructions.map(answering.asPrompt), options);
+    say(`${answering.counts.kept} of ${instructions.length} outputs were kept from before`);
+    return instructions.map((instruction, i) => ({ instruction, output: outputs[i] ?? null }));
+  } finally {
+    answering.dispose();
+  }
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {

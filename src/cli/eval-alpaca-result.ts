@@ -13,7 +13,8 @@ import { localFiles } from '../hub/local.ts';
 import { winRateMatrixSvg } from '../report/win-rate-matrix.ts';
 import { UsageError } from './errors.ts';
 import type { EvalAlpacaOptions } from './eval-alpaca.ts';
-import { judgedAnnotations, type Listening } from './eval-alpaca-judge.ts';
+import { judgedAnnotations } from './eval-alpaca-judge.ts';
+import type { Listening } from './eval-stop.ts';
 import { formatTable } from './format.ts';
 import { hubAccess } from './hub.ts';
 

@@ -1,9 +1,7 @@
 /** @file `selm eval alpaca`: AlpacaEval 2's win rates, from annotations that are there or by a judge. */
 import { Command } from 'commander';
-import { InterruptedError } from '../errors.ts';
-import { selmCommand } from './format.ts';
+import { watchStop } from './eval-stop.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
-import { listenForStop } from './signals.ts';
 
 export interface EvalAlpacaOptions {
   annotations?: string[];
@@ -70,19 +68,10 @@ Examples:
 }
 
 async function evalAlpaca(model: string | undefined, options: EvalAlpacaOptions): Promise<void> {
-  const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  const stop = listenForStop((name) => say(`${name}: hearing out what is under way; Ctrl-C again stops at once`));
-  try {
-    // Loaded here: --help and the other commands need no engine.
-    const { alpacaResult } = await import('./eval-alpaca-result.ts');
-    process.stdout.write(`${await alpacaResult(model, options, { signal: stop.signal, say })}\n`);
-  } catch (error) {
-    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
-    say(`Stopped; go on with:\n  ${selmCommand(process.argv.slice(2))}`);
-    process.exitCode = stop.received.exitCode;
-  } finally {
-    stop.close();
-  }
+  // Loaded here: --help and the other commands need no engine.
+  const { alpacaResult } = await import('./eval-alpaca-result.ts');
+  const text = await watchStop((listening) => alpacaResult(model, options, listening));
+  if (text !== null) process.stdout.write(`${text}\n`);
 }
 
 function collect(value: string, previous: string[]): string[] {

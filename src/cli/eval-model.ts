@@ -10,6 +10,7 @@ import { localFiles, localModel } from '../hub/local.ts';
 import type { ComputeDtype } from '../score/policy.ts';
 import { UsageError } from './errors.ts';
 import { openRespondent } from './eval-respondent.ts';
+import type { Listening } from './eval-stop.ts';
 import { formatTable } from './format.ts';
 import { hubAccess } from './hub.ts';
 
@@ -28,11 +29,7 @@ export interface EvalModelOptions {
 }
 
 /** Runs the benchmarks and returns what to print. Throws UsageError, ModelError, TextError, DataError, HubError or FileError. */
-export async function evalModel(
-  model: string,
-  options: EvalModelOptions,
-  { signal, say }: { signal: AbortSignal; say: (text: string) => void },
-): Promise<string> {
+export async function evalModel(model: string, options: EvalModelOptions, { signal, say }: Listening): Promise<string> {
   const benchmarks = chosen(options.on);
   const directory = await localModel(model, hubAccess());
   const store = openAnswerStore(options.store ?? defaultStorePath());

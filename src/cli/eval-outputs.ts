@@ -1,4 +1,4 @@
-/** @file Outputs of a model to instructions for a judge: sampled once, and kept like the answers to benchmarks. */
+/** @file Outputs of a model for a judge: sampled once, and kept like the answers to benchmarks. */
 import { respondInOrder } from '../api/respond.ts';
 import { defaultStorePath, openAnswerStore } from '../evaluate/benchmarks/answer-store.ts';
 import { sha256 } from '../files/hash.ts';
@@ -6,63 +6,83 @@ import { localModel } from '../hub/local.ts';
 import { modelSha256 } from '../loop/model-hash.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
-import { openSampler } from '../sample/sampler.ts';
-import type { Prompt } from '../text/rendering.ts';
+import { openSampler, type Sampler } from '../sample/sampler.ts';
+import { type Prompt, renderPrompt } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { hubAccess } from './hub.ts';
 
-export interface OutputOptions {
+export interface OutputSettings {
   temperature: number;
   topP: number;
   maxNewTokens: number;
   seed: number;
-  store?: string;
 }
 
-/** An output for every instruction, in order. An interruption keeps those that are finished. */
-export async function sampledOutputs(
+/** A model that outputs are asked of. */
+export interface OutputModel {
+  /**
+   * An output for every prompt, in order; null where the prompt leaves the model's context no room. An interruption keeps those that
+   * are finished.
+   */
+  sample(prompts: readonly Prompt[], settings: OutputSettings): Promise<(string | null)[]>;
+  /** A text as a user's message, or as a text to go on with where the model has no chat template. */
+  asPrompt(text: string): Prompt;
+  /** A conversation, the user's turn first and last. */
+  asConversation(turns: readonly string[]): Prompt;
+  /** How many outputs were asked of it, and how many of them were there already. */
+  readonly counts: { asked: number; kept: number };
+  dispose(): void;
+}
+
+/** Opens a model; its weights are read when the first output is not there already. */
+export async function openOutputModel(
   model: string,
-  instructions: readonly string[],
-  { temperature, topP, maxNewTokens, seed, store: storePath }: OutputOptions,
-  { signal, say }: { signal: AbortSignal; say: (text: string) => void },
-): Promise<{ instruction: string; output: string }[]> {
+  { store: path, signal }: { store?: string | undefined; signal: AbortSignal },
+): Promise<OutputModel> {
   const directory = await localModel(model, hubAccess());
+  const identity = await modelSha256(directory);
   const tokenizer = loadTokenizer(baseDirectory(directory));
-  const store = openAnswerStore(storePath ?? defaultStorePath());
-  const identity = ['output-1', await modelSha256(directory), tokenizer.sha256, temperature, topP, maxNewTokens, seed];
-  const keyOf = (instruction: string): string => sha256(JSON.stringify([...identity, instruction]));
-  try {
-    const open = [...new Set(instructions)].filter((each) => store.get(keyOf(each)) === null);
-    say(`${instructions.length - open.length} of ${instructions.length} outputs are kept from before`);
-    if (open.length > 0) {
-      const asPrompt = (text: string): Prompt =>
-        tokenizer.chatTemplate === null
-          ? { kind: 'text', text }
-          : { kind: 'chat', messages: [{ role: 'user', content: text }] };
-      const prompts = open.map((instruction) => ({ promptId: sha256(instruction), prompt: asPrompt(instruction) }));
-      const sampler = withModel(directory, openSampler);
-      try {
-        let next = 0;
-        for await (const { text } of respondInOrder({ sampler, tokenizer }, prompts, {
-          temperature,
-          topP,
-          maxNewTokens,
-          seed,
-          signal,
-        })) {
-          const instruction = open[next++] ?? '';
-          store.put([{ key: keyOf(instruction), answer: JSON.stringify(text.trim()) }]);
+  const store = openAnswerStore(path ?? defaultStorePath());
+  const counts = { asked: 0, kept: 0 };
+  let sampler: Sampler | null = null;
+  const conversation = (turns: readonly string[]): Prompt =>
+    tokenizer.chatTemplate === null
+      ? { kind: 'text', text: turns.join('\n\n') }
+      : {
+          kind: 'chat',
+          messages: turns.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
+        };
+  return {
+    counts,
+    asPrompt: (text) => conversation([text]),
+    asConversation: conversation,
+    async sample(prompts, { temperature, topP, maxNewTokens, seed }) {
+      const settings = [temperature, topP, maxNewTokens, seed];
+      const keys = prompts.map((prompt) =>
+        sha256(JSON.stringify(['output-1', identity, tokenizer.sha256, ...settings, prompt])),
+      );
+      const open = new Map(keys.flatMap((key, i) => (store.get(key) === null ? [[key, prompts[i]] as const] : [])));
+      counts.asked += prompts.length;
+      counts.kept += prompts.length - open.size;
+      const named = [...open].flatMap(([promptId, prompt]) => (prompt === undefined ? [] : [{ promptId, prompt }]));
+      if (named.length > 0) {
+        sampler ??= withModel(directory, openSampler);
+        const { maxPositions } = sampler.config;
+        const fitting = named.filter(({ prompt }) => renderPrompt(tokenizer, prompt, 'clean').length < maxPositions);
+        const how = { temperature, topP, maxNewTokens, seed, signal };
+        for await (const { promptId, text } of respondInOrder({ sampler, tokenizer }, fitting, how)) {
+          store.put([{ key: promptId, answer: JSON.stringify(text.trim()) }]);
         }
-      } finally {
-        sampler.dispose();
       }
-    }
-    return instructions.map((instruction) => ({
-      instruction,
-      output: String(JSON.parse(store.get(keyOf(instruction)) ?? '""')),
-    }));
-  } finally {
-    store.close();
-    tokenizer.close();
-  }
+      return keys.map((key) => {
+        const kept = store.get(key);
+        return kept === null ? null : String(JSON.parse(kept));
+      });
+    },
+    dispose() {
+      sampler?.dispose();
+      store.close();
+      tokenizer.close();
+    },
+  };
 }

@@ -1,13 +1,12 @@
 /** @file `selm eval`: a model, or what judges said of it, measured by the protocols of the field. */
 import { Command, Option } from 'commander';
-import { InterruptedError } from '../errors.ts';
 import { UsageError } from './errors.ts';
 import { evalAlpacaCommand } from './eval-alpaca.ts';
+import { evalEqBenchCommand } from './eval-eq-bench.ts';
 import type { EvalModelOptions } from './eval-model.ts';
-import { evalEqBenchCommand, evalMtBenchCommand } from './eval-results.ts';
-import { selmCommand } from './format.ts';
+import { evalMtBenchCommand } from './eval-mt-bench.ts';
+import { watchStop } from './eval-stop.ts';
 import { wholeNumber } from './numbers.ts';
-import { listenForStop } from './signals.ts';
 
 /** The command and those below it. */
 export function evalCommand(): Command {
@@ -56,17 +55,8 @@ async function evaluate(
   { on, ...options }: Partial<Pick<EvalModelOptions, 'on'>> & Omit<EvalModelOptions, 'on'>,
 ): Promise<void> {
   if (on === undefined) throw new UsageError('Nothing to evaluate on: add --on with names of benchmarks');
-  const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  const stop = listenForStop((name) => say(`${name}: keeping what is answered; Ctrl-C again stops at once`));
-  try {
-    // Loaded here: --help and the other commands need no engine.
-    const { evalModel } = await import('./eval-model.ts');
-    process.stdout.write(`${await evalModel(model, { ...options, on }, { signal: stop.signal, say })}\n`);
-  } catch (error) {
-    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
-    say(`Stopped; what was answered is kept; go on with:\n  ${selmCommand(process.argv.slice(2))}`);
-    process.exitCode = stop.received.exitCode;
-  } finally {
-    stop.close();
-  }
+  // Loaded here: --help and the other commands need no engine.
+  const { evalModel } = await import('./eval-model.ts');
+  const text = await watchStop((listening) => evalModel(model, { ...options, on }, listening));
+  if (text !== null) process.stdout.write(`${text}\n`);
 }
