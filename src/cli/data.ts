@@ -1,14 +1,14 @@
 /** @file `selm data`: looks at data files without a run, and rewrites them. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { formatAudit } from '../data/audit.ts';
 import { FORMS, type Form } from '../data/forms.ts';
 import type { Columns } from '../data/known-forms.ts';
 import type { BadRowRule } from '../data/read.ts';
 import type { ParsedRow } from '../data/rows.ts';
 import { localFiles, localModel } from '../hub/local.ts';
-import { columnsOf } from '../recipe/fields.ts';
 import type { PromptReading } from '../text/reading.ts';
 import type { Rendering } from '../text/rendering.ts';
+import { columnsOption } from './columns.ts';
 import { shorterPath } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { wholeNumber } from './numbers.ts';
@@ -38,10 +38,6 @@ export function dataCommand(): Command {
 
 const FILES = 'JSON Lines, a JSON list or CSV (also .gz, .zst), Parquet, or hub:owner/name:split';
 const limit = (): Option => new Option('--limit <n>', 'only the first usable rows').argParser(wholeNumber(1));
-const columns = (): Option =>
-  new Option('--columns <ours=theirs,...>', 'fields that the files name otherwise, as in prompt=question,chosen=good')
-    .argParser(parseColumns)
-    .default({}, 'ours');
 /** What to do with rows that cannot be used; `rule` where it is not said. */
 export const onBadRowOption = (rule: BadRowRule): Option =>
   new Option('--on-bad-row <rule>', 'end at the first unusable row, or count and leave out')
@@ -62,7 +58,7 @@ function auditCommand(): Command {
     .addOption(new Option('--text-prompts <way>', 'as text.prompts').choices(['chat', 'raw']))
     .option('--max-length <n>', 'as text.maxLength', wholeNumber(2), 1024)
     .option('--max-prompt-length <n>', 'as text.maxPromptLength', wholeNumber(1), 512)
-    .addOption(columns())
+    .addOption(columnsOption())
     .addOption(limit())
     .addOption(onBadRowOption('drop'))
     .option('--json', 'the counts as one JSON object')
@@ -76,7 +72,7 @@ function convertCommand(): Command {
     .argument('<in>', FILES)
     .argument('<out>', 'new file: .jsonl, .jsonl.gz or .parquet')
     .addOption(new Option('--form <form>', 'of the rows that are written').choices(FORMS).default('conversational'))
-    .addOption(columns())
+    .addOption(columnsOption())
     .addOption(limit())
     .addOption(onBadRowOption('stop'))
     .addHelpText('after', '\nExample:\n  $ selm data convert pairs.jsonl.gz pairs.parquet --form ultrafeedback')
@@ -148,15 +144,6 @@ async function convert(place: string, output: string, options: RowOptions & { fo
   console.log(
     `${read} rows read, ${written} written to ${shorterPath(output)}${reasons === '' ? '' : `, left out: ${reasons}`}`,
   );
-}
-
-/** `prompt=question,chosen=good`, with our names as in data.columns of a recipe. */
-function parseColumns(text: string): Columns {
-  const parts = text.split(',').map((part) => part.split('='));
-  const parsed = columnsOf().safeParse(Object.fromEntries(parts));
-  if (parsed.success && parts.every((part) => part.length === 2)) return parsed.data;
-  const names = Object.keys(columnsOf().shape).join(', ');
-  throw new InvalidArgumentError(`Allowed is ours=theirs, with ours one of ${names}, and commas between.`);
 }
 
 /** On a terminal, how far it is; the line is taken away at the next write. */

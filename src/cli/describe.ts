@@ -2,9 +2,10 @@
 import type { RunOutcome } from '../loop/run.ts';
 import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
-import { hasHeldOut } from '../recipe/iterations.ts';
+import { hasHeldOut, heldOutColumns } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
+import { columnsArguments } from './columns.ts';
 import { formatNumber, selmCommand, shorterPath } from './format.ts';
 
 /** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
@@ -88,7 +89,9 @@ export function describeSftOutcome({ path, modelPath }: SftOutcome): string {
 export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, summary }: RunOutcome): string {
   const run = shorterPath(path);
   const model = shorterPath(modelPath);
-  const prompts = recipe.evaluate.prompts ?? recipe.data.train[0] ?? '';
+  const { prompts: heldOut } = recipe.evaluate;
+  const file = heldOut ?? recipe.data.train[0] ?? '';
+  const columns = columnsArguments(heldOut === null ? recipe.data.columns : heldOutColumns(recipe));
   return [
     '',
     summary,
@@ -98,7 +101,7 @@ export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, s
     `Run      ${run}`,
     '',
     'Next:',
-    `  ${selmCommand(['generate', model, '--prompts', shorterPath(prompts), '--limit', '3'])}`,
+    `  ${selmCommand(['generate', model, '--prompts', shorterPath(file), ...columns, '--limit', '3'])}`,
     `  ${selmCommand(['pairs', run, '--iteration', String(recipe.iterations), '--limit', '5'])}`,
     `  ${selmCommand(['metrics', run])}`,
   ].join('\n');

@@ -1,5 +1,6 @@
 /** @file `selm generate MODEL`: responses of a model to a prompt or a file of prompts, as the loop samples them. */
 import { Command, Option } from 'commander';
+import { columnsOption } from './columns.ts';
 import { UsageError } from './errors.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
 import type { GenerateOptions } from './respond.ts';
@@ -11,6 +12,7 @@ export function generateCommand(): Command {
     .argument('<model>', 'model folder in Hugging Face layout, such as runs/NAME/iteration-1/model, or hub:owner/name')
     .addOption(new Option('--prompt <text>', 'the prompt').conflicts('prompts'))
     .option('--prompts <file>', 'file with a prompt a row, in any form and format that training reads')
+    .addOption(columnsOption())
     .option('--limit <n>', 'only the first prompts of the file', wholeNumber(1))
     .option('--samples <n>', 'responses a prompt', wholeNumber(1), 1)
     .option('--temperature <t>', '0 is greedy', numberBetween(0, Infinity, 'inclusive'), 0.7)

@@ -1,5 +1,6 @@
 /** @file The work of `selm generate`: prompts in, responses out, each printed as soon as those before it are. */
 import { type NamedPrompt, type Response, respondInOrder } from '../api/respond.ts';
+import type { Columns } from '../data/known-forms.ts';
 import { modelReading } from '../data/measure.ts';
 import { promptsAlone, rowsForModel } from '../data/model-rows.ts';
 import { badRowError, readRows } from '../data/read.ts';
@@ -18,6 +19,7 @@ import { promptAsText } from './prompts.ts';
 export interface GenerateOptions {
   prompt?: string;
   prompts?: string;
+  columns?: Columns;
   limit?: number;
   samples: number;
   temperature: number;
@@ -48,7 +50,7 @@ export async function* respond(model: string, options: GenerateOptions): AsyncGe
 
 /** The prompts, texts read as training reads them: as the user's messages where the model has a chat template. */
 async function readPrompts(
-  { prompt, prompts, limit = Infinity, chat, text }: GenerateOptions,
+  { prompt, prompts, columns, limit = Infinity, chat, text }: GenerateOptions,
   tokenizer: Tokenizer,
 ): Promise<NamedPrompt[]> {
   const reading = promptReading(chat ? 'chat' : text ? 'raw' : null, tokenizer);
@@ -59,7 +61,8 @@ async function readPrompts(
   const lengths = { maxLength: Infinity, maxPromptLength: Infinity };
   const measure = modelReading(tokenizer, { rendering: 'clean', prompts: reading, ...lengths });
   const found = new Map<string, NamedPrompt>();
-  for await (const parsed of rowsForModel(promptsAlone(readRows(await localFiles([prompts], hubAccess()))), measure)) {
+  const rows = readRows(await localFiles([prompts], hubAccess()), columns);
+  for await (const parsed of rowsForModel(promptsAlone(rows), measure)) {
     if (found.size >= limit) break;
     if (parsed.kind === 'problem') throw badRowError(parsed);
     const { row } = parsed;

@@ -3,7 +3,7 @@
 /** Settings, tokenizer and template of a model, and its card, which names its licence; all lie in the repository's root. */
 const MODEL_SETTINGS = /^([^/]+\.(json|jinja|model|txt)|README\.md)$/;
 const INDEX = 'model.safetensors.index.json';
-const DATA = /\.(parquet|(jsonl|ndjson)(\.(gz|zst))?|json)$/;
+const DATA = /\.(parquet|(jsonl|ndjson|csv)(\.(gz|zst))?|json)$/;
 
 /** Files of a model that are read. Weights in other formats (.bin, .gguf, a second copy by parts) are left out. */
 export function modelFiles(paths: readonly string[]): string[] {
