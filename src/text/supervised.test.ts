@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { type Conversation, renderConversations, type ScoredIds, truncateScored } from './supervised.ts';
+import {
+  type Conversation,
+  readConversation,
+  renderConversations,
+  type ScoredIds,
+  truncateScored,
+} from './supervised.ts';
 import type { Message } from './template.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -122,5 +128,54 @@ describe('truncateScored()', () => {
     expect(truncateScored(sequence, 3)).toEqual({ ids: [1, 2, 3], scored: Uint8Array.of(0, 0, 1) });
     expect(truncateScored(sequence, 9)).toEqual(sequence);
     expect(truncateScored(sequence, 2)).toBeNull();
+  });
+});
+
+describe('a conversation to learn', () => {
+  const calling =
+    "{% for m in messages %}{{ '<' + m.role + '>' + (m.content or '') }}{% for call in (m.tool_calls or []) %}{{ '[' + call.function.name + (call.function.arguments | tojson) + ']' }}{% endfor %}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}";
+  const tokenizer = { ...stories, chatTemplate: calling };
+  const learnedOf = (conversation: Conversation, chatTemplate = calling): string[] =>
+    sequencesOf({ ...tokenizer, chatTemplate }, [conversation])
+      .flat()
+      .flatMap(({ ids, scored }) => {
+        // 'a' in front: the tokenizer's decoder takes a space from the beginning of a text.
+        const a = stories.encode('a');
+        return spans(scored).map(([begin, end]) => stories.decode([...a, ...ids.slice(begin, end)]).slice(1));
+      });
+  const call = { tool_calls: [{ function: { name: 'add', arguments: { a: 1 } } }] };
+  const turns: Message[] = [
+    { role: 'user', content: 'Add' },
+    { role: 'assistant', content: null, ...call },
+    { role: 'tool', content: '1' },
+    { role: 'assistant', content: 'One.' },
+  ];
+
+  it('has its calls of tools learned as the template writes them', () => {
+    expect(learnedOf({ kind: 'chat', messages: turns, from: 1 })).toEqual(['[add{"a": 1}]', 'One.']);
+  });
+
+  it('is at fault, by field, where the template leaves a call out', () => {
+    const silent = { ...tokenizer, chatTemplate: calling.replace('m.tool_calls or []', '[]') };
+    expect(renderConversations(silent, [{ kind: 'chat', messages: turns, from: 1 }])).toMatchObject([
+      { kind: 'fault', fault: { problem: 'the chat template leaves it out', field: 'prompt[1].tool_calls' } },
+    ]);
+  });
+
+  it("goes on with the assistant's words where the prompt of a completion ends in them", () => {
+    const messages = [
+      { role: 'user', content: 'Count' },
+      { role: 'assistant', content: 'One,' },
+      { role: 'assistant', content: ' two.' },
+    ];
+    expect(learnedOf({ kind: 'chat', messages, from: 2 })).toEqual([' two.']);
+    expect(learnedOf({ kind: 'chat', messages, from: 1 })).toEqual(['One,', ' two.']);
+  });
+
+  it('is a message of the user and its answer where its texts are read so', () => {
+    const texts: Conversation = { kind: 'text', prompt: 'Hi', completion: 'Yo' };
+    expect(readConversation(texts, 'raw')).toBe(texts);
+    expect(readConversation(texts, 'chat')).toMatchObject({ kind: 'chat', from: 1 });
+    expect(learnedOf(readConversation(texts, 'chat'))).toEqual(['Yo']);
   });
 });
