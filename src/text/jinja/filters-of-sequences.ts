@@ -273,7 +273,7 @@ function sorted(meter: Meter, items: readonly Value[], keyOf: Getter, reverse: b
   const keyed = items.map((item) => ({ item, key: keyOf(item) }));
   const sign = reverse ? -1 : 1; // stable both ways, as in Python
   keyed.sort((a, b) => {
-    meter.step(2);
+    meter.step(4);
     return sign * order(meter, a.key, b.key);
   });
   return keyed.map(({ item }) => item);

@@ -148,7 +148,7 @@ export class Interpreter {
       this.#meter.nested(() => this.#loop(statement, { iterable: inner, scope, output: text, depth: depth + 1 }));
       return text.text();
     };
-    this.#meter.step(10);
+    this.#meter.step(20);
     const all = iterate(this.#meter, iterable);
     const items = statement.condition === null ? all : this.#chosen(statement, all, scope);
     const knownLength = statement.condition === null ? length(this.#meter, iterable) : null;
@@ -217,7 +217,7 @@ export class Interpreter {
   /** A macro, or the body of a call block, with the names around its definition. */
   #macro(name: string, { parameters, reads }: Signature, body: Block, scope: Scope): HostObject {
     const call = ({ positional, named }: Arguments): Value => {
-      this.#meter.step(10);
+      this.#meter.step(20);
       const inner = new Scope(scope);
       const rest = new Map(named);
       for (const [i, parameter] of parameters.entries()) {

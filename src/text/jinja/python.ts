@@ -57,28 +57,31 @@ export function isIterable(value: Value): boolean {
 
 /** The items that a loop sees, each paid for when it is reached. Throws TemplateFault. */
 export function* iterate(meter: Meter, value: Value): Generator<Value> {
-  for (const item of itemsOf(value)) {
+  for (const item of itemsOf(meter, value)) {
     meter.step(2);
     yield item;
   }
 }
 
-function itemsOf(value: Value): Iterable<Value> {
+function itemsOf(meter: Meter, value: Value): Iterable<Value> {
   if (isList(value)) return value;
   const text = textOf(value);
   if (text !== undefined) return text; // JavaScript goes through code points too
   if (value instanceof Tuple) return value.items;
   if (value instanceof Dict) return new DictView('keys', value).values();
   if (value instanceof DictView) return value.values();
-  if (value instanceof Range) return rangeItems(value);
+  if (value instanceof Range) return rangeItems(meter, value);
   // No `return`: whoever stops early leaves the rest to the next reader.
   if (value instanceof Lazy) return { [Symbol.iterator]: () => ({ next: () => value.iterator.next() }) };
   if (value instanceof Undefined) return [];
   throw new TemplateFault(`'${typeName(value)}' object is not iterable`);
 }
 
-function* rangeItems(range: Range): Generator<Value> {
-  for (let i = 0; i < range.length; i++) yield range.at(i);
+function* rangeItems(meter: Meter, range: Range): Generator<Value> {
+  for (let i = 0; i < range.length; i++) {
+    meter.step(2); // each is made
+    yield range.at(i);
+  }
 }
 
 /** list(value). */
@@ -112,7 +115,8 @@ export function equal(meter: Meter, a: Value, b: Value): boolean {
   if (isList(a)) return isList(b) && equalItems(meter, a, b);
   if (a instanceof Tuple) return b instanceof Tuple && equalItems(meter, a.items, b.items);
   if (a instanceof Dict) return b instanceof Dict && equalDicts(meter, a, b);
-  if (a instanceof Range && b instanceof Range) return equalItems(meter, [...rangeItems(a)], [...rangeItems(b)]);
+  if (a instanceof Range && b instanceof Range)
+    return equalItems(meter, [...rangeItems(meter, a)], [...rangeItems(meter, b)]);
   if (a instanceof Undefined) return b instanceof Undefined;
   return a === b;
 }
