@@ -1,7 +1,9 @@
 /** @file The documentation says what the program does: pages made from the source are fresh, commands parse, links lead somewhere. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import { errorCodes, errorsPage } from '../scripts/error-docs.ts';
 import { settingsPage } from '../scripts/settings-docs.ts';
@@ -89,6 +91,26 @@ describe('pages written by hand', () => {
     }
     program.parse(args, { from: 'user' });
     expect(ran).toBe(true);
+  });
+
+  it('the TypeScript of the pages compiles against the library', () => {
+    const examples = blocks('ts').filter(({ name }) => name !== 'docs/api.md'); // declarations of the compiler itself
+    expect(examples.length).toBeGreaterThan(1);
+    const folder = mkdtempSync(join(packageRoot, 'build', 'docs-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    // What an example takes from around it.
+    const before =
+      'declare const signal: AbortSignal;\ndeclare function kindness(text: string): number;\ndeclare function guard(text: string): number;\n';
+    examples.forEach(({ code }, index) => {
+      const source = code.replaceAll("from 'selm'", `from '${join(packageRoot, 'src', 'index.ts')}'`);
+      writeFileSync(join(folder, `example-${index}.ts`), `${before}${source}\nexport {};\n`);
+    });
+    const config = { extends: join(packageRoot, 'tsconfig.json'), include: ['*.ts'] };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+    const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+    const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' });
+    expect(stdout).toBe('');
+    expect(status).toBe(0);
   });
 
   const recipes = blocks('yaml').filter(({ code }) => !/^# \S+: a prompt file\n/.test(code));

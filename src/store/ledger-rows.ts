@@ -166,6 +166,19 @@ export function toPair(row: Row): StoredPair {
   };
 }
 
+/** Rows of `metrics`, one number each, as one record a step and attempt. */
+export function toMetrics(rows: readonly Row[]): StoredMetric[] {
+  const found = new Map<string, StoredMetric & { values: Record<string, number> }>();
+  for (const row of rows) {
+    const { iteration, stage, step, attempt } = row as unknown as StoredMetric;
+    const key = `${iteration}/${stage}/${step}/${attempt}`;
+    const record = found.get(key) ?? { iteration, stage, step, attempt, values: {} };
+    record.values[String(row.name)] = row.value === null ? Number.NaN : Number(row.value);
+    found.set(key, record);
+  }
+  return [...found.values()];
+}
+
 /** Which candidate a text was, as a column. */
 export function originText({ kind, sampleIndex }: CandidateOrigin): string {
   return JSON.stringify({ kind, sampleIndex });

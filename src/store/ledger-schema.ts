@@ -27,6 +27,16 @@ const STAGES_TABLE = `CREATE TABLE stages (
   attempt INTEGER NOT NULL, startedAt TEXT NOT NULL, finishedAt TEXT, seconds REAL, error TEXT,
   PRIMARY KEY (iteration, stage)) STRICT;`;
 
+/**
+ * The metrics that count: not what an earlier attempt measured beyond the step that a later one went on from, and not what
+ * a later attempt measured again.
+ */
+const currentMetrics = (scope: '' | 'TEMP '): string => `CREATE ${scope}VIEW currentMetrics AS SELECT * FROM metrics m
+  WHERE NOT EXISTS (SELECT 1 FROM attempts later WHERE later.iteration = m.iteration AND later.stage = m.stage
+      AND later.attempt > m.attempt AND later.resumeStep < m.step)
+    AND NOT EXISTS (SELECT 1 FROM metrics again WHERE again.iteration = m.iteration AND again.stage = m.stage
+      AND again.step = m.step AND again.attempt > m.attempt);`;
+
 /** Tables that came with version 3, in one that is made (`''`) and, empty, beside an older one that is only read. */
 const tablesOfVersion3 = (scope: '' | 'TEMP '): string => `
 -- The rows of the data that the run uses, as JSON, and which of them each iteration sees; 0 is the warm start.
@@ -69,6 +79,7 @@ const MIGRATIONS: readonly string[] = [
    DROP TABLE stagesOfVersion2;
    ${tablesOfVersion3('')} INSERT INTO cuts ${CUTS_OF_VERSION_2};
    ${RECORDS_TABLE} INSERT INTO records ${RECORDS_OF_VERSION_2};
+   ${currentMetrics('')}
    DROP TABLE audits;`,
 ];
 
@@ -76,7 +87,8 @@ const MIGRATIONS: readonly string[] = [
 const READ_BESIDE: readonly string[] = [
   answersTable('TEMP '),
   `${tablesOfVersion3('TEMP ')} INSERT INTO temp.cuts ${CUTS_OF_VERSION_2}; CREATE TEMP VIEW stages AS ${STAGES_OF_VERSION_2};
-   CREATE TEMP VIEW records AS ${RECORDS_OF_VERSION_2};`,
+   CREATE TEMP VIEW records AS ${RECORDS_OF_VERSION_2};
+   ${currentMetrics('TEMP ')}`,
 ];
 
 const TABLES = `
@@ -115,6 +127,7 @@ CREATE TABLE metrics (
 -- Counts and measurements, JSON.
 ${RECORDS_TABLE}
 ${tablesOfVersion3('')}
+${currentMetrics('')}
 `;
 
 /** Opens run.db, creating its tables in an empty file. Throws RunError for a foreign, newer or damaged file. */

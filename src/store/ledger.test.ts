@@ -218,7 +218,7 @@ function olderFile(version: 1 | 2): string {
   ledger.putRanking(ranking);
   ledger.close();
   const database = new Database(path);
-  database.exec(`DROP TABLE records; DROP TABLE prompts; DROP TABLE slices; DROP TABLE cuts; DROP TABLE held_out_responses;
+  database.exec(`DROP VIEW currentMetrics; DROP TABLE records; DROP TABLE prompts; DROP TABLE slices; DROP TABLE cuts; DROP TABLE held_out_responses;
     DROP TABLE stages;
     CREATE TABLE stages (
       iteration INTEGER NOT NULL, stage TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('running', 'finished')),

@@ -23,6 +23,7 @@ import {
   type StageStatus,
   type StoredMetric,
   type StoredPair,
+  toMetrics,
   toPair,
   toRanking,
   toResponse,
@@ -323,27 +324,8 @@ export class Ledger {
    * from, or measured again, is left out. `all`: everything ever measured.
    */
   metrics({ attempts = 'current' }: { attempts?: 'current' | 'all' } = {}): StoredMetric[] {
-    const current = `WHERE NOT EXISTS (SELECT 1 FROM attempts a WHERE a.iteration = m.iteration AND a.stage = m.stage
-        AND a.attempt > m.attempt AND a.resumeStep < m.step)
-      AND NOT EXISTS (SELECT 1 FROM metrics n WHERE n.iteration = m.iteration AND n.stage = m.stage AND n.step = m.step
-        AND n.attempt > m.attempt)`;
-    const rows = this.#file.all(
-      `SELECT * FROM metrics m ${attempts === 'current' ? current : ''} ORDER BY iteration, stage, step, attempt, name`,
-      [],
-    );
-    const metrics: (StoredMetric & { values: Record<string, number> })[] = [];
-    for (const row of rows) {
-      const { iteration, stage, step, attempt } = row as unknown as StoredMetric;
-      let last = metrics.at(-1);
-      const same =
-        last?.iteration === iteration && last.stage === stage && last.step === step && last.attempt === attempt;
-      if (last === undefined || !same) {
-        last = { iteration, stage, step, attempt, values: {} };
-        metrics.push(last);
-      }
-      last.values[String(row.name)] = row.value === null ? Number.NaN : Number(row.value);
-    }
-    return metrics;
+    const table = attempts === 'current' ? 'currentMetrics' : 'metrics';
+    return toMetrics(this.#file.all(`SELECT * FROM ${table} ORDER BY iteration, stage, step, attempt, name`, []));
   }
 
   /** Keeps that a ranker had to cut a prompt or responses; a second time for the same prompt changes nothing. */

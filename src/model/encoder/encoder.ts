@@ -130,6 +130,16 @@ interface Span {
   positions: readonly number[];
 }
 
+/** Sequences one after the other on a stream, by the positions of their tokens. */
+function spansOf(sequences: readonly (readonly number[])[]): Span[] {
+  let start = 0;
+  return sequences.map((positions) => {
+    const span = { start, positions };
+    start += positions.length;
+    return span;
+  });
+}
+
 /**
  * Final hidden states of the `wanted` tokens of each sequence (indices into its ids), in order: [sum of wanted, D]. No
  * graph is recorded.
@@ -139,21 +149,12 @@ export function encodeRows(
   sequences: readonly EncoderSequence[],
   wanted: readonly (readonly number[])[],
 ): Tensor {
-  const spans: Span[] = [];
-  for (const { ids, positions = ids.map((_, i) => i) } of sequences) {
-    const last = spans.at(-1);
-    spans.push({ start: last === undefined ? 0 : last.start + last.positions.length, positions });
-  }
-  const wantedSpans: Span[] = [];
-  const rows = spans.flatMap(({ start, positions }, i) => {
-    const own = wanted[i] ?? [];
-    const last = wantedSpans.at(-1);
-    wantedSpans.push({
-      start: last === undefined ? 0 : last.start + last.positions.length,
-      positions: own.map((index) => positions[index] ?? Number.NaN),
-    });
-    return own.map((index) => start + index);
-  });
+  const spans = spansOf(sequences.map(({ ids, positions = ids.map((_, i) => i) }) => positions));
+  // Of the last block only the wanted rows are computed: a stream of their own, whose queries read all keys.
+  const wantedSpans = spansOf(
+    spans.map(({ positions }, i) => (wanted[i] ?? []).map((index) => positions[index] ?? Number.NaN)),
+  );
+  const rows = spans.flatMap(({ start }, i) => (wanted[i] ?? []).map((index) => start + index));
   return noGrad(() =>
     scope('encode', () => {
       const { layers } = encoder.sizes;

@@ -3,6 +3,19 @@
  * that never ends costs its call only. An endless loop blocks the thread and every call in it: the thread is ended, a
  * new one loads the module, and the calls that may have blocked it run again one at a time, so that the guilty one is
  * named and no other is lost. (A loop inside native code cannot be ended by anybody; the call is still reported.)
+ *
+ * The thread:
+ *
+ *     loading ── ready ──▶ working ── a call is over its time, or none begins ──▶ asked "are you there?"
+ *        ▲                    ▲                                                     │            │
+ *        │                    └────────────────── it answers ───────────────────────┘            │
+ *        └──────── lost: it does not answer within PING_MS, it crashes, or it exits ◀────────────┘
+ *
+ * A call:
+ *
+ *     waiting ─▶ sent ─▶ begun ─▶ done or threw          begun, over its time, the thread answers: it alone fails
+ *        ▲                 │                             begun alone when the thread is lost: it is guilty, and fails
+ *        └──── suspect ◀───┘ one of several that were begun when the thread is lost: each runs again, alone
  */
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';

@@ -234,7 +234,7 @@ describe('what is no PairRM', () => {
         }),
       'WEIGHTS_MISSING',
     ],
-    ['no folder', () => join(root, 'none'), 'MODEL_CONFIG'],
+    ['no folder', () => join(root, 'none'), 'MODEL_FOLDER'],
   ])('%s is refused', (_, make, code) => {
     expect(() => openPairRmRanker(make())).toThrow(expect.objectContaining({ code, exitCode: 2 }));
   });

@@ -277,7 +277,7 @@ describe('what is no reward model', () => {
         }),
       'TOKENIZER_LONGER',
     ],
-    ['no folder', () => join(root, 'none'), 'MODEL_CONFIG'],
+    ['no folder', () => join(root, 'none'), 'MODEL_FOLDER'],
   ])('%s is refused', (_, make, code) => {
     expect(() => openRewardModel(make())).toThrow(expect.objectContaining({ code, exitCode: 2 }));
   });
