@@ -1,7 +1,9 @@
 /** @file What a row becomes under a rendering, counted for the audit: lengths, cuts, changes, and rows that cannot be rendered. */
-import type { Prompt, Response } from './conversation.ts';
+import { TextError } from '../errors.ts';
+import { messageOf, type Prompt, type Response } from './conversation.ts';
 import { faultOf, type RenderingFault } from './fault.ts';
 import { type Change, openText } from './frame.ts';
+import { saysMore } from './message.ts';
 import {
   countCuts,
   cutSamplingPrompt,
@@ -45,7 +47,7 @@ export function measureRows(tokenizer: Tokenizer, rows: readonly MeasuredText[],
     try {
       return prepareToMeasure(tokenizer, row, settings.rendering);
     } catch (error) {
-      return faultMeasured(error);
+      return { kind: 'fault', fault: faultOfRow(error, row) };
     }
   });
   const good = measured.filter((each): each is Preparation => !('kind' in each));
@@ -77,10 +79,16 @@ export function measureRows(tokenizer: Tokenizer, rows: readonly MeasuredText[],
   });
 }
 
-function faultMeasured(error: unknown): Measured {
+/** What is wrong with a row; an error that is not the row's is thrown on. */
+function faultOfRow(error: unknown, { prompt, responses }: MeasuredText): RenderingFault {
   const fault = faultOf(error);
-  if (fault === null) throw error;
-  return { kind: 'fault', fault };
+  if (fault !== null) return fault;
+  // A template that fails on calls and tools may be made for others: arguments as a text, or as an object.
+  const messages = prompt.kind === 'chat' ? [...prompt.messages, ...responses.map(messageOf)] : [];
+  const holdsMore = messages.some(saysMore) || (prompt.kind === 'chat' && prompt.tools !== undefined);
+  if (holdsMore && error instanceof TextError && error.code === 'TEMPLATE_INVALID')
+    return { problem: 'the chat template refuses it', field: 'prompt', detail: error.message };
+  throw error;
 }
 
 /** A row whose texts are known. */
