@@ -1,6 +1,6 @@
 /**
- * @file Files of results from elsewhere as records: CSV, one JSON array, or JSON Lines (also compressed) and Parquet. A value
- * of a CSV file is a text, one of JSON what it is: `numberOf` and `textOf` read both.
+ * @file Files of results from elsewhere as records, in every format that data are read in. A value of a CSV file is the text as it
+ * stands there (an output may be empty, or look like a list), one of JSON what it is: `numberOf` and `textOf` read both.
  */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -25,10 +25,6 @@ export interface ResultFile {
 /** Reads a whole file of results. DataError or FileError where it cannot be read; a bad line is a problem. */
 export async function readResultFile(path: string): Promise<ResultFile> {
   if (extname(path).toLowerCase() === '.csv') return csvFile(path);
-  if (extname(path).toLowerCase() === '.json') {
-    const value = readJson(path);
-    if (Array.isArray(value)) return arrayFile(value);
-  }
   const file: ResultFile = { records: [], problems: [] };
   for await (const record of readRecords([path], (available) => available)) addRecord(file, record);
   return file;
@@ -67,19 +63,6 @@ function csvFile(path: string): ResultFile {
     });
   }
   return { records: rows.map(({ line, fields }) => ({ line, value: Object.fromEntries(fields) })), problems };
-}
-
-function arrayFile(values: readonly unknown[]): ResultFile {
-  const file: ResultFile = { records: [], problems: [] };
-  values.forEach((value, index) => {
-    const line = index + 1;
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      file.records.push({ line, value: { ...value } });
-    } else {
-      file.problems.push({ line, problem: 'it is no object' });
-    }
-  });
-  return file;
 }
 
 function addRecord(file: ResultFile, record: DataRecord): void {
