@@ -104,6 +104,11 @@ describe('selm sft', () => {
     const other = loadSftRecipe(path, { overrides: ['training.learningRate=0.1'] });
     await expect(runSft(other)).rejects.toMatchObject({ code: 'RUN_DIFFERS', exitCode: 2 });
     expect(weights(join(output, 'model'))).toBe(unbroken);
+    // Accepted, they train it again.
+    const again: LoopEvent[] = [];
+    await runSft(other, { acceptChanges: true, watch: (event) => void again.push(event) });
+    expect(again.find((event) => event.kind === 'warning')?.text).toContain('learningRate');
+    expect(weights(join(output, 'model'))).not.toBe(unbroken);
   });
 
   it('trains an adapter that can be loaded', async () => {

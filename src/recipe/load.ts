@@ -69,7 +69,7 @@ export function parseSftRecipe(
  * schema of today is given back as it is.
  */
 export function completeRecipe(kept: Recipe): Recipe {
-  const { sft } = kept;
+  const sft = kept.sft ?? null; // absent in one of before there was the section
   const section = sft === null ? null : { data: sft.data, text: sft.text, training: sft.training };
   const parsed = recipeSchema.safeParse({ ...kept, sft: section });
   if (!parsed.success) return kept;

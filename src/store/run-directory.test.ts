@@ -129,6 +129,24 @@ test('openRun() with the same recipe goes on with the same ledger and leaves con
   expect(readFileSync(join(recipe.output, 'config.yaml'), 'utf8')).toBe(before);
 });
 
+test('openRun() goes on with a run that was made before some of the settings were there', () => {
+  const recipe = newRecipe();
+  sampledRun(recipe);
+  const file = join(recipe.output, 'config.yaml');
+  const config = parse(readFileSync(file, 'utf8'));
+  delete config.recipe.training.dropLastStep;
+  delete config.recipe.sft;
+  delete config.recipe.evaluate.explorationPrompts;
+  writeFileSync(file, stringify(config));
+  const run = open(recipe);
+  expect(run.changes).toEqual([]);
+  expect(run.config.recipe).toEqual(recipe);
+  run.close();
+  // A setting that nobody knows is no reason to guess.
+  writeFileSync(file, stringify({ ...config, recipe: { ...config.recipe, forgotten: 1 } }));
+  expect(() => open(recipe)).toThrow(/forgotten: 1 -> \(none\)/);
+});
+
 test('openRun() records a changed environment and goes on', () => {
   const recipe = newRecipe();
   open(recipe).close();
