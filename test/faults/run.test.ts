@@ -153,12 +153,7 @@ describe('a run directory', () => {
     expect(readdirSync(place)).toContain('config.yaml');
     renameSync(place, moved);
     const events = await train(moved);
-    expect(events).toContainEqual(
-      expect.objectContaining({
-        kind: 'warning',
-        text: `output was "${link}" when this run was last open, now it is "${moved}"`,
-      }),
-    );
+    expect(events).toContainEqual(expect.objectContaining({ kind: 'note', text: `output: "${link}" -> "${moved}"` }));
     expect(modelBytes(moved)).toBe(modelBytes(unbroken));
     expect(existsSync(place)).toBe(false);
   });
