@@ -49,6 +49,12 @@ test('init() names the schema that is shipped, and keeps an absolute path as it 
   expect(text).toContain(`train: ${join(folder, 'rows.jsonl')} #`);
 });
 
+test('init() writes the columns that it was told of', async () => {
+  const questions = prompts.map(({ prompt }) => ({ 'the question': prompt }));
+  const { recipe } = await made(questions, { columns: { prompt: 'the question' } });
+  expect(recipe.data.columns).toEqual({ prompt: 'the question' });
+});
+
 test('init() takes a program as reward where it is there', async () => {
   const reward = join(packageRoot, 'examples', 'reward.py');
   const { recipe } = await made(prompts, { reward });
@@ -56,7 +62,9 @@ test('init() takes a program as reward where it is there', async () => {
 });
 
 test('init() writes nothing for data without a usable row', async () => {
-  await expect(made([{ question: 'x' }])).rejects.toThrow('none of its rows can be used');
+  await expect(made([{ question: 'x' }])).rejects.toThrow(
+    /none of its 1 rows can be used; row 1: no prompt: the row has the fields question.*--columns prompt=/,
+  );
 });
 
 test.each([

@@ -4,7 +4,9 @@ import { basename, dirname, extname, isAbsolute, join, relative, resolve } from 
 import { Command } from 'commander';
 import { parse } from 'yaml';
 import { type DataAudit, formatAudit } from '../data/audit.ts';
+import type { Columns } from '../data/known-forms.ts';
 import { auditFiles, auditFilesFor } from '../data/measure.ts';
+import type { RowFault } from '../data/model-rows.ts';
 import { FileError, InterruptedError } from '../errors.ts';
 import { errorCode, fileError } from '../files/fs.ts';
 import { parameterCount } from '../forecast/cost.ts';
@@ -13,13 +15,14 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readModelConfig } from '../model/read-config.ts';
 import { parseRecipe } from '../recipe/load.ts';
 import { packageRoot } from '../torch/native.ts';
+import { columnsOption } from './columns.ts';
 import { UsageError } from './errors.ts';
 import { selmCommand, shorterPath } from './format.ts';
 import { askMissing, type InitAnswers } from './init-questions.ts';
 import { wholeNumber } from './numbers.ts';
 import { learningRateFor, REWARD_TEMPLATE, recipeText } from './recipe-template.ts';
 
-export type InitOptions = Partial<InitAnswers> & { iterations: number; yes?: true };
+export type InitOptions = Partial<InitAnswers> & { iterations: number; columns?: Columns; yes?: true };
 
 /** The command. */
 export function initCommand(): Command {
@@ -37,6 +40,7 @@ export function initCommand(): Command {
     )
     .option('--name <name>', 'name of the run (default: from the name of the recipe)')
     .option('--iterations <n>', 'times to sample, rank and train', wholeNumber(1), 3)
+    .addOption(columnsOption())
     .option('--yes', 'ask nothing: take the defaults')
     .addHelpText(
       'after',
@@ -61,8 +65,8 @@ export async function init(file: string, options: InitOptions): Promise<void> {
   if (answers === null) return;
 
   const folder = dirname(resolve(file));
-  const { iterations } = options;
-  const { audit, parameters } = await lookAt(answers);
+  const { iterations, columns = {} } = options;
+  const { audit, parameters } = await lookAt(answers, columns);
   console.log(`${formatAudit(audit)}\n`);
   const holdOut = holdOutFor(audit.used - audit.repeatedPrompts);
   const text = recipeText({
@@ -72,6 +76,7 @@ export async function init(file: string, options: InitOptions): Promise<void> {
     reward: pathFrom(folder, answers.reward),
     iterations,
     rows: audit.promptsAlone < audit.used ? 'pairs' : 'prompts',
+    columns,
     badRows: badRowsText(audit),
     holdOut,
     batchSize: batchSizeFor((audit.used - holdOut) / iterations),
@@ -93,15 +98,24 @@ export async function init(file: string, options: InitOptions): Promise<void> {
 }
 
 /** What the data hold, by the model's tokenizer where it is on this machine, and how large the model is. */
-async function lookAt({ model, data }: InitAnswers): Promise<{ audit: DataAudit; parameters: number | null }> {
-  const rule = { onBadRow: 'drop', limit: null } as const;
+async function lookAt(
+  { model, data }: InitAnswers,
+  columns: Columns,
+): Promise<{ audit: DataAudit; parameters: number | null }> {
+  const faults: RowFault[] = []; // the first, for the message
+  const dropped = (fault: RowFault): void => {
+    if (faults.length === 0) faults.push(fault);
+  };
+  const rule = { columns, onBadRow: 'drop', limit: null, dropped } as const;
   const text = { rendering: 'clean', prompts: null, maxLength: 1024, maxPromptLength: 512 } as const;
   const isHere = !isHubName(model);
   const audit = isHere ? await auditFilesFor(model, [data], { ...rule, text }) : await auditFiles([data], rule);
   if (audit.used > 0)
     return { audit, parameters: isHere ? parameterCount(readModelConfig(baseDirectory(model))) : null };
+  const [first] = faults;
+  const why = first === undefined ? 'it has no rows' : `row ${first.source.line}: ${first.problem}: ${first.detail}`;
   throw new UsageError(
-    `Cannot use --data ${JSON.stringify(data)}: none of its rows can be used: ${formatAudit(audit)}`,
+    `Cannot use --data ${JSON.stringify(data)}: none of its ${audit.read} rows can be used; ${why} (--columns prompt=... names it here)`,
   );
 }
 

@@ -1,4 +1,5 @@
 /** @file What `selm init` writes: a recipe with a reason beside each setting, and a reward module to start from. */
+import type { Columns } from '../data/known-forms.ts';
 
 /** What a recipe is made of; paths as they are to stand in it. */
 export interface RecipeAnswers {
@@ -9,6 +10,8 @@ export interface RecipeAnswers {
   iterations: number;
   /** Whether the data bring chosen and rejected responses, or prompts alone. */
   rows: 'pairs' | 'prompts';
+  /** Fields that the data name otherwise. */
+  columns: Columns;
   /** Rows that cannot be used, and why, in a few words; null where all can. */
   badRows: string | null;
   /** Prompts to measure on. */
@@ -56,7 +59,8 @@ export function learningRateFor(parameters: number | null): LearningRateChoice {
 
 /** The recipe as YAML. It leaves out what most never change; the defaults of those are the paper's. */
 export function recipeText(answers: RecipeAnswers): string {
-  const { name, model, data, iterations, rows, badRows, holdOut, batchSize, learningRate, command, schema } = answers;
+  const { name, model, data, columns, iterations, rows, badRows, holdOut, batchSize, learningRate, command, schema } =
+    answers;
   const dropped = badRows === null ? '' : `\n  onBadRow: drop # left out and counted: ${badRows}`;
   return `# yaml-language-server: $schema=${schema}
 # ${command} --dry-run   says what it will do and cost
@@ -69,7 +73,7 @@ seed: 42 # every random number of the run follows from it
 
 model: ${quoted(model)} # where training starts: a folder in Hugging Face layout, or hub:owner/name
 data:
-  train: ${quoted(data)} # ${rows === 'pairs' ? 'rows with a prompt, a chosen and a rejected response' : 'one prompt a row'}${dropped}
+  train: ${quoted(data)} # ${rows === 'pairs' ? 'rows with a prompt, a chosen and a rejected response' : 'one prompt a row'}${columnsText(columns)}${dropped}
 
 text:
   maxLength: 1024 # tokens of prompt and response together
@@ -101,6 +105,13 @@ evaluate:
 ${evaluateText(holdOut)}
   temperature: 1 # sampled as the model is, so that its distance from the base (KL) can be measured; 0 is greedy
 `;
+}
+
+function columnsText(columns: Columns): string {
+  const names = Object.entries(columns).map(([ours, theirs]) => `${ours}: ${quoted(theirs ?? '')}`);
+  return names.length === 0
+    ? ''
+    : `\n  columns: { ${names.join(', ')} } # fields of the file that have other names than ours`;
 }
 
 /** `5.0e-7`: without the point YAML 1.1 would read a text. */
