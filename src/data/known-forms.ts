@@ -10,7 +10,7 @@
  */
 import { DataError } from '../errors.ts';
 import { readRecords } from './formats/read.ts';
-import type { DataRecord, FieldChoice } from './formats/record.ts';
+import { type DataRecord, type FieldChoice, shownFields } from './formats/record.ts';
 
 /** Names of the file's fields, by ours. */
 export interface Columns {
@@ -53,7 +53,7 @@ export function namedRecord(record: DataRecord, columns: Columns = {}): DataReco
   const there = Object.keys(value).filter((name) => value[name] !== undefined && value[name] !== null);
   const missing = renamed(columns).find(({ from }) => !(from[0] !== undefined && from[0] in value));
   if (missing !== undefined) {
-    const detail = `data.columns takes "${missing.name}" from it, and the row has the fields ${Object.keys(value).join(', ') || 'none'}`;
+    const detail = `data.columns takes "${missing.name}" from it, and the row has the fields ${shownFields(Object.keys(value))}`;
     return { kind: 'problem', problem: 'no such column', field: missing.from[0] ?? '', detail, source };
   }
   const named: Record<string, unknown> = {};
@@ -158,7 +158,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function missingColumn(file: string, { name, from }: Field, available: readonly string[]): DataError {
   return new DataError(
     'DATA_COLUMNS',
-    `Cannot read ${file}: data.columns takes "${name}" from "${from[0]}", and the file has the columns ${available.join(', ')}: name one of them`,
+    `Cannot read ${file}: data.columns takes "${name}" from "${from[0]}", and the file has the columns ${shownFields(available)}: name one of them`,
     { details: { file, column: from[0], columns: available } },
   );
 }

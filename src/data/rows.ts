@@ -13,7 +13,7 @@ import { sha256 } from '../files/hash.ts';
 import { isEmpty, messageText, otherFields, saysMore } from '../text/message.ts';
 import type { ChatPrompt, JsonObject, Message, Prompt, RenderingProblem, Response } from '../text/rendering.ts';
 import { recordOf } from './formats/jsonl.ts';
-import { type DataRecord, type RecordSource, shown } from './formats/record.ts';
+import { type DataRecord, type RecordSource, shown, shownFields } from './formats/record.ts';
 
 /** One usable row. `chosen` and `rejected` are both texts, or both null for a prompt alone. */
 export interface PreferenceRow {
@@ -91,8 +91,12 @@ function messageFrom(value: unknown, field: string): Message {
 /** A value of a record as JSON has it: Parquet gives whole numbers as bigint, and times as dates. */
 function jsonObjectOf(value: unknown): JsonObject | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-  const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part));
-  return JSON.parse(text) as JsonObject;
+  try {
+    const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part));
+    return JSON.parse(text) as JsonObject;
+  } catch {
+    return null; // nested too deeply for a stack
+  }
 }
 
 /** The column `tools`: a list of definitions, or JSON of one, as data sets on the Hub have it. */
@@ -228,8 +232,9 @@ function rowOf(value: Record<string, unknown>): Omit<PreferenceRow, 'source'> {
 
 function noPromptDetail(value: Record<string, unknown>): string {
   const names = Object.keys(value);
-  if (names.length === 0) return 'the row has no fields';
-  return `the row has the fields ${names.join(', ')}: name the one that is the prompt, such as data.columns: { prompt: ${names[0]} }`;
+  const [first] = names;
+  if (first === undefined) return 'the row has no fields';
+  return `the row has the fields ${shownFields(names)}: name the one that is the prompt, such as data.columns: { prompt: ${shownFields([first])} }`;
 }
 
 /** Fields of which a row is made, of those that a file has: a conversation that the pair holds already is left out. */

@@ -28,3 +28,10 @@ export type FieldChoice = (available: readonly string[]) => readonly string[];
 export function shown(value: unknown): string {
   return shownValue(value, 60);
 }
+
+/** Names of fields as they may be shown in a message: the first twenty. */
+export function shownFields(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  const first = names.slice(0, 20).map((name) => (name.length > 60 ? `${name.slice(0, 57)}...` : name));
+  return `${first.join(', ')}${names.length > 20 ? ` and ${names.length - 20} more` : ''}`;
+}

@@ -8,7 +8,7 @@ import { jsonProblem } from '../../files/json-problem.ts';
 import { readBytes } from './bytes.ts';
 import { parseCsv } from './csv.ts';
 import { emptyFile, type FileFormat } from './detect.ts';
-import { type DataRecord, shown } from './record.ts';
+import { type DataRecord, shown, shownFields } from './record.ts';
 
 type TextFormat = Exclude<FileFormat, 'parquet'>;
 
@@ -77,9 +77,7 @@ export async function* readDocument(path: string, format: TextFormat): AsyncGene
   }
   const rows = listIn(value);
   if (rows === null) {
-    const fields = Object.keys(value as object)
-      .slice(0, 10)
-      .join(', ');
+    const fields = shownFields(Object.keys(value as object));
     throw new DataError(
       'DATA_FORMAT',
       `Cannot read ${path}: it is one JSON object with the fields ${fields}: give one object a line, a list of objects, or an object with such a list under ${LIST_FIELDS.join(', ')}`,
