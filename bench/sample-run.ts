@@ -40,14 +40,18 @@ async function run(work: typeof requests, newTokens: number): Promise<{ tokens: 
 }
 
 await run(requests.slice(0, 2), 2);
+const before = process.cpuUsage();
 const startedMs = performance.now();
 const { tokens, firstMs } = await run(requests, maxNewTokens);
 const seconds = (performance.now() - startedMs) / 1000;
+const { user, system } = process.cpuUsage(before);
 process.stdout.write(
   `${JSON.stringify({
     tokens,
     seconds,
     tokens_per_s: tokens / seconds,
+    // On a machine that others use too, with one thread, this is what can be compared.
+    processor_s: (user + system) / 1e6,
     first_token_s: (firstMs - startedMs) / 1000,
     peak_rss_mb: Math.round(memoryStatistics().peakResidentBytes / 2 ** 20),
   })}\n`,

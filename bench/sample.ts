@@ -13,6 +13,8 @@ import { here, measureAs, prepare, python, spread } from './dpo.ts';
 interface Result {
   tokens: number;
   tokens_per_s: number;
+  /** Processor time of all threads; absent where the peer has processes of its own. */
+  processor_s?: number;
   /** Of ours only: seconds until the first token, which is the prefill of the first prompts. */
   first_token_s?: number;
   peak_rss_mb: number;
@@ -48,7 +50,7 @@ function peersOf(dtype: string, batch: string): Peer[] {
   ];
   const vllm: Peer = ['vLLM', (common) => measureAs<Result>(vllmPython, [script('vllm_generate.py'), ...common])];
   return [
-    ...(existsSync(python) ? [hf('16'), hf(batch)] : []),
+    ...(existsSync(python) ? [...new Set(['16', batch])].map(hf) : []),
     ...(existsSync(vllmPython) && dtype === 'bfloat16' ? [vllm] : []),
   ];
 }
@@ -97,7 +99,12 @@ export function benchSample(args: string[]): void {
     process.stdout.write(`\n${dtype}\n${line('selm', ours)}, first token after ${first} s\n`);
     for (const [name, results] of theirs) {
       const ratios = results.map((each, turn) => (ours[turn]?.tokens_per_s ?? Number.NaN) / each.tokens_per_s);
-      process.stdout.write(`${line(name, results)}\n    selm is ${spread(ratios)} times as fast\n`);
+      const work = results.map(
+        (each, turn) => (each.processor_s ?? Number.NaN) / (ours[turn]?.processor_s ?? Number.NaN),
+      );
+      process.stdout.write(
+        `${line(name, results)}\n    selm is ${spread(ratios)} times as fast; its processor time is ${spread(work)} times ours\n`,
+      );
     }
   }
 }
