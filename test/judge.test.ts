@@ -108,7 +108,7 @@ describe('a run whose ranker is a judge', () => {
     expect(server.requests).toHaveLength(10);
     const events = await run(judged, ['ranker.budget.calls=1000']);
     expect(events).toContainEqual(
-      expect.objectContaining({ kind: 'warning', text: expect.stringContaining('ranker.budget.calls was 10') }),
+      expect.objectContaining({ kind: 'note', text: expect.stringContaining('ranker.budget.calls: 10 -> ') }),
     );
     const questions = server.requests.map(({ body }) => JSON.stringify(body.messages));
     expect(new Set(questions).size).toBe(questions.length);

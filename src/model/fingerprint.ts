@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { fileError } from '../files/fs.ts';
 import { digestFileSync, sha256 } from '../files/hash.ts';
 import { knownSha256, knownSha256Sync } from '../files/known-hashes.ts';
+import { checkModelFolder } from '../files/model-folder.ts';
 import { safetensorsIndex } from '../files/safetensors-index.ts';
 import { ADAPTER_WEIGHTS, baseDirectory, isAdapterDirectory } from './adapter/adapter.ts';
 
@@ -20,6 +21,7 @@ export function modelFingerprint(directory: string): string {
 
 /** Reads the weights of a model folder, while other work runs, so that `modelFingerprint` finds them known. */
 export async function readWeights(directory: string): Promise<void> {
+  checkModelFolder(directory);
   if (isAdapterDirectory(directory)) await readWeights(baseDirectory(directory));
   for (const path of weightPaths(directory)) await knownSha256(path);
 }
