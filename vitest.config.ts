@@ -18,7 +18,7 @@ const MINUTES = [
   'test/trl.test.ts',
   'test/exploration.test.ts',
   'src/text/template-hostile.test.ts',
-  'src/text/tokenizer-hostile.test.ts',
+  'src/text/tokenizer/tokenizer-hostile.test.ts',
 ];
 
 const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts'];

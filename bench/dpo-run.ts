@@ -9,7 +9,7 @@ import { scoreTrees } from '../src/score/log-probs.ts';
 import { microBatches } from '../src/score/packing.ts';
 import { type ComputeDtype, openPolicy } from '../src/score/policy.ts';
 import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.ts';
-import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';

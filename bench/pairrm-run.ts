@@ -8,7 +8,7 @@ import { type EncoderDtype, encodeRows } from '../src/model/encoder/encoder.ts';
 import { normalAt, randomKey } from '../src/random.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
-import { keep, scope, type Tensor, tensorFrom, toBytes } from '../src/torch/tensor.ts';
+import { outlive, scope, type Tensor, tensorFrom, toBytes } from '../src/torch/tensor.ts';
 
 const [triples = 8, tokens = 384, layers = 24] = process.argv.slice(2, 5).map(Number);
 const dtype: EncoderDtype = process.argv[5] === 'bfloat16' ? 'bfloat16' : 'float32';
@@ -39,7 +39,7 @@ for (const [name, shape] of debertaShapes(config)) {
   const size = shape.reduce((product, length) => product * length, 1);
   const values = new Float32Array(size);
   for (let at = 0; at < size; at += pool.length) values.set(pool.subarray(0, Math.min(pool.length, size - at)), at);
-  weights.set(name, keep(tensorFrom(values, shape, 'float32')));
+  weights.set(name, outlive(tensorFrom(values, shape, 'float32')));
 }
 const encoder = openDeberta(config, weights, dtype);
 const sequence = { ids: Array.from({ length: tokens }, (_, i) => 5 + ((i * 7919) % 128_000)) };

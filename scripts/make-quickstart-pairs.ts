@@ -11,7 +11,7 @@ import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
 import { renderSamplingPrompt } from '../src/text/rendering.ts';
-import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { packageRoot, setThreads } from '../src/torch/native.ts';
 
 const PROMPTS = 384;

@@ -15,7 +15,7 @@ import { initialAdapter } from '../src/model/adapter/lora.ts';
 import { loadModel } from '../src/model/load.ts';
 import { readModelConfig } from '../src/model/read-config.ts';
 import { writeModelFiles } from '../src/model/save.ts';
-import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { scope, tensorFrom, toFloat32Array } from '../src/torch/tensor.ts';
 import { type Decoded, greedy } from './support/greedy.ts';

@@ -175,7 +175,7 @@ describe('the package', () => {
     const [{ files }] = JSON.parse(listed.stdout) as [{ files: { path: string }[] }];
     const names = files.map(({ path }) => path);
     expect(names).toContain('index.mjs');
-    expect(names).toContain('src/text/tokenizer-process.mjs');
+    expect(names).toContain('src/text/tokenizer/tokenizer-process.mjs');
     expect(names.filter((name) => /\.test(ing)?\.ts$/.test(name))).toEqual([]);
     const installed = join(root, 'user', 'node_modules', 'selm');
     for (const name of names) {

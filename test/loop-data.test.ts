@@ -6,7 +6,7 @@ import { afterAll, expect, it } from 'vitest';
 import { convertRows } from '../src/data/convert.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from '../src/loop/data.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
-import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 

@@ -11,7 +11,7 @@ import { openPolicy } from '../src/score/policy.ts';
 import { buildTree } from '../src/score/trees.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import { renderPrompt } from '../src/text/rendering.ts';
-import { loadTokenizer } from '../src/text/tokenizer.ts';
+import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { run } from './support/small-run.ts';
 

@@ -6,7 +6,7 @@
 import { TextError } from '../src/errors.ts';
 import { commonLength, type Prompt } from '../src/text/conversation.ts';
 import { renderTemplate } from '../src/text/template.ts';
-import type { Tokenizer } from '../src/text/tokenizer.ts';
+import type { Tokenizer } from '../src/text/tokenizer/tokenizer.ts';
 
 export interface TrlPair {
   promptIds: number[];

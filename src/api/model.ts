@@ -5,7 +5,7 @@ import { withModel } from '../model/load.ts';
 import { openSampler, type Sampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import type { Prompt } from '../text/rendering.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { type NamedPrompt, type Response, respondInOrder, type SamplingOptions } from './respond.ts';
 
 /** A model in memory, ready to answer. Dispose it, or let `using` do so. */

@@ -3,7 +3,7 @@ import { randomKey } from '../random.ts';
 import { type GeneratedResponse, type GenerationRequest, generate } from '../sample/generate.ts';
 import type { Sampler } from '../sample/sampler.ts';
 import { checkPrompt, type Prompt, renderPrompt } from '../text/rendering.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 
 /** Sequences generated at once: memory and speed, never the result. */
 const BATCH_SIZE = 64;

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
-import { evalCommand } from './eval.ts';
+import { evalCommand } from './eval/eval.ts';
 import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
 import { initCommand } from './init.ts';

@@ -10,7 +10,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
 import { openSampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { oneLine, printable } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { promptAsText } from './prompts.ts';

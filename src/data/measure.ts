@@ -2,7 +2,7 @@
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { type PromptReading, promptReading } from '../text/reading.ts';
 import { measureRows, type RowMeasure, type TextSettings } from '../text/rendering.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { type AuditOptions, auditRows, type DataAudit } from './audit.ts';
 import type { Columns } from './known-forms.ts';
 import type { ModelReading } from './model-rows.ts';

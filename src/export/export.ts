@@ -10,7 +10,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { mergedWeight } from '../model/adapter/lora.ts';
 import { modelName } from '../model/card.ts';
 import { loadModel, type Model } from '../model/load.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { add_Scalar, contiguous, to_dtype, transpose_int, view } from '../torch/ops.ts';
 import { scope, type Tensor, tensorFrom } from '../torch/tensor.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readTokenizerSettings } from '../text/tokenizer-files.ts';
+import { readTokenizerSettings } from '../text/tokenizer/tokenizer-files.ts';
 import { packageRoot } from '../torch/native.ts';
 import { modelfile } from './modelfile.ts';
 

@@ -6,7 +6,7 @@
  */
 import { SelmError } from '../errors.ts';
 import { type Message, renderTemplate } from '../text/template.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 
 /** What stands around a message of each role, and what starts an answer. */
 interface Frames {

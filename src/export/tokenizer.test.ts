@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { loadTokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { packageRoot } from '../torch/native.ts';
 import { tokenizerMetadata } from './tokenizer.ts';
 

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { TextError } from '../errors.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { GgufMetadata, GgufValue } from './gguf.ts';
 
 const pairs = z.union([z.array(z.tuple([z.string(), z.string()])), z.array(z.string())]);

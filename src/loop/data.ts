@@ -17,7 +17,7 @@ import type { Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
 import { turnAfter } from '../text/frame.ts';
 import type { Prompt } from '../text/rendering.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 
 /** Rows of a run, by iteration. */
 export interface TrainingData {

@@ -16,7 +16,7 @@ import type { Ledger } from '../store/ledger.ts';
 import { putRankers } from '../store/opinions.ts';
 import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';

@@ -20,7 +20,7 @@ import {
   renderConversations,
   truncateScored,
 } from '../text/supervised.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { buildConversationTree, conversationTokens } from '../train/supervised.ts';
 
 export interface Conversations {

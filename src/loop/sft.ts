@@ -15,7 +15,7 @@ import type { TokenTree } from '../score/trees.ts';
 import { type Announce, openEvents, type Watch } from '../store/events.ts';
 import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, tellResumed } from '../store/run-directory.ts';
-import { loadTokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { planSteps } from '../train/plan.ts';

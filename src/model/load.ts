@@ -3,7 +3,7 @@
  * with an adapter in PEFT's layout is opened as its base and the adapter.
  */
 import { _to_copy } from '../torch/ops.ts';
-import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { baseDirectory, isAdapterDirectory, readAdapter } from './adapter/adapter.ts';
 import type { Adapter } from './adapter/lora.ts';
 import type { ModelConfig } from './config.ts';
@@ -53,7 +53,7 @@ export function loadModel(directory: string, { device = 'cpu' }: ModelOptions = 
 function onDevice<M extends Pick<Model, 'weights' | 'adapter'>>(model: M, device: string): M {
   const move = (tensor: Tensor): Tensor => _to_copy(tensor, { device });
   const { weights, adapter } = model;
-  const moved = keep(
+  const moved = outlive(
     scope('move a model', () => ({
       weights: new Map([...weights].map(([name, weight]) => [name, move(weight)])),
       factors: new Map(

@@ -6,7 +6,7 @@ import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { memoryStatistics } from '../torch/memory.ts';
-import { disposeAll, keep, scope } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope } from '../torch/tensor.ts';
 import { type Adapter, initialAdapter } from './adapter/lora.ts';
 import { type SavedForm, tensorEntries } from './save.ts';
 
@@ -35,7 +35,7 @@ function saved(form: SavedForm, adapter: Adapter | null): { largest: number; fil
 test.each(['float32', 'bfloat16'] as const)(
   'in %s slices of 300 bytes make the file that whole tensors make',
   (dtype) => {
-    const adapter = keep(scope('adapter', () => initialAdapter(config, { settings, seed: 3 })));
+    const adapter = outlive(scope('adapter', () => initialAdapter(config, { settings, seed: 3 })));
     const before = memoryStatistics().liveTensors;
     const whole = saved({ dtype }, adapter);
     const sliced = saved({ dtype, sliceBytes: 300 }, adapter);

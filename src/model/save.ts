@@ -5,7 +5,7 @@ import type { WrittenFiles } from '../files/atomic.ts';
 import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write.ts';
 import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
 import { narrow, to_dtype } from '../torch/ops.ts';
-import { keep, scope, type Tensor, toBytes } from '../torch/tensor.ts';
+import { outlive, scope, type Tensor, toBytes } from '../torch/tensor.ts';
 import { type Adapter, mergedWeight } from './adapter/lora.ts';
 import type { ModelConfig } from './config.ts';
 import { configText } from './config-text.ts';
@@ -63,7 +63,7 @@ function* savedSlices(
 ): Generator<Uint8Array> {
   // Merged whole, so that its bits are those that sampling computes.
   const isMerged = adapter?.factors.has(name) ?? false;
-  const merged = isMerged ? keep(scope(`merge ${name}`, () => mergedWeight(name, tensor, adapter))) : tensor;
+  const merged = isMerged ? outlive(scope(`merge ${name}`, () => mergedWeight(name, tensor, adapter))) : tensor;
   try {
     const [rows = 1] = tensor.shape;
     const rowBytes = (tensor.size / Math.max(1, rows)) * dtypeBytes(dtype);

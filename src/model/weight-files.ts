@@ -7,7 +7,7 @@ import { type IndexedTensor, safetensorsIndex } from '../files/safetensors-index
 import type { Dtype } from '../torch/dtype.ts';
 import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
 import { clone } from '../torch/ops.ts';
-import { keep, scope, type Tensor } from '../torch/tensor.ts';
+import { outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { checkFinite } from './finite.ts';
 
 /** What a model's files must hold. */
@@ -76,7 +76,7 @@ export function openWeights(directory: string, layout: WeightLayout): Map<string
     checkShape(fileName, tensor, { shape, by: 'config.json' });
     found.set(name, { fileName, tensor });
   }
-  return keep(
+  return outlive(
     scope('load a model', () => {
       const files = new Map(index.files.map((file) => [file.path, mapFile(file.path)]));
       const opened = new Map<string, Tensor>();

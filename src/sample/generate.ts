@@ -7,7 +7,7 @@ import { InterruptedError, ModelError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
 import { type RandomKey, uniformAt } from '../random.ts';
 import { index_select, sampleTokens } from '../torch/ops.ts';
-import { int64, keep, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
+import { int64, outlive, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
 import { pagesFor } from './pages.ts';
 import { type Cache, decode, openCache, prefill, type Sampler } from './sampler.ts';
 
@@ -247,7 +247,7 @@ class Batch {
         fresh.map(({ request, pages }) => ({ ids: request.promptIds, pages })),
       );
       fresh.forEach((prompt, i) => {
-        prompt.logits = keep(index_select(logits, 0, int64([i], { device: logits.device })));
+        prompt.logits = outlive(index_select(logits, 0, int64([i], { device: logits.device })));
       });
     });
   }

@@ -6,7 +6,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { noGrad } from '../torch/autograd.ts';
 import type { Dtype } from '../torch/dtype.ts';
 import { copy_, narrow, zeros } from '../torch/ops.ts';
-import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 
 /** Tokens of a page; native/kernels/cpu/paged_attention.cc draws one. */
 export const PAGE_TOKENS = 16;
@@ -63,7 +63,7 @@ export class PagePool {
     const after = before + Math.max(missing, Math.ceil(before / 2), 16);
     const { layers, keyValueHeads, headSize } = this.#config;
     const grown = (old: Tensor | undefined, shape: readonly number[]): Tensor => {
-      const pages = keep(
+      const pages = outlive(
         scope('grow pages', () =>
           noGrad(() => {
             const larger = zeros([after, keyValueHeads, ...shape], this.#placement);

@@ -21,7 +21,7 @@ import {
   treeAttention,
   writePages,
 } from '../torch/ops.ts';
-import { disposeAll, int64, keep, scope, type Tensor } from '../torch/tensor.ts';
+import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { PAGE_TOKENS, PagePool } from './pages.ts';
 
 /**
@@ -51,7 +51,7 @@ export function openSampler(
   const { config, adapter = null } = model;
   // fp32 products widen bf16 weights as they read them.
   const inDtype = (weight: Tensor): Tensor => (dtype === 'bfloat16' ? to_dtype(weight, 'bfloat16') : weight);
-  const built = keep(
+  const built = outlive(
     scope('open a sampler', () =>
       noGrad(() => {
         const packed = new Map<string, Tensor>();
@@ -84,7 +84,7 @@ export interface Cache {
 /** A cache for sequences of at most `length` tokens, prompt included; keys and values are kept in the sampler's type. */
 export function openCache({ config, dtype, embedding: { device } }: Sampler, length: number): Cache {
   const pages = new PagePool(config, { dtype, device });
-  const rotary = keep(scope('open a cache', () => rotaryTables(config, length, device)));
+  const rotary = outlive(scope('open a cache', () => rotaryTables(config, length, device)));
   const dispose = (): void => {
     pages.dispose();
     disposeAll(rotary);

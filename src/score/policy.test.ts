@@ -5,7 +5,7 @@ import { initialAdapter } from '../model/adapter/lora.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { memoryStatistics, resetPeak } from '../torch/memory.ts';
 import { to_dtype } from '../torch/ops.ts';
-import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { openPolicy, type PolicyOptions } from './policy.ts';
 
 /** Six blocks, so that one weight is small beside all of them. */
@@ -13,7 +13,7 @@ const config = smallConfig({ hidden_size: 64, intermediate_size: 128, num_hidden
 
 /** Bytes above what is kept at the end, at the worst moment of opening. */
 function overhead(options: PolicyOptions, { adapted }: { adapted: boolean }): { bytes: number; kept: number } {
-  const weights = keep(
+  const weights = outlive(
     scope('bf16 weights', () => {
       const wide = smallWeights(config);
       return noGrad(
@@ -22,7 +22,7 @@ function overhead(options: PolicyOptions, { adapted }: { adapted: boolean }): { 
     }),
   );
   const settings = { rank: 2, alpha: 4, targets: 'all-linear' as const, rankStabilised: false };
-  const adapter = adapted ? keep(scope('an adapter', () => initialAdapter(config, { settings, seed: 1 }))) : null;
+  const adapter = adapted ? outlive(scope('an adapter', () => initialAdapter(config, { settings, seed: 1 }))) : null;
   const before = memoryStatistics().tensorBytes;
   resetPeak();
   const policy = openPolicy({ config, weights, adapter }, options);

@@ -17,7 +17,7 @@ import type { Model } from '../model/load.ts';
 import { EMBEDDING, weightOf } from '../model/weights.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
 import { clone, copy_, to_dtype, zero_, zeros_like } from '../torch/ops.ts';
-import { disposeAll, keep, scope, type Tensor } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 
 /** Type that products are computed in. */
 export type ComputeDtype = 'float32' | 'bfloat16';
@@ -83,7 +83,7 @@ export function openPolicy(model: PolicySource, options: PolicyOptions): Policy 
     if (options.lora) return adapterPolicy(model, { ...options, lora: options.lora });
     return fullPolicy(model, options);
   };
-  const built = keep(scope('open a policy', () => noGrad(build)));
+  const built = outlive(scope('open a policy', () => noGrad(build)));
   const { masters, compute, vectors, lowRank, gradients } = built;
   const { device } = weightOf(compute, EMBEDDING);
   const dispose = (): void => disposeAll([masters, compute, vectors, lowRank, gradients]);

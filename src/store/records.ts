@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { evaluationSchema } from './evaluations.ts';
-import { explorationSchema } from './exploration.ts';
+import { explorationSchema } from './exploration-measure.ts';
 
 /** Rows read, used and left out, as they were told; `used` is null in a run that began before it was kept. */
 const dataAudit = z.object({ text: z.string(), used: z.number().nullable().default(null) });

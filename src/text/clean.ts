@@ -6,7 +6,7 @@
 import type { Prompt, RenderedSequence, Response } from './conversation.ts';
 import { type Change, frameOf, openText, type Place, placeInText, placeOf, type Turn, turnAfter } from './frame.ts';
 import { holdsControl, spelled, swallowsSpace } from './spelling.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** A response of the data, or one that the policy sampled here, with the end token that it chose. */
 export interface PairResponse extends Response {

@@ -1,7 +1,7 @@
 /** @file Prompts and responses, and the text that the model's chat template makes of them; plain text stays as it is. */
 import { TextError } from '../errors.ts';
 import { type JsonObject, type Message, renderTemplate } from './template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** A conversation, rendered by the model's chat template. */
 export interface ChatPrompt {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
 import { truncateFaithfully } from './faithful.ts';
 import { type Message, measureRows, type Prompt, renderPair, renderPrompt, renderSamplingPrompt } from './rendering.ts';
-import { loadTokenizer } from './tokenizer.ts';
+import { loadTokenizer } from './tokenizer/tokenizer.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'rendering');
 

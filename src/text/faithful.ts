@@ -13,7 +13,7 @@ import {
   type RenderedSequence,
   type Response,
 } from './conversation.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 import type { TruncationLimits } from './truncation.ts';
 
 /** The prompts that the policy continues: texts, encoded with the special tokens that the tokenizer adds; never cut. */

@@ -8,7 +8,7 @@ import { type ChatPrompt, conversationText, messageOf, type Prompt, type Respons
 import { renderingError, shownPart } from './fault.ts';
 import { isEmpty, saysMore } from './message.ts';
 import type { Message } from './template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** How a response follows a prompt: in a turn of its own, or going on with the assistant's turn that the prompt ends in. */
 export type Turn = 'new' | 'continued';

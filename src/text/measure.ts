@@ -16,7 +16,7 @@ import {
   scoresTheSame,
   type TextSettings,
 } from './sequences.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 import { checkWritten, type Omissions } from './written.ts';
 
 /** Lengths of a row before it is cut, what will be cut, and what its rendering changes, for the audit. */

@@ -1,6 +1,6 @@
 /** @file How a prompt that is a text is read: as a message of the user, or as a text that the model continues. */
 import type { Prompt } from './conversation.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** `chat`: a text is a message of the user, written by the chat template. `raw`: it is continued as it is. */
 export type PromptReading = 'chat' | 'raw';

@@ -9,7 +9,7 @@ import { renderPairAsTrl } from '../../test/trl-rendering.ts';
 import { packageRoot } from '../torch/native.ts';
 import { cleanPlaces, cleanSequences } from './clean.ts';
 import { type MeasuredText, measureRows, type Prompt, renderPrompt } from './rendering.ts';
-import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
 import { truncate, truncatePrompt } from './truncation.ts';
 
 const stories = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));

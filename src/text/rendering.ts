@@ -5,7 +5,7 @@
 import type { PairResponse } from './clean.ts';
 import type { Prompt, RenderedSequence } from './conversation.ts';
 import { countCuts, fittedSequences, prepare, type TextSettings } from './sequences.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 export type { PairResponse } from './clean.ts';
 export type { ChatPrompt, Prompt, RenderedSequence, Response } from './conversation.ts';

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
 import { type MeasuredText, measureRows, renderPair } from './rendering.ts';
 import type { Message } from './template.ts';
-import { loadTokenizer } from './tokenizer.ts';
+import { loadTokenizer } from './tokenizer/tokenizer.ts';
 
 const stories = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));
 const folder = join(packageRoot, 'test', 'fixtures', 'chat-templates', 'trl');

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
 import { measureRows, type Prompt, renderPair, renderPrompt } from './rendering.ts';
 import type { Message } from './template.ts';
-import { loadTokenizer } from './tokenizer.ts';
+import { loadTokenizer } from './tokenizer/tokenizer.ts';
 
 /** Small templates that do what those of the families do around a response. */
 const TEMPLATES = {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
 import { type Measured, measureRows, type PairTexts, type Prompt, renderPair, renderPrompt } from './rendering.ts';
 import type { JsonObject, Message } from './template.ts';
-import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
 
 const stories = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));
 const END = 2;

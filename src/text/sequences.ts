@@ -3,7 +3,7 @@ import { type CleanPlace, cleanPlaces, cleanPrompts, cleanSequences, type Prompt
 import type { Prompt, RenderedSequence } from './conversation.ts';
 import { faithfulPrompts, faithfulSequences, faithfulTexts, truncateFaithfully } from './faithful.ts';
 import type { Change } from './frame.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 import { type TruncationLimits, truncate, truncatePrompt } from './truncation.ts';
 
 /** How texts become ids. */

@@ -2,7 +2,7 @@
  * @file Ids of a text that follows another. A tokenizer may put a space in front of every text (SentencePiece), which would
  * stand between the two; and it reads the text of a control token as that token, which in data is only text.
  */
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** How control tokens that are written in a text are read. */
 export type ControlReading = 'as characters' | 'as tokens';

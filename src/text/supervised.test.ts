@@ -11,7 +11,7 @@ import {
   truncateScored,
 } from './supervised.ts';
 import type { Message } from './template.ts';
-import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
 
 const stories = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));
 const folder = join(packageRoot, 'test', 'fixtures', 'sft');

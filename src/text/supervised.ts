@@ -11,7 +11,7 @@ import type { Change } from './frame.ts';
 import { messageText } from './message.ts';
 import type { PromptReading } from './reading.ts';
 import type { JsonObject, Message } from './template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 import { checkWritten, type Omissions } from './written.ts';
 
 /** What is learned: the assistant's messages from index `from` on, or a text that continues another. */

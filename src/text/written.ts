@@ -8,7 +8,7 @@ import { type ChatPrompt, conversationText, messageOf, type Response } from './c
 import { type RenderingFault, renderingError, shownPart } from './fault.ts';
 import { isEmpty, otherFields, REASONING_FIELDS, SPOKEN_FIELDS } from './message.ts';
 import type { JsonObject, JsonValue, Message } from './template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** What a template does not write although it knows it, or need not. */
 export interface Omissions {

@@ -7,7 +7,7 @@ import { backward, gradientOf, gradients, requireGrad, requiresGrad, setGradient
 import { memoryStatistics } from './memory.ts';
 import { native } from './native.ts';
 import { add_Tensor, cat } from './ops.ts';
-import { disposeAll, float32, keep, scope, type Tensor, toBytes, toFloat32Array } from './tensor.ts';
+import { disposeAll, float32, outlive, scope, type Tensor, toBytes, toFloat32Array } from './tensor.ts';
 
 /** Tensors that are alive, by how they came to be where they are. */
 const ALIVE: Record<string, () => Tensor> = {
@@ -16,14 +16,14 @@ const ALIVE: Record<string, () => Tensor> = {
   'returned through two scopes': () => scope('outer', () => scope('inner', () => float32([1, 2]))),
   'kept out of its scope': () => {
     const kept: Tensor[] = [];
-    scope('s', () => void kept.push(keep(float32([1, 2]))));
+    scope('s', () => void kept.push(outlive(float32([1, 2]))));
     return first(kept);
   },
   'kept by a scope that threw': () => {
     const kept: Tensor[] = [];
     expect(() =>
       scope('s', () => {
-        kept.push(keep(float32([1, 2])));
+        kept.push(outlive(float32([1, 2])));
         throw new Error('stop');
       }),
     ).toThrow('stop');
@@ -73,7 +73,7 @@ const FREED: Record<string, { make: () => Tensor; by: string }> = {
     make: () => leftBehind(() => disposed(float32([1, 2]))),
     by: 'dispose()',
   },
-  'kept, then disposed of': { make: () => disposed(scope('s', () => keep(float32([1, 2])))), by: 'dispose()' },
+  'kept, then disposed of': { make: () => disposed(scope('s', () => outlive(float32([1, 2])))), by: 'dispose()' },
   'past its using block': {
     make: () => {
       const made: Tensor[] = [];
@@ -119,7 +119,7 @@ const ALWAYS: Record<string, (tensor: Tensor) => unknown> = {
   'dispose()': (tensor) => tensor.dispose(),
   '[Symbol.dispose]()': (tensor) => tensor[Symbol.dispose](),
   'disposeAll()': (tensor) => disposeAll([tensor]),
-  'keep()': (tensor) => keep(tensor),
+  'outlive()': (tensor) => outlive(tensor),
   'returning it from a scope': (tensor) => scope('another', () => tensor),
 };
 

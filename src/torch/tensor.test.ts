@@ -8,7 +8,7 @@ import {
   disposeAll,
   float32,
   int64,
-  keep,
+  outlive,
   scope,
   type Tensor,
   tensorFrom,
@@ -55,11 +55,11 @@ describe('scope()', () => {
   });
 });
 
-describe('keep()', () => {
+describe('outlive()', () => {
   it('takes a tensor out of all open scopes', () => {
     const kept = scope('outer', () => {
-      scope('inner', () => keep(float32([5])));
-      return keep(float32([7]));
+      scope('inner', () => outlive(float32([5])));
+      return outlive(float32([7]));
     });
     expect(toFloat32Array(kept)[0]).toBe(7);
     kept.dispose();

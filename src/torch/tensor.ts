@@ -101,7 +101,7 @@ export function scope<T>(name: string, body: () => T): T {
     if (result instanceof Promise) {
       throw new TensorError(
         'SCOPE_ASYNC',
-        `Cannot end scope "${name}": its body returned a promise, and a scope must not stay open across await: keep what must live`,
+        `Cannot end scope "${name}": its body returned a promise, and a scope must not stay open across await: take out of it what must live (outlive)`,
       );
     }
     kept = tensorsIn(result);
@@ -118,7 +118,7 @@ export function scope<T>(name: string, body: () => T): T {
 }
 
 /** Takes a tensor (or all tensors of a structure) out of the open scopes: whoever calls this must free it. */
-export function keep<T>(value: T): T {
+export function outlive<T>(value: T): T {
   const kept = tensorsIn(value);
   for (const each of open) {
     for (let i = each.tensors.length - 1; i >= 0; i--) {

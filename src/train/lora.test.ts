@@ -10,7 +10,7 @@ import type { Activations } from '../score/stream.ts';
 import { buildTree, type PairTree, type TreeLogProbs } from '../score/trees.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { to_dtype } from '../torch/ops.ts';
-import { disposeAll, keep, scope, type Tensor, toBytes, toFloat32Array } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor, toBytes, toFloat32Array } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
 import { withoutPause } from './pausing.ts';
 import { stepGradients, trainingStep } from './step.ts';
@@ -113,7 +113,7 @@ test('activations kept or computed again give the same gradients, bit for bit', 
 });
 
 test('a policy on weights of its type takes memory for its factors and their gradients only', () => {
-  const weights = keep(smallWeights(smallConfig({ hidden_size: 128, intermediate_size: 256, vocab_size: 512 })));
+  const weights = outlive(smallWeights(smallConfig({ hidden_size: 128, intermediate_size: 256, vocab_size: 512 })));
   opened.push({ dispose: () => disposeAll(weights) });
   const wide = smallConfig({ hidden_size: 128, intermediate_size: 256, vocab_size: 512 });
   const before = memoryStatistics().tensorBytes;

@@ -11,7 +11,7 @@ import {
   to_dtype,
   zeros_like,
 } from '../torch/ops.ts';
-import { disposeAll, float32, keep, scope, type Tensor, toFloat64Array } from '../torch/tensor.ts';
+import { disposeAll, float32, outlive, scope, type Tensor, toFloat64Array } from '../torch/tensor.ts';
 
 export interface AdamWSettings {
   beta1: number;
@@ -34,7 +34,7 @@ export interface OptimiserState {
 export function openOptimiser(policy: Policy): OptimiserState {
   const zeros = (): Map<string, Tensor> =>
     new Map([...policy.masters].map(([name, master]) => [name, noGrad(() => zeros_like(master))]));
-  const moments = keep(scope('open an optimiser', () => ({ firstMoments: zeros(), secondMoments: zeros() })));
+  const moments = outlive(scope('open an optimiser', () => ({ firstMoments: zeros(), secondMoments: zeros() })));
   const dispose = (): void => disposeAll(moments);
   return { ...moments, updates: 0, dispose, [Symbol.dispose]: dispose };
 }

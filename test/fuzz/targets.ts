@@ -13,7 +13,7 @@ import { readAdapterConfig } from '../../src/model/adapter/adapter-config.ts';
 import { readModelConfig } from '../../src/model/read-config.ts';
 import { expectedWeights } from '../../src/model/weights.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
-import { loadTokenizer } from '../../src/text/tokenizer.ts';
+import { loadTokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 import { packageRoot } from '../../src/torch/native.ts';
 import { type Draws, mutateJsonText, mutateLines, mutateRaw, mutateSafetensors, mutateTokenizer } from './mutate.ts';
 

@@ -6,7 +6,7 @@ import type { ModelConfig } from '../../src/model/config.ts';
 import { normaliseConfig } from '../../src/model/read-config.ts';
 import { expectedWeights } from '../../src/model/weights.ts';
 import { normalAt, randomKey } from '../../src/random.ts';
-import { keep, type Tensor, tensorFrom } from '../../src/torch/tensor.ts';
+import { outlive, type Tensor, tensorFrom } from '../../src/torch/tensor.ts';
 
 export function smallConfig(changes: Record<string, unknown> = {}): ModelConfig {
   const raw = {
@@ -34,7 +34,7 @@ export function smallWeights(config: ModelConfig, seed = 1): Map<string, Tensor>
     const scale = shape.length === 1 ? 0.1 : 1 / Math.sqrt(shape[1] ?? 1);
     const base = name.endsWith('norm.weight') && config.normScale === 'weight' ? 1 : 0;
     const values = Float32Array.from({ length: size }, (_, i) => base + scale * normalAt(key, i));
-    weights.set(name, keep(tensorFrom(values, shape, 'float32')));
+    weights.set(name, outlive(tensorFrom(values, shape, 'float32')));
   }
   return weights;
 }

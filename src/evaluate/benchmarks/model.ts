@@ -11,7 +11,7 @@ import { scoreTrees } from '../../score/log-probs.ts';
 import { microBatches } from '../../score/packing.ts';
 import type { Policy } from '../../score/policy.ts';
 import type { TokenTree } from '../../score/trees.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 
 /** A prompt and what may follow it. */
 export interface ChoiceRequest {

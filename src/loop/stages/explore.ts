@@ -13,11 +13,11 @@ import { scoreSteps } from '../../score/log-probs.ts';
 import { microBatches } from '../../score/packing.ts';
 import { openPolicy, type Policy } from '../../score/policy.ts';
 import { type PairTree, type TreeLogProbs, treeTokens } from '../../score/trees.ts';
-import type { ExplorationMeasure, GradientNorms } from '../../store/exploration.ts';
+import type { ExplorationMeasure, GradientNorms } from '../../store/exploration-measure.ts';
 import type { StoredPair } from '../../store/ledger-rows.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { _foreach_add__List, clone } from '../../torch/ops.ts';
-import { disposeAll, keep, scope, type Tensor } from '../../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor } from '../../torch/tensor.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import { gradientNorm } from '../../train/optimiser.ts';
 import { untilStopped } from '../../train/pausing.ts';
@@ -168,7 +168,7 @@ async function measureGradients(
   if (loss.objective.exploration.kind === 'none')
     return { pairs: trees.length, preference, exploration: 0, total: preference };
   const gradients = [...(policy.gradients ?? new Map<string, Tensor>()).values()];
-  const first = keep(scope('keep a gradient', () => noGrad(() => gradients.map((gradient) => clone(gradient)))));
+  const first = outlive(scope('keep a gradient', () => noGrad(() => gradients.map((gradient) => clone(gradient)))));
   try {
     const exploration = await accumulate('exploration');
     scope('add gradients', () => noGrad(() => _foreach_add__List(gradients, first)));

@@ -1,6 +1,6 @@
 /** @file A sampled sequence as a response: where a stop text ends it, its text, and the ids that it keeps. */
 import type { GeneratedResponse, GenerateOptions } from '../../sample/generate.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Tokens at the end of a response in which a stop text is looked for; longer than any sensible one. */

@@ -4,7 +4,7 @@ import type { Recipe } from '../../recipe/schema.ts';
 import type { Announce, StageName } from '../../store/events.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { Run } from '../../store/run-directory.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 
 /** One iteration's surroundings. `iteration` counts from 1; a warm start is iteration 0. */
 export interface IterationContext {

@@ -8,7 +8,7 @@ import { buildTreeOfSequences, type PairTree } from '../../score/trees.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { CandidateOrigin, ResponseRecord, StoredPair } from '../../store/ledger-rows.ts';
 import { type PairResponse, renderPair, scoresTheSame } from '../../text/rendering.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 

@@ -11,7 +11,7 @@ import { writeSafetensors } from '../../files/safetensors-write.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { mapFile } from '../../torch/mapped-file.ts';
 import { clone, to_dtype } from '../../torch/ops.ts';
-import { keep, scope, type Tensor } from '../../torch/tensor.ts';
+import { outlive, scope, type Tensor } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
 import { checkFinite } from '../finite.ts';
 import { copyCompanions, tensorEntries } from '../save.ts';
@@ -82,7 +82,7 @@ export function readAdapter(directory: string, { config, weights }: BaseModel): 
   const header = readSafetensorsHeader(join(directory, ADAPTER_WEIGHTS));
   const shapes = targetShapes(config, 'all-linear');
   const known = new Set([...shapes.keys()].flatMap((weight) => Object.values(factorNames(weight, config.part))));
-  const factors = keep(
+  const factors = outlive(
     scope('read an adapter', () =>
       noGrad(() => {
         const file = mapFile(header.path);

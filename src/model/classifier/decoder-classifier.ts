@@ -5,7 +5,7 @@
 import { ModelError } from '../../errors.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { linear, to_dtype } from '../../torch/ops.ts';
-import { disposeAll, int64, keep, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
+import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
 import type { EncoderDtype } from '../encoder/encoder.ts';
 import { embedTokens, hiddenRows, type PackedTokens, packedContext } from '../packed.ts';
@@ -30,7 +30,7 @@ export function openDecoderClassifier(directory: string, dtype: EncoderDtype): C
     nameOf: (name) => (name === HEAD || name.endsWith('rotary_emb.inv_freq') ? null : name),
   });
   // Matrices in the type of the computation; norms, biases and the head in float32.
-  const weights = keep(
+  const weights = outlive(
     scope(
       'convert weights',
       () =>

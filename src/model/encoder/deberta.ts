@@ -27,7 +27,7 @@ import {
   unsqueeze,
   view,
 } from '../../torch/ops.ts';
-import { disposeAll, int64, keep, scope, type Tensor } from '../../torch/tensor.ts';
+import { disposeAll, int64, outlive, scope, type Tensor } from '../../torch/tensor.ts';
 import { weightOf } from '../weights.ts';
 import { type DebertaConfig, relativeRow } from './deberta-config.ts';
 import {
@@ -81,7 +81,7 @@ export function openDeberta(
   const weights = inDtype(stored, dtype);
   const weight = (name: string): Tensor => weightOf(weights, name);
   const partial = { sizes: config, projections: PROJECTIONS, weight };
-  const relative = keep(
+  const relative = outlive(
     scope('relative positions', () => {
       const table = weight(RELATIVE);
       const normed = config.normRelative ? encoderNorm(partial, table, 'encoder.LayerNorm') : table;

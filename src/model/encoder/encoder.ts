@@ -20,7 +20,7 @@ import {
   transpose_int,
   view,
 } from '../../torch/ops.ts';
-import { int64, keep, scope, type Tensor } from '../../torch/tensor.ts';
+import { int64, outlive, scope, type Tensor } from '../../torch/tensor.ts';
 
 /** Type that an encoder computes in. */
 export type EncoderDtype = 'float32' | 'bfloat16';
@@ -119,7 +119,7 @@ export function encoderNorm(encoder: Pick<Encoder, 'weight' | 'sizes'>, x: Tenso
 
 /** Weights in the type of the computation: the memory that they are mapped to where it is of that type, else copies. */
 export function inDtype(weights: ReadonlyMap<string, Tensor>, dtype: Dtype): Map<string, Tensor> {
-  return keep(
+  return outlive(
     scope('convert weights', () => new Map([...weights].map(([name, weight]) => [name, to_dtype(weight, dtype)]))),
   );
 }

@@ -7,7 +7,7 @@ import { openDecoderClassifier } from '../../model/classifier/decoder-classifier
 import { modelFingerprint } from '../../model/fingerprint.ts';
 import { cleanPlaces, cleanSequences } from '../../text/clean.ts';
 import { commonLength, type Prompt } from '../../text/conversation.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { type TruncationLimits, truncate } from '../../text/truncation.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { modelRanker } from './model-ranker.ts';

@@ -5,7 +5,7 @@
  */
 import { messageText } from '../../text/message.ts';
 import type { Prompt } from '../../text/rendering.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 
 /** Texts that mark the parts; each is one token of PairRM's vocabulary. */
 export const MARKERS = { source: '<|source|>', left: '<|candidate1|>', right: '<|candidate2|>' } as const;

@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadTokenizer } from '../../text/tokenizer.ts';
+import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
 import { packageRoot } from '../../torch/native.ts';
 import { scoresFromMatrix } from '../comparisons.ts';

@@ -12,7 +12,7 @@ import { basename } from 'node:path';
 import { RankerError } from '../../errors.ts';
 import type { EncoderDtype } from '../../model/encoder/encoder.ts';
 import { modelFingerprint } from '../../model/fingerprint.ts';
-import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { scoresFromMatrix } from '../comparisons.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { batchesOf } from './batches.ts';

@@ -5,7 +5,7 @@
 import type { ClassifierFamily } from '../../model/classifier/score-head.ts';
 import { conversationText, type Prompt } from '../../text/conversation.ts';
 import type { Message } from '../../text/template.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { pairPromptText } from './pairrm-input.ts';
 
 /** Sequences of an item's responses, and what did not fit. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openClassifier } from '../../model/classifier/classifier.ts';
 import { packSequences } from '../../model/classifier/decoder-classifier.ts';
-import { loadTokenizer } from '../../text/tokenizer.ts';
+import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
 import { packageRoot } from '../../torch/native.ts';
 import type { RankItem, Ranking } from '../ranker.ts';

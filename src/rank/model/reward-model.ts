@@ -12,7 +12,7 @@ import { openClassifier } from '../../model/classifier/classifier.ts';
 import type { Classifier } from '../../model/classifier/score-head.ts';
 import type { EncoderDtype } from '../../model/encoder/encoder.ts';
 import { modelFingerprint } from '../../model/fingerprint.ts';
-import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';
 import { batchesOf } from './batches.ts';
 import { modelRanker } from './model-ranker.ts';

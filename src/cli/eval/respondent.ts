@@ -1,12 +1,12 @@
 /** @file A model folder as benchmarks ask it. */
-import { generateAnswers, scoreChoices } from '../evaluate/benchmarks/model.ts';
-import type { Respondent } from '../evaluate/benchmarks/run.ts';
-import { modelSha256 } from '../loop/model-hash.ts';
-import { baseDirectory } from '../model/adapter/adapter.ts';
-import { withModel } from '../model/load.ts';
-import { openSampler, type Sampler } from '../sample/sampler.ts';
-import { type ComputeDtype, openPolicy, type Policy } from '../score/policy.ts';
-import { loadTokenizer } from '../text/tokenizer.ts';
+import { generateAnswers, scoreChoices } from '../../evaluate/benchmarks/model.ts';
+import type { Respondent } from '../../evaluate/benchmarks/run.ts';
+import { modelSha256 } from '../../loop/model-hash.ts';
+import { baseDirectory } from '../../model/adapter/adapter.ts';
+import { withModel } from '../../model/load.ts';
+import { openSampler, type Sampler } from '../../sample/sampler.ts';
+import { type ComputeDtype, openPolicy, type Policy } from '../../score/policy.ts';
+import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 
 export interface RespondentOptions {
   /** What likelihoods are computed in; answers are always generated in float32. */

@@ -10,17 +10,17 @@ import {
   gradingsOf,
   MT_BENCH_PROMPTS,
   mtBenchPromptPath,
-} from '../evaluate/mt-bench/judging.ts';
-import { type MtBenchResult, mtBenchResults } from '../evaluate/mt-bench/judgments.ts';
-import { type MtBenchQuestion, mtBenchQuestions, temperatureOf } from '../evaluate/mt-bench/questions.ts';
-import { createFile } from '../files/new-file.ts';
-import { parseCompletion } from '../rank/judge/reading.ts';
-import type { Judgement, RankItem } from '../rank/ranker.ts';
-import type { AnswerStore } from '../rank/services.ts';
-import { type EvalJudges, openEvalJudge } from './eval-judge.ts';
-import type { EvalMtBenchOptions } from './eval-mt-bench.ts';
-import { type OutputModel, openOutputModel } from './eval-outputs.ts';
-import type { Listening } from './eval-stop.ts';
+} from '../../evaluate/mt-bench/judging.ts';
+import { type MtBenchResult, mtBenchResults } from '../../evaluate/mt-bench/judgments.ts';
+import { type MtBenchQuestion, mtBenchQuestions, temperatureOf } from '../../evaluate/mt-bench/questions.ts';
+import { createFile } from '../../files/new-file.ts';
+import { parseCompletion } from '../../rank/judge/reading.ts';
+import type { Judgement, RankItem } from '../../rank/ranker.ts';
+import type { AnswerStore } from '../../rank/services.ts';
+import { type EvalJudges, openEvalJudge } from './judge.ts';
+import type { EvalMtBenchOptions } from './mt-bench.ts';
+import { type OutputModel, openOutputModel } from './outputs.ts';
+import type { Listening } from './stop.ts';
 
 /** A row of FastChat's model_judgment file. */
 interface JudgmentRow {

@@ -1,9 +1,9 @@
 /** @file A judge for `selm eval`: the judge ranker under a protocol's settings, with its answers kept in a file of their own. */
-import { openAnswerFile } from '../rank/answer-file.ts';
-import { openRanker } from '../rank/open.ts';
-import type { Ranker } from '../rank/ranker.ts';
-import { type AnswerStore, memoryAnswers } from '../rank/services.ts';
-import { loadRanker } from '../recipe/load.ts';
+import { openAnswerFile } from '../../rank/answer-file.ts';
+import { openRanker } from '../../rank/open.ts';
+import type { Ranker } from '../../rank/ranker.ts';
+import { type AnswerStore, memoryAnswers } from '../../rank/services.ts';
+import { loadRanker } from '../../recipe/load.ts';
 
 export interface EvalJudgeOptions {
   /** As its server knows it. */

@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { shownValue, TextError } from '../errors.ts';
-import { sha256 } from '../files/hash.ts';
-import { checkModelFolder } from '../files/model-folder.ts';
+import { shownValue, TextError } from '../../errors.ts';
+import { sha256 } from '../../files/hash.ts';
+import { checkModelFolder } from '../../files/model-folder.ts';
 import { checkAddedTokens } from './added-tokens.ts';
 import { idsBeyondEmbedding } from './vocabulary-size.ts';
 

@@ -5,7 +5,7 @@
  * many texts at once with `encodeBatch`.
  */
 import { join } from 'node:path';
-import { shownValue, TextError } from '../errors.ts';
+import { shownValue, TextError } from '../../errors.ts';
 import { syncWorker } from './sync-worker.ts';
 import { readTokenizerSettings } from './tokenizer-files.ts';
 

@@ -25,7 +25,7 @@ import {
   type RewardTree,
   rewardStep,
   rewardsOf,
-} from './reward-model.ts';
+} from './reward-step.ts';
 
 const config = smallConfig();
 const ids = (key: string, length: number): Int32Array =>

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
-import type { Annotations } from '../evaluate/alpaca/annotations.ts';
+import type { Annotations } from '../../evaluate/alpaca/annotations.ts';
 import {
   annotationRows,
   annotationsOfJudged,
@@ -12,16 +12,16 @@ import {
   judgeOutputs,
   matchOutputs,
   readOutputs,
-} from '../evaluate/alpaca/judged.ts';
-import { readResultFile } from '../evaluate/records.ts';
-import { createFile } from '../files/new-file.ts';
-import { localFiles } from '../hub/local.ts';
-import { UsageError } from './errors.ts';
-import type { EvalAlpacaOptions } from './eval-alpaca.ts';
-import { openEvalJudge } from './eval-judge.ts';
-import { openOutputModel } from './eval-outputs.ts';
-import type { Listening } from './eval-stop.ts';
-import { hubAccess } from './hub.ts';
+} from '../../evaluate/alpaca/judged.ts';
+import { readResultFile } from '../../evaluate/records.ts';
+import { createFile } from '../../files/new-file.ts';
+import { localFiles } from '../../hub/local.ts';
+import { UsageError } from '../errors.ts';
+import { hubAccess } from '../hub.ts';
+import type { EvalAlpacaOptions } from './alpaca.ts';
+import { openEvalJudge } from './judge.ts';
+import { openOutputModel } from './outputs.ts';
+import type { Listening } from './stop.ts';
 
 /** The leaderboard's baseline, and where its outputs are on the Hub. */
 const BASELINE = 'gpt4_1106_preview';

@@ -1,12 +1,12 @@
 /** @file `selm eval`: a model, or what judges said of it, measured by the protocols of the field. */
 import { Command, Option } from 'commander';
-import { UsageError } from './errors.ts';
-import { evalAlpacaCommand } from './eval-alpaca.ts';
-import { evalEqBenchCommand } from './eval-eq-bench.ts';
-import type { EvalModelOptions } from './eval-model.ts';
-import { evalMtBenchCommand } from './eval-mt-bench.ts';
-import { watchStop } from './eval-stop.ts';
-import { wholeNumber } from './numbers.ts';
+import { UsageError } from '../errors.ts';
+import { wholeNumber } from '../numbers.ts';
+import { evalAlpacaCommand } from './alpaca.ts';
+import { evalEqBenchCommand } from './eq-bench.ts';
+import type { EvalModelOptions } from './model.ts';
+import { evalMtBenchCommand } from './mt-bench.ts';
+import { watchStop } from './stop.ts';
 
 /** The command and those below it. */
 export function evalCommand(): Command {
@@ -56,7 +56,7 @@ async function evaluate(
 ): Promise<void> {
   if (on === undefined) throw new UsageError('Nothing to evaluate on: add --on with names of benchmarks');
   // Loaded here: --help and the other commands need no engine.
-  const { evalModel } = await import('./eval-model.ts');
+  const { evalModel } = await import('./model.ts');
   const text = await watchStop((listening) => evalModel(model, { ...options, on }, listening));
   if (text !== null) process.stdout.write(`${text}\n`);
 }

@@ -4,7 +4,7 @@
  * for ids here; where the files disagree about them, the model is refused with the token and the files.
  */
 import { join } from 'node:path';
-import { shownValue, TextError } from '../errors.ts';
+import { shownValue, TextError } from '../../errors.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,22 +1,22 @@
 /** @file The work of `selm eval alpaca`: annotations in, of files or of a judge, the leaderboard's numbers out, as text or JSON. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
-import { SelmError } from '../errors.ts';
-import { type Annotations, readAnnotations } from '../evaluate/alpaca/annotations.ts';
-import { type LeaderboardRow, leaderboardRow } from '../evaluate/alpaca/leaderboard-row.ts';
-import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../evaluate/alpaca/length-controlled.ts';
-import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../evaluate/alpaca/shared-facts.ts';
-import { codePoints } from '../evaluate/code-points.ts';
-import { readResultFile, textOf } from '../evaluate/records.ts';
-import { createFile } from '../files/new-file.ts';
-import { localFiles } from '../hub/local.ts';
-import { winRateMatrixSvg } from '../report/win-rate-matrix.ts';
-import { UsageError } from './errors.ts';
-import type { EvalAlpacaOptions } from './eval-alpaca.ts';
-import { judgedAnnotations } from './eval-alpaca-judge.ts';
-import type { Listening } from './eval-stop.ts';
-import { formatTable } from './format.ts';
-import { hubAccess } from './hub.ts';
+import { SelmError } from '../../errors.ts';
+import { type Annotations, readAnnotations } from '../../evaluate/alpaca/annotations.ts';
+import { type LeaderboardRow, leaderboardRow } from '../../evaluate/alpaca/leaderboard-row.ts';
+import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../../evaluate/alpaca/length-controlled.ts';
+import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../../evaluate/alpaca/shared-facts.ts';
+import { codePoints } from '../../evaluate/code-points.ts';
+import { readResultFile, textOf } from '../../evaluate/records.ts';
+import { createFile } from '../../files/new-file.ts';
+import { localFiles } from '../../hub/local.ts';
+import { winRateMatrixSvg } from '../../report/win-rate-matrix.ts';
+import { UsageError } from '../errors.ts';
+import { formatTable } from '../format.ts';
+import { hubAccess } from '../hub.ts';
+import type { EvalAlpacaOptions } from './alpaca.ts';
+import { judgedAnnotations } from './alpaca-judge.ts';
+import type { Listening } from './stop.ts';
 
 type NamedRow = { model: string } & LeaderboardRow;
 

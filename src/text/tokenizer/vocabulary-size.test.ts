@@ -1,7 +1,7 @@
 /** @file A tokenizer with ids beyond the model's embedding is refused as it is loaded, before anything is computed. */
 import { expect, test } from 'vitest';
-import { changedModel } from '../../test/support/changed-model.ts';
-import { temporaryFolder } from '../files/temporary.testing.ts';
+import { changedModel } from '../../../test/support/changed-model.ts';
+import { temporaryFolder } from '../../files/temporary.testing.ts';
 import { loadTokenizer } from './tokenizer.ts';
 import { readTokenizerSettings } from './tokenizer-files.ts';
 import { idsBeyondEmbedding } from './vocabulary-size.ts';

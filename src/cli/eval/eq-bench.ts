@@ -11,8 +11,8 @@ export function evalEqBenchCommand(): Command {
 }
 
 async function evalEqBench(options: { results: string; json?: true }): Promise<void> {
-  const { eqBenchResult } = await import('../evaluate/eq-bench/results.ts');
-  const { readJson } = await import('../evaluate/records.ts');
+  const { eqBenchResult } = await import('../../evaluate/eq-bench/results.ts');
+  const { readJson } = await import('../../evaluate/records.ts');
   const result = eqBenchResult(readJson(options.results), options.results);
   const { score, parsed, questions, first_pass, revised, warnings } = result;
   const lines = [

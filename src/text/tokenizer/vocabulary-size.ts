@@ -3,7 +3,7 @@
  * tokenizer has tokens is common (padded to a round number) and fine; one with fewer fails at some text, hours into a run.
  */
 import { join } from 'node:path';
-import { shownValue, TextError } from '../errors.ts';
+import { shownValue, TextError } from '../../errors.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,18 +1,18 @@
 /** @file The work of `selm eval MODEL --on ...`: benchmarks one after another, their numbers as text or JSON. */
 import { writeFileSync } from 'node:fs';
-import { BENCHMARKS, benchmarkNamed } from '../evaluate/benchmarks/all.ts';
-import { defaultStorePath, openAnswerStore } from '../evaluate/benchmarks/answer-store.ts';
-import type { Benchmark, RowSource } from '../evaluate/benchmarks/benchmark.ts';
-import { filesInFolder, readBenchmarkRows } from '../evaluate/benchmarks/rows.ts';
-import { type BenchmarkResult, runBenchmark, type SourceRow } from '../evaluate/benchmarks/run.ts';
-import { createFile } from '../files/new-file.ts';
-import { localFiles, localModel } from '../hub/local.ts';
-import type { ComputeDtype } from '../score/policy.ts';
-import { UsageError } from './errors.ts';
-import { openRespondent } from './eval-respondent.ts';
-import type { Listening } from './eval-stop.ts';
-import { formatTable } from './format.ts';
-import { hubAccess } from './hub.ts';
+import { BENCHMARKS, benchmarkNamed } from '../../evaluate/benchmarks/all.ts';
+import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
+import type { Benchmark, RowSource } from '../../evaluate/benchmarks/benchmark.ts';
+import { filesInFolder, readBenchmarkRows } from '../../evaluate/benchmarks/rows.ts';
+import { type BenchmarkResult, runBenchmark, type SourceRow } from '../../evaluate/benchmarks/run.ts';
+import { createFile } from '../../files/new-file.ts';
+import { localFiles, localModel } from '../../hub/local.ts';
+import type { ComputeDtype } from '../../score/policy.ts';
+import { UsageError } from '../errors.ts';
+import { formatTable } from '../format.ts';
+import { hubAccess } from '../hub.ts';
+import { openRespondent } from './respondent.ts';
+import type { Listening } from './stop.ts';
 
 /** What `selm eval MODEL` was asked for (its options; eval.ts says what each means). */
 export interface EvalModelOptions {

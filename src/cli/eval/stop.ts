@@ -1,7 +1,7 @@
 /** @file Evaluations under a person's hand: the first signal keeps what is answered and tells the command that goes on. */
-import { InterruptedError } from '../errors.ts';
-import { selmCommand } from './format.ts';
-import { listenForStop } from './signals.ts';
+import { InterruptedError } from '../../errors.ts';
+import { selmCommand } from '../format.ts';
+import { listenForStop } from '../signals.ts';
 
 /** Where to speak, and when to end. */
 export interface Listening {

@@ -1,15 +1,15 @@
 /** @file Outputs of a model for a judge: sampled once, and kept like the answers to benchmarks. */
-import { respondInOrder } from '../api/respond.ts';
-import { defaultStorePath, openAnswerStore } from '../evaluate/benchmarks/answer-store.ts';
-import { sha256 } from '../files/hash.ts';
-import { localModel } from '../hub/local.ts';
-import { modelSha256 } from '../loop/model-hash.ts';
-import { baseDirectory } from '../model/adapter/adapter.ts';
-import { withModel } from '../model/load.ts';
-import { openSampler, type Sampler } from '../sample/sampler.ts';
-import { type Prompt, renderPrompt } from '../text/rendering.ts';
-import { loadTokenizer } from '../text/tokenizer.ts';
-import { hubAccess } from './hub.ts';
+import { respondInOrder } from '../../api/respond.ts';
+import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
+import { sha256 } from '../../files/hash.ts';
+import { localModel } from '../../hub/local.ts';
+import { modelSha256 } from '../../loop/model-hash.ts';
+import { baseDirectory } from '../../model/adapter/adapter.ts';
+import { withModel } from '../../model/load.ts';
+import { openSampler, type Sampler } from '../../sample/sampler.ts';
+import { type Prompt, renderPrompt } from '../../text/rendering.ts';
+import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
+import { hubAccess } from '../hub.ts';
 
 export interface OutputSettings {
   temperature: number;

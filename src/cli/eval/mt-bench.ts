@@ -1,10 +1,10 @@
 /** @file `selm eval mt-bench`: averages of MT-Bench, from judgments that are there or by a judge. */
 import { Command } from 'commander';
-import type { MtBenchResult } from '../evaluate/mt-bench/judgments.ts';
-import { UsageError } from './errors.ts';
-import { watchStop } from './eval-stop.ts';
-import { formatTable } from './format.ts';
-import { wholeNumber } from './numbers.ts';
+import type { MtBenchResult } from '../../evaluate/mt-bench/judgments.ts';
+import { UsageError } from '../errors.ts';
+import { formatTable } from '../format.ts';
+import { wholeNumber } from '../numbers.ts';
+import { watchStop } from './stop.ts';
 
 export interface EvalMtBenchOptions {
   judgments?: string;
@@ -53,15 +53,15 @@ async function evalMtBench(model: string | undefined, options: EvalMtBenchOption
   if ((model === undefined) !== (judge === undefined)) throw new UsageError('A model and --judge belong together');
   const results = await watchStop(async (listening) => {
     if (judgments !== undefined) return fromFile(judgments, options.model);
-    const { judgedMtBench } = await import('./eval-mt-bench-judge.ts');
+    const { judgedMtBench } = await import('./mt-bench-judge.ts');
     return judgedMtBench(model ?? '', { ...options, judge: judge ?? '' }, listening);
   });
   if (results !== null) process.stdout.write(`${options.json ? jsonText(results) : text(results)}\n`);
 }
 
 async function fromFile(file: string, model: string | undefined): Promise<[string, MtBenchResult][]> {
-  const { mtBenchResults } = await import('../evaluate/mt-bench/judgments.ts');
-  const { readResultFile } = await import('../evaluate/records.ts');
+  const { mtBenchResults } = await import('../../evaluate/mt-bench/judgments.ts');
+  const { readResultFile } = await import('../../evaluate/records.ts');
   const results = mtBenchResults(await readResultFile(file), file);
   const names = model === undefined ? [...results.keys()] : [model];
   return names.map((name): [string, MtBenchResult] => {

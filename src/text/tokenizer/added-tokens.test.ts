@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { changedModel } from '../../test/support/changed-model.ts';
-import { temporaryFolder } from '../files/temporary.testing.ts';
+import { changedModel } from '../../../test/support/changed-model.ts';
+import { temporaryFolder } from '../../files/temporary.testing.ts';
 import { readTokenizerSettings } from './tokenizer-files.ts';
 
 const token = (content: string, flags: Record<string, unknown> = {}) => ({

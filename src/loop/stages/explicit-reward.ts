@@ -22,7 +22,7 @@ import type { Recipe, RewardModelSettings } from '../../recipe/schema.ts';
 import type { Policy } from '../../score/policy.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { planSteps } from '../../train/plan.ts';
-import { buildRewardTree, openRewardPolicy, type RewardTree, trainRewardModel } from '../../train/reward-model.ts';
+import { buildRewardTree, openRewardPolicy, type RewardTree, trainRewardModel } from '../../train/reward-step.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { pairResponses } from './pair.ts';

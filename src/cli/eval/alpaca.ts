@@ -1,7 +1,7 @@
 /** @file `selm eval alpaca`: AlpacaEval 2's win rates, from annotations that are there or by a judge. */
 import { Command } from 'commander';
-import { watchStop } from './eval-stop.ts';
-import { numberBetween, wholeNumber } from './numbers.ts';
+import { numberBetween, wholeNumber } from '../numbers.ts';
+import { watchStop } from './stop.ts';
 
 export interface EvalAlpacaOptions {
   annotations?: string[];
@@ -69,7 +69,7 @@ Examples:
 
 async function evalAlpaca(model: string | undefined, options: EvalAlpacaOptions): Promise<void> {
   // Loaded here: --help and the other commands need no engine.
-  const { alpacaResult } = await import('./eval-alpaca-result.ts');
+  const { alpacaResult } = await import('./alpaca-result.ts');
   const text = await watchStop((listening) => alpacaResult(model, options, listening));
   if (text !== null) process.stdout.write(`${text}\n`);
 }
