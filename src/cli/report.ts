@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { RunError } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
 import { renderReport } from '../report/report.ts';
 import { summariseReport } from '../report/summary.ts';
@@ -41,7 +43,14 @@ export function reportText(name: string, { output, json }: ReportOptions): strin
 /** The recipe of a run, which may lie elsewhere now than it was made. */
 function recipeOfRun(name: string): { path: string; recipe: Recipe } {
   using run = openRunArgument(name);
-  return { path: run.path, recipe: { ...run.config.recipe, output: run.path } };
+  const recipe: Recipe | SftRecipe = run.config.recipe;
+  if (!('ranker' in recipe)) {
+    throw new RunError(
+      'REPORT_OF_FINE_TUNING',
+      `Cannot report on "${name}": it is a supervised fine-tuning, in which nothing is ranked: \`selm metrics\` shows its steps`,
+    );
+  }
+  return { path: run.path, recipe: { ...recipe, output: run.path } };
 }
 
 /** The recipe of the alpha = 0 twin inside a run, or null when there is none yet. */

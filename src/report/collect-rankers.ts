@@ -3,14 +3,17 @@ import { bothOrders } from '../rank/doubt.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger } from '../store/ledger.ts';
-import { opinionTables } from '../store/opinions.ts';
+import { opinionTables, rankersOf } from '../store/opinions.ts';
 import type { OpinionReport, RankerReport } from './report-data.ts';
 
 /** Everything about the rankers, over all iterations; null where there is one that says nothing of itself. */
 export function opinionsOf(recipe: Recipe, ledger: Ledger): OpinionReport | null {
+  // Iterations that had other rankers (they were changed on the way) are left out: the recipe names only those of now.
   const ids = ledger.record(0, 'rankers');
   if (ids === null) return null;
-  const iterations = Array.from({ length: recipe.iterations }, (_, i) => i + 1);
+  const iterations = Array.from({ length: recipe.iterations }, (_, i) => i + 1).filter(
+    (iteration) => rankersOf(ledger, iteration)?.first === ids.first,
+  );
   const tables = iterations.map((iteration) => opinionTables(recipe, ledger, iteration));
   const second =
     recipe.secondOpinion === null || ids.second === null

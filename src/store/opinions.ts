@@ -31,7 +31,7 @@ export function putRankers(ledger: Ledger, now: RankerIds, { areTheSame }: { are
 }
 
 /** The rankers of an iteration, or null in a ledger that was written before they were kept. */
-function rankersOf(ledger: Ledger, iteration: number): RankerIds | null {
+export function rankersOf(ledger: Ledger, iteration: number): RankerIds | null {
   return ledger.record(iteration, 'rankers') ?? ledger.record(0, 'rankers');
 }
 

@@ -27,7 +27,10 @@ export interface RenderedSequence {
   responseIds: number[];
 }
 
-/** Messages as the chat template writes them; `open`: the assistant's turn is begun at the end. */
+/**
+ * Messages as the chat template writes them; `open`: the assistant's turn is begun at the end. A field that is null is not
+ * shown to the template, as in transformers' `apply_chat_template`: a call of a tool without a text is not written as `None`.
+ */
 export function conversationText(
   tokenizer: Tokenizer,
   messages: readonly Message[],
@@ -36,7 +39,12 @@ export function conversationText(
 ): string {
   const { bosToken, eosToken } = tokenizer;
   const variables = { addGenerationPrompt: turn === 'open', bosToken, eosToken, tools };
-  return renderTemplate(template(tokenizer), messages, variables);
+  return renderTemplate(template(tokenizer), messages.map(withoutNulls), variables);
+}
+
+function withoutNulls(message: Message): Message {
+  const shown = Object.entries(message).filter(([, value]) => value !== null);
+  return Object.fromEntries(shown) as Message; // a message without content is one to a template
 }
 
 function template(tokenizer: Tokenizer): string {
