@@ -193,7 +193,7 @@ const cases: { name: string; break: (w: World) => void; says: (string | RegExp)[
   {
     name: 'a ranker directory that is not there',
     break: ({ recipe }) => rankWith(recipe, { kind: 'reward-model', model: 'nowhere' }),
-    says: ['nowhere', 'it is not a folder: check the path'],
+    says: ['nowhere', 'there is no such folder'],
   },
 ];
 
