@@ -19,6 +19,7 @@ const MINUTES = [
   'test/eval-command.test.ts',
   'test/recipes/**',
   'test/rank-command.test.ts',
+  'test/readme.test.ts',
   'test/changes.test.ts',
   'test/families.test.ts',
   'test/evaluation.test.ts',
