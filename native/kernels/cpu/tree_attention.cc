@@ -130,6 +130,17 @@ void scatter(const float* weights, const float* x, const std::vector<Range>& ran
 }
 
 // Four queries of one segment: which keys they see, and their scores' buffer. Missing queries (at a segment's end) are zero.
+// A prompt of five tokens and its continuation, the queries being the continuation's tokens 4 to 7. Each range of keys takes
+// whole vectors of sixteen places; # is a score, and . is hidden: later than the query, or a place without a key.
+//
+//            range 0: the prompt     range 1: the segment's own keys, up to the last query
+//   place    0 1 2 3 4 | 5 to 15     16 17 18 19 20 21 22 23 | 24 to 31
+//   query 4  # # # # #   .            #  #  #  #  #  .  .  .   .
+//   query 5  # # # # #   .            #  #  #  #  #  #  .  .   .
+//   query 6  # # # # #   .            #  #  #  #  #  #  #  .   .
+//   query 7  # # # # #   .            #  #  #  #  #  #  #  #   .
+//
+// `room` is the width of a row, 32 here. A window hides keys at the left of each row too, and whole ranges before it.
 struct Block {
   int64_t first, count;  // tokens of the tree
   int64_t position;      // of the first query on the path
