@@ -9,11 +9,13 @@ const ES_SYNTAX = /^\s*(?:import|export)\b/m;
 /** Names that only CommonJS has: a file that uses them stays what it is. */
 const COMMON_JS = /\brequire\s*\(|\bmodule\.exports\b|\bexports\.\w|\b__(?:dirname|filename)\b/;
 
+/** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, nextResolve) {
   const result = await nextResolve(specifier, context);
   return isOwnModule(result.url) ? { ...result, format: 'module' } : result;
 }
 
+/** @param {string} url */
 function isOwnModule(url) {
   if (!url.startsWith('file:') || url.includes('/node_modules/') || !/\.[jt]s(?:$|\?)/.test(url)) return false;
   try {

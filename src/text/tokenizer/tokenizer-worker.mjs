@@ -2,7 +2,8 @@
  * @file The thread between a model's tokenizer and its caller, who waits without an event loop (sync-worker.ts): passes calls
  * to tokenizer-process.mjs and its answers back. A process that ends or does not answer is an error of that call; the
  * next call starts another, as it does when a process has encoded so much that it should give its memory back, or was
- * ended because nobody called it for a while. Plain JavaScript, as workers start without a TypeScript loader.
+ * ended because nobody called it for a while. JavaScript, as workers start without a TypeScript loader; the
+ * compiler checks it all the same.
  */
 import { fork } from 'node:child_process';
 import { platform } from 'node:os';
@@ -18,12 +19,15 @@ const IDLE_MS = 30_000;
 const { port, answers, file, limitMs, memoryKilobytes } = workerData;
 const { idleMs = IDLE_MS, charactersAProcess = CHARACTERS_A_PROCESS } = workerData;
 
+/** @type {import('node:child_process').ChildProcess | null} */
 let child = null;
 let charactersEncoded = 0;
 /** Whether a call waits for the child. */
 let waiting = false;
-let timer = null;
+/** @type {NodeJS.Timeout | undefined} */
+let timer;
 
+/** @param {unknown} message */
 function answer(message) {
   waiting = false;
   clearTimeout(timer);
@@ -48,7 +52,7 @@ function start() {
     env: { ...process.env, RUST_BACKTRACE: '0', MALLOC_ARENA_MAX: '2' },
   });
   let errors = '';
-  started.stderr.on('data', (data) => {
+  started.stderr?.on('data', (data) => {
     errors = (errors + data).slice(-4000);
   });
   started.on('message', (message) => answer(message));
@@ -65,11 +69,15 @@ function start() {
   });
   started.unref();
   started.channel?.unref();
-  started.stderr.unref();
+  /** @type {import('node:net').Socket | null} */ (started.stderr)?.unref(); // a pipe is a socket
   return started;
 }
 
-/** What a library written in Rust says before it aborts: the line after `panicked at FILE:`. */
+/**
+ * What a library written in Rust says before it aborts: the line after `panicked at FILE:`.
+ *
+ * @param {string} errors
+ */
 function reasonOf(errors) {
   const [, reason] = /panicked at [^\n]*\n([^\n]*)/.exec(errors) ?? [];
   return reason ?? errors.trim().split('\n').at(-1)?.slice(0, 300) ?? null;
@@ -82,13 +90,14 @@ function letGo() {
   charactersEncoded = 0;
 }
 
+/** @param {{ kind: string, texts?: string[] }} message */
 function replaceWorn(message) {
   if (message.kind !== 'encode') return;
   if (charactersEncoded >= charactersAProcess) letGo();
-  for (const text of message.texts) charactersEncoded += text.length;
+  for (const text of message.texts ?? []) charactersEncoded += text.length;
 }
 
-port.on('message', (message) => {
+port.on('message', (/** @type {{ kind: string, texts?: string[] }} */ message) => {
   replaceWorn(message);
   child ??= start();
   waiting = true;
