@@ -104,8 +104,11 @@ async function iterate(
   });
   /** The rows that iteration t sees: once read, they stay in the ledger, and the files are not needed for it again. */
   const rowsOf = async (iteration: number): Promise<readonly PreferenceRow[]> => {
-    if (ledger.slice(iteration).length === 0) ledger.putSlice(iteration, await data.slice(iteration));
-    return ledger.slice(iteration);
+    const known = ledger.slice(iteration);
+    if (known.length > 0) return known;
+    const rows = await data.slice(iteration);
+    ledger.putSlice(iteration, rows);
+    return rows;
   };
 
   const lost = findLostModels(run, { heldOut: heldOut.length > 0, announce: contextOf(0).announce });
@@ -129,7 +132,7 @@ async function iterate(
     const referenceDirectory = recipe.reference === 'previous' ? policyDirectory : initialDirectory;
     await runIteration(contextOf(t), {
       rows: await rowsOf(t),
-      earlierRows: earlierRows(ledger, t),
+      earlierRows: usesEarlierRows(recipe) ? earlierRows(ledger, t) : [],
       policyDirectory,
       referenceDirectory,
       again: lost.has(t),
@@ -140,6 +143,11 @@ async function iterate(
     writeModelCard(run, t);
   }
   return policyDirectory;
+}
+
+/** Whether an iteration trains, or fits its reward model, on what earlier ones saw: only then are those rows in memory. */
+function usesEarlierRows({ accumulate, rewardModel }: Recipe): boolean {
+  return accumulate || rewardModel !== null;
 }
 
 /** What iterations 1 to t - 1 saw. */
