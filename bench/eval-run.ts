@@ -2,9 +2,10 @@
  * @file Our side of the comparison, in a process of its own: one benchmark, timed after the model is loaded; prints one JSON line with
  * the fields of peers/lm_eval_tasks.py. Usage: eval-run.ts MODEL DATA BENCHMARK ITEMS DTYPE THREADS BATCH_TOKENS
  */
-import { openRespondent } from '../src/cli/eval/respondent.ts';
+
 import { benchmarkNamed } from '../src/evaluate/benchmarks/all.ts';
 import { memoryStore } from '../src/evaluate/benchmarks/answer-store.ts';
+import { openRespondent } from '../src/evaluate/benchmarks/respondent.ts';
 import { filesInFolder, readBenchmarkRows } from '../src/evaluate/benchmarks/rows.ts';
 import { runBenchmark } from '../src/evaluate/benchmarks/run.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';

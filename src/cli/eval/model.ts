@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { BENCHMARKS, benchmarkNamed } from '../../evaluate/benchmarks/all.ts';
 import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
 import type { Benchmark, RowSource } from '../../evaluate/benchmarks/benchmark.ts';
+import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
 import { filesInFolder, readBenchmarkRows } from '../../evaluate/benchmarks/rows.ts';
 import { type BenchmarkResult, runBenchmark, type SourceRow } from '../../evaluate/benchmarks/run.ts';
 import { createFile } from '../../files/new-file.ts';
@@ -11,7 +12,6 @@ import type { ComputeDtype } from '../../score/policy.ts';
 import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
-import { openRespondent } from './respondent.ts';
 import type { Listening } from './stop.ts';
 
 /** What `selm eval MODEL` was asked for (its options; eval.ts says what each means). */

@@ -1,12 +1,12 @@
 /** @file A model folder as benchmarks ask it. */
-import { generateAnswers, scoreChoices } from '../../evaluate/benchmarks/model.ts';
-import type { Respondent } from '../../evaluate/benchmarks/run.ts';
-import { modelSha256 } from '../../loop/model-hash.ts';
 import { baseDirectory } from '../../model/adapter/adapter.ts';
+import { modelFingerprint, readWeights } from '../../model/fingerprint.ts';
 import { withModel } from '../../model/load.ts';
 import { openSampler, type Sampler } from '../../sample/sampler.ts';
 import { type ComputeDtype, openPolicy, type Policy } from '../../score/policy.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
+import { generateAnswers, scoreChoices } from './model.ts';
+import type { Respondent } from './run.ts';
 
 export interface RespondentOptions {
   /** What likelihoods are computed in; answers are always generated in float32. */
@@ -15,7 +15,12 @@ export interface RespondentOptions {
   batchTokens: number;
   /** Answers generated at once. */
   batchSize: number;
+  /** Where the model computes. @default 'cpu' */
+  device?: string;
 }
+
+/** A respondent that holds weights. */
+export type OpenRespondent = Respondent & { dispose(): void };
 
 /**
  * Opens a model folder. Weights are laid out for scoring or for sampling when the first question of that kind comes. Throws
@@ -23,19 +28,20 @@ export interface RespondentOptions {
  */
 export async function openRespondent(
   directory: string,
-  { dtype, batchTokens, batchSize }: RespondentOptions,
-): Promise<Respondent & { dispose(): void }> {
+  { dtype, batchTokens, batchSize, device = 'cpu' }: RespondentOptions,
+): Promise<OpenRespondent> {
+  await readWeights(directory);
   const tokenizer = loadTokenizer(baseDirectory(directory));
   let policy: Policy | null = null;
   let sampler: Sampler | null = null;
   return {
-    identity: `${await modelSha256(directory)} ${tokenizer.sha256} ${dtype}`,
+    identity: `${modelFingerprint(directory)} ${dtype}`,
     scoreChoices(requests) {
-      policy ??= withModel(directory, (model) => openPolicy(model, { dtype, purpose: 'score' }));
+      policy ??= withModel(directory, (model) => openPolicy(model, { dtype, purpose: 'score' }), { device });
       return scoreChoices({ policy, tokenizer, batchTokens }, requests);
     },
     generateAnswers(requests, settings) {
-      sampler ??= withModel(directory, openSampler);
+      sampler ??= withModel(directory, openSampler, { device });
       return generateAnswers({ sampler, tokenizer, batchSize }, requests, settings);
     },
     dispose() {
