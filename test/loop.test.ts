@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openLedger } from '../src/store/ledger.ts';
+import { readEvents } from '../src/store/read-events.ts';
 import { lossesOf, run, weights } from './support/small-run.ts';
 
 const dpo = { kind: 'dpo', beta: 0.1 };
@@ -104,4 +105,12 @@ it('writes a card beside the model with what was measured of it on held-out prom
   );
   expect(card).toMatch(/\| base \| [\d.]+ \| [\d.]+ \| {2}\|\n\| iteration 1 \| [\d.]+ \| [\d.]+ \| -?[\d.]+ \|/);
   expect(card).toContain('Reward: score of reward.ts, on 4 answers.');
+});
+
+it('leaves an event log in its folder that another process reads: what was told, from the opening to the end', async () => {
+  const { output, events } = await run({ iterations: 1, slices: { count: 2 } });
+  const logged = readEvents(output, 0)?.events.map(({ event }) => event) ?? [];
+  const losses = logged.flatMap((event) => (event.kind === 'metrics' ? [event.values.loss] : []));
+  expect(losses).toEqual(lossesOf(events, 1));
+  expect([logged[0]?.kind, logged.at(-1)]).toEqual(['opened', expect.objectContaining({ outcome: 'finished' })]);
 });

@@ -11,6 +11,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { changesRankers } from '../store/changes.ts';
+import { openEventLog } from '../store/event-log.ts';
 import type { Announce, EventSource } from '../store/events.ts';
 import type { Ledger } from '../store/ledger.ts';
 import { putRankers } from '../store/opinions.ts';
@@ -67,12 +68,16 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
     const { sources } = rankers;
     using run = openRun(written, { local, hub, rankers: sources, libtorchVersion: engineVersion(), acceptChanges });
     const { ledger } = run;
+    // Told after the log: whoever reads the run's folder sees what the caller sees.
+    using log = openEventLog(run.path, { report: (text) => announce({ kind: 'warning', text }) });
+    const announceFor = (source: EventSource): Announce => log.through(surroundings.announceFor(source), source);
     rankers.keepAnswersIn(ledger);
-    tellResumed(run, announce);
+    tellResumed(run, announceFor({ run: written.name, iteration: 0 }));
     const ids = { first: rankers.first.id, second: rankers.second?.id ?? null };
     putRankers(ledger, ids, { areTheSame: !changesRankers(run.changes) });
     ledger.putRecord(0, 'data-audit', { text: inputs.data.audit, used: inputs.data.used });
-    return await noteFailure(ledger, () => iterate(run, inputs, { ...surroundings, rankers }));
+    const work = (): Promise<string> => iterate(run, inputs, { ...surroundings, announceFor, rankers });
+    return await log.during(() => noteFailure(ledger, work));
   } finally {
     await rankers.close();
   }

@@ -12,9 +12,10 @@ import { randomKey } from '../random.ts';
 import { decisiveSettings } from '../recipe/decisive.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { TokenTree } from '../score/trees.ts';
+import { openEventLog } from '../store/event-log.ts';
 import { type Announce, openEvents, type Watch } from '../store/events.ts';
 import { readingAsBefore } from '../store/run-config.ts';
-import { openRun, tellResumed } from '../store/run-directory.ts';
+import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
@@ -75,10 +76,24 @@ export async function fineTune(
   const conversations = await readConversations(recipe, announce);
   await readWeights(recipe.model);
   using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion(), acceptChanges });
-  tellResumed(run, announce);
+  using log = openEventLog(run.path, { report: (text) => announce({ kind: 'warning', text }) });
+  const told = log.through(announce, { iteration: 0 });
+  tellResumed(run, told);
   run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });
+  const modelPath = await log.during(() => trainOn(conversations, { run, recipe, announce: told, signal }));
+  return { path: run.path, modelPath };
+}
 
-  const { trees } = conversations;
+/** Trains on conversations, step by step, and returns the folder of the model. */
+async function trainOn(
+  { trees }: Conversations,
+  {
+    run,
+    recipe,
+    announce,
+    signal,
+  }: { run: Run<SftRecipe>; recipe: SftRecipe; announce: Announce; signal: AbortSignal | undefined },
+): Promise<string> {
   const { training } = recipe;
   const keys = Array.from({ length: training.epochs }, (_, epoch) => randomKey(recipe.seed, 'shuffle', 'sft', epoch));
   const steps = planSteps(trees.length, { ...training, keys }).map((indices) =>
@@ -113,7 +128,7 @@ export async function fineTune(
     },
   );
   writeFileAtomic(join(modelPath, 'README.md'), sftCard(run));
-  return { path: run.path, modelPath };
+  return modelPath;
 }
 
 /** Checks model and data, and shows the audit. Throws ModelError, TextError or DataError. */
