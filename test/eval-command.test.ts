@@ -206,7 +206,7 @@ it('measures a model by benchmarks, keeps its answers, and writes them item by i
 
 it.each([
   ['no benchmark', ['model'], '--on'],
-  ['an unknown one', ['model', '--on', 'helaswag'], 'There is no benchmark "helaswag"'],
+  ['an unknown one', ['model', '--on', 'helaswag'], 'Cannot evaluate on "helaswag": there is no such benchmark'],
   ['nothing to judge', ['alpaca'], 'Nothing to evaluate'],
 ])('refuses %s', async (_, args, text) => {
   const { status, stderr } = await selm(...args);

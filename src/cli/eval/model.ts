@@ -1,15 +1,12 @@
 /** @file The work of `selm eval MODEL --on ...`: benchmarks one after another, their numbers as text or JSON. */
 import { writeFileSync } from 'node:fs';
-import { BENCHMARKS, benchmarkNamed } from '../../evaluate/benchmarks/all.ts';
 import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
-import type { Benchmark, RowSource } from '../../evaluate/benchmarks/benchmark.ts';
 import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
-import { filesInFolder, readBenchmarkRows } from '../../evaluate/benchmarks/rows.ts';
-import { type BenchmarkResult, runBenchmark, type SourceRow } from '../../evaluate/benchmarks/run.ts';
+import { type BenchmarkResult, runBenchmark } from '../../evaluate/benchmarks/run.ts';
+import { loadTask, placeTask, taskOf } from '../../evaluate/benchmarks/tasks.ts';
 import { createFile } from '../../files/new-file.ts';
 import { localFiles, localModel } from '../../hub/local.ts';
 import type { ComputeDtype } from '../../score/policy.ts';
-import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
 import type { Listening } from './stop.ts';
@@ -28,22 +25,25 @@ export interface EvalModelOptions {
   json?: true;
 }
 
-/** Runs the benchmarks and returns what to print. Throws UsageError, ModelError, TextError, DataError, HubError or FileError. */
+/** Runs the benchmarks and returns what to print. Throws ModelError, TextError, DataError, HubError or FileError. */
 export async function evalModel(model: string, options: EvalModelOptions, { signal, say }: Listening): Promise<string> {
-  const benchmarks = chosen(options.on);
+  const { limit, shots, data } = options;
+  const tasks = options.on.split(',').map((name) => taskOf({ name: name.trim(), shots, limit }));
   const directory = await localModel(model, hubAccess());
+  const place = data === undefined ? { fetch: (name: string) => localFiles([name], hubAccess()) } : { folder: data };
+  // All of them before the first is asked: a missing file shows at once.
+  const placed = [];
+  for (const task of tasks) placed.push(await placeTask(task, place));
   const store = openAnswerStore(options.store ?? defaultStorePath());
   const respondent = await openRespondent(directory, options);
   const results: BenchmarkResult[] = [];
   try {
-    for (const benchmark of benchmarks) {
-      const rows = await rowsOf(benchmark, benchmark.rows, options);
+    for (const task of placed) {
+      const { benchmark, ...loaded } = await loadTask(task);
       const started = performance.now();
       const result = await runBenchmark(benchmark, respondent, {
-        rows,
-        limit: options.limit,
-        exampleRows: await exampleRows(benchmark, options),
-        shots: options.shots ?? benchmark.shots,
+        ...loaded,
+        limit,
         store,
         signal,
         progress: progressLine(benchmark.title),
@@ -60,33 +60,6 @@ export async function evalModel(model: string, options: EvalModelOptions, { sign
   }
   if (options.items !== undefined) await writeItems(options.items, results);
   return options.json ? jsonText(model, options, results) : text(results);
-}
-
-function chosen(names: string): Benchmark[] {
-  return names.split(',').map((each) => {
-    const name = each.trim();
-    const found = benchmarkNamed(name) ?? benchmarkNamed(name.replaceAll('-', '_'));
-    if (found !== undefined) return found;
-    const known = BENCHMARKS.map((benchmark) => benchmark.name).join(', ');
-    throw new UsageError(`There is no benchmark "${name}": there are ${known}`);
-  });
-}
-
-async function rowsOf(benchmark: Benchmark, source: RowSource, { data }: EvalModelOptions): Promise<SourceRow[]> {
-  if (data === undefined) return readBenchmarkRows(await localFiles([source.hub], hubAccess()));
-  const files = filesInFolder(data, benchmark, source);
-  if (files.length > 0) return readBenchmarkRows(files);
-  throw new UsageError(
-    `${data} has no rows of ${benchmark.name}: put a file whose name begins as ${source.file.source} there, or in ${benchmark.name}/ in it`,
-  );
-}
-
-async function exampleRows(benchmark: Benchmark, options: EvalModelOptions): Promise<SourceRow[]> {
-  const { examples, shots } = benchmark;
-  if (examples.kind !== 'drawn' || examples.from === null || (options.shots ?? shots) === 0) return [];
-  const { from } = examples;
-  if (options.data !== undefined && filesInFolder(options.data, benchmark, from).length === 0) return [];
-  return rowsOf(benchmark, from, options);
 }
 
 /** A line an item: log-likelihoods or text, and its scores. */

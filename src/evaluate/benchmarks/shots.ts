@@ -57,7 +57,7 @@ function checkPool(name: string, { shots, available }: { shots: number; availabl
   if (available >= shots) return;
   throw new DataError(
     'EVALUATION_SHOTS',
-    `Cannot evaluate ${name}: ${shots} examples are to be drawn and there are ${available}: lower --shots, or give a file of training rows in --data`,
+    `Cannot evaluate ${name}: ${shots} examples are to be drawn and there are ${available}: lower the number of shots, or give a file of training rows beside the others`,
     { details: { benchmark: name, shots, available } },
   );
 }
