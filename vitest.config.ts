@@ -25,6 +25,7 @@ const MINUTES = [
   'test/evaluation.test.ts',
   'test/learning-rates.test.ts',
   'test/benchmarks.test.ts',
+  'test/loop-benchmarks.test.ts',
   'src/rank/function/function.test.ts',
   'src/rank/judge/judge.test.ts',
   'src/rank/command/command.test.ts',

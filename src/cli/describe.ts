@@ -3,7 +3,7 @@ import type { RunOutcome } from '../loop/run.ts';
 import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
 import { hasHeldOut, heldOutColumns } from '../recipe/iterations.ts';
-import type { Recipe } from '../recipe/schema.ts';
+import type { BenchmarkSettings, Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { columnsArguments } from './columns.ts';
 import { formatNumber, selmCommand, shorterPath } from './format.ts';
@@ -35,6 +35,9 @@ export function describeRecipe(recipe: Recipe): string {
       'evaluate',
       hasHeldOut(recipe) ? evaluateText(recipe) : 'nothing (neither evaluate.prompts nor evaluate.holdOut is set)',
     ],
+    ...(recipe.evaluate.benchmarks === null
+      ? []
+      : [['benchmark', benchmarksText(recipe.evaluate.benchmarks)] satisfies [string, string]]),
     ['output', shorterPath(recipe.output)],
   ];
   return factsText(recipe, facts);
@@ -120,6 +123,15 @@ function opinionText({ secondOpinion }: Recipe): string {
   const { ranker, share, doubtMargin, decides } = secondOpinion;
   const where = `${formatNumber(100 * share)} % of the prompts${doubtMargin === null ? '' : ' and where the first is in doubt'}`;
   return `, second opinion by ${describeRanker(ranker)} on ${where}${decides === 'second' ? ', which decides' : ''}`;
+}
+
+function benchmarksText({ on, base, limit: each }: BenchmarkSettings): string {
+  const names = on.map((one) => {
+    const { name, limit } = typeof one === 'string' ? { name: one, limit: null } : one;
+    const first = limit ?? each;
+    return first === null ? name : `${name} (first ${first})`;
+  });
+  return `${base ? 'the base model and ' : ''}each iteration on ${names.join(', ')}`;
 }
 
 function evaluateText({ evaluate }: Recipe): string {

@@ -105,6 +105,7 @@ const BEFORE = new Map<StageName, string>([
   ['data', 'before'],
   ['sft', 'fine-tuning'],
   ['evaluate', 'base model'],
+  ['benchmark', 'base model'],
 ]);
 
 /** `iteration 1/3 sample   `, padded so that lines stand below each other. */

@@ -4,6 +4,7 @@
  */
 
 import { HubError } from '../errors.ts';
+import { hubNamesOf, type PlacedTask, placeTask } from '../evaluate/benchmarks/tasks.ts';
 import { type FetchOptions, fetchData, type HubPin } from '../hub/fetch.ts';
 import { localFiles, localModel } from '../hub/local.ts';
 import { isHubName } from '../hub/name.ts';
@@ -13,11 +14,17 @@ import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Announce } from '../store/events.ts';
 import { type AnyRecipe, readRunConfig } from '../store/run-config.ts';
+import { tasksOf } from './evaluation/benchmarks.ts';
 
 /** A recipe of local paths, and the commits of what was fetched for it. */
 export interface LocalInputs<R extends AnyRecipe = Recipe> {
   recipe: R;
   hub: HubPin[];
+}
+
+/** The same of a recipe of `selm train`, with the files of its benchmarks. */
+export interface TrainInputs extends LocalInputs {
+  benchmarks: PlacedTask[];
 }
 
 /** Options of the functions that fetch. */
@@ -28,8 +35,8 @@ export interface InputOptions {
   hub?: readonly HubPin[] | undefined;
 }
 
-/** Fetches what the cache lacks of a recipe. HubError, or FileError when the disk is full. */
-export async function fetchInputs(recipe: Recipe, options: InputOptions): Promise<LocalInputs> {
+/** Fetches what the cache lacks of a recipe. HubError, DataError of a benchmark, or FileError when the disk is full. */
+export async function fetchInputs(recipe: Recipe, options: InputOptions): Promise<TrainInputs> {
   const models: string[] = [];
   replaceModels(recipe, (place) => {
     models.push(place);
@@ -37,9 +44,20 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
   });
   const { data, sft, evaluate } = recipe;
   const { prompts } = evaluate;
-  const places = [...models, ...data.train, ...(sft?.data.train ?? []), ...(prompts === null ? [] : [prompts])];
+  const tasks = evaluate.benchmarks === null ? [] : tasksOf(evaluate.benchmarks);
+  const folder = evaluate.benchmarks?.data ?? null;
+  const places = [
+    ...[...models, ...data.train, ...(sft?.data.train ?? [])],
+    ...(prompts === null ? [] : [prompts]),
+    ...(folder === null ? tasks.flatMap(hubNamesOf) : []),
+  ];
   const access = accessFor(recipe, places, options);
-  if (access === null) return { recipe, hub: [] };
+  const benchmarks: PlacedTask[] = [];
+  for (const task of tasks) {
+    const fetch = async (name: string): Promise<string[]> => (access === null ? [] : fetchData(name, access));
+    benchmarks.push(await placeTask(task, folder === null ? { fetch } : { folder }));
+  }
+  if (access === null) return { recipe, hub: [], benchmarks };
 
   const found = new Map<string, string>();
   for (const place of models) found.set(place, await localModel(place, access));
@@ -51,6 +69,7 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
   return {
     recipe: { ...local, data: { ...data, train }, sft: tuned, evaluate: { ...evaluate, prompts: heldOut } },
     hub: access.pins,
+    benchmarks,
   };
 }
 

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { PreferenceRow } from '../data/rows.ts';
 import { InterruptedError, SelmError } from '../errors.ts';
+import type { LoadedTask, PlacedTask } from '../evaluate/benchmarks/tasks.ts';
 import { refuseLocked } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
@@ -21,6 +22,7 @@ import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
+import { benchmarkModel, loadBenchmarks } from './evaluation/benchmarks.ts';
 import { evaluateModel } from './evaluation/evaluate.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
@@ -35,6 +37,8 @@ export interface ResolvedRecipe {
   local: Recipe;
   /** The commits that those names stood for. */
   hub: HubPin[];
+  /** What it measures on, with the files of the rows. */
+  benchmarks: readonly PlacedTask[];
 }
 
 /** What a run is watched and stopped by. */
@@ -50,6 +54,7 @@ interface Inputs {
   tokenizer: Tokenizer;
   data: TrainingData;
   heldOut: readonly PreferenceRow[];
+  benchmarks: readonly LoadedTask[];
 }
 
 /** Runs all iterations of a recipe that are left, and returns the folder of the last model. */
@@ -60,7 +65,7 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   // A run that another process works in is told before the data are read, which may take minutes.
   refuseLocked(join(written.output, 'run.lock'));
   // Everything that can be wrong with the input is found here, before a run directory exists.
-  const inputs = await readInputs(local, announce);
+  const inputs = await readInputs({ local, benchmarks: resolved.benchmarks }, announce);
   const rankers = await openRankers(local, { announce, signal: surroundings.signal });
   try {
     const { acceptChanges } = surroundings;
@@ -84,15 +89,15 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
 }
 
 /** Reads and checks all that the iterations of a recipe need, and keeps none of it. */
-export async function checkInputs(recipe: Recipe, signal: AbortSignal | undefined): Promise<void> {
+export async function checkInputs(given: GivenInputs, signal: AbortSignal | undefined): Promise<void> {
   const announce = (): void => {};
-  await readInputs(recipe, announce);
-  await (await openRankers(recipe, { announce, signal })).close();
+  await readInputs(given, announce);
+  await (await openRankers(given.local, { announce, signal })).close();
 }
 
 async function iterate(
   run: Run,
-  { tokenizer, data, heldOut }: Inputs,
+  { tokenizer, data, heldOut, benchmarks: tasks }: Inputs,
   { announceFor, signal, rankers }: Surroundings & { rankers: Rankers },
 ): Promise<string> {
   const { local: recipe, ledger } = run;
@@ -124,6 +129,7 @@ async function iterate(
     previousDirectory: null,
     name: 'base',
   });
+  await benchmarkModel(contextOf(0), { tasks, modelDirectory: policyDirectory });
   if (recipe.warmStart === 'dpo') {
     const rows = await rowsOf(0);
     const again = lost.has(0);
@@ -145,6 +151,7 @@ async function iterate(
     policyDirectory = run.modelPath(t);
     const name = `iteration ${t}`;
     await evaluateModel(contextOf(t), { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
+    await benchmarkModel(contextOf(t), { tasks, modelDirectory: policyDirectory });
     writeModelCard(run, t);
   }
   return policyDirectory;
@@ -176,12 +183,21 @@ async function noteFailure<Result>(ledger: Ledger, work: () => Promise<Result>):
   }
 }
 
+/** A recipe of local paths, and where its benchmarks are. */
+type GivenInputs = Pick<ResolvedRecipe, 'local' | 'benchmarks'>;
+
 /** Checks the model and reads the data. Throws ModelError, TextError or DataError. */
-async function readInputs(recipe: Recipe, announce: Announce): Promise<Inputs> {
+async function readInputs({ local: recipe, benchmarks: placed }: GivenInputs, announce: Announce): Promise<Inputs> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
+  const benchmarks = await loadBenchmarks(recipe, placed);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
-  return { tokenizer, data, heldOut: await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds }) };
+  return {
+    benchmarks,
+    tokenizer,
+    data,
+    heldOut: await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds }),
+  };
 }
 
 /** The finished iterations whose model is gone and needed: reported, and trained again. */

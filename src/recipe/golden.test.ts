@@ -33,7 +33,8 @@ training.microBatchTokens training.activations training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
 evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
-evaluate.explorationPrompts evaluate.twin
+evaluate.explorationPrompts evaluate.benchmarks evaluate.benchmarks.on evaluate.benchmarks.data evaluate.benchmarks.limit evaluate.benchmarks.base
+evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.twin
 `;
 
 const SFT_KEYS = `

@@ -29,6 +29,12 @@ export function hasHeldOut({ evaluate }: Pick<Recipe, 'evaluate'>): boolean {
   return evaluate.prompts !== null || evaluate.holdOut > 0;
 }
 
+/** The last stage of every iteration. */
+export function lastStage({ evaluate }: Pick<Recipe, 'evaluate'>): 'benchmark' | 'evaluate' | 'train' {
+  if (evaluate.benchmarks !== null) return 'benchmark';
+  return hasHeldOut({ evaluate }) ? 'evaluate' : 'train';
+}
+
 /** Names of the fields of the held-out prompts: their own, or those of the training data that a prompt is made of. */
 export function heldOutColumns({ data, evaluate }: Recipe): Columns {
   const { prompt, messages, promptId } = data.columns;

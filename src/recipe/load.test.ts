@@ -114,6 +114,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       maxNewTokens: 1024,
       title: 'first',
       explorationPrompts: 64,
+      benchmarks: null,
       twin: false,
     },
   });

@@ -202,6 +202,10 @@ function resolveRecipe(parsed: ParsedRecipe, folders: Folders): Recipe {
     evaluate: {
       ...evaluate,
       prompts: evaluate.prompts === null ? null : from('evaluate.prompts', evaluate.prompts),
+      benchmarks: evaluate.benchmarks && {
+        ...evaluate.benchmarks,
+        data: evaluate.benchmarks.data && from('evaluate.benchmarks.data', evaluate.benchmarks.data),
+      },
       maxNewTokens: evaluate.maxNewTokens ?? parsed.sampling.maxNewTokens,
       title: evaluate.title ?? parsed.name,
     },

@@ -409,6 +409,61 @@ const training = z
   })
   .describe('How the policy is trained on its pairs');
 
+const benchmarkName = () => path('the name of a benchmark, or a section with name, limit, shots');
+const benchmarks = z
+  .strictObject({
+    on: listOf(
+      z.union(
+        [
+          benchmarkName(),
+          z.strictObject({
+            name: benchmarkName(),
+            limit: integer(1).nullable().default(null),
+            shots: integer(0).nullable().default(null),
+          }),
+        ],
+        { error: 'the name of a benchmark, or a section with name, limit, shots' },
+      ),
+      'a list of benchmarks such as [arc_challenge, {name: gsm8k, limit: 200}]',
+    )
+      .describe(
+        'Benchmarks by the names of `selm eval --on`, each with a limit and a number of shots of its own where it is a section',
+      )
+      .meta({ change: 'free' }),
+    data: path('a path to a folder, or null')
+      .nullable()
+      .default(null)
+      .describe('Folder with their rows, as `selm eval --data` takes it; null: from the Hub')
+      .meta({ change: 'free' }),
+    limit: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Only the first rows of each; null: all')
+      .meta({ change: 'free' }),
+    base: yesOrNo()
+      .default(true)
+      .describe('Also ask the model that training starts from, to compare with')
+      .meta({ change: 'free' }),
+    dtype: oneOf(['float32', 'bfloat16'])
+      .default('float32')
+      .describe('What likelihoods are computed in; answers are generated in float32')
+      .meta({ change: 'free' }),
+    batchTokens: integer(1)
+      .default(4096)
+      .describe('Tokens that are scored at once: memory and speed')
+      .meta({ change: 'free' }),
+    batchSize: integer(1)
+      .default(32)
+      .describe('Answers that are generated at once: memory and speed')
+      .meta({ change: 'free' }),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    'Public benchmarks on which every model is measured; where they change, those that are missing are asked, and no answer twice',
+  )
+  .meta({ change: 'free' });
+
 const evaluate = z
   .strictObject({
     prompts: path('a path or null')
@@ -438,6 +493,7 @@ const evaluate = z
       .default(64)
       .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing')
       .meta({ change: 'warn' }),
+    benchmarks,
     twin: yesOrNo()
       .default(false)
       .describe('Also run the same recipe with alpha = 0 and report both')
@@ -508,6 +564,9 @@ export type Recipe = Omit<ParsedRecipe, 'output' | 'sft' | 'data' | 'slices' | '
 
 /** The `ranker` section, resolved. */
 export type RankerSettings = Recipe['ranker'];
+
+/** The `evaluate.benchmarks` section of a recipe that has one. */
+export type BenchmarkSettings = NonNullable<Recipe['evaluate']['benchmarks']>;
 
 /** The `rewardModel` section of a recipe that has one. */
 export type RewardModelSettings = NonNullable<Recipe['rewardModel']>;

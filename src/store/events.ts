@@ -13,7 +13,8 @@ export type StageName =
   | 'reference'
   | 'train'
   | 'explore'
-  | 'evaluate';
+  | 'evaluate'
+  | 'benchmark';
 
 /** Something that happened in a run, as the place where it happened tells it. */
 export type Notice =

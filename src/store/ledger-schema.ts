@@ -9,7 +9,7 @@ import { FileError, RunError } from '../errors.ts';
 import { errorCode, fileError, freeSpace } from '../files/fs.ts';
 
 /** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
-export const LEDGER_FORMAT_VERSION = 3;
+export const LEDGER_FORMAT_VERSION = 4;
 /** "selm" in ASCII: SQLite's own field for whose file it is. */
 export const LEDGER_APPLICATION_ID = 0x73656c6d;
 
@@ -55,6 +55,11 @@ CREATE ${scope}TABLE held_out_responses (
   finish TEXT NOT NULL CHECK (finish IN ('stop', 'length')), logProb REAL NOT NULL,
   PRIMARY KEY (samplerSha256, settings, promptId, sampleIndex)) STRICT;`;
 
+/** Tables that came with version 4. */
+const tablesOfVersion4 = (scope: '' | 'TEMP '): string => `
+-- What models answered to items of benchmarks, JSON; the key is a hash of the model and of all that it was asked.
+CREATE ${scope}TABLE benchmark_answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) STRICT, WITHOUT ROWID;`;
+
 /** Counts and measurements, JSON; each kind has its type in records.ts. */
 const RECORDS_TABLE = `CREATE TABLE records (
   iteration INTEGER NOT NULL, kind TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (iteration, kind)) STRICT;`;
@@ -81,6 +86,7 @@ const MIGRATIONS: readonly string[] = [
    ${RECORDS_TABLE} INSERT INTO records ${RECORDS_OF_VERSION_2};
    ${currentMetrics('')}
    DROP TABLE audits;`,
+  tablesOfVersion4(''),
 ];
 
 /** What lets an older file be read as it is: temporary tables lie outside the file, and hide those of the same name. */
@@ -89,6 +95,7 @@ const READ_BESIDE: readonly string[] = [
   `${tablesOfVersion3('TEMP ')} INSERT INTO temp.cuts ${CUTS_OF_VERSION_2}; CREATE TEMP VIEW stages AS ${STAGES_OF_VERSION_2};
    CREATE TEMP VIEW records AS ${RECORDS_OF_VERSION_2};
    ${currentMetrics('TEMP ')}`,
+  tablesOfVersion4('TEMP '),
 ];
 
 const TABLES = `
@@ -127,6 +134,7 @@ CREATE TABLE metrics (
 -- Counts and measurements, JSON.
 ${RECORDS_TABLE}
 ${tablesOfVersion3('')}
+${tablesOfVersion4('')}
 ${currentMetrics('')}
 `;
 

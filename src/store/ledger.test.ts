@@ -212,12 +212,18 @@ test('judgements of a ranking come back as they are', () => {
 });
 
 /** A file as an older version left it, with one row of each table that changed since. */
-function olderFile(version: 1 | 2): string {
+function olderFile(version: 1 | 2 | 3): string {
   const path = join(temporaryFolder(), 'run.db');
   const ledger = openLedger(path);
   ledger.putRanking(ranking);
   ledger.close();
   const database = new Database(path);
+  database.exec('DROP TABLE benchmark_answers');
+  if (version === 3) {
+    database.pragma('user_version = 3');
+    database.close();
+    return path;
+  }
   database.exec(`DROP VIEW currentMetrics; DROP TABLE records; DROP TABLE prompts; DROP TABLE slices; DROP TABLE cuts; DROP TABLE held_out_responses;
     DROP TABLE stages;
     CREATE TABLE stages (
@@ -295,6 +301,16 @@ test.each([1, 2] as const)('a ledger of version %i can be read as it is, and is 
   expectOlderContent(reader);
   expect([reader.answer('k'), reader.answers('k'), reader.spent('judge').calls]).toEqual([null, [], 0]);
   expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test('a ledger of version 3, which had no answers to benchmarks, can be read and gone on with', () => {
+  const path = olderFile(3);
+  using reader = openLedger(path, { access: 'read' });
+  expect([reader.rankings(1), reader.benchmarkAnswer('k')]).toEqual([[ranking], null]);
+  reader.close();
+  using ledger = openLedger(path);
+  ledger.putBenchmarkAnswers([{ key: 'k', answer: '{}' }]);
+  expect([ledger.rankings(1), ledger.benchmarkAnswer('k')]).toEqual([[ranking], '{}']);
 });
 
 test('a stage is none, running, finished, and running again when it is begun again', () => {
@@ -486,6 +502,8 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['cuts', (ledger) => ledger.cuts(1, 'rank'), 'reads'],
   ['putHeldOutResponse', (ledger) => ledger.putHeldOutResponse(heldOut), 'writes'],
   ['heldOutResponses', (ledger) => ledger.heldOutResponses(heldOut), 'reads'],
+  ['putBenchmarkAnswers', (ledger) => ledger.putBenchmarkAnswers([{ key: 'k', answer: '{}' }]), 'writes'],
+  ['benchmarkAnswer', (ledger) => ledger.benchmarkAnswer('k'), 'reads'],
   ['putRecord', (ledger) => ledger.putRecord(1, 'rankers', { first: 'a', second: null }), 'writes'],
   ['record', (ledger) => ledger.record(1, 'rankers'), 'reads'],
   ['records', (ledger) => ledger.records('rankers'), 'reads'],

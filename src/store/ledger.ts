@@ -358,6 +358,20 @@ export class Ledger {
     return this.#file.all(sql, [samplerSha256, settings]).map((row) => toResponse<HeldOutResponse>(row));
   }
 
+  /** Keeps answers to items of benchmarks, all or none. */
+  putBenchmarkAnswers(answers: readonly { key: string; answer: string }[]): void {
+    this.#file.write(() => {
+      for (const { key, answer } of answers)
+        this.#file.run('INSERT OR REPLACE INTO benchmark_answers VALUES (?, ?)', [key, answer]);
+    });
+  }
+
+  /** The answer under a key, or null. */
+  benchmarkAnswer(key: string): string | null {
+    const row = this.#file.one('SELECT answer FROM benchmark_answers WHERE key = ?', [key]);
+    return row === undefined ? null : String(row.answer);
+  }
+
   /** Keeps a record of an iteration, replacing an earlier one of the same kind. */
   putRecord<Kind extends RecordKind>(iteration: number, kind: Kind, record: RecordOf<Kind>): void {
     this.#file.write(() =>

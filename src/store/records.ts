@@ -3,6 +3,7 @@
  * what is read back was checked, also where an older version wrote it.
  */
 import { z } from 'zod';
+import { benchmarksSchema } from './benchmark-scores.ts';
 import { evaluationSchema } from './evaluations.ts';
 import { explorationSchema } from './exploration-measure.ts';
 
@@ -29,6 +30,7 @@ const SCHEMAS = {
   'pair-counts': pairCounts,
   exploration: explorationSchema,
   evaluation: evaluationSchema,
+  benchmarks: benchmarksSchema,
 } as const;
 
 /** Kinds of records. */

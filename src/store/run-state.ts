@@ -1,7 +1,7 @@
 /** @file How far a run is: finished, at work, stopped, waiting or failed, from its ledger and its lock. */
 import { join } from 'node:path';
 import { lockHolder } from '../files/lock.ts';
-import { hasHeldOut } from '../recipe/iterations.ts';
+import { lastStage } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger } from './ledger.ts';
 import type { StageRecord } from './ledger-rows.ts';
@@ -18,7 +18,7 @@ export function runState(path: string, recipe: Pick<Recipe, 'iterations' | 'eval
   const open = stages.findLast(({ status }) => status !== 'finished') ?? null;
   if (lockHolder(join(path, 'run.lock')) !== null) return { kind: 'running', stage: open ?? stages.at(-1) ?? null };
   if (open?.status === 'waiting' || open?.status === 'failed') return { kind: open.status, stage: open };
-  const last = hasHeldOut(recipe) ? 'evaluate' : 'train';
+  const last = lastStage(recipe);
   const isOver = stages.some((each) => each.stage === last && each.iteration === recipe.iterations);
   return open === null && isOver ? { kind: 'finished' } : { kind: 'stopped', stage: open ?? stages.at(-1) ?? null };
 }

@@ -3,6 +3,7 @@
  * its prompt and its examples, and greedy answers by the sampler. Token ids are made as lm-evaluation-harness makes them.
  */
 import { DataError } from '../../errors.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { longAfter } from '../../model/rope.ts';
 import { randomKey } from '../../random.ts';
 import { generate } from '../../sample/generate.ts';
@@ -142,19 +143,23 @@ export interface AnswerSettings {
 /** Tokens at the end of an answer that are looked through for a stop text: more than the longest has. */
 const STOP_WINDOW = 24;
 
+/** Positions that are left for a prompt and its examples. DataError CONTEXT_TOO_SHORT where there are none. */
+export function answerRoom({ maxPositions }: Pick<ModelConfig, 'maxPositions'>, maxNewTokens: number): number {
+  if (maxPositions > maxNewTokens) return maxPositions - maxNewTokens;
+  throw new DataError(
+    'CONTEXT_TOO_SHORT',
+    `Cannot ask the model: answers may have ${maxNewTokens} tokens, and it has ${maxPositions} positions: leave out benchmarks that generate`,
+    { details: { maxNewTokens, maxPositions } },
+  );
+}
+
 /** Greedy answers, each when it is finished. DataError CONTEXT_TOO_SHORT where the model has no room for any answer. */
 export async function* generateAnswers(
   { sampler, tokenizer, batchSize }: AnsweringModel,
   requests: readonly AnswerRequest[],
   { stops, maxNewTokens, signal }: AnswerSettings,
 ): AsyncGenerator<Answered<string>> {
-  const room = sampler.config.maxPositions - maxNewTokens;
-  if (room <= 0) {
-    throw new DataError(
-      'CONTEXT_TOO_SHORT',
-      `Cannot ask the model: answers may have ${maxNewTokens} tokens, and it has ${sampler.config.maxPositions} positions: leave out benchmarks that generate`,
-    );
-  }
+  const room = answerRoom(sampler.config, maxNewTokens);
   const cuts = new Map<string, number>();
   const ids = encodeAsHarness(
     tokenizer,

@@ -1,0 +1,141 @@
+/** @file Benchmarks inside a run: asked after each iteration and of the base, kept item by item, and never asked twice. */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, expect, it } from 'vitest';
+import { runRecipe } from '../src/loop/run.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
+import type { LoopEvent } from '../src/store/events.ts';
+import { openLedger } from '../src/store/ledger.ts';
+import { packageRoot } from '../src/torch/native.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'selm-loop-benchmarks-'));
+const rows = join(packageRoot, 'test/fixtures/evaluate/benchmarks/data');
+const own = process.env.XDG_CACHE_HOME;
+afterAll(() => {
+  if (own === undefined) delete process.env.XDG_CACHE_HOME;
+  else process.env.XDG_CACHE_HOME = own;
+  rmSync(root, { recursive: true, force: true });
+});
+/** Where answers are shared between runs: another place for each test, so that none finds those of another. */
+beforeEach(({ task }) => {
+  process.env.XDG_CACHE_HOME = join(root, `cache-${task.id}`);
+});
+
+const path = writeSmallRecipe(root, {
+  iterations: 1,
+  sampling: { samples: 2, temperature: 1, maxNewTokens: 4, batchSize: 8 },
+  evaluate: {
+    explorationPrompts: 0,
+    benchmarks: { on: [{ name: 'arc_challenge', shots: 0 }], data: rows, limit: 48 },
+  },
+});
+
+async function train(name: string, overrides: string[] = []): Promise<LoopEvent[]> {
+  const events: LoopEvent[] = [];
+  const recipe = loadRecipe(path, { overrides: [`output=${join(root, name)}`, ...overrides] });
+  await runRecipe(recipe, { watch: (event) => void events.push(event) });
+  return events;
+}
+
+/** Where each measurement of a model on a benchmark began, by what was there already. */
+function beginnings(events: readonly LoopEvent[]): { iteration: number; total: number; done: number }[] {
+  return events.flatMap((event) =>
+    event.kind === 'stage-started' && event.stage === 'benchmark'
+      ? [{ iteration: event.iteration, total: event.total, done: event.done }]
+      : [],
+  );
+}
+
+function scoresOf(name: string) {
+  using ledger = openLedger(join(root, name, 'run.db'), { access: 'read' });
+  return ledger.records('benchmarks').map(({ iteration, record }) => ({ iteration, results: record.results }));
+}
+
+/** The story model with fewer positions than an answer to GSM8K may have. */
+function shortModel(): string {
+  const folder = join(root, 'short');
+  cpSync(join(packageRoot, 'assets/stories260K'), folder, { recursive: true });
+  const file = join(folder, 'config.json');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  writeFileSync(file, JSON.stringify({ ...config, max_position_embeddings: 128 }));
+  return folder;
+}
+
+/** Runs the recipe in a process of its own that is killed after an event, or to its end. */
+function trainKilled(name: string, after: (event: LoopEvent) => boolean): Promise<number | null> {
+  return new Promise((resolve) => {
+    const script = join(packageRoot, 'test', 'support', 'run-recipe.ts');
+    const child = spawn(process.execPath, ['--import', 'tsx', script, path, join(root, name)], { cwd: packageRoot });
+    let rest = '';
+    child.stdout.on('data', (data: Buffer) => {
+      const lines = (rest + data.toString()).split('\n');
+      rest = lines.pop() ?? '';
+      const events = lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LoopEvent] : []));
+      if (events.some(after)) child.kill('SIGKILL');
+    });
+    child.on('close', (code) => resolve(code));
+  });
+}
+
+it('measures the base and each iteration, and keeps scores item by item with their numbers', async () => {
+  const events = await train('whole');
+  expect(beginnings(events)).toEqual([
+    { iteration: 0, total: 48, done: 0 },
+    { iteration: 1, total: 48, done: 0 },
+  ]);
+  const found = scoresOf('whole');
+  expect(found.map(({ iteration }) => iteration)).toEqual([0, 1]);
+  for (const { results } of found) {
+    const [arc] = results;
+    expect(arc).toMatchObject({ benchmark: 'arc_challenge', shots: 0, mainMetric: 'acc_norm', unusable: [] });
+    expect(arc?.metrics.acc_norm?.count).toBe(48);
+    const scores = arc?.scores.acc_norm ?? [];
+    expect(scores.reduce((sum, score) => sum + score, 0) / 48).toBeCloseTo(arc?.metrics.acc_norm?.value ?? -1, 12);
+  }
+});
+
+it('asks nothing again: not on the same command, not for another limit, and not what another run asked of the same model', async () => {
+  await train('asked', ['evaluate.benchmarks.limit=32']);
+  expect(beginnings(await train('asked', ['evaluate.benchmarks.limit=32']))).toEqual([]);
+  expect(beginnings(await train('asked'))).toEqual([
+    { iteration: 0, total: 48, done: 32 },
+    { iteration: 1, total: 48, done: 32 },
+  ]);
+  // The base of another run is the same model; another seed trains another one.
+  expect(beginnings(await train('other-seed', ['seed=4']))).toEqual([
+    { iteration: 0, total: 48, done: 48 },
+    { iteration: 1, total: 48, done: 0 },
+  ]);
+  expect(scoresOf('other-seed')[0]).toEqual(scoresOf('asked')[0]);
+});
+
+it('goes on item by item after a kill, from the ledger alone, to the same scores', async () => {
+  const isHalfway = (event: LoopEvent): boolean =>
+    event.kind === 'stage-progress' && event.stage === 'benchmark' && event.iteration === 1 && event.done >= 16;
+  expect(await trainKilled('killed', isHalfway)).toBeNull();
+  process.env.XDG_CACHE_HOME = join(root, 'empty-cache');
+  const [again] = beginnings(await train('killed'));
+  expect(again).toMatchObject({ iteration: 1, total: 48 });
+  expect(again?.done).toBeGreaterThanOrEqual(16);
+  await train('unbroken');
+  expect(scoresOf('killed')).toEqual(scoresOf('unbroken'));
+});
+
+it.each([
+  ['a benchmark that does not exist', ['evaluate.benchmarks.on=[helaswag]'], 'BENCHMARK_UNKNOWN'],
+  ['one that is named twice', ['evaluate.benchmarks.on=[hellaswag, hellaswag]'], 'BENCHMARK_TWICE'],
+  ['rows that are not there', [`evaluate.benchmarks.data=${root}`], 'BENCHMARK_ROWS_MISSING'],
+  [
+    'a model whose context has no room for an answer',
+    ['evaluate.benchmarks.on=[gsm8k_cot]', `model=${shortModel()}`],
+    'CONTEXT_TOO_SHORT',
+  ],
+])('refuses %s before anything is sampled', async (_, overrides, code) => {
+  const events: LoopEvent[] = [];
+  const recipe = loadRecipe(path, { overrides: [`output=${join(root, 'refused')}`, ...overrides] });
+  await expect(runRecipe(recipe, { watch: (event) => void events.push(event) })).rejects.toMatchObject({ code });
+  expect(events.filter(({ kind }) => kind === 'stage-started')).toEqual([]);
+});
