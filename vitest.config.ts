@@ -9,6 +9,7 @@ const MINUTES = [
   'test/bad-input.test.ts',
   'test/commands.test.ts',
   'test/export.test.ts',
+  'test/sweep.test.ts',
   'test/hub.test.ts',
   'test/library.test.ts',
   'test/rankers.test.ts',

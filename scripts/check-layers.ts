@@ -16,7 +16,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['report'],
   ['loop', 'server'],
   ['forecast'],
-  ['api'],
+  ['api', 'sweep'],
   ['cli', 'index'],
 ];
 

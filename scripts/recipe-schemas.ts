@@ -1,5 +1,5 @@
 /**
- * @file Writes recipes/*.schema.json, the JSON Schemas by which editors complete and check recipes, from the schema that the
+ * @file Writes recipes/*.schema.json, the JSON Schemas by which editors complete and check recipes and sweeps, from the schema that the
  * loader uses. Run: `npm run docs`; a test says when a file is stale.
  */
 import { writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { recipeJsonSchema } from '../src/recipe/schema.ts';
 import { sftRecipeJsonSchema } from '../src/recipe/sft.ts';
+import { sweepJsonSchema } from '../src/recipe/sweep.ts';
 
 const folder = fileURLToPath(new URL('../recipes', import.meta.url));
 
@@ -16,6 +17,7 @@ export function recipeSchemaFiles(): Map<string, string> {
   return new Map([
     [join(folder, 'recipe.schema.json'), textOf(recipeJsonSchema())],
     [join(folder, 'sft-recipe.schema.json'), textOf(sftRecipeJsonSchema())],
+    [join(folder, 'sweep.schema.json'), textOf(sweepJsonSchema())],
   ]);
 }
 

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { CHANGES, type Change } from '../src/recipe/fields.ts';
 import { recipeSchema } from '../src/recipe/schema.ts';
 import { sftRecipeSchema } from '../src/recipe/sft.ts';
+import { sweepSchema } from '../src/recipe/sweep.ts';
 
 const PAGE = fileURLToPath(new URL('../docs/settings.md', import.meta.url));
 
@@ -48,6 +49,12 @@ export function settingsPage(): string {
     'The same settings stand in the section `sft` of a `selm train` recipe, where the fine-tuning comes first.',
     '',
     ...sectionsOf(sftRecipeSchema, { title: null, prefix: '', text: '' }, pathOf),
+    '## A sweep for `selm sweep`',
+    '',
+    'Settings of recipes stand in it under their dotted names; what changing one does to the runs is said above. How it works:',
+    '[sweeps.md](sweeps.md).',
+    '',
+    ...sectionsOf(sweepSchema, { title: null, prefix: '', text: '' }, pathOf),
   ]
     .join('\n')
     .trimEnd()}\n`;

@@ -53,6 +53,10 @@ export class JudgeError extends SelmError {
 export class TrainingError extends SelmError {
   override readonly exitCode = 1;
 }
+/** Runs of a sweep failed; the others are finished, and the sweep can go on. */
+export class SweepError extends SelmError {
+  override readonly exitCode = 1;
+}
 /** The user asked to stop; everything finished is saved. */
 export class InterruptedError extends SelmError {
   override readonly exitCode = 1;

@@ -19,6 +19,7 @@ export {
   RecipeError,
   RunError,
   SelmError,
+  SweepError,
   TensorError,
   TensorFreedError,
   TextError,
@@ -29,6 +30,7 @@ export type { SftOutcome } from './loop/sft.ts';
 export type { Judgement, Ranking } from './rank/ranker.ts';
 export { type RecipeInput, recipeJsonSchema } from './recipe/schema.ts';
 export { type SftRecipeInput, sftRecipeJsonSchema } from './recipe/sft.ts';
+export { type SweepInput, sweepJsonSchema } from './recipe/sweep.ts';
 export type { EventSource, LoopEvent, Notice, StageName } from './store/events.ts';
 export type { Prompt } from './text/conversation.ts';
 export type { Message } from './text/template.ts';

@@ -10,6 +10,7 @@ import { settingsPage } from '../scripts/settings-docs.ts';
 import { createProgram, withDescendants } from '../src/cli/program.ts';
 import { recipeKeys } from '../src/recipe/schema.ts';
 import { sftRecipeKeys } from '../src/recipe/sft.ts';
+import { sweepKeys } from '../src/recipe/sweep.ts';
 import { packageRoot } from '../src/torch/native.ts';
 
 const docs = join(packageRoot, 'docs');
@@ -119,6 +120,8 @@ describe('pages written by hand', () => {
     const known = new Set([
       ...recipeKeys(),
       ...sftRecipeKeys(),
+      ...sweepKeys(),
+      ...recipeKeys().flatMap((key) => [`set.${key}`, `grid.${key}`]),
       ...recipeKeys().map((key) => key.split('.').slice(1).join('.')),
     ]);
     const keysOf = (value: unknown, prefix: string): string[] =>

@@ -14,6 +14,7 @@ import { pairsCommand } from './pairs.ts';
 import { rankCommand } from './rank.ts';
 import { reportCommand } from './report.ts';
 import { sftCommand } from './sft.ts';
+import { sweepCommand } from './sweep.ts';
 import { trainCommand } from './train.ts';
 
 /** The whole command line. Wrong use is told (unless `silent`) and throws commander's CommanderError. */
@@ -25,6 +26,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(initCommand())
     .addCommand(sftCommand())
     .addCommand(trainCommand())
+    .addCommand(sweepCommand())
     .addCommand(generateCommand())
     .addCommand(rankCommand())
     .addCommand(evalCommand())

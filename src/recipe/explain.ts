@@ -10,6 +10,8 @@ import type { Origin, RecipeSource } from './source.ts';
 export interface RecipeForm<Parsed> {
   schema: z.ZodType<Parsed>;
   crossChecks: (parsed: Parsed) => RecipeProblem[];
+  /** What a file of this kind is called in messages. @default recipe */
+  noun?: string;
 }
 
 /** Checks what was read against its form; `what` and `file` say in an error what that is. Throws RecipeError. */

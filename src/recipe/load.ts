@@ -87,12 +87,13 @@ export function completeSftRecipe(kept: SftRecipe): SftRecipe {
 const ABSOLUTE: Folders = { folderOf: () => '/', workingDirectory: '/' };
 
 /** What paths of a recipe are relative to: the file, or where the command was started for what it overrides. */
-interface Folders {
+export interface Folders {
   folderOf: (field: string) => string;
   workingDirectory: string;
 }
 
-function readForm<Parsed>(
+/** Reads a file and checks it against its form; beside it, what paths in it are relative to. RecipeError or FileError. */
+export function readForm<Parsed>(
   path: string,
   form: RecipeForm<Parsed>,
   { overrides = [], workingDirectory = process.cwd() }: LoadOptions,
@@ -108,7 +109,8 @@ function readForm<Parsed>(
   const directory = dirname(resolve(workingDirectory, path));
   const folderOf = (field: string): string =>
     source.origin(field.split('.'))?.kind === 'override' ? workingDirectory : directory;
-  return [checkSource(source, form, { what: `recipe "${path}"`, file: path }), { folderOf, workingDirectory }];
+  const what = `${form.noun ?? 'recipe'} "${path}"`;
+  return [checkSource(source, form, { what, file: path }), { folderOf, workingDirectory }];
 }
 
 function isFolder(path: string, folder: string): RecipeError {

@@ -1,0 +1,110 @@
+/** @file `selm sweep --dry-run`: what every run will roughly cost, and the sum. Nothing is sampled, nothing written. */
+import type { Forecast } from '../forecast/forecast.ts';
+import type { MachineRates } from '../forecast/time.ts';
+import type { PlannedRun, SweepPlan } from '../sweep/plan.ts';
+import { type Standing, standingOf } from '../sweep/standing.ts';
+import { formatDuration, formatTable, shorterPath } from './format.ts';
+
+/** The forecast of one run. */
+export interface RunForecast {
+  arm: string;
+  seed: number;
+  path: string;
+  standing: Standing['kind'];
+  iterations: number;
+  steps: number;
+  sampledTokens: number | null;
+  trainedTokens: number | null;
+  /** Of the whole run; 0 where it is finished, null where the model is not known. */
+  seconds: number | null;
+}
+
+/** The forecast of a sweep as text or as JSON. */
+export async function dryRunSweep(
+  plan: SweepPlan,
+  { json, parallel }: { json?: true; parallel?: number },
+): Promise<string> {
+  const lanes = parallel ?? plan.sweep.parallel;
+  const runs = await forecastRuns(plan.runs);
+  const total = runs.reduce<number | null>(
+    (sum, { seconds }) => (sum === null || seconds === null ? null : sum + seconds),
+    0,
+  );
+  if (json) return JSON.stringify({ sweep: plan.sweep.name, parallel: lanes, runs, totalSeconds: total });
+  return describeForecasts(plan, runs, { total, lanes });
+}
+
+/** An arm's runs differ in their seeds alone: one forecast is made for all of them. */
+async function forecastRuns(runs: readonly PlannedRun[]): Promise<RunForecast[]> {
+  const { forecast } = await import('../forecast/forecast.ts');
+  const { measureRates } = await import('../forecast/rates.ts');
+  const measured = new Map<string, MachineRates>();
+  const ratesOf = ({ recipe }: PlannedRun): MachineRates => {
+    const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
+    const key = JSON.stringify(dtypes);
+    const rates = measured.get(key) ?? measureRates(dtypes);
+    measured.set(key, rates);
+    return rates;
+  };
+  const byArm = new Map<string, Forecast>();
+  const found: RunForecast[] = [];
+  for (const run of runs) {
+    const { arm, seed, recipe } = run;
+    const made = byArm.get(arm) ?? (await forecast(recipe, { rows: null, rates: async () => ratesOf(run) }));
+    byArm.set(arm, made);
+    const { iterations, cost } = made;
+    const standing = standingOf(recipe).kind;
+    const sum = (read: (each: NonNullable<Forecast['cost']>['iterations'][number]) => number): number | null =>
+      cost === null ? null : cost.iterations.reduce((total, each) => total + read(each), 0);
+    found.push({
+      arm,
+      seed,
+      path: recipe.output,
+      standing,
+      iterations: recipe.iterations,
+      steps: iterations.reduce((total, { schedule }) => total + schedule.totalSteps, 0),
+      sampledTokens: sum(({ sampledTokens }) => sampledTokens),
+      trainedTokens: sum(({ trainedTokens }) => trainedTokens),
+      seconds: standing === 'finished' ? 0 : (cost?.totalSeconds ?? null),
+    });
+  }
+  return found;
+}
+
+function describeForecasts(
+  { sweep, arms }: SweepPlan,
+  runs: readonly RunForecast[],
+  { total, lanes }: { total: number | null; lanes: number },
+): string {
+  const count = (value: number | null): string => (value === null ? '' : Math.round(value).toLocaleString('en-US'));
+  const rows = runs.map((run) => [
+    run.arm,
+    String(run.seed),
+    run.standing,
+    String(run.iterations),
+    count(run.steps),
+    count(run.sampledTokens),
+    count(run.trainedTokens),
+    run.seconds === null ? 'unknown' : formatDuration(run.seconds),
+  ]);
+  const head = ['arm', 'seed', 'is', 'iterations', 'steps', 'sampled', 'trained on', 'time'];
+  const begun = runs.some(({ standing }) => standing === 'begun')
+    ? '; of runs that have begun, all of it is counted'
+    : '';
+  const time =
+    total === null
+      ? 'Time: unknown, the model of a run is not on this machine'
+      : `About ${formatDuration(total)} of work in all, an estimate at the rates measured here now: products alone, without rankers and files${begun}`;
+  const beside =
+    lanes > 1 ? [`${lanes} runs at a time: less where each leaves cores idle, not where they share them.`] : [];
+  return [
+    `Sweep "${sweep.name}": ${arms.length} arms, ${runs.length} runs in ${shorterPath(sweep.output)}`,
+    '',
+    formatTable(head, rows),
+    '',
+    time,
+    ...beside,
+    `One run in full: selm train ${shorterPath(sweep.recipe)} --dry-run`,
+    'A dry run: nothing was sampled, trained or written.',
+  ].join('\n');
+}
