@@ -83,6 +83,20 @@ export function meanDifference(
   return bootstrapMean(differences, seed, options);
 }
 
+/** As meanDifference, on what both have; null where they have nothing in common. */
+export function commonDifference(
+  ours: ByPrompt,
+  theirs: ByPrompt,
+  seed: number,
+  options: IntervalOptions = {},
+): Interval | null {
+  const differences = [...ours].flatMap(([id, our]) => {
+    const their = theirs.get(id);
+    return their === undefined ? [] : [mean(our) - mean(their)];
+  });
+  return differences.length === 0 ? null : bootstrapMean(differences, seed, options);
+}
+
 /** How often ours is better than theirs, ties counted half. */
 export interface WinRate extends Interval {
   /** Shares of the comparisons; they sum to 1. */

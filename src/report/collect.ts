@@ -98,6 +98,7 @@ function methodOf({ name, recipe, ledger, evaluations }: MethodLedger): MethodRe
     training: trainingOf(ledger),
     pairs: pairsOf(recipe, ledger),
     exploration: explorationOf(recipe, ledger),
+    benchmarks: ledger.records('benchmarks').map(({ iteration, record }) => ({ iteration, scores: record.results })),
   };
 }
 

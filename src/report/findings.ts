@@ -130,7 +130,8 @@ function promptCount({ count }: Interval): string {
   return count === 1 ? '1 prompt' : `${count} prompts`;
 }
 
-function sideOf({ count, low, high }: Interval): 'above' | 'below' | 'undecided' | 'too few' {
+/** What an interval of a difference says; nothing of fewer than FEWEST_PROMPTS. */
+export function sideOf({ count, low, high }: Interval): 'above' | 'below' | 'undecided' | 'too few' {
   if (count < FEWEST_PROMPTS) return 'too few';
   if (low > 0) return 'above';
   return high < 0 ? 'below' : 'undecided';

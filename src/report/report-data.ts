@@ -3,6 +3,7 @@
  * lengths, counts); means, intervals and verdicts are computed by the report, so that no figure can disagree with them.
  */
 import type { AgreementTable } from '../evaluate/agreement.ts';
+import type { BenchmarkScores } from '../store/benchmark-scores.ts';
 import type { EvaluationData } from '../store/evaluations.ts';
 
 /** Version of this shape, for reports that are kept as JSON. */
@@ -64,6 +65,8 @@ export interface MethodReport {
   pairs: PairCounts[];
   /** One entry an iteration in which the policy was sampled. */
   exploration: ExplorationReport[];
+  /** One entry a model that was measured on public benchmarks; iteration 0 is the base. */
+  benchmarks: { iteration: number; scores: BenchmarkScores[] }[];
 }
 
 /** A prompt with the base's answer and every method's last answer. */

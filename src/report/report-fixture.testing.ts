@@ -59,6 +59,7 @@ export function methodFixture(name: string, description: string, meanRewards: nu
       ties: 31,
       skipped: [{ reason: 'all candidates tie', count: 6 }],
     })),
+    benchmarks: [],
     exploration: meanRewards.map((_, index) => ({
       iteration: index + 1,
       fate: { chosen: 100, rejected: 90, between: 60, noPair: 6 },

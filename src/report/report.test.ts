@@ -135,6 +135,7 @@ describe('renderReport()', () => {
       training: [],
       pairs: [],
       exploration: [],
+      benchmarks: [],
     };
     const html = renderReport(
       reportFixture({

@@ -4,6 +4,7 @@
  */
 import { distinctShare, histogram, type Interval, wordsOf } from '../evaluate/statistics.ts';
 import type { EvaluationData } from '../store/evaluations.ts';
+import { benchmarksSection } from './benchmarks-section.ts';
 import { type ChartPoint, histogramChart, type LineChartOptions, legend, lineChart, type Series } from './charts.ts';
 import { explorationSection } from './exploration-section.ts';
 import {
@@ -34,6 +35,7 @@ export function renderReport(data: ReportData): string {
     header(data),
     findingsBlock(data),
     data.base === null ? notMeasured() : changes(data, data.base),
+    benchmarksSection(data),
     training(data),
     pairs(data),
     explorationSection(data),

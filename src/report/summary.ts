@@ -1,4 +1,5 @@
 /** @file The report of a run as a few lines of plain text, for the end of a command. */
+import { benchmarkLines } from './benchmarks-section.ts';
 import { explorationLines } from './exploration-section.ts';
 import { fixed, numbersOf, type PolicyNumbers, plainInterval, verdicts, warnings } from './findings.ts';
 import { opinionLines } from './rankers-section.ts';
@@ -28,7 +29,7 @@ export function summariseReport(data: ReportData): string {
       .slice(0, 5)
       .map((line) => `  ${line}`),
   );
-  lines.push(...[...explorationLines(data), ...opinionLines(data)].map((line) => `  ${line}`));
+  lines.push(...[...benchmarkLines(data), ...explorationLines(data), ...opinionLines(data)].map((line) => `  ${line}`));
   const found = warnings(data);
   for (const line of found.slice(0, 4)) lines.push(`  Warning: ${line}`);
   if (found.length > 4) lines.push(`  ... and ${found.length - 4} more warnings in the report`);

@@ -1,0 +1,143 @@
+/**
+ * @file The part of a report about public benchmarks: every model on every benchmark, as in Table 2 of the paper, and what each gained
+ * or lost against the base on the same items.
+ */
+import { commonDifference, type Interval } from '../evaluate/statistics.ts';
+import { type BenchmarkScores, mainScores } from '../store/benchmark-scores.ts';
+import { FEWEST_PROMPTS, fixed, plainInterval, sideOf, signedInterval } from './findings.ts';
+import { type Markup, markup } from './markup.ts';
+import { table } from './page.ts';
+import type { MethodReport, ReportData } from './report-data.ts';
+
+/** Lines of the summary; a report has all. */
+const MOST_LINES = 4;
+
+/** A model on a benchmark, beside the base. */
+interface Cell {
+  value: Interval;
+  /** Paired by item; null for the base itself, and where the base was not measured on these items. */
+  change: Interval | null;
+}
+
+/** The section; null where no benchmark was asked. */
+export function benchmarksSection({ methods, statisticsSeed }: ReportData): Markup | null {
+  const kinds = kindsOf(methods);
+  if (kinds.length === 0) return null;
+  const row = (name: string, method: MethodReport, iteration: number): Markup => {
+    const cells = kinds.map((kind) => {
+      const cell = cellOf(method, { iteration, kind, seed: statisticsSeed });
+      return cell === null ? markup`<td></td>` : markup`<td>${cellText(cell)}</td>`;
+    });
+    return markup`<tr><td>${name}</td>${cells}</tr>`;
+  };
+  const withBase = methods.find(({ benchmarks }) => benchmarks.some(({ iteration }) => iteration === 0));
+  const rows = methods.map((method) => [
+    markup`<tr class="group"><th colspan="${kinds.length + 1}" scope="rowgroup">${method.name}</th></tr>`,
+    method.benchmarks
+      .filter(({ iteration }) => iteration > 0)
+      .map(({ iteration }) => row(`iteration ${iteration}`, method, iteration)),
+  ]);
+  const head = kinds.map(
+    ({ title, shots, mainMetric }) =>
+      markup`${title} <span class="hint">${mainMetric}, ${shots === 0 ? 'no examples' : `${shots} examples`}</span>`,
+  );
+  const problems = problemsOf(methods);
+  return markup`<h2 id="benchmarks">Public benchmarks</h2>
+<p class="hint">As lm-evaluation-harness defines them. Brackets are 95 % bootstrap intervals over items; changes against the base are paired by item.</p>
+${table('Benchmarks by model', ['model', ...head], [withBase === undefined ? null : row('base', withBase, 0), rows])}
+${problems.length === 0 ? null : markup`<ul class="hint">${problems.map((line) => markup`<li>${line}</li>`)}</ul>`}`;
+}
+
+/** The last model of each method against the base, a line a benchmark, for a terminal. */
+export function benchmarkLines({ methods, statisticsSeed: seed }: ReportData): string[] {
+  const lines = methods.flatMap((method) => {
+    const last = method.benchmarks.at(-1);
+    if (last === undefined || last.iteration === 0) return [];
+    return last.scores.flatMap((kind) => {
+      const cell = cellOf(method, { iteration: last.iteration, kind, seed });
+      if (cell === null) return [];
+      const name = `${method.name}, it. ${last.iteration}, ${kind.title}: ${plainInterval(cell.value)}, n = ${cell.value.count}`;
+      return [cell.change === null ? name : `${name}; ${changeText(cell.change)}`];
+    });
+  });
+  const more = lines.length - MOST_LINES;
+  return more <= 0 ? lines : [...lines.slice(0, MOST_LINES), `... and ${more} more benchmark results in the report`];
+}
+
+/** Better and worse are said of enough items only, and only where the interval leaves out 0. */
+function changeText(change: Interval): string {
+  switch (sideOf(change)) {
+    case 'above':
+      return `better than the base by ${signedInterval(change)}`;
+    case 'below':
+      return `worse than the base by ${signedInterval(change)}`;
+    case 'undecided':
+      return `cannot be told apart from the base: ${signedInterval(change)}`;
+    case 'too few':
+      return `${signedInterval(change)} against the base, too few items to say more (${FEWEST_PROMPTS} are needed)`;
+  }
+}
+
+/** One entry a benchmark and number of examples, in the order of the first model that has it. */
+function kindsOf(methods: readonly MethodReport[]): BenchmarkScores[] {
+  const all = methods.flatMap(({ benchmarks }) => benchmarks.flatMap(({ scores }) => scores));
+  return [...new Map(all.map((scores) => [kindName(scores), scores])).values()];
+}
+
+function kindName({ benchmark, shots }: BenchmarkScores): string {
+  return `${benchmark} ${shots}`;
+}
+
+function cellOf(
+  method: MethodReport,
+  { iteration, kind, seed }: { iteration: number; kind: BenchmarkScores; seed: number },
+): Cell | null {
+  const of = (which: number): BenchmarkScores | undefined =>
+    method.benchmarks
+      .find((each) => each.iteration === which)
+      ?.scores.find((scores) => kindName(scores) === kindName(kind));
+  const own = of(iteration);
+  const metric = own?.metrics[own.mainMetric];
+  if (own === undefined || metric === undefined) return null;
+  const base = iteration === 0 ? undefined : of(0);
+  const change = base === undefined ? null : commonDifference(mainScores(own), mainScores(base), seed);
+  return { value: metric, change };
+}
+
+function cellText({ value, change }: Cell): Markup {
+  const changed = change === null ? null : markup`<span class="hint">${signedInterval(change)} vs base</span>`;
+  return markup`${fixed(value.value, 3)} <span class="hint">[${fixed(value.low, 3)}, ${fixed(value.high, 3)}], n = ${value.count}</span>${changed}`;
+}
+
+/** What was left out of the numbers, or asked with less than it should have; the same of every model is said once. */
+function problemsOf(methods: readonly MethodReport[]): string[] {
+  const lines = methods.flatMap((method) =>
+    method.benchmarks.flatMap(({ iteration, scores }) =>
+      scores.flatMap(({ title, unusable, cutItems, lines: scored }) => {
+        const which = iteration === 0 ? 'base' : `${method.name}, iteration ${iteration}`;
+        const [first] = unusable;
+        return [
+          ...(first === undefined
+            ? []
+            : [
+                {
+                  what: `${title}: ${unusable.length} rows could not be used and are in no number (the first, row ${first.line}: ${first.problem})`,
+                  which,
+                },
+              ]),
+          ...(cutItems === 0
+            ? []
+            : [
+                {
+                  what: `${title}: ${cutItems} of ${scored.length} prompts do not fit the model's context and lost examples or text at their start`,
+                  which,
+                },
+              ]),
+        ];
+      }),
+    ),
+  );
+  const models = new Map<string, string[]>();
+  for (const { what, which } of lines) models.set(what, [...(models.get(what) ?? []), which]);
+  return [...models].map(([what, which]) => `${what}: ${[...new Set(which)].join('; ')}.`);
+}
