@@ -44,6 +44,8 @@ export class FileError extends SelmError {}
 export class HubError extends SelmError {}
 /** LibTorch or the native addon is missing, or of another version. */
 export class EngineError extends SelmError {}
+/** Ranks cannot work together as asked: a variable is missing, a port in use, a rank absent, or one runs something else. */
+export class RanksError extends SelmError {}
 
 /** A judge's server cannot be used now, or its budget is spent; what it answered is kept, and the run can go on. */
 export class JudgeError extends SelmError {
@@ -59,6 +61,10 @@ export class SweepError extends SelmError {
 }
 /** The user asked to stop; everything finished is saved. */
 export class InterruptedError extends SelmError {
+  override readonly exitCode = 1;
+}
+/** A rank is gone or does not answer, in the middle of work; everything finished is saved. */
+export class RankLostError extends SelmError {
   override readonly exitCode = 1;
 }
 /** An operator was called with tensors of shapes or types that it does not take. */

@@ -44,6 +44,26 @@ export interface Native {
   failAllocation(countdown: number): null;
   openLibrary(path: string): string | null;
   answerSignals(before: string, text: string): boolean;
+  openStore(host: string, port: number, hosts: boolean, timeoutMs: number): Promise<number>;
+  storePort(store: number): number;
+  storeSet(store: number, key: string, value: Uint8Array): Promise<null>;
+  storeGet(store: number, key: string): Promise<Uint8Array | null>;
+  storeDelete(store: number, key: string): Promise<number>;
+  storeBeat(store: number, key: string, everyMs: number): null;
+  closeStore(store: number): null;
+  openGroup(
+    store: number,
+    prefix: string,
+    rank: number,
+    size: number,
+    networkInterface: string,
+    host: string,
+    timeoutMs: number,
+  ): Promise<number>;
+  closeGroup(group: number): null;
+  groupSum(group: number, tensors: Handle[]): Promise<null>;
+  groupSend(group: number, tensors: Handle[], from: number): Promise<null>;
+  groupGather(group: number, input: Handle, outputs: Handle[]): Promise<null>;
 }
 
 /** What `selm engine install` writes beside the addon. */
