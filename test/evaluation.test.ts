@@ -1,5 +1,5 @@
 /** @file The measurement of a model inside a run: answers are durable one by one, and no model is asked the same twice. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -53,4 +53,43 @@ it('the rows that an iteration sees are in the ledger, so a later look needs no 
   const rows = ledger.slice(1);
   expect(rows).toHaveLength(24);
   expect(ledger.pairs(1).every(({ promptId }) => ledger.row(promptId)?.prompt.kind === 'text')).toBe(true);
+});
+
+it('wins over the base and over the iteration before are asked of a ranker that orders only, and are in the ledger with n', async () => {
+  const folder = join(root, 'order');
+  const recipe = writeSmallRecipe(folder, {
+    sampling: { samples: 2, temperature: 1, maxNewTokens: 8, batchSize: 8 },
+    ranker: { kind: 'function', module: 'order.ts' },
+    evaluate: { prompts: 'prompts.jsonl', samples: 1, temperature: 1, explorationPrompts: 0 },
+  });
+  // The longer text is better; ties are told as ties.
+  writeFileSync(
+    join(folder, 'order.ts'),
+    `export function rank(_prompt: string, responses: string[]): number[] {
+      return responses.map((_, i) => i).sort((a, b) => (responses[b]?.length ?? 0) - (responses[a]?.length ?? 0));
+    }\n`,
+  );
+  const events: LoopEvent[] = [];
+  const output = join(folder, 'run');
+  await runRecipe(loadRecipe(recipe, { overrides: [`output=${output}`] }), {
+    watch: (event) => void events.push(event),
+  });
+  using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+  const { data } = ledger.record(2, 'evaluation') ?? {};
+  expect(data?.marginsOverPrevious).toHaveLength(24);
+  const answersOf = (iteration: number) =>
+    ledger.record(iteration, 'evaluation')?.answers.map(({ text }) => text) ?? [];
+  const [own, before] = [answersOf(2), answersOf(1)];
+  data?.marginsOverPrevious?.forEach((margin, place) => {
+    if (own[place]?.length !== before[place]?.length)
+      expect(margin).toBe((own[place]?.length ?? 0) > (before[place]?.length ?? 0) ? 1 : -1);
+    if (own[place] === before[place]) expect(margin).toBe(0);
+  });
+  const { previous } = ledger.record(2, 'win-rates') ?? {};
+  const margins = data?.marginsOverPrevious ?? [];
+  expect(previous?.value).toBeCloseTo(margins.reduce((sum, margin) => sum + (margin + 1) / 2, 0) / 24, 12);
+  const said = events.findLast((event) => event.kind === 'stage-finished' && event.stage === 'evaluate');
+  expect(said).toMatchObject({
+    summary: expect.stringMatching(/win rate .* over the base, .* over iteration 1, n = 24 prompts$/),
+  });
 });

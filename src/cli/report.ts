@@ -7,6 +7,7 @@ import { writeFileAtomic } from '../files/atomic.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
+import { numbersOf } from '../report/findings.ts';
 import { renderReport } from '../report/report.ts';
 import { summariseReport } from '../report/summary.ts';
 import { readRunConfig } from '../store/run-config.ts';
@@ -23,7 +24,7 @@ export function reportCommand(): Command {
     .description('write the report of a run as it is now; a run in progress is not disturbed')
     .argument('<run>', RUN_ARGUMENT)
     .option('--output <file>', 'where to write it (default: report.html in the folder of the run)')
-    .option('--json', 'print what the report shows as JSON and write no file')
+    .option('--json', 'print what the report shows as JSON, with its estimates under numbers, and write no file')
     .addHelpText('after', '\nExamples:\n  $ selm report quickstart\n  $ selm report runs/my --output now.html')
     .action((run: string, options: ReportOptions) => {
       process.stdout.write(`${reportText(run, options)}\n`);
@@ -34,7 +35,10 @@ export function reportCommand(): Command {
 export function reportText(name: string, { output, json }: ReportOptions): string {
   const { path, recipe } = recipeOfRun(name);
   const data = collectReport(recipe, twinOfRun(path));
-  if (json) return JSON.stringify(data);
+  if (json) {
+    const numbers = numbersOf(data).map(({ method, policies }) => ({ method: method.name, policies }));
+    return JSON.stringify({ ...data, numbers });
+  }
   const file = output ?? join(path, 'report.html');
   writeFileAtomic(file, renderReport(data));
   return `${summariseReport(data)}\n\nReport   ${file}`;

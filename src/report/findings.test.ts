@@ -33,6 +33,17 @@ describe('verdicts()', () => {
     expect(down).toMatch(/^down lowered the mean reward by −0\.\d+ \[−/);
   });
 
+  test('compare the last iteration with the one before it by win rate, with n', () => {
+    const lastStep = (means: number[]): string | undefined =>
+      verdicts(reportFixture({ methods: [methodFixture('SELM', '', means)] })).find((line) => /iteration 2/.test(line));
+    expect(lastStep([0.3, 0.6])).toMatch(
+      /^SELM's iteration 2 beat iteration 1: win rate 0\.\d+ \[0\.\d+, .*\] on 64 prompts\.$/,
+    );
+    expect(lastStep([0.6, 0.3])).toContain('lost to iteration 1');
+    expect(lastStep([0.45, 0.45])).toContain('cannot be told apart');
+    expect(lastStep([0.6])).toBeUndefined();
+  });
+
   test.each([1, 2, 19])('name no winner from %i prompts, and say how many there are and are needed', (prompts) => {
     const data = reportFixture({
       methods: [methodFixture('SELM', '', [0.9]), methodFixture('twin', '', [0.1])],

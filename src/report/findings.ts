@@ -11,9 +11,9 @@ import {
   meanDifference,
   quantile,
   type WinRate,
-  winRate,
 } from '../evaluate/statistics.ts';
 import type { EvaluationData } from '../store/evaluations.ts';
+import { overBase, overPrevious } from '../store/win-rates.ts';
 import type { MethodReport, ReportData } from './report-data.ts';
 
 /** Prompts that a statement about a winner needs: an interval over fewer says too little, and too surely. */
@@ -28,6 +28,8 @@ export interface PolicyNumbers {
   rewardTop: number;
   /** Against the base; null for the base itself. */
   winRate: WinRate | null;
+  /** Against the iteration before; null for the base, and for the first iteration, whose previous policy is the base. */
+  winRateOverPrevious: WinRate | null;
   length: Interval;
   textHealth: Interval | null;
   /** Share of responses without a token. */
@@ -49,28 +51,34 @@ export interface MethodNumbers {
  */
 export function numbersOf({ base, methods, statisticsSeed }: ReportData): MethodNumbers[] {
   if (base === null) return methods.map((method) => ({ method, policies: [] }));
-  const numbers = (iteration: number, evaluation: EvaluationData): PolicyNumbers =>
-    policyNumbers(evaluation, { base, iteration, seed: statisticsSeed });
-  const first = numbers(0, base);
-  return methods.map((method) => ({
-    method,
-    policies: [first, ...method.iterations.map(({ iteration, evaluation }) => numbers(iteration, evaluation))],
-  }));
+  const numbers = (iteration: number, evaluation: EvaluationData, previous: EvaluationData | null): PolicyNumbers =>
+    policyNumbers(evaluation, { base, previous, iteration, seed: statisticsSeed });
+  const first = numbers(0, base, null);
+  return methods.map((method) => {
+    const of = (wanted: number) => method.iterations.find(({ iteration }) => iteration === wanted)?.evaluation ?? null;
+    const own = method.iterations.map(({ iteration, evaluation }) => numbers(iteration, evaluation, of(iteration - 1)));
+    return { method, policies: [first, ...own] };
+  });
 }
 
 /** Numbers of one policy beside the base. */
 function policyNumbers(
   evaluation: EvaluationData,
-  { base, iteration, seed }: { base: EvaluationData; iteration: number; seed: number },
+  {
+    base,
+    previous,
+    iteration,
+    seed,
+  }: { base: EvaluationData; previous: EvaluationData | null; iteration: number; seed: number },
 ): PolicyNumbers {
   const rewards = byPrompt(evaluation.promptIds, evaluation.rewards);
-  const baseRewards = byPrompt(base.promptIds, base.rewards);
   const { textHealth } = evaluation;
   return {
     iteration,
     reward: meanByPrompt(rewards, seed),
     rewardTop: quantile(evaluation.rewards, 0.9),
-    winRate: evaluation === base ? null : winRate(rewards, baseRewards, seed),
+    winRate: evaluation === base ? null : overBase(evaluation, base, seed),
+    winRateOverPrevious: previous === null ? null : overPrevious(evaluation, previous, seed),
     emptyShare: mean(evaluation.lengths.map((length) => (length === 0 ? 1 : 0))),
     length: meanByPrompt(byPrompt(evaluation.promptIds, evaluation.lengths), seed),
     textHealth: textHealth === null ? null : meanByPrompt(byPrompt(evaluation.promptIds, textHealth), seed),
@@ -94,6 +102,7 @@ export function verdicts(data: ReportData): string[] {
   const seed = data.statisticsSeed;
   return [
     ...lasts.map(({ name, rewards }) => gainSentence(name, meanDifference(rewards, base, seed))),
+    ...numbersOf(data).flatMap(({ method, policies }) => lastStepSentence(method.name, policies.at(-1))),
     ...others.map(({ name, rewards }) => duelSentence(first.name, name, meanDifference(first.rewards, rewards, seed))),
   ];
 }
@@ -109,6 +118,26 @@ function gainSentence(name: string, difference: Interval): string {
       return `${name} and the base cannot be told apart: difference in mean reward ${signedInterval(difference)} ${on}, the interval holds 0.`;
     case 'too few':
       return `Too few prompts to say whether ${name} is better than the base: ${promptCount(difference)}, and ${FEWEST_PROMPTS} are needed; difference in mean reward ${signed(difference.value, 3)}.`;
+  }
+}
+
+/** The last iteration against the one before it. */
+function lastStepSentence(name: string, last: PolicyNumbers | undefined): string[] {
+  const rate = last?.winRateOverPrevious ?? null;
+  if (last === undefined || rate === null) return [];
+  const [own, before] = [`${name}'s iteration ${last.iteration}`, `iteration ${last.iteration - 1}`];
+  const numbers = `win rate ${plainInterval(rate)} on ${promptCount(rate)}`;
+  switch (sideOf({ ...rate, low: rate.low - 0.5, high: rate.high - 0.5 })) {
+    case 'above':
+      return [`${own} beat ${before}: ${numbers}.`];
+    case 'below':
+      return [`${own} lost to ${before}: ${numbers}.`];
+    case 'undecided':
+      return [`${own} and ${before} cannot be told apart: ${numbers}.`];
+    case 'too few':
+      return [
+        `Too few prompts to say whether ${own} beat ${before}: ${promptCount(rate)} of ${FEWEST_PROMPTS}; win rate ${fixed(rate.value, 3)}.`,
+      ];
   }
 }
 

@@ -23,6 +23,7 @@ export function evaluationFixture(name: string, meanReward: number, kl: number |
     diversity: { distinct: [0.2 + meanReward / 10, 0.6, 0.8], selfBleu: 0.5 },
     klToBase: kl === null ? null : interval(kl),
     klToPrevious: kl === null ? null : interval(kl / 2),
+    marginsOverPrevious: null,
   };
 }
 

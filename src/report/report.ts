@@ -222,6 +222,7 @@ const COLUMNS: readonly Column[] = [
         ? null
         : [winRate.wins, winRate.ties, winRate.losses].map((share) => fixed(100 * share, 0)).join(' / '),
   },
+  { head: 'win rate vs iteration before', cell: ({ winRateOverPrevious }) => intervalCell(winRateOverPrevious) },
   { head: 'KL to base, nats', cell: ({ klToBase }) => intervalCell(klToBase, 2) },
   { head: 'KL to previous, nats', cell: ({ klToPrevious }) => intervalCell(klToPrevious, 2) },
   { head: 'length, tokens', cell: ({ length }) => intervalCell(length, 1) },

@@ -18,6 +18,7 @@ function evaluation(promptIds: string[]): Evaluation {
       finishedShare: 1,
       klToBase: null,
       klToPrevious: null,
+      marginsOverPrevious: null,
     },
   };
 }

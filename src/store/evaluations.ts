@@ -34,6 +34,11 @@ export interface EvaluationData {
   klToBase: Interval | null;
   /** KL(this policy || the policy of the iteration before). */
   klToPrevious: Interval | null;
+  /**
+   * Where the ranker gives no scores that hold across prompts: its margin of each answer over the answer of the policy before, NaN
+   * where it gave none. Null where the rewards say it.
+   */
+  marginsOverPrevious: number[] | null;
 }
 
 /** JSON has no not-a-number; it is written as null. */
@@ -56,6 +61,7 @@ export const evaluationSchema = z.object({
     diversity: z.object({ distinct: z.tuple([number, number, number]), selfBleu: z.number().nullable() }).nullable(),
     klToBase: interval.nullable(),
     klToPrevious: interval.nullable(),
+    marginsOverPrevious: z.array(number).nullable().default(null),
   }),
   answers: z.array(z.object({ promptId: z.string(), prompt: z.string(), text: z.string() })),
 }) satisfies z.ZodType<Evaluation>;
@@ -92,6 +98,7 @@ function restrict(evaluation: Evaluation, promptIds: ReadonlySet<string>): Evalu
       rewards: only(data.rewards),
       lengths: only(data.lengths),
       textHealth: data.textHealth === null ? null : only(data.textHealth),
+      marginsOverPrevious: data.marginsOverPrevious === null ? null : only(data.marginsOverPrevious),
       diversity: diversityOf(only(answers).map(({ text }) => text)),
     },
   };

@@ -455,6 +455,7 @@ test('record() gives back the latest of a kind, with not-a-number where it was',
     diversity: { distinct: [1, 1, Number.NaN], selfBleu: null },
     klToBase: null,
     klToPrevious: null,
+    marginsOverPrevious: null,
   };
   const evaluation = { name: 'base', rewardName: 'score', data, answers: [{ promptId: 'p', prompt: 'a', text: 'b' }] };
   ledger.putRecord(2, 'evaluation', evaluation);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { benchmarksSchema } from './benchmark-scores.ts';
 import { evaluationSchema } from './evaluations.ts';
 import { explorationSchema } from './exploration-measure.ts';
+import { winRatesSchema } from './win-rates.ts';
 
 /** Rows read, used and left out, as they were told; `used` is null in a run that began before it was kept. */
 const dataAudit = z.object({ text: z.string(), used: z.number().nullable().default(null) });
@@ -31,6 +32,7 @@ const SCHEMAS = {
   exploration: explorationSchema,
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,
+  'win-rates': winRatesSchema,
 } as const;
 
 /** Kinds of records. */

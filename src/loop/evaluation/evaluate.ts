@@ -5,13 +5,15 @@
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { diversityOf } from '../../evaluate/diversity.ts';
+import type { WinRate } from '../../evaluate/statistics.ts';
 import { describeRanker } from '../../rank/open.ts';
-import type { EvaluationData } from '../../store/evaluations.ts';
+import { type EvaluationData, evaluationsOf } from '../../store/evaluations.ts';
+import { type WinRates, winRatesOf } from '../../store/win-rates.ts';
 import { messageText } from '../../text/message.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
-import { answerHeldOut, answerKey } from './answers.ts';
+import { type Answer, answerHeldOut, answerKey } from './answers.ts';
 import { klTo } from './divergence.ts';
-import { rewardAnswers } from './rewards.ts';
+import { marginsOverPrevious, type Rewards, rewardAnswers } from './rewards.ts';
 
 /** A model to measure. */
 export interface EvaluationInput {
@@ -35,6 +37,11 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
   const { rewards, problems } = await rewardAnswers(context, input.heldOut, answers);
   if (problems > 0) announce({ kind: 'warning', text: `${problems} held-out prompts got no verdict and are left out` });
   const kept = answers.filter((each) => rewards.has(answerKey(each)));
+  const overPrevious = await marginsOverPrevious(context, kept);
+  if (overPrevious !== null && overPrevious.problems > 0) {
+    const text = `${overPrevious.problems} held-out prompts got no verdict against iteration ${iteration - 1} and are left out of that win rate`;
+    announce({ kind: 'warning', text });
+  }
   const data: EvaluationData = {
     promptIds: kept.map(({ promptId }) => promptId),
     rewards: kept.map((each) => rewards.get(answerKey(each)) ?? Number.NaN),
@@ -44,6 +51,7 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
     diversity: diversityOf(kept.map(({ text }) => text)),
     klToBase: iteration === 0 ? null : await klTo(context, kept, recipe.model),
     klToPrevious: input.previousDirectory === null ? null : await klTo(context, kept, input.previousDirectory),
+    marginsOverPrevious: overPrevious === null ? null : kept.map((each) => marginOf(overPrevious, each)),
   };
   const by = describeRanker(recipe.ranker);
   ledger.putRecord(iteration, 'evaluation', {
@@ -53,7 +61,21 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
     answers: kept.map(({ promptId, row, text }) => ({ promptId, prompt: promptText(row), text })),
   });
   const mean = data.rewards.reduce((sum, reward) => sum + reward, 0) / Math.max(1, data.rewards.length);
-  return `mean reward ${mean.toFixed(4)} of ${data.rewards.length} answers by ${input.name}`;
+  const rates = winRatesOf(evaluationsOf(ledger), { iteration, seed: recipe.seed });
+  if (iteration > 0) ledger.putRecord(iteration, 'win-rates', rates);
+  return `mean reward ${mean.toFixed(4)} of ${data.rewards.length} answers by ${input.name}${describeRates(rates, iteration)}`;
+}
+
+function marginOf({ rewards }: Rewards, answer: Answer): number {
+  return rewards.get(answerKey(answer)) ?? Number.NaN;
+}
+
+/** `; win rate 0.612 [0.550, 0.671] over the base, 0.540 [0.480, 0.601] over iteration 1, n = 128 prompts`. */
+function describeRates({ base, previous }: WinRates, iteration: number): string {
+  const text = ({ value, low, high }: WinRate): string => `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+  if (base === null) return '';
+  const before = previous === null ? '' : `, ${text(previous)} over iteration ${iteration - 1}`;
+  return `; win rate ${text(base)} over the base${before}, n = ${base.count} prompts`;
 }
 
 function promptText({ prompt }: PreferenceRow): string {

@@ -1,6 +1,6 @@
 /**
  * @file The rewards of held-out answers: the ranker's scores, or for a ranker whose scores hold among the candidates of one
- * prompt only, the margin of each answer over the base's answer to the same prompt.
+ * prompt only, the margin of each answer over the base's answer to the same prompt, and over the previous policy's.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { Candidate, RankItem, Ranking, Verdict } from '../../rank/ranker.ts';
@@ -19,17 +19,54 @@ const candidateOf = ({ sampleIndex, text }: Pick<Answer, 'sampleIndex' | 'text'>
   text,
 });
 
-/** The reward of each answer, by key, and how many questions got no verdict. */
+/** Rewards of answers by key, and how many questions got no verdict. */
+export interface Rewards {
+  rewards: Map<string, number>;
+  problems: number;
+}
+
+/** The reward of each answer. */
 export async function rewardAnswers(
   context: IterationContext,
   rows: readonly PreferenceRow[],
   answers: readonly Answer[],
-): Promise<{ rewards: Map<string, number>; problems: number }> {
+): Promise<Rewards> {
   const { ranker, iteration } = context;
-  if (ranker.gives !== 'scores' && iteration === 0) {
-    return { rewards: new Map(answers.map((each) => [answerKey(each), 0])), problems: 0 };
-  }
-  const questions = ranker.gives === 'scores' ? byPrompt(rows, answers) : againstBase(context, answers);
+  if (ranker.gives === 'scores') return ask(context, byPrompt(rows, answers));
+  if (iteration === 0) return { rewards: new Map(answers.map((each) => [answerKey(each), 0])), problems: 0 };
+  return compareAnswers(context, answers, 0);
+}
+
+/**
+ * The margin of each answer over the answer of the policy before to the same prompt, from a ranker whose scores hold within an item
+ * only; null where the rewards say it: the ranker gives scores, or the policy before is the base.
+ */
+export async function marginsOverPrevious(
+  context: IterationContext,
+  answers: readonly Answer[],
+): Promise<Rewards | null> {
+  const { ranker, iteration, ledger } = context;
+  if (ranker.gives === 'scores' || iteration < 2 || ledger.record(iteration - 1, 'evaluation') === null) return null;
+  return compareAnswers(context, answers, iteration - 1);
+}
+
+/** Each answer against the answer of another policy, drawn with the same random numbers. Equal texts are a tie without asking. */
+async function compareAnswers(
+  context: IterationContext,
+  answers: readonly Answer[],
+  otherIteration: number,
+): Promise<Rewards> {
+  const questions = against(context, answers, otherIteration);
+  const isTie = ({ item: { candidates } }: Question): boolean => candidates[0]?.text === candidates[1]?.text;
+  const { rewards, problems } = await ask(
+    context,
+    questions.filter((each) => !isTie(each)),
+  );
+  for (const { keys } of questions.filter(isTie)) for (const key of keys) rewards.set(key, 0);
+  return { rewards, problems };
+}
+
+async function ask({ ranker }: IterationContext, questions: readonly Question[]): Promise<Rewards> {
   const keysOf = new Map(questions.map(({ item, keys }) => [item.promptId, keys]));
   const stream = async function* (): AsyncGenerator<RankItem> {
     for (const { item } of questions) yield item;
@@ -63,14 +100,12 @@ function byPrompt(rows: readonly PreferenceRow[], answers: readonly Answer[]): Q
   });
 }
 
-/** Each answer against the base's answer to the same prompt, drawn with the same random numbers. */
-function againstBase({ ledger }: IterationContext, answers: readonly Answer[]): Question[] {
-  const base = ledger.record(0, 'evaluation');
-  const baseAnswers = new Map<string, string[]>();
-  for (const { promptId, text } of base?.answers ?? [])
-    baseAnswers.set(promptId, [...(baseAnswers.get(promptId) ?? []), text]);
+function against({ ledger }: IterationContext, answers: readonly Answer[], otherIteration: number): Question[] {
+  const others = new Map<string, string[]>();
+  for (const { promptId, text } of ledger.record(otherIteration, 'evaluation')?.answers ?? [])
+    others.set(promptId, [...(others.get(promptId) ?? []), text]);
   return answers.flatMap((each) => {
-    const text = baseAnswers.get(each.promptId)?.[each.sampleIndex];
+    const text = others.get(each.promptId)?.[each.sampleIndex];
     if (text === undefined) return [];
     const candidates = [candidateOf(each), candidateOf({ sampleIndex: each.sampleIndex, text })];
     return [{ item: { promptId: answerKey(each), prompt: each.row.prompt, candidates }, keys: [answerKey(each)] }];
