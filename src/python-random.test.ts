@@ -20,6 +20,15 @@ it.each([
   expect(new PythonRandom(seed).random()).toBe(first);
 });
 
+it('draws from a normal distribution, and one of many, as Python does', () => {
+  const random = new PythonRandom(0);
+  const normal = [random.gauss(), random.gauss(), random.gauss()];
+  [0.9417154046806644, -1.3965781047011498, -0.6797144480784211].forEach((value, i) => {
+    expect(normal[i]).toBeCloseTo(value, 14); // the engines' sine and logarithm differ in their last bit
+  });
+  expect(Array.from({ length: 8 }, () => random.choice([0, 1, 2, 3, 4, 5, 6]))).toEqual([4, 3, 3, 6, 6, 2, 3, 2]);
+});
+
 it('refuses to draw more than there are', () => {
   expect(() => new PythonRandom(1).sample(3, 4)).toThrow(RangeError);
 });

@@ -12,6 +12,7 @@ const MIDDLE = 397;
 export class PythonRandom {
   readonly #state = new Uint32Array(SIZE);
   #next = SIZE;
+  #keptGauss: number | null = null;
 
   /** @param seed a whole number from 0 to 2^32 - 1, or a text */
   constructor(seed: number | string) {
@@ -26,8 +27,26 @@ export class PythonRandom {
   }
 
   /** One of the values, as `choices(values)[0]`. */
-  choice<Value>(values: readonly Value[]): Value | undefined {
+  choices<Value>(values: readonly Value[]): Value | undefined {
     return values[Math.floor(this.random() * values.length)];
+  }
+
+  /** One of the values, as `choice(values)`, which draws otherwise. */
+  choice<Value>(values: readonly Value[]): Value | undefined {
+    return values[this.#below(values.length)];
+  }
+
+  /** A number of the standard normal distribution, as `gauss(0, 1)`: they are made in pairs, and the second is kept. */
+  gauss(): number {
+    const kept = this.#keptGauss;
+    if (kept !== null) {
+      this.#keptGauss = null;
+      return kept;
+    }
+    const angle = this.random() * 2 * Math.PI;
+    const radius = Math.sqrt(-2 * Math.log(1 - this.random()));
+    this.#keptGauss = Math.sin(angle) * radius;
+    return Math.cos(angle) * radius;
   }
 
   /** `count` different places of 0 .. size - 1, as `sample(range(size), count)`. */

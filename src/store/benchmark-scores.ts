@@ -25,7 +25,10 @@ const scoresSchema = z.object({
   unusable: z.array(z.object({ line: z.number(), problem: z.string() })),
   /** Items whose prompt lost examples or text, because the context of the model is too short for it. */
   cutItems: z.number(),
-  /** The rows that were scored, and of each, in the same order, what it scores by metric; NaN where one does not apply. */
+  /**
+   * The rows that were scored, and of each, in the same order, what it scores by metric: where it has several values, their mean; NaN
+   * where a metric does not apply.
+   */
   lines: z.array(z.number()),
   scores: z.record(z.string(), z.array(number)),
 });
@@ -43,8 +46,12 @@ export function scoresOf(result: BenchmarkResult): BenchmarkScores {
   return {
     ...{ benchmark, title, shots, mainMetric, metrics, unusable, cutItems },
     lines: items.map(({ line }) => line),
-    scores: Object.fromEntries(names.map((name) => [name, items.map(({ scores }) => scores[name] ?? Number.NaN)])),
+    scores: Object.fromEntries(names.map((name) => [name, items.map(({ scores }) => valueOf(scores[name]))])),
   };
+}
+
+function valueOf(score: number | readonly number[] = Number.NaN): number {
+  return typeof score === 'number' ? score : score.reduce((sum, value) => sum + value, 0) / score.length;
 }
 
 /** Scores of the metric that is usually quoted, by item. */

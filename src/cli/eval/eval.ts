@@ -17,7 +17,7 @@ export function evalCommand(): Command {
       .enablePositionalOptions()
       .argument('<model>', 'model folder in Hugging Face layout, or hub:owner/name')
       .option('--on <benchmarks>', 'names with commas: gsm8k_cot,hellaswag,arc_challenge ...')
-      .option('--limit <n>', 'only the first rows of each', wholeNumber(1))
+      .option('--limit <n>', 'only the first rows of each (of mmlu: of each subject)', wholeNumber(1))
       .option(
         '--shots <n>',
         'examples before each item (default: as each benchmark is usually reported)',
@@ -40,7 +40,8 @@ export function evalCommand(): Command {
       .addHelpText(
         'after',
         `
-Benchmarks: gsm8k_cot, gsm8k, hellaswag, arc_challenge, truthfulqa_mc2, truthfulqa_mc1, eq_bench, openbookqa.
+Benchmarks: gsm8k_cot, gsm8k, hellaswag, arc_challenge, truthfulqa_mc2, truthfulqa_mc1, eq_bench, openbookqa,
+mmlu, ifeval.
 Names, examples and metrics are those of lm-evaluation-harness. What was answered is kept: asked again, it costs nothing.
 
 Example:

@@ -71,32 +71,40 @@ async function writeItems(path: string, results: readonly BenchmarkResult[]): Pr
 }
 
 function jsonText(model: string, { dtype }: EvalModelOptions, results: readonly BenchmarkResult[]): string {
-  const benchmarks = results.map(({ items, cutItems, fromStore, mainMetric, metrics, ...rest }) => [
+  const benchmarks = results.map(({ items, cutItems, fromStore, mainMetric, metrics, groups, ...rest }) => [
     rest.benchmark,
     {
       ...{ ...rest, main_metric: mainMetric, n: items.length, n_cut: cutItems, n_from_store: fromStore },
-      metrics: Object.fromEntries(
-        Object.entries(metrics).map(([name, { value, standardError, low, high, count }]) => [
-          name,
-          { value, standard_error: standardError, low, high, n: count },
-        ]),
-      ),
+      metrics: jsonMetrics(metrics),
+      ...(Object.keys(groups).length === 0 ? {} : { groups: mapValues(groups, jsonMetrics) }),
     },
   ]);
   return JSON.stringify({ model, dtype, benchmarks: Object.fromEntries(benchmarks) });
 }
 
+function jsonMetrics(metrics: BenchmarkResult['metrics']): Record<string, unknown> {
+  return mapValues(metrics, ({ value, standardError, low, high, count }) => ({
+    ...{ value, standard_error: standardError, low, high, n: count },
+  }));
+}
+
+function mapValues<From, To>(record: Record<string, From>, change: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+}
+
 function text(results: readonly BenchmarkResult[]): string {
-  const rows = results.flatMap(({ title, shots, metrics, mainMetric }) =>
-    Object.entries(metrics).map(([name, { value, standardError, low, high, count }]) => [
-      title,
-      String(shots),
-      name === mainMetric ? `${name} *` : name,
-      value.toFixed(4),
-      Number.isNaN(standardError) ? '' : standardError.toFixed(4),
-      `${low.toFixed(4)} to ${high.toFixed(4)}`,
-      String(count),
-    ]),
+  const rows = results.flatMap(({ title, shots, metrics, mainMetric, groups }) =>
+    [[title, metrics] as const, ...Object.entries(groups)].flatMap(([part, numbers]) =>
+      Object.entries(numbers).map(([name, { value, standardError, low, high, count }]) => [
+        part === title ? title : `  ${part}`,
+        String(shots),
+        name === mainMetric ? `${name} *` : name,
+        value.toFixed(4),
+        Number.isNaN(standardError) ? '' : standardError.toFixed(4),
+        `${low.toFixed(4)} to ${high.toFixed(4)}`,
+        String(count),
+      ]),
+    ),
   );
   const header = ['benchmark', 'shots', 'metric', 'value', 'SE', '95 % interval', 'n'];
   const warnings = results.flatMap(({ title, warnings: own, unusable }) => [

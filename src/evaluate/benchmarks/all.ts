@@ -4,10 +4,12 @@ import type { Benchmark } from './benchmark.ts';
 import { eqBench } from './eq-bench.ts';
 import { gsm8k, gsm8kCot } from './gsm8k.ts';
 import { hellaswag } from './hellaswag.ts';
+import { ifeval } from './ifeval/ifeval.ts';
+import { mmlu } from './mmlu.ts';
 import { openBookQa } from './openbookqa.ts';
 import { truthfulQaMc1, truthfulQaMc2 } from './truthfulqa.ts';
 
-/** In the order of the SELM paper's Table 2. */
+/** Those of the SELM paper's Table 2 in its order, and others. */
 export const BENCHMARKS: readonly Benchmark[] = [
   gsm8kCot,
   gsm8k,
@@ -17,6 +19,8 @@ export const BENCHMARKS: readonly Benchmark[] = [
   truthfulQaMc1,
   eqBench,
   openBookQa,
+  mmlu,
+  ifeval,
 ];
 
 /** A benchmark by its name, or undefined. */

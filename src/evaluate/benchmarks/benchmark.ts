@@ -3,8 +3,11 @@
  * answer, or the likelihoods of given answers, become scores. One file a benchmark beside this one; run.ts runs them all.
  */
 
-/** Scores of one item by metric; a metric that does not apply to it is absent. The names are lm-evaluation-harness's. */
-export type Scores = Readonly<Record<string, number>>;
+/**
+ * Scores of one item by metric; a metric that does not apply to it is absent, and one that judges several parts of an answer has a
+ * value for each, which count alike in the mean. The names are lm-evaluation-harness's.
+ */
+export type Scores = Readonly<Record<string, number | readonly number[]>>;
 
 /** What the model is asked about an item. */
 export type Question =
@@ -25,11 +28,15 @@ export type Question =
 
 /** One row, ready to be asked. */
 export interface BenchmarkItem {
+  /** What the model reads before the examples. @default nothing */
+  opening?: string;
   /** What the model reads, after the examples. */
   text: string;
   /** What an example shows after its text; null where the row cannot be one. */
   target: string | null;
   question: Question;
+  /** Parts of the benchmark that it is in, the smallest first: numbers are stated for each of them too. @default none */
+  groups?: readonly string[];
 }
 
 /** Rows of a data set: on the Hub, and by its name in a folder of files. */
@@ -48,7 +55,9 @@ export type Examples =
    * benchmark's training rows (where they are not there, from the rows that are asked); `anyButItself` draws one more and
    * leaves out the item that is asked.
    */
-  | { kind: 'drawn'; from: RowSource | null; rule: 'others' | 'anyButItself' };
+  | { kind: 'drawn'; from: RowSource | null; rule: 'others' | 'anyButItself' }
+  /** The first rows of the item's own smallest group, in the order in which the data set has them. */
+  | { kind: 'first'; from: RowSource };
 
 /** A benchmark. */
 export interface Benchmark {

@@ -5,6 +5,7 @@ import type { Benchmark, BenchmarkItem, Scores } from './benchmark.ts';
 import { eqBench, withoutRevision } from './eq-bench.ts';
 import { gsm8k, gsm8kCot } from './gsm8k.ts';
 import { capitalised, cleaned, hellaswag } from './hellaswag.ts';
+import { mmlu } from './mmlu.ts';
 import { openBookQa } from './openbookqa.ts';
 import { truthfulQaMc1, truthfulQaMc2 } from './truthfulqa.ts';
 
@@ -73,6 +74,29 @@ describe('accuracies', () => {
     ['an empty label', { question: 'q', choices: ['a', 'b'], label: '' }],
   ])('are none of a row with %s', (_, bad) => {
     expect(arcChallenge.readItem(bad)).toEqual({ problem: 'it does not say which choice is right' });
+  });
+});
+
+describe('MMLU', () => {
+  const row = { question: ' Which? ', subject: 'us_foreign_policy', choices: ['w', 'x', 'y', 'z'], answer: 2 };
+
+  it('lists the choices in the question and asks for a letter, under a line that names the subject', () => {
+    expect(itemOf(mmlu, row)).toMatchObject({
+      opening: 'The following are multiple choice questions (with answers) about us foreign policy.\n\n',
+      text: 'Which?\nA. w\nB. x\nC. y\nD. z\nAnswer:',
+      target: 'C',
+      groups: ['us_foreign_policy', 'social_sciences'],
+    });
+    expect(scoreOf(mmlu, row, [-3, -2, -1, -4])).toEqual({ acc: 1 });
+    expect(scoreOf(mmlu, row, [-1, -2, -1, -4])).toEqual({ acc: 0 });
+  });
+
+  it.each([
+    ['its subject "cooking" is none of MMLU\'s', { ...row, subject: 'cooking' }],
+    ['it has 2 choices in place of 4', { ...row, choices: ['x', 'y'], answer: 1 }],
+    ['it does not say which choice is right', { ...row, answer: null }],
+  ])('says that %s', (problem, bad) => {
+    expect(mmlu.readItem(bad)).toEqual({ problem });
   });
 });
 

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import { DataError } from '../../errors.ts';
 import { readJson, readResultFile } from '../records.ts';
 import type { Benchmark, RowSource } from './benchmark.ts';
-import type { SourceRow } from './run.ts';
+import type { SourceRow } from './items.ts';
 
 /** All rows of some files, numbered through. A JSON file may also be an object of rows by name. */
 export async function readBenchmarkRows(files: readonly string[]): Promise<SourceRow[]> {

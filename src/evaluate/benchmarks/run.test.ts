@@ -6,6 +6,7 @@ import { type AnswerStore, memoryStore, openAnswerStore } from './answer-store.t
 import { arcChallenge } from './arc.ts';
 import { gsm8kCot } from './gsm8k.ts';
 import { hellaswag } from './hellaswag.ts';
+import { mmlu } from './mmlu.ts';
 import type { ChoiceRequest } from './model.ts';
 import { type BenchmarkRun, type Respondent, runBenchmark } from './run.ts';
 
@@ -81,6 +82,52 @@ describe('runBenchmark', () => {
       expect(context.split('\n\n').filter((each) => each.startsWith(`q ${place} `))).toEqual([]);
     });
     expect(result.warnings.join()).toContain('no training rows');
+  });
+
+  describe('of a benchmark with groups', () => {
+    const rowsOfSubject = (subject: string, count: number, answer: number) =>
+      Array.from({ length: count }, (_, i) => ({
+        line: i + 1,
+        value: { question: `${subject} ${i}`, subject, choices: ['w', 'x', 'y', 'z'], answer },
+      }));
+    // The first choice is likeliest: all of anatomy is right, nothing of law.
+    const rows = [...rowsOfSubject('anatomy', 3, 0), ...rowsOfSubject('professional_law', 1, 2)];
+    const exampleRows = [...rowsOfSubject('professional_law', 2, 1), ...rowsOfSubject('anatomy', 3, 3)];
+
+    it('shows each item the first examples of its own group, after its opening line', async () => {
+      const asked = respondent();
+      await runBenchmark(mmlu, asked, run({ rows, exampleRows, shots: 2 }));
+      const [first, , , last] = asked.asked.map(({ context }) =>
+        context.split('\n').filter((line) => !/^.\. /.test(line)),
+      );
+      expect(first?.[0]).toContain('about anatomy.');
+      expect(first?.filter((line) => line !== '').slice(1)).toEqual([
+        'anatomy 0',
+        'Answer: D',
+        'anatomy 1',
+        'Answer: D',
+        'anatomy 0',
+        'Answer:',
+      ]);
+      expect(last?.[2]).toBe('professional_law 0');
+    });
+
+    it('states numbers of each group, and of all by item', async () => {
+      const { metrics, groups } = await runBenchmark(mmlu, respondent(), run({ rows, exampleRows, shots: 2 }));
+      expect(metrics.acc).toMatchObject({ value: 0.75, count: 4 });
+      expect(Object.keys(groups)).toEqual(['anatomy', 'humanities', 'professional_law', 'stem']);
+      expect(groups.stem?.acc).toMatchObject({ value: 1, count: 3 });
+    });
+
+    it('asks the first rows of each group under a limit', async () => {
+      const { items } = await runBenchmark(mmlu, respondent(), run({ rows, exampleRows, shots: 0, limit: 2 }));
+      expect(items.map(({ groups }) => groups[0])).toEqual(['anatomy', 'anatomy', 'professional_law']);
+    });
+
+    it('names the group that has too few examples', async () => {
+      const few = run({ rows, exampleRows, shots: 3 });
+      await expect(runBenchmark(mmlu, respondent(), few)).rejects.toThrow('3 examples of professional_law');
+    });
   });
 
   it('goes on where it failed, and asks the same nothing twice', async () => {

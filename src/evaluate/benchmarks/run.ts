@@ -4,17 +4,12 @@
  */
 import { z } from 'zod';
 import { sha256 } from '../../files/hash.ts';
-import { bootstrapMean, sampleDeviation } from '../statistics.ts';
 import type { AnswerStore } from './answer-store.ts';
 import type { Benchmark, BenchmarkItem, Question, Scores } from './benchmark.ts';
+import { type Estimate, groupsOf, metricsOf } from './estimates.ts';
+import { readExamples, readRows, type SourceRow } from './items.ts';
 import type { Answered, AnswerRequest, AnswerSettings, ChoiceRequest } from './model.ts';
 import { promptsOf } from './shots.ts';
-
-/** A row of a data set and its place in its file, from 1. */
-export interface SourceRow {
-  line: number;
-  value: Readonly<Record<string, unknown>>;
-}
 
 /** Who answers. */
 export interface Respondent {
@@ -24,19 +19,10 @@ export interface Respondent {
   generateAnswers(requests: readonly AnswerRequest[], settings: AnswerSettings): AsyncIterable<Answered<string>>;
 }
 
-/** A mean over items: as lm-evaluation-harness states it, and with a bootstrap interval over items. */
-export interface Estimate {
-  value: number;
-  /** Sample deviation over the root of the count; NaN for one item. */
-  standardError: number;
-  low: number;
-  high: number;
-  count: number;
-}
-
 /** What became of one row. */
 export interface ItemResult {
   line: number;
+  groups: readonly string[];
   scores: Scores;
   /** Log-likelihood of each choice, or the text. */
   answer: number[] | string;
@@ -50,6 +36,8 @@ export interface BenchmarkResult {
   shots: number;
   mainMetric: string;
   metrics: Record<string, Estimate>;
+  /** The same of the items of each part of the benchmark, by its name; empty where it has none. */
+  groups: Record<string, Record<string, Estimate>>;
   /** Rows that could not be asked or answered, in no metric. */
   unusable: { line: number; problem: string }[];
   /** Items whose prompt lost tokens because the model's context is too short. */
@@ -65,7 +53,7 @@ export interface BenchmarkRun {
   /** Training rows, where there are any. */
   exampleRows: readonly SourceRow[];
   shots: number;
-  /** Only the first rows are asked; examples may come from all. @default all */
+  /** Only the first rows are asked, of a benchmark with groups those of each; examples may come from all. @default all */
   limit?: number | undefined;
   store: AnswerStore;
   /** Hears how many items have an answer. */
@@ -75,7 +63,6 @@ export interface BenchmarkRun {
 
 /** Items whose choices are scored between two looks at the signal, and kept together. */
 const ITEMS_A_BATCH = 16;
-const INTERVAL_SEED = 0;
 
 interface Asked {
   line: number;
@@ -119,7 +106,15 @@ export async function runBenchmark(
     const answer = answers.get(key);
     return answer === undefined
       ? []
-      : [{ line, scores: scoresOf(item.question, answer), answer: answer.value, cut: answer.cut }];
+      : [
+          {
+            line,
+            groups: item.groups ?? [],
+            scores: scoresOf(item.question, answer),
+            answer: answer.value,
+            cut: answer.cut,
+          },
+        ];
   });
   const cutItems = items.filter(({ cut }) => cut > 0).length;
   if (unusable.length > 0) warnings.push(`${unusable.length} rows could not be used and are in no number`);
@@ -132,6 +127,7 @@ export async function runBenchmark(
   return {
     ...{ benchmark: name, title, shots: run.shots, mainMetric },
     metrics: metricsOf(items),
+    groups: groupsOf(items),
     unusable: unusable.sort((a, b) => a.line - b.line),
     ...{ cutItems, fromStore, items, warnings },
   };
@@ -141,29 +137,20 @@ export async function runBenchmark(
 function askedItems(
   benchmark: Benchmark,
   respondent: Respondent,
-  { rows, exampleRows, shots, limit = rows.length }: BenchmarkRun,
+  { rows, exampleRows, shots, limit }: BenchmarkRun,
   notes: { unusable: BenchmarkResult['unusable']; warnings: string[] },
 ): Asked[] {
-  const usable: { place: number; line: number; item: BenchmarkItem }[] = [];
-  for (const [place, { line, value }] of rows.entries()) {
-    const item = benchmark.readItem(value);
-    if (!('problem' in item)) usable.push({ place, line, item });
-    else if (place < limit) notes.unusable.push({ line, problem: item.problem });
-  }
-  const examples = exampleRows.flatMap(({ value }) => {
-    const item = benchmark.readItem(value);
-    return 'problem' in item || item.target === null ? [] : [item];
-  });
+  const { asked, unusable, readable } = readRows(benchmark, rows, limit);
+  notes.unusable.push(...unusable);
+  const examples = readExamples(benchmark, exampleRows);
   const isDrawn = benchmark.examples.kind === 'drawn' && shots > 0;
   if (isDrawn && examples.length === 0) {
     notes.warnings.push('there are no training rows: examples are drawn from the rows that are asked');
   }
-  const pool = examples.length > 0 ? examples : usable.map(({ item }) => item);
-  const asked = usable.filter(({ place }) => place < limit);
   const prompts = promptsOf(
     benchmark,
     asked.map(({ item }) => item),
-    { shots, pool },
+    { shots, pool: isDrawn && examples.length === 0 ? readable : examples },
   );
   return asked.map(({ line, item }, index) => {
     const prompt = prompts[index] ?? item.text;
@@ -240,15 +227,4 @@ function scoresOf(question: Question, { value }: KeptAnswer): Scores {
   if (question.kind === 'choices' && typeof value !== 'string') return question.score(value);
   if (question.kind === 'generation' && typeof value === 'string') return question.score(value);
   throw new Error('An answer of another kind lies under this key');
-}
-
-function metricsOf(items: readonly ItemResult[]): Record<string, Estimate> {
-  const names = [...new Set(items.flatMap(({ scores }) => Object.keys(scores)))];
-  return Object.fromEntries(
-    names.map((name) => {
-      const values = items.flatMap(({ scores }) => scores[name] ?? []);
-      const { value, low, high, count } = bootstrapMean(values, INTERVAL_SEED);
-      return [name, { value, standardError: sampleDeviation(values) / Math.sqrt(count), low, high, count }];
-    }),
-  );
 }

@@ -6,9 +6,9 @@ import { DataError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { knownSha256 } from '../../files/known-hashes.ts';
 import { BENCHMARKS, benchmarkNamed } from './all.ts';
-import type { Benchmark, BenchmarkItem, RowSource } from './benchmark.ts';
+import type { Benchmark, RowSource } from './benchmark.ts';
+import { readExamples, readRows, type SourceRow } from './items.ts';
 import { filesInFolder, readBenchmarkRows } from './rows.ts';
-import type { SourceRow } from './run.ts';
 import { promptsOf } from './shots.ts';
 
 /** A benchmark to run. */
@@ -98,28 +98,27 @@ export async function loadTask({ files, exampleFiles, ...task }: PlacedTask): Pr
   const { benchmark, shots, limit } = task;
   const rows = await readBenchmarkRows(files);
   const exampleRows = await readBenchmarkRows(exampleFiles);
-  const all = rows.map(({ value }) => benchmark.readItem(value));
-  const read = all.slice(0, limit ?? all.length);
-  const items = usableItems(read);
+  const { asked, unusable, readable } = readRows(benchmark, rows, limit ?? undefined);
+  const items = asked.map(({ item }) => item);
   const [first] = items;
   if (first === undefined) {
-    const problem = read.find((item) => 'problem' in item);
+    const [bad] = unusable;
     throw new DataError(
       'BENCHMARK_EMPTY',
-      `Cannot evaluate on ${benchmark.name}: none of the ${read.length} rows of ${files.join(', ')} can be used${problem !== undefined && 'problem' in problem ? ` (of the first, ${problem.problem})` : ''}: give the rows in one of the forms of docs/evaluation.md`,
+      `Cannot evaluate on ${benchmark.name}: none of the ${unusable.length} rows of ${files.join(', ')} can be used${bad === undefined ? '' : ` (of the first, ${bad.problem})`}: give the rows in one of the forms of docs/evaluation.md`,
       { details: { benchmark: benchmark.name, files } },
     );
   }
-  const examples = exampleRows.flatMap(({ value }) => {
-    const item = benchmark.readItem(value);
-    return 'problem' in item || item.target === null ? [] : [item];
+  const examples = readExamples(benchmark, exampleRows);
+  // Drawn for the first item only: that there are enough of them is the same question for all. Groups have examples of their own.
+  promptsOf(benchmark, benchmark.examples.kind === 'first' ? items : [first], {
+    shots,
+    pool: benchmark.examples.kind === 'drawn' && examples.length === 0 ? readable : examples,
   });
-  // Drawn for the first item only: that there are enough of them is the same question for all.
-  promptsOf(benchmark, [first], { shots, pool: examples.length > 0 ? examples : usableItems(all) });
   const digests = await Promise.all([...files, ...exampleFiles].map(knownSha256));
   return {
     ...task,
-    ...{ rows, exampleRows, items: items.length, unusable: read.length - items.length },
+    ...{ rows, exampleRows, items: items.length, unusable: unusable.length },
     maxNewTokens: items.reduce(
       (most, { question }) => (question.kind === 'generation' ? Math.max(most, question.maxNewTokens) : most),
       0,
@@ -128,10 +127,7 @@ export async function loadTask({ files, exampleFiles, ...task }: PlacedTask): Pr
   };
 }
 
-function usableItems(read: readonly ReturnType<Benchmark['readItem']>[]): BenchmarkItem[] {
-  return read.flatMap((item) => ('problem' in item ? [] : [item]));
-}
-
 function exampleSource({ benchmark: { examples }, shots }: Task): RowSource | null {
-  return examples.kind === 'drawn' && shots > 0 ? examples.from : null;
+  const isFrom = examples.kind === 'drawn' || examples.kind === 'first';
+  return isFrom && shots > 0 ? examples.from : null;
 }

@@ -73,7 +73,7 @@ export function showings(
 
 /** Whether alpaca_eval shows the second output of an instruction first (`is_randomize_output_order`, its seed 0). */
 export function isSwitchedByAlpacaEval(instruction: string): boolean {
-  return new PythonRandom(`is_switched_outputs${instruction}0`).choice([false, true]) === true;
+  return new PythonRandom(`is_switched_outputs${instruction}0`).choices([false, true]) === true;
 }
 
 /**
