@@ -46,11 +46,11 @@ export function scoresOf(result: BenchmarkResult): BenchmarkScores {
   return {
     ...{ benchmark, title, shots, mainMetric, metrics, unusable, cutItems },
     lines: items.map(({ line }) => line),
-    scores: Object.fromEntries(names.map((name) => [name, items.map(({ scores }) => valueOf(scores[name]))])),
+    scores: Object.fromEntries(names.map((name) => [name, items.map(({ scores }) => oneValue(scores[name]))])),
   };
 }
 
-function valueOf(score: number | readonly number[] = Number.NaN): number {
+function oneValue(score: number | readonly number[] = Number.NaN): number {
   return typeof score === 'number' ? score : score.reduce((sum, value) => sum + value, 0) / score.length;
 }
 
