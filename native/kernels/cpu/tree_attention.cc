@@ -50,12 +50,12 @@ struct Range {
   int64_t begin, count, position, at;
 };
 
-// Keys and values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros.
-struct Transposed {
+// Keys or values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros, and
+// is an odd number of vectors: rows of a power of two would all lie in the same few places of the cache.
+struct Columns {
   int64_t width, room;
   std::vector<float> data;
-  Transposed(int64_t width_, int64_t tokens) : width(width_), room(padded(tokens) + 2 * kLanes), data(width * room, 0.0f) {}
-  float* row(int64_t d) { return data.data() + d * room; }
+  Columns(int64_t width_, int64_t tokens) : width(width_), room(padded(tokens) + 3 * kLanes), data(width * room, 0.0f) {}
   const float* row(int64_t d) const { return data.data() + d * room; }
   template <typename T>
   void fill(const T* x, int64_t tokens, int64_t stride) {
@@ -63,23 +63,38 @@ struct Transposed {
       for (int64_t d = 0; d < width; d++) data[d * room + t] = static_cast<float>(x[t * stride + d]);
     }
   }
+};
+
+// The same, or their gradients, with the lanes along a token's numbers: [tokens, room], whole vectors, zeros past the width.
+struct Rows {
+  int64_t width, room;
+  std::vector<float> data;
+  Rows(int64_t width_, int64_t tokens) : width(width_), room((width_ + kLanes - 1) / kLanes * kLanes), data(tokens * room, 0.0f) {}
+  float* row(int64_t t) { return data.data() + t * room; }
+  const float* row(int64_t t) const { return data.data() + t * room; }
+  template <typename T>
+  void fill(const T* x, int64_t tokens, int64_t stride) {
+    for (int64_t t = 0; t < tokens; t++) {
+      for (int64_t d = 0; d < width; d += kLanes) store(row(t) + d, load(x + t * stride + d, width - d));
+    }
+  }
   template <typename T>
   void spill(T* x, int64_t tokens, int64_t stride) const {
     for (int64_t t = 0; t < tokens; t++) {
-      for (int64_t d = 0; d < width; d++) x[t * stride + d] = static_cast<T>(data[d * room + t]);
+      for (int64_t d = 0; d < width; d += kLanes) store(x + t * stride + d, load(row(t) + d), width - d);
     }
   }
 };
 
-// out[q][at + j] = sum_d x[q][d] * rows[d][begin + j]
-void products(const float* x, const Transposed& rows, const Range& range, int64_t room, float* out) {
+// out[q][at + j] = sum_d x[q][d] * columns[d][begin + j]
+void products(const Rows& x, const Columns& columns, const Range& range, int64_t room, float* out) {
   for (int64_t j = 0; j < range.count; j += 2 * kLanes) {
     Float16 sums[kQueries][2] = {};
-    for (int64_t d = 0; d < rows.width; d++) {
-      const float* row = rows.row(d) + range.begin + j;
+    for (int64_t d = 0; d < columns.width; d++) {
+      const float* row = columns.row(d) + range.begin + j;
       const Float16 low = load(row), high = load(row + kLanes);
       for (int q = 0; q < kQueries; q++) {
-        const Float16 value = splat(x[q * rows.width + d]);
+        const Float16 value = splat(x.row(q)[d]);
         sums[q][0] += value * low;
         sums[q][1] += value * high;
       }
@@ -91,42 +106,54 @@ void products(const float* x, const Transposed& rows, const Range& range, int64_
   }
 }
 
-// y[q][d] = sum over all ranges of weights[q][at + j] * rows[d][begin + j]
-void combine(const float* weights, const Transposed& rows, const std::vector<Range>& ranges, int64_t room, float* y) {
-  constexpr int64_t kDims = 4;
-  for (int64_t d = 0; d < rows.width; d += kDims) {
-    const int64_t dims = std::min(kDims, rows.width - d);
-    Float16 sums[kQueries][kDims] = {};
+constexpr int kVectors = 4;  // vectors of a token's numbers that are worked on at once: 4 queries by 4 stay in registers
+
+// Calls body(first, Vectors) for the vectors of a row of `room` numbers, up to four at a time.
+template <typename Body>
+void forVectors(int64_t room, Body body) {
+  int64_t first = 0;
+  for (; first + kVectors * kLanes <= room; first += kVectors * kLanes) body(first, std::integral_constant<int, kVectors>());
+  for (; first < room; first += kLanes) body(first, std::integral_constant<int, 1>());
+}
+
+// y[q][d] = sum over all ranges of weights[q][at + j] * rows[begin + j][d]
+void combine(const float* weights, const Rows& rows, const std::vector<Range>& ranges, int64_t room, Rows& y) {
+  forVectors(rows.room, [&](int64_t first, auto vectors) {
+    Float16 sums[kQueries][vectors()] = {};
     for (const Range& range : ranges) {
-      for (int64_t j = 0; j < range.count; j += kLanes) {
-        Float16 values[kDims] = {};
-        for (int64_t k = 0; k < dims; k++) values[k] = load(rows.row(d + k) + range.begin + j);
-        for (int q = 0; q < kQueries; q++) {
-          const Float16 weight = load(weights + q * room + range.at + j);
-          for (int k = 0; k < kDims; k++) sums[q][k] += weight * values[k];
+      for (int64_t j = 0; j < range.count; j++) {
+        const float *row = rows.row(range.begin + j) + first, *weight = weights + range.at + j;
+        for (int v = 0; v < vectors(); v++) {
+          const Float16 value = load(row + v * kLanes);
+          for (int q = 0; q < kQueries; q++) sums[q][v] += value * weight[q * room];
         }
       }
     }
     for (int q = 0; q < kQueries; q++) {
-      for (int64_t k = 0; k < dims; k++) y[q * rows.width + d + k] = sum(sums[q][k]);
+      for (int v = 0; v < vectors(); v++) store(y.row(q) + first + v * kLanes, sums[q][v]);
     }
-  }
+  });
 }
 
-// rows[d][begin + j] += sum_q weights[q][at + j] * x[q][d]
-void scatter(const float* weights, const float* x, const std::vector<Range>& ranges, int64_t room, Transposed& rows) {
-  for (const Range& range : ranges) {
-    for (int64_t j = 0; j < range.count; j += kLanes) {
-      Float16 w[kQueries];
-      for (int q = 0; q < kQueries; q++) w[q] = load(weights + q * room + range.at + j);
-      for (int64_t d = 0; d < rows.width; d++) {
-        float* row = rows.row(d) + range.begin + j;
-        Float16 total = load(row);
-        for (int q = 0; q < kQueries; q++) total += w[q] * x[q * rows.width + d];
-        store(row, total);
+// rows[begin + j][d] += sum_q weights[q][at + j] * x[q][d]
+void scatter(const float* weights, const Rows& x, const std::vector<Range>& ranges, int64_t room, Rows& rows) {
+  forVectors(rows.room, [&](int64_t first, auto vectors) {
+    Float16 values[kQueries][vectors()];
+    for (int q = 0; q < kQueries; q++) {
+      for (int v = 0; v < vectors(); v++) values[q][v] = load(x.row(q) + first + v * kLanes);
+    }
+    for (const Range& range : ranges) {
+      for (int64_t j = 0; j < range.count; j++) {
+        float* row = rows.row(range.begin + j) + first;
+        const float* weight = weights + range.at + j;
+        for (int v = 0; v < vectors(); v++) {
+          Float16 total = load(row + v * kLanes);
+          for (int q = 0; q < kQueries; q++) total += values[q][v] * weight[q * room];
+          store(row + v * kLanes, total);
+        }
       }
     }
-  }
+  });
 }
 
 // Four queries of one segment: which keys they see, and their scores' buffer. Missing queries (at a segment's end) are zero.
@@ -177,12 +204,11 @@ struct Block {
   }
 };
 
+// Up to four queries; those that a block does not have are zeros.
 template <typename T>
-void gather(const T* x, int64_t count, int64_t stride, int64_t width, float* rows) {
-  std::fill(rows, rows + kQueries * width, 0.0f);
-  for (int64_t q = 0; q < count; q++) {
-    for (int64_t d = 0; d < width; d++) rows[q * width + d] = static_cast<float>(x[q * stride + d]);
-  }
+void gather(const T* x, int64_t count, int64_t stride, Rows& rows) {
+  std::fill(rows.data.begin(), rows.data.end(), 0.0f);
+  rows.fill(x, count, stride);
 }
 
 template <typename Body>
@@ -215,18 +241,19 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
                  int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
   const int64_t stride = headCount * width, keyStride = groups * width;
-  Transposed keys(width, tree.length), values(width, tree.length);
+  Columns keys(width, tree.length);
+  Rows values(width, tree.length), queries(width, kQueries), result(width, kQueries);
   keys.fill(k.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
   values.fill(v.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
-  std::vector<float> queries(kQueries * width), result(kQueries * width), scores;
+  std::vector<float> scores;
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
         const Block block(segments, tree, segments[s], position, rule.window);
         const int64_t token = tree.start + block.first;
-        gather(q.data_ptr<T>() + token * stride + h * width, block.count, stride, width, queries.data());
+        gather(q.data_ptr<T>() + token * stride + h * width, block.count, stride, queries);
         scores.resize(kQueries * block.room);
-        for (const Range& range : block.ranges) products(queries.data(), keys, range, block.room, scores.data());
+        for (const Range& range : block.ranges) products(queries, keys, range, block.room, scores.data());
         const float scale = capScores(scores.data(), kQueries * block.room, rule);
         for (int64_t i = 0; i < kQueries; i++) {
           float* row = scores.data() + i * block.room;
@@ -245,11 +272,8 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
           for (int64_t j = 0; j < block.room; j += kLanes) store(row + j, load(row + j) * inverse);
           if (i < block.count) logSums.data_ptr<float>()[(token + i) * headCount + h] = top + std::log(total);
         }
-        combine(scores.data(), values, block.ranges, block.room, result.data());
-        for (int64_t i = 0; i < block.count; i++) {
-          T* to = out.data_ptr<T>() + (token + i) * stride + h * width;
-          for (int64_t d = 0; d < width; d++) to[d] = static_cast<T>(result[i * width + d]);
-        }
+        combine(scores.data(), values, block.ranges, block.room, result);
+        result.spill(out.data_ptr<T>() + token * stride + h * width, block.count, stride);
       }
     }
   }
@@ -263,24 +287,26 @@ void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& grad
   const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
   const int64_t stride = headCount * width, keyStride = groups * width;
-  Transposed keys(width, tree.length), values(width, tree.length), keyGradients(width, tree.length), valueGradients(width, tree.length);
+  Columns keys(width, tree.length), values(width, tree.length);
+  Rows keyRows(width, tree.length), keyGradients(width, tree.length), valueGradients(width, tree.length);
   keys.fill(k.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
   values.fill(v.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
-  std::vector<float> queries(kQueries * width), outputs(kQueries * width), above(kQueries * width), result(kQueries * width);
+  keyRows.fill(k.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
+  Rows queries(width, kQueries), outputs(width, kQueries), above(width, kQueries), result(width, kQueries);
   std::vector<float> weights, derivatives;
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
         const Block block(segments, tree, segments[s], position, rule.window);
         const int64_t token = tree.start + block.first, at = token * stride + h * width;
-        gather(q.data_ptr<T>() + at, block.count, stride, width, queries.data());
-        gather(out.data_ptr<T>() + at, block.count, stride, width, outputs.data());
-        gather(gradient.data_ptr<T>() + at, block.count, stride, width, above.data());
+        gather(q.data_ptr<T>() + at, block.count, stride, queries);
+        gather(out.data_ptr<T>() + at, block.count, stride, outputs);
+        gather(gradient.data_ptr<T>() + at, block.count, stride, above);
         weights.resize(kQueries * block.room);
         derivatives.resize(kQueries * block.room);
         for (const Range& range : block.ranges) {
-          products(queries.data(), keys, range, block.room, weights.data());
-          products(above.data(), values, range, block.room, derivatives.data());
+          products(queries, keys, range, block.room, weights.data());
+          products(above, values, range, block.room, derivatives.data());
         }
         const float scale = capScores(weights.data(), kQueries * block.room, rule);
         for (int64_t i = 0; i < kQueries; i++) {
@@ -292,7 +318,7 @@ void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& grad
             continue;
           }
           float delta = 0;
-          for (int64_t d = 0; d < width; d++) delta += above[i * width + d] * outputs[i * width + d];
+          for (int64_t d = 0; d < width; d++) delta += above.row(i)[d] * outputs.row(i)[d];
           const float logSum = logSums.data_ptr<float>()[(token + i) * headCount + h];
           for (int64_t j = 0; j < block.room; j += kLanes) {
             const Float16 score = load(weight + j) * scale;
@@ -306,13 +332,10 @@ void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& grad
             std::fill(derivative + from, derivative + to, 0.0f);
           });
         }
-        combine(derivatives.data(), keys, block.ranges, block.room, result.data());
-        for (int64_t i = 0; i < block.count; i++) {
-          T* to = dq.data_ptr<T>() + at + i * stride;
-          for (int64_t d = 0; d < width; d++) to[d] = static_cast<T>(result[i * width + d]);
-        }
-        scatter(derivatives.data(), queries.data(), block.ranges, block.room, keyGradients);
-        scatter(weights.data(), above.data(), block.ranges, block.room, valueGradients);
+        combine(derivatives.data(), keyRows, block.ranges, block.room, result);
+        result.spill(dq.data_ptr<T>() + at, block.count, stride);
+        scatter(derivatives.data(), queries, block.ranges, block.room, keyGradients);
+        scatter(weights.data(), above, block.ranges, block.room, valueGradients);
       }
     }
   }
