@@ -5,6 +5,7 @@
 #include <c10/core/CPUAllocator.h>
 #include <dlfcn.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -21,6 +22,15 @@ std::atomic<int64_t> bytesPeak{0};
 std::atomic<int64_t> allocationsUntilFailure{-1};
 
 constexpr size_t kAlignment = 64;
+
+// Asks for huge pages where a block holds whole ones: fewer faults when it is first written, and weights that are read from
+// memory at every pass arrive 1.4 times as fast (docs/LOG.md). A kernel that has none leaves the block as it is.
+void preferHugePages(void* base, size_t size) {
+  constexpr uintptr_t kHugePage = 2 << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(base) + kHugePage - 1) & ~(kHugePage - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(base) + size) & ~(kHugePage - 1);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
 
 // The size is kept in front of the block, so that freeing needs no table.
 struct CountingAllocator final : c10::Allocator {
@@ -40,6 +50,7 @@ struct CountingAllocator final : c10::Allocator {
     if (injected || absurd || posix_memalign(&base, kAlignment, size + kAlignment) != 0) {
       TORCH_CHECK(false, "can't allocate memory: you tried to allocate ", size, " bytes");
     }
+    preferHugePages(base, size + kAlignment);
     *static_cast<int64_t*>(base) = static_cast<int64_t>(size);
     const int64_t now = bytesNow += static_cast<int64_t>(size);
     int64_t peak = bytesPeak.load();

@@ -46,10 +46,21 @@ inline void checkCap(double cap) { TORCH_CHECK(cap > 0, "soft_cap_: the cap must
 
 constexpr int64_t kPanel = 32;  // outputs a panel of packed weights
 
-inline void checkRowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs) {
+inline int64_t panelsFor(int64_t outputs) { return (outputs + kPanel - 1) / kPanel; }
+
+inline void checkRowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs, const std::optional<at::Tensor>& bias) {
+  int64_t panels = 0, count = 0;
+  for (const int64_t each : outputs) {
+    panels += panelsFor(each);
+    count += each;
+  }
   TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) >= x.size(1) && packed.size(1) < x.size(1) + kPanel && packed.size(2) == kPanel &&
-                  packed.size(0) == (outputs + kPanel - 1) / kPanel && packed.is_contiguous(),
+                  packed.size(0) == panels && packed.is_contiguous(),
               "row_linear: x of shape ", x.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ", outputs, " outputs");
+  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble || x.scalar_type() == at::kBFloat16,
+              "row_linear: x must be fp32 or bf16, got ", x.scalar_type());
+  TORCH_CHECK(!bias.has_value() || !bias->defined() || bias->sizes() == at::IntArrayRef({count}), "row_linear: ", count,
+              " outputs need as many biases, got ", bias.has_value() && bias->defined() ? bias->sizes() : at::IntArrayRef());
 }
 
 constexpr int64_t kPageTokens = 16;

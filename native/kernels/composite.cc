@@ -119,12 +119,32 @@ at::Tensor packRows(const at::Tensor& weight) {
 
 at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
                      std::string_view arithmetic) {
-  checkRowLinear(x, packed, outputs);
+  checkRowLinears(x, packed, outputs, bias);
   const at::Tensor weight = packed.transpose(1, 2).reshape({-1, packed.size(1)}).narrow(0, 0, outputs);
   const at::Tensor biases = bias.has_value() && bias->defined() ? bias->to(x.scalar_type()) : at::Tensor();
   if (arithmetic == "float32") return at::linear(x, weight.to(x.scalar_type()), biases);
   const at::Tensor product = at::linear(x.to(at::kBFloat16), weight.to(at::kBFloat16)).to(x.scalar_type());
   return biases.defined() ? product + biases : product;
+}
+
+std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs, const std::optional<at::Tensor>& bias,
+                                   std::string_view arithmetic) {
+  checkRowLinears(x, packed, outputs, bias);
+  const bool hasBias = bias.has_value() && bias->defined();
+  std::vector<at::Tensor> products;
+  int64_t panel = 0, output = 0;
+  for (const int64_t count : outputs) {
+    const auto part = hasBias ? std::optional(bias->narrow(0, output, count)) : std::nullopt;
+    products.push_back(rowLinear(x, packed.narrow(0, panel, panelsFor(count)), count, part, arithmetic));
+    panel += panelsFor(count);
+    output += count;
+  }
+  return products;
+}
+
+at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic) {
+  const auto products = rowLinears(x, packed, {outputs, outputs}, std::nullopt, arithmetic);
+  return activation == "silu" ? swiglu(products[0], products[1]) : geglu(products[0], products[1]);
 }
 
 at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,

@@ -18,6 +18,9 @@ at::Tensor& softCap_(at::Tensor& x, double cap);
 at::Tensor packRows(const at::Tensor& weight);
 at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
                      std::string_view arithmetic);
+std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs, const std::optional<at::Tensor>& bias,
+                                   std::string_view arithmetic);
+at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic);
 at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
                           const at::Tensor& lengths, double scale, int64_t window, double softCap);
 void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places);

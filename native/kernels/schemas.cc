@@ -56,6 +56,11 @@ TORCH_LIBRARY(selm, library) {
   // number. arithmetic `float32`; or `fastest`, which rounds x to bf16, multiplies in bf16 and adds up in fp32; or one of
   // the ways to do that (cpu/paths.h).
   library.def("row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor");
+  // The same with several weights at once, their panels one after the other and their biases too: one [T, outputs[i]] each.
+  library.def("row_linears(Tensor x, Tensor packed, int[] outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor[]");
+  // activation(x gate) * (x up), `packed` being the gate's panels and then those of up; activation `silu` or `gelu_tanh`.
+  // In the type in which the next product reads it: bf16 unless arithmetic is float32.
+  library.def("row_gated(Tensor x, Tensor packed, int outputs, str activation, str arithmetic=\"float32\") -> Tensor");
 
   // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/paged_attention.cc has the
   // picture). write_pages puts k and v [T, K, d] at places [T], page * 16 + token of the page.

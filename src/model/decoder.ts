@@ -17,10 +17,20 @@ export interface BlockContext {
   vector(name: string): Tensor;
   /** x times the named matrix, transposed, plus its bias where it has one. */
   linear(x: Tensor, name: string): Tensor;
+  /** Several products of one input at once, where the weights were laid out for that. */
+  together?: JointProducts;
   /** Attention of rotated queries q [T, H, d] over keys and values k, v [T, K, d] of the stream and whatever came before. */
   attend(query: QueryKeyValue, layer: number): Tensor;
   /** Cosines and sines of every token's position in a layer, [T, R]. */
   rotation(layer: number): Rotation;
+}
+
+/** What may be faster than one product after the other; the numbers are the same. */
+export interface JointProducts {
+  /** x times each of the named matrices, in their order. */
+  products(x: Tensor, names: readonly string[]): Tensor[];
+  /** activation(x times gate) * (x times up), of matrices without a bias. */
+  gated(x: Tensor, gate: string, up: string): Tensor;
 }
 
 export interface QueryKeyValue {
@@ -65,10 +75,13 @@ function attention(
 function projections(
   x_TD: Tensor,
   { queryKeyValue: names }: BlockNames,
-  { config, linear }: BlockContext,
+  { config, linear, together }: BlockContext,
 ): { query: Tensor; key: Tensor; value: Tensor } {
   if (names.kind === 'separate') {
-    return { query: linear(x_TD, names.query), key: linear(x_TD, names.key), value: linear(x_TD, names.value) };
+    const all = [names.query, names.key, names.value];
+    const [query, key, value] = together?.products(x_TD, all) ?? all.map((name) => linear(x_TD, name));
+    if (query === undefined || key === undefined || value === undefined) throw new Error('Three products make a head');
+    return { query, key, value };
   }
   const all = linear(x_TD, names.queryKeyValue);
   const queries = config.heads * config.headSize;
@@ -91,7 +104,11 @@ function normedHeads(
   return norm(asHeads(x, heads, config), name, context);
 }
 
-function mlp(x_TD: Tensor, names: BlockNames, { config, linear }: BlockContext): Tensor {
+function mlp(x_TD: Tensor, names: BlockNames, { config, linear, together }: BlockContext): Tensor {
+  const { gateUp } = names;
+  if (gateUp.kind === 'separate' && together !== undefined && !config.biases.mlp) {
+    return linear(together.gated(x_TD, gateUp.gate, gateUp.up), names.down);
+  }
   const { gate, up } = gates(x_TD, names, { config, linear });
   switch (config.activation) {
     case 'silu':

@@ -4,24 +4,25 @@
  * is computed by itself, so that a response does not depend on who shares its batch.
  */
 
-import { mergedWeight } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
 import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
-import { biasName, EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
+import { EMBEDDING, expectedWeights, headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
   index_select,
-  packRows,
   pagedAttention,
+  rowGated,
   rowLinear,
+  rowLinears,
   softCap_,
   to_dtype,
   treeAttention,
   writePages,
 } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
+import { type PackedMatrix, packMatrices } from './matrices.ts';
 import { PAGE_TOKENS, PagePool } from './pages.ts';
 
 /**
@@ -34,9 +35,8 @@ export type SamplingDtype = 'float32' | 'bfloat16';
 export interface Sampler {
   config: ModelConfig;
   dtype: SamplingDtype;
-  /** Matrices, packed by native `pack_rows`. */
-  packed: ReadonlyMap<string, Tensor>;
-  /** Norms and biases, fp32. */
+  matrices: ReadonlyMap<string, PackedMatrix>;
+  /** Norms, fp32. */
   vectors: ReadonlyMap<string, Tensor>;
   /** [V, D], in the type on disk. */
   embedding: Tensor;
@@ -48,29 +48,21 @@ export function openSampler(
   model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>,
   { dtype = 'float32' }: { dtype?: SamplingDtype } = {},
 ): Sampler {
-  const { config, adapter = null } = model;
-  // fp32 products widen bf16 weights as they read them.
-  const inDtype = (weight: Tensor): Tensor => (dtype === 'bfloat16' ? to_dtype(weight, 'bfloat16') : weight);
+  const { config, weights, adapter = null } = model;
   const built = outlive(
     scope('open a sampler', () =>
       noGrad(() => {
-        const packed = new Map<string, Tensor>();
+        const matrices = packMatrices({ config, weights, adapter }, dtype);
         const vectors = new Map<string, Tensor>();
-        let embedding: Tensor | null = null;
         for (const [name, shape] of expectedWeights(config)) {
-          const weight = model.weights.get(name);
-          if (weight === undefined) throw new Error(`No weight ${name}`);
-          if (shape.length === 1) vectors.set(name, to_dtype(weight, 'float32', { copy: true }));
-          else if (name !== EMBEDDING || config.tiedHead)
-            packed.set(name, packRows(inDtype(mergedWeight(name, weight, adapter))));
-          if (name === EMBEDDING) embedding = to_dtype(weight, weight.dtype, { copy: true });
+          if (shape.length === 1) vectors.set(name, to_dtype(weightOf(weights, name), 'float32', { copy: true }));
         }
-        if (embedding === null) throw new Error('No embedding');
-        return { packed, vectors, embedding: embedding as Tensor };
+        const embedding = weightOf(weights, EMBEDDING);
+        return { matrices, vectors, embedding: to_dtype(embedding, embedding.dtype, { copy: true }) };
       }),
     ),
   );
-  return { config, dtype, ...built, dispose: () => disposeAll([built.packed, built.vectors, built.embedding]) };
+  return { config, dtype, ...built, dispose: () => disposeAll([built.matrices, built.vectors, built.embedding]) };
 }
 
 /** What a batch of sequences shares: their keys and values, and the rotations of positions 0 .. length - 1. */
@@ -110,19 +102,27 @@ function runBlocks(
   cache: Cache,
   input: { ids: readonly number[]; places: readonly TokenPlace[]; attend: Attend },
 ): Tensor {
-  const { config, packed, vectors } = sampler;
+  const { config, matrices, vectors } = sampler;
   // A sequence that starts long stays long; one that would become it is refused (generate.ts).
   const limit = longAfter(config);
   const rows = input.places.map(({ position, promptLength }) => position + (promptLength > limit ? cache.length : 0));
-  const shapes = expectedWeights(config);
+  const arithmetic = arithmeticOf(sampler);
+  const matrix = (name: string): PackedMatrix => required(matrices.get(name), name);
   const context: BlockContext = {
     config,
     vector: (name) => required(vectors.get(name), name),
-    linear: (x, name) =>
-      rowLinear(x, required(packed.get(name), name), required(shapes.get(name)?.[0], name), {
-        bias: vectors.get(biasName(name)),
-        arithmetic: arithmeticOf(sampler),
-      }),
+    linear: (x, name) => product(x, matrix(name), arithmetic),
+    together: {
+      products: (x, [first = '']) => {
+        const { panels, outputs, bias } = matrix(first);
+        return rowLinears(x, panels, outputs, { bias, arithmetic });
+      },
+      gated: (x, gate) => {
+        const { panels, outputs } = matrix(gate);
+        const activation = config.activation === 'silu' ? 'silu' : 'gelu_tanh';
+        return rowGated(x, panels, outputs[0] ?? 0, activation, { arithmetic });
+      },
+    },
     attend: input.attend,
     rotation: rotations(config, cache.rotary, rows),
   };
@@ -135,15 +135,17 @@ function runBlocks(
   return finalNorm(x_TD, context);
 }
 
+function product(x: Tensor, { panels, outputs, bias }: PackedMatrix, arithmetic: string): Tensor {
+  return rowLinear(x, panels, outputs[0] ?? 0, { bias, arithmetic });
+}
+
 function arithmeticOf({ dtype }: Sampler): string {
   return dtype === 'bfloat16' ? 'fastest' : 'float32';
 }
 
 function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
-  const { config, packed } = sampler;
-  const logits_TV = rowLinear(hidden_TD, required(packed.get(headName(config)), 'head'), config.vocabularySize, {
-    arithmetic: arithmeticOf(sampler),
-  });
+  const { config, matrices } = sampler;
+  const logits_TV = product(hidden_TD, required(matrices.get(headName(config)), 'head'), arithmeticOf(sampler));
   return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 

@@ -1743,6 +1743,29 @@ export function rowLinear(
   return asTensor(invoke(op_rowLinear, x, packed, outputs, options.bias, options.arithmetic));
 }
 
+const op_rowLinears = operator('selm::row_linears', '');
+/** `selm::row_linears(Tensor x, Tensor packed, int[] outputs, Tensor? bias=None, str arithmetic="float32") -> Tensor[]` */
+export function rowLinears(
+  x: Tensor,
+  packed: Tensor,
+  outputs: readonly number[],
+  options: { bias?: Tensor | null | undefined; arithmetic?: string | undefined } = {},
+): Tensor[] {
+  return asTensors(invoke(op_rowLinears, x, packed, outputs, options.bias, options.arithmetic));
+}
+
+const op_rowGated = operator('selm::row_gated', '');
+/** `selm::row_gated(Tensor x, Tensor packed, int outputs, str activation, str arithmetic="float32") -> Tensor` */
+export function rowGated(
+  x: Tensor,
+  packed: Tensor,
+  outputs: number,
+  activation: string,
+  options: { arithmetic?: string | undefined } = {},
+): Tensor {
+  return asTensor(invoke(op_rowGated, x, packed, outputs, activation, options.arithmetic));
+}
+
 const op_writePages = operator('selm::write_pages', '');
 /** `selm::write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()` */
 export function writePages(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, places: Tensor): void {

@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include "../checks.h"
+#include "activations.h"
 #include "vector.h"
 
 namespace selm {
@@ -126,25 +127,12 @@ at::Tensor rotate(const at::Tensor& x_, const at::Tensor& cos_, const at::Tensor
   return y;
 }
 
-// Activations of a gate, both x times the sigmoid of something: `inner` is that, `slope` its derivative.
-struct Silu {
-  static Float16 inner(Float16 x) { return x; }
-  static Float16 slope(Float16) { return splat(1.0f); }
-};
-// gelu in its tanh form, x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3): that is x sigmoid(2 u).
-struct GeluTanh {
-  static constexpr float kTwice = 1.5957691216057308f;  // 2 sqrt(2 / pi)
-  static constexpr float kCube = 0.044715f;
-  static Float16 inner(Float16 x) { return (x * x * kCube + 1.0f) * x * kTwice; }
-  static Float16 slope(Float16 x) { return (x * x * (3.0f * kCube) + 1.0f) * kTwice; }
-};
-
 template <typename Activation, typename T>
 void gateForward(const T* gate, const T* up, T* y, int64_t n) {
   at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
       const Float16 g = load(gate + i, n - i);
-      store(y + i, g / (exponential(-Activation::inner(g)) + 1.0f) * load(up + i, n - i), n - i);
+      store(y + i, activated<Activation>(g) * load(up + i, n - i), n - i);
     }
   });
 }
@@ -160,13 +148,6 @@ void gateBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int
       store(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)), left);
     }
   });
-}
-
-template <typename Body>
-void forActivations(c10::string_view name, Body body) {
-  if (name == "silu") return body(Silu());
-  TORCH_CHECK(name == "gelu_tanh", "gated: activation ", name, " is not one of silu, gelu_tanh");
-  body(GeluTanh());
 }
 
 at::Tensor gated(const at::Tensor& gate_, const at::Tensor& up_, c10::string_view activation) {

@@ -4,12 +4,11 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <array>
-#include <utility>
 #include <vector>
 
 #include "../checks.h"
 #include "../composite.h"
+#include "activations.h"
 #include "panels.h"
 
 namespace selm {
@@ -26,69 +25,25 @@ at::Tensor productOperand(const at::Tensor& x) {
   return !hasBf16 && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
 }
 
-constexpr int64_t kRows = 8;        // rows a block in fp32: 8 x 2 vectors of sums stay in registers
 constexpr int64_t kTask = 1 << 18;  // multiplications that are worth a thread
-constexpr int64_t kNear = 1 << 19;  // bytes of x that are worked through before the next panel: they stay in the cache
+constexpr int64_t kNear = 1 << 20;  // bytes of x that are worked through before the next panel: they stay in the cache
 
-// Two inputs at a time from a panel's row of pairs, or of two rows of fp32.
-struct TwoInputs {
-  Float16 first[2], second[2];
-  explicit TwoInputs(const c10::BFloat16* panel) {
-    for (int half = 0; half < 2; half++) {
-      const Pairs16 pairs = *reinterpret_cast<const Pairs16*>(panel + half * 2 * kLanes);
-      first[half] = firstOfPairs(pairs);
-      second[half] = secondOfPairs(pairs);
-    }
-  }
-  explicit TwoInputs(const float* panel) {
-    for (int half = 0; half < 2; half++) {
-      first[half] = load(panel + half * kLanes);
-      second[half] = load(panel + kPanel + half * kLanes);
-    }
-  }
-};
-
-// y [Rows, 32] = x [Rows, inputs] times a panel, in fp32.
-template <int Rows, typename X, typename W>
-void rowsByPanel(const X* x, int64_t inputs, const W* panel, float* y) {
-  Float16 sums[Rows][2] = {};
-  for (int64_t k = 0; k < inputs; k += 2) {
-    const TwoInputs weights(panel + k * kPanel);
-    for (int r = 0; r < Rows; r++) {
-      const Float16 first = splat(static_cast<float>(x[r * inputs + k])), second = splat(static_cast<float>(x[r * inputs + k + 1]));
-      for (int half = 0; half < 2; half++) {
-        sums[r][half] += first * weights.first[half];
-        sums[r][half] += second * weights.second[half];
-      }
-    }
-  }
-  for (int r = 0; r < Rows; r++) {
-    store(y + r * kPanel, sums[r][0]);
-    store(y + r * kPanel + kLanes, sums[r][1]);
-  }
+// AMX reads whole tiles: x is followed by room for them.
+bool hasRoom(const at::Tensor& x, int64_t rows) {
+  const int64_t end = (x.storage_offset() + rows * x.size(1)) * static_cast<int64_t>(x.element_size());
+  return static_cast<int64_t>(x.storage().nbytes()) >= end;
 }
 
-template <typename X, typename W, size_t... Counts>
-void someRows(const X* x, int64_t inputs, const W* panel, float* y, int64_t rows, std::index_sequence<Counts...>) {
-  static constexpr std::array<void (*)(const X*, int64_t, const W*, float*), sizeof...(Counts)> kernels{&rowsByPanel<Counts + 1, X, W>...};
-  kernels[rows - 1](x, inputs, panel, y);
-}
-
-template <typename X, typename W>
-void fp32Panel(const X* x, int64_t inputs, const W* panel, float* y, int64_t rows) {
-  for (int64_t row = 0; row < rows; row += kRows) {
-    someRows(x + row * inputs, inputs, panel, y + row * kPanel, std::min(kRows, rows - row), std::make_index_sequence<kRows>());
-  }
-}
+int64_t roomFor(int64_t rows) { return (rows + kTileRows - 1) / kTileRows * kTileRows; }
 
 // x [rows, inputs] as a path reads it: in type X, with `padded` inputs of which the last are zeros, and room for whole tiles.
 template <typename X>
-at::Tensor operandRows(const at::Tensor& x, int64_t padded) {
+at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
   constexpr auto type = c10::CppTypeToScalarType<X>::value;
-  const int64_t rows = x.size(0), inputs = x.size(1);
-  if (x.scalar_type() == type && padded == inputs && type == at::kFloat) return x;
-  const int64_t room = (rows + kTileRows - 1) / kTileRows * kTileRows;
-  at::Tensor out = at::empty({room, padded}, x.options().dtype(type));
+  const int64_t rows = x_.size(0), inputs = x_.size(1);
+  if (x_.scalar_type() == type && padded == inputs && (type == at::kFloat || hasRoom(x_, roomFor(rows)))) return x_;
+  const at::Tensor x = x_.to(at::kFloat);
+  at::Tensor out = at::empty({roomFor(rows), padded}, x.options().dtype(type));
   const float* from = x.data_ptr<float>();
   X* to = out.data_ptr<X>();
   at::parallel_for(0, rows, std::max<int64_t>(1, 65536 / padded), [&](int64_t begin, int64_t end) {
@@ -100,40 +55,115 @@ at::Tensor operandRows(const at::Tensor& x, int64_t padded) {
   return out;
 }
 
-// Calls panel(x, inputs, weights, scratch, rows) for every panel and every block of rows, on all threads. `prepare` is made
-// once a thread and held meanwhile.
-template <typename Prepare, typename X, typename W, typename Panel>
-at::Tensor byPanels(const at::Tensor& x_, const at::Tensor& packed, int64_t outputs, const at::Tensor& bias, Panel panel) {
-  const int64_t rows = x_.size(0), inputs = packed.size(1), panels = packed.size(0);
+struct Nothing {};
+
+template <typename X, typename W>
+using PanelKernel = void (*)(const X*, int64_t, const W*, float*, int64_t, bool);
+
+// Multiplies x with every panel, a block of rows after the other, on all threads, and hands the results of a block to
+// `write`. Panels p, p + tasks, .. are one task: their results are written together. `Prepare` is held by a thread meanwhile.
+template <typename Prepare, typename X, typename W, typename Write>
+void byPanels(PanelKernel<X, W> panel, const at::Tensor& x_, const at::Tensor& packed, const Write& write) {
+  constexpr int64_t together = Write::kTogether;
+  const int64_t rows = x_.size(0), inputs = packed.size(1), tasks = packed.size(0) / together;
   const at::Tensor x = operandRows<X>(x_, inputs);
-  at::Tensor y = at::empty({rows, outputs}, x_.options());
   const X* from = x.data_ptr<X>();
   const W* weights = packed.data_ptr<W>();
-  const float* biases = bias.defined() ? bias.data_ptr<float>() : nullptr;
-  float* to = y.data_ptr<float>();
   const int64_t near = std::max<int64_t>(1, kNear / (inputs * static_cast<int64_t>(sizeof(X)) * kTileRows)) * kTileRows;
-  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, rows * inputs * kPanel));
-  at::parallel_for(0, panels, grain, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, rows * inputs * kPanel * together));
+  at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) {
     [[maybe_unused]] const Prepare prepared;
-    alignas(64) float scratch[kTileRows * kPanel];
+    alignas(64) float results[together][kTileRows * kPanel];
     for (int64_t first = 0; first < rows; first += near) {
-      for (int64_t p = begin; p < end; p++) {
-        const int64_t width = std::min(kPanel, outputs - p * kPanel);
+      for (int64_t task = begin; task < end; task++) {
         for (int64_t row = first; row < std::min(rows, first + near); row += kTileRows) {
           const int64_t count = std::min(kTileRows, rows - row);
-          panel(from + row * inputs, inputs, weights + p * inputs * kPanel, scratch, count);
-          for (int64_t r = 0; r < count; r++) {
-            float* out = to + (row + r) * outputs + p * kPanel;
-            for (int64_t o = 0; o < width; o++) out[o] = scratch[r * kPanel + o] + (biases ? biases[p * kPanel + o] : 0.0f);
-          }
+          write.fetch(task, row, count);
+          for (int64_t i = 0; i < together; i++)
+            panel(from + row * inputs, inputs, weights + (task + i * tasks) * inputs * kPanel, results[i], count, row == first);
+          write(task, row, count, results);
         }
       }
     }
   });
-  return y;
 }
 
-struct Nothing {};
+template <typename Write>
+void multiply(const at::Tensor& x, const at::Tensor& packed, std::string_view arithmetic, const Write& write) {
+  using Bf16 = c10::BFloat16;
+  if (arithmetic == "float32") {
+    if (packed.scalar_type() == at::kFloat) return byPanels<Nothing, float, float>(vectorPanel, x, packed, write);
+    return byPanels<Nothing, float, Bf16>(vectorPanel, x, packed, write);
+  }
+  TORCH_CHECK(packed.scalar_type() == at::kBFloat16, "row_linear: products in bf16 need weights packed in bf16, got ", packed.scalar_type());
+  switch (bf16PathOf(arithmetic)) {
+    case Bf16Path::amx:
+      return byPanels<AmxTiles, Bf16, Bf16>(amxPanel, x, packed, write);
+    case Bf16Path::avx512Bf16:
+      return byPanels<Nothing, Bf16, Bf16>(avx512Bf16Panel, x, packed, write);
+    case Bf16Path::vector:
+      return byPanels<Nothing, Bf16, Bf16>(vectorPanel, x, packed, write);
+  }
+}
+
+// The lines that a block's results go to are on their way to the cache while the block is computed.
+template <typename T>
+void fetchRows(T* first, int64_t stride, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(first + row * stride + i, 1);
+  }
+}
+
+// Results of each panel as they are, plus a bias.
+struct WriteSums {
+  static constexpr int64_t kTogether = 1;
+  // Where a panel's results go in their rows.
+  struct Place {
+    float* first;
+    int64_t stride, width;
+    const float* bias;
+  };
+  std::vector<Place> places;
+
+  void add(at::Tensor& y, const float* bias) {
+    const int64_t outputs = y.size(1);
+    for (int64_t o = 0; o < outputs; o += kPanel)
+      places.push_back({y.data_ptr<float>() + o, outputs, std::min(kPanel, outputs - o), bias != nullptr ? bias + o : nullptr});
+  }
+  void fetch(int64_t panel, int64_t row, int64_t rows) const {
+    fetchRows(places[panel].first + row * places[panel].stride, places[panel].stride, rows);
+  }
+  void operator()(int64_t panel, int64_t row, int64_t rows, const float results[][kTileRows * kPanel]) const {
+    const Place& place = places[panel];
+    for (int64_t r = 0; r < rows; r++) {
+      float* to = place.first + (row + r) * place.stride;
+      for (int64_t i = 0; i < place.width; i += kLanes) {
+        const Float16 sums = load(results[0] + r * kPanel + i);
+        store(to + i, place.bias != nullptr ? sums + load(place.bias + i, place.width - i) : sums, place.width - i);
+      }
+    }
+  }
+};
+
+// activation(gate) * up of two panels, in type T.
+template <typename Activation, typename T>
+struct WriteGated {
+  static constexpr int64_t kTogether = 2;
+  T* data;
+  int64_t outputs;
+
+  void fetch(int64_t task, int64_t row, int64_t rows) const { fetchRows(data + row * outputs + task * kPanel, outputs, rows); }
+  void operator()(int64_t task, int64_t row, int64_t rows, const float results[][kTileRows * kPanel]) const {
+    const int64_t width = std::min(kPanel, outputs - task * kPanel);
+    for (int64_t r = 0; r < rows; r++) {
+      T* to = data + (row + r) * outputs + task * kPanel;
+      for (int64_t i = 0; i < width; i += kLanes) {
+        const Float16 gate = load(results[0] + r * kPanel + i), up = load(results[1] + r * kPanel + i);
+        store(to + i, activated<Activation>(gate) * up, width - i);
+      }
+    }
+  }
+};
 
 at::Tensor packRows(const at::Tensor& weight) {
   TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
@@ -146,28 +176,42 @@ at::Tensor packRows(const at::Tensor& weight) {
   return padded.view({panels, kPanel, room / together, together}).transpose(1, 2).contiguous().view({panels, room, kPanel});
 }
 
-at::Tensor rowLinear(const at::Tensor& x_, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias_,
-                     std::string_view arithmetic) {
-  if (x_.scalar_type() == at::kDouble) return composite::rowLinear(x_, packed, outputs, bias_, arithmetic);
-  checkRowLinear(x_, packed, outputs);
-  TORCH_CHECK(x_.scalar_type() == at::kFloat, "row_linear: x must be fp32, got ", x_.scalar_type());
-  const at::Tensor x = x_.contiguous();
+std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs,
+                                   const std::optional<at::Tensor>& bias_, std::string_view arithmetic) {
+  if (x.scalar_type() == at::kDouble) return composite::rowLinears(x, packed, outputs, bias_, arithmetic);
+  checkRowLinears(x, packed, outputs, bias_);
   const at::Tensor bias = bias_.has_value() && bias_->defined() ? bias_->to(at::kFloat).contiguous() : at::Tensor();
-  if (arithmetic == "float32") {
-    if (packed.scalar_type() == at::kFloat)
-      return byPanels<Nothing, float, float>(x, packed, outputs, bias, fp32Panel<float, float>);
-    return byPanels<Nothing, float, c10::BFloat16>(x, packed, outputs, bias, fp32Panel<float, c10::BFloat16>);
+  std::vector<at::Tensor> products;
+  WriteSums write;
+  int64_t first = 0;
+  for (const int64_t count : outputs) {
+    products.push_back(at::empty({x.size(0), count}, x.options().dtype(at::kFloat)));
+    write.add(products.back(), bias.defined() ? bias.data_ptr<float>() + first : nullptr);
+    first += count;
   }
-  TORCH_CHECK(packed.scalar_type() == at::kBFloat16, "row_linear: products in bf16 need weights packed in bf16, got ", packed.scalar_type());
-  switch (bf16PathOf(arithmetic)) {
-    case Bf16Path::amx:
-      return byPanels<AmxTiles, c10::BFloat16, c10::BFloat16>(x, packed, outputs, bias, amxPanel);
-    case Bf16Path::avx512Bf16:
-      return byPanels<Nothing, c10::BFloat16, c10::BFloat16>(x, packed, outputs, bias, avx512Bf16Panel);
-    case Bf16Path::vector:
-      return byPanels<Nothing, c10::BFloat16, c10::BFloat16>(x, packed, outputs, bias, fp32Panel<c10::BFloat16, c10::BFloat16>);
-  }
-  TORCH_CHECK(false, "row_linear: no such path");
+  multiply(x.contiguous(), packed, arithmetic, write);
+  return products;
+}
+
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
+                     std::string_view arithmetic) {
+  return rowLinears(x, packed, outputs, bias, arithmetic)[0];
+}
+
+at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic) {
+  if (x.scalar_type() == at::kDouble) return composite::rowGated(x, packed, outputs, activation, arithmetic);
+  checkRowLinears(x, packed, {outputs, outputs}, std::nullopt);
+  const bool isFloat = arithmetic == "float32";
+  const at::Tensor y = at::empty({isFloat ? x.size(0) : roomFor(x.size(0)), outputs}, x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
+  forActivations(activation, [&](auto kind) {
+    using Activation = decltype(kind);
+    if (isFloat) {
+      multiply(x.contiguous(), packed, arithmetic, WriteGated<Activation, float>{y.data_ptr<float>(), outputs});
+    } else {
+      multiply(x.contiguous(), packed, arithmetic, WriteGated<Activation, c10::BFloat16>{y.data_ptr<c10::BFloat16>(), outputs});
+    }
+  });
+  return y.narrow(0, 0, x.size(0));
 }
 
 }  // namespace
@@ -177,4 +221,6 @@ TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("product_operand", &selm::productOperand);
   library.impl("pack_rows", &selm::packRows);
   library.impl("row_linear", &selm::rowLinear);
+  library.impl("row_linears", &selm::rowLinears);
+  library.impl("row_gated", &selm::rowGated);
 }

@@ -61,6 +61,15 @@ struct Rule {
   float scale, softCap;
 };
 
+// The block of a page is on its way to the cache while the one before it is worked on: pages lie anywhere in memory.
+template <typename T>
+void fetchPage(const T* cache, const std::vector<Page>& pages, size_t p, const Shape& shape, int64_t group) {
+  if (p >= pages.size()) return;
+  const T* block = cache + (pages[p].page * shape.groups + group) * shape.block();
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < shape.block(); i += kLine) __builtin_prefetch(block + i);
+}
+
 // scores[h][page][token] of `Heads` queries [Heads, width].
 template <int Heads, typename T>
 void scorePages(const float* q, const T* keys, const std::vector<Page>& pages, const Shape& shape, int64_t group, const Rule& rule,
@@ -68,6 +77,7 @@ void scorePages(const float* q, const T* keys, const std::vector<Page>& pages, c
   const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
   for (size_t p = 0; p < pages.size(); p++) {
     const T* block = keys + (pages[p].page * shape.groups + group) * shape.block();
+    fetchPage(keys, pages, p + 1, shape, group);
     Float16 sums[Heads][2] = {};
     int64_t d = 0;
     for (; d + 1 < shape.width; d += 2) {
@@ -116,6 +126,7 @@ void combinePages(const float* weights, const T* values, const std::vector<Page>
     Float16 sums[Heads][kVectors] = {};
     for (size_t p = 0; p < pages.size(); p++) {
       const T* block = values + (pages[p].page * shape.groups + group) * shape.block() + first;
+      if (first == 0) fetchPage(values, pages, p + 1, shape, group);
       const float* weight = weights + static_cast<int64_t>(p) * kPageTokens;
       for (int64_t t = pages[p].from; t < pages[p].to; t++) {
         Float16 value[kVectors] = {};
@@ -140,7 +151,9 @@ void attendHeads(const float* q, const T* keys, const T* values, const std::vect
                  const Rule& rule, std::vector<float>& scores, float* out) {
   const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
   scores.resize(Heads * room);
+  fetchPage(keys, pages, 0, shape, group);
   scorePages<Heads>(q, keys, pages, shape, group, rule, scores.data());
+  fetchPage(values, pages, 0, shape, group);
   for (int h = 0; h < Heads; h++) normalise(scores.data() + h * room, room);
   combinePages<Heads>(scores.data(), values, pages, shape, group, out);
 }

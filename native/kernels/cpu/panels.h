@@ -23,15 +23,15 @@ namespace selm {
 constexpr int64_t kStep = 32;      // inputs of a tile
 constexpr int64_t kTileRows = 32;  // rows of x that a bf16 path takes at once: two tiles
 
-// A bf16 pair is read as one 32-bit number; the first input is its lower half.
-typedef uint32_t Pairs16 __attribute__((vector_size(64), aligned(4), may_alias));
-inline Float16 firstOfPairs(Pairs16 pairs) { return reinterpret_cast<Float16>(pairs << 16); }
-inline Float16 secondOfPairs(Pairs16 pairs) { return reinterpret_cast<Float16>(pairs & 0xffff0000u); }
-
-// y [rows, 32] = x [rows, inputs] times a panel; x is bf16, `inputs` a multiple of kStep, rows at most kTileRows. x and y
-// have room for kTileRows rows; rows past the last hold anything and their results are not read.
-void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows);
-void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows);
+// y [rows, 32] = x [rows, inputs] times a panel; `inputs` is a multiple of kStep, rows at most kTileRows. x and y have room
+// for kTileRows rows; rows past the last hold anything and their results are not read. Whoever is the first to read a panel
+// says so: its weights are then fetched ahead of their use, and what follows the panel in memory after them.
+void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+// In fp32, by whatever vectors the compiler was allowed; bf16 factors are widened.
+void vectorPanel(const float* x, int64_t inputs, const float* panel, float* y, int64_t rows, bool isFirst);
+void vectorPanel(const float* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+void vectorPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 
 // A thread that calls amxPanel holds one of these meanwhile: the shape of the tiles.
 struct AmxTiles {
