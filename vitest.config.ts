@@ -43,7 +43,7 @@ const MINUTES = [
   'src/text/tokenizer/tokenizer-hostile.test.ts',
 ];
 
-const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts'];
+const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts', 'web/**/*.test.ts'];
 const APART = ['test/long/**', 'test/peers/**', '**/node_modules/**'];
 
 /** `whole`: npm test. `long`: what takes minutes or gigabytes. `peers`: what needs the Python environment of the peers. */

@@ -1,6 +1,6 @@
 /**
- * @file Makes a clone ready: Node, tools, npm packages, LibTorch, the engine. Plain Node, because it runs before
- * `npm ci`; run it as often as you like: `node scripts/setup.mjs`. What is there is left alone.
+ * @file Makes a clone ready: Node, tools, npm packages, LibTorch, the engine, the studio's pages. Plain Node, because it
+ * runs before `npm ci`; run it as often as you like: `node scripts/setup.mjs`. What is there is left alone.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
@@ -80,11 +80,18 @@ async function installEngine() {
   console.error(`Ready: LibTorch ${record.libtorchVersion} in ${record.libtorchDirectory}`);
 }
 
+/** The pages of `selm studio`, from web/. */
+async function bundleStudio() {
+  const assets = await import(pathToFileURL(join(root, 'src', 'server', 'assets.ts')).href);
+  await assets.buildStudio();
+}
+
 checkNode();
 checkTools();
 installPackages();
 try {
   await installEngine();
+  await bundleStudio();
 } catch (error) {
   const known = error instanceof Error && 'code' in error;
   stop(

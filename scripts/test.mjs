@@ -56,7 +56,7 @@ function runTests(args) {
 
 // What starts without a TypeScript loader is JavaScript, and checked by the same compiler.
 const types = (project) => runPackage('typescript', 'bin/tsc', ['--noEmit', '-p', project]);
-gate('types (tsc --noEmit)', types('.') || types('tsconfig.workers.json'));
+gate('types (tsc --noEmit)', types('.') || types('tsconfig.workers.json') || types('web'));
 gate('lint and format (biome check)', runPackage('@biomejs/biome', 'bin/biome', ['check']));
 runTests(process.argv.slice(2));
 const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';

@@ -14,6 +14,7 @@ import { pairsCommand } from './pairs.ts';
 import { rankCommand } from './rank.ts';
 import { reportCommand } from './report.ts';
 import { sftCommand } from './sft.ts';
+import { studioCommand } from './studio.ts';
 import { sweepCommand } from './sweep.ts';
 import { trainCommand } from './train.ts';
 
@@ -35,6 +36,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(metricsCommand())
     .addCommand(pairsCommand())
     .addCommand(reportCommand())
+    .addCommand(studioCommand())
     .addCommand(dataCommand())
     .addCommand(doctorCommand())
     .addCommand(engineCommand())

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { readRows } from '../data/read.ts';
 import type { Ledger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
-import { messageText } from '../text/message.ts';
 import type { Prompt } from '../text/rendering.ts';
+import { shownPrompt } from '../text/shown.ts';
 
 /** The prompts of pairs, by pair id. A pair is left out when neither the ledger nor its data file has its prompt any more. */
 export async function findPrompts(ledger: Ledger, pairs: readonly StoredPair[]): Promise<Map<string, Prompt>> {
@@ -37,16 +37,8 @@ async function promptsOfFiles(pairs: readonly StoredPair[]): Promise<Map<string,
   return found;
 }
 
-/** A prompt for a person: its text, or the turns of a chat below each other. */
+/** A prompt for a person, or that it is not there any more. */
 export function promptAsText(prompt: Prompt | null | undefined): string {
   if (prompt === null || prompt === undefined) return '(not found: the data file moved or changed since)';
-  switch (prompt.kind) {
-    case 'text':
-      return prompt.text;
-    case 'chat': {
-      const [only] = prompt.messages;
-      if (only !== undefined && prompt.messages.length === 1) return messageText(only);
-      return prompt.messages.map((message) => `[${message.role}] ${messageText(message)}`).join('\n');
-    }
-  }
+  return shownPrompt(prompt);
 }

@@ -63,7 +63,8 @@ code { font: 13px ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywh
 @media print { :root { --page: #ffffff; } main { max-width: none; } figure, .answer, tr { break-inside: avoid; } }
 `;
 
-const POLICY = [
+/** The content security policy of a report: its style sheet and nothing else. */
+export const REPORT_POLICY = [
   `default-src 'none'`,
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
   `base-uri 'none'`,
@@ -77,7 +78,7 @@ export function page(title: string, content: MarkupValue): string {
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta http-equiv="Content-Security-Policy" content="${REPORT_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>${title}</title>

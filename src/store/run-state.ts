@@ -14,12 +14,24 @@ export type RunState =
 
 /** The state of the run in a directory. A run whose process is gone is stopped, whatever its stages say. */
 export function runState(path: string, recipe: Pick<Recipe, 'iterations' | 'evaluate'>, ledger: Ledger): RunState {
+  return stateUntil({ stage: lastStage(recipe), iteration: recipe.iterations }, { path, ledger });
+}
+
+/** The state of the supervised fine-tuning in a directory. */
+export function fineTuningState(path: string, ledger: Ledger): RunState {
+  return stateUntil({ stage: 'sft', iteration: 0 }, { path, ledger });
+}
+
+/** The state of a run whose last stage is `last`. */
+function stateUntil(
+  last: Pick<StageRecord, 'stage' | 'iteration'>,
+  { path, ledger }: { path: string; ledger: Ledger },
+): RunState {
   const stages = ledger.stages();
   const open = stages.findLast(({ status }) => status !== 'finished') ?? null;
   if (lockHolder(join(path, 'run.lock')) !== null) return { kind: 'running', stage: open ?? stages.at(-1) ?? null };
   if (open?.status === 'waiting' || open?.status === 'failed') return { kind: open.status, stage: open };
-  const last = lastStage(recipe);
-  const isOver = stages.some((each) => each.stage === last && each.iteration === recipe.iterations);
+  const isOver = stages.some((each) => each.stage === last.stage && each.iteration === last.iteration);
   return open === null && isOver ? { kind: 'finished' } : { kind: 'stopped', stage: open ?? stages.at(-1) ?? null };
 }
 

@@ -1,0 +1,138 @@
+/** @file What the studio's server and its pages say to each other, as JSON. Numbers that are not finite are null. */
+import type { RawAnswer } from '../rank/services.ts';
+import type { CandidateOrigin, RankingRecord } from '../store/ledger-rows.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
+
+export type { LoggedEvent } from '../store/read-events.ts';
+
+/** How a run stands. `died`: its process is gone and said nothing. `unreadable`: the folder cannot be read as a run. */
+export type RunStanding = 'running' | 'waiting' | 'failed' | 'finished' | 'stopped' | 'died' | 'unreadable';
+
+/** The work in progress of a run. */
+export interface Progress {
+  done: number;
+  total: number;
+  unit: string;
+  detail: string | null;
+  /** Items a second, of the last few seconds; null where too little was seen. */
+  perSecond: number | null;
+  /** Of this stage. */
+  secondsLeft: number | null;
+}
+
+/** A run in the list of all. */
+export interface RunSummary {
+  /** Names it in URLs: its folder below the listed one. */
+  id: string;
+  name: string;
+  kind: 'selm' | 'fine-tuning';
+  standing: RunStanding;
+  /** Null before the first stage, and where nothing can be read. */
+  place: { iteration: number; iterations: number; stage: string } | null;
+  progress: Progress | null;
+  /** Of the whole run, from what its earlier iterations took; null in the first one. */
+  secondsLeft: number | null;
+  error: { code: string; message: string } | null;
+  /** What to do next, a sentence; `command` to copy, where there is one. */
+  next: { text: string; command: string | null };
+  createdAt: string | null;
+  /** Milliseconds since 1970 of its last sign of life. */
+  lastSignMs: number | null;
+  residentBytes: number | null;
+}
+
+/** A run by itself. */
+export interface RunDetail extends RunSummary {
+  path: string;
+  settings: { label: string; value: string }[];
+  stages: { iteration: number; stage: string; status: string; seconds: number | null; attempt: number }[];
+  /** Names of what was measured step by step, and iteration by iteration. */
+  metrics: { steps: string[]; iterations: string[] };
+  pairCounts: { iteration: number; pairs: number }[];
+  /** Whether `/report` has something to show: fine-tunings have none. */
+  hasReport: boolean;
+  /** The last events worth a line, oldest first. */
+  log: LoggedEvent[];
+  /** The id of the last event that this answer knows of: follow the events behind it. */
+  lastEventId: number;
+}
+
+/** A curve, thinned to what a screen shows: the lowest and the highest of each stretch, and the ends. */
+export interface Curve {
+  name: string;
+  x: number[];
+  y: (number | null)[];
+}
+
+export interface Curves {
+  /** Over steps, counted through all iterations, from 1. */
+  steps: Curve[];
+  /** Over iterations; 0 is the base. */
+  iterations: Curve[];
+  /** Steps before each iteration but the first: where one begins. */
+  marks: number[];
+  /** Numbers that were read for it. */
+  measured: number;
+}
+
+/** A pair in a list; its texts are excerpts. */
+export interface PairItem {
+  pairId: string;
+  iteration: number;
+  prompt: string | null;
+  chosen: string;
+  rejected: string;
+  chosenFrom: CandidateOrigin;
+  rejectedFrom: CandidateOrigin;
+  scoreChosen: number | null;
+  scoreRejected: number | null;
+}
+
+export interface PairPage {
+  total: number;
+  offset: number;
+  pairs: PairItem[];
+}
+
+/** Where a pair comes from. */
+export interface PairDetail {
+  pairId: string;
+  iteration: number;
+  promptId: string;
+  prompt: string | null;
+  source: { file: string; line: number } | null;
+  rankerId: string | null;
+  chosen: string;
+  rejected: string;
+  /** The text of the exploration term. */
+  response: string | null;
+  chosenFrom: CandidateOrigin;
+  rejectedFrom: CandidateOrigin;
+  sampler: { sha256: string; seed: number } | null;
+  responses: { sampleIndex: number; tokens: number; logProb: number; finish: 'stop' | 'length' }[];
+  rankings: Omit<RankingRecord, 'iteration' | 'promptId'>[];
+  /** Raw answers that the verdicts were made from, by their key. */
+  answers: (RawAnswer & { key: string })[];
+}
+
+/** Where samples come from: measurements on held-out prompts, or the prompts that were trained on. */
+export type SampleSource = 'held-out' | 'training';
+
+export interface PromptPage {
+  total: number;
+  offset: number;
+  prompts: { promptId: string; prompt: string | null; iterations: number[] }[];
+}
+
+/** What the policy answered to one prompt, iteration by iteration; 0 is the base, of held-out prompts. */
+export interface PromptSamples {
+  promptId: string;
+  prompt: string | null;
+  iterations: { iteration: number; samples: { text: string; score: number | null }[] }[];
+}
+
+/** What a refused request is answered with. */
+export interface Problem {
+  code: string;
+  message: string;
+}

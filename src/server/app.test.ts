@@ -1,0 +1,291 @@
+/** @file The studio's interface as a page uses it: over a real socket, on a run that lies on disk. */
+import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { temporaryFolder } from '../files/temporary.testing.ts';
+import { openEventLog } from '../store/event-log.ts';
+import { openLedger } from '../store/ledger.ts';
+import type { Curves, PairDetail, PairPage, PromptPage, PromptSamples, RunDetail, RunSummary } from './api.ts';
+import { type Studio, serveStudio } from './listen.ts';
+import { writeStudioRun } from './studio-run.testing.ts';
+
+const token = 'a-token-for-tests-only';
+
+async function serve(folder: string, port = 0): Promise<Studio> {
+  const studio = await serveStudio({ folders: [folder], port, token, assets: new Map() });
+  onTestFinished(() => studio.close());
+  return studio;
+}
+
+async function get(studio: Studio, path: string): Promise<Response> {
+  return fetch(`http://127.0.0.1:${studio.port}${path}`, { headers: { authorization: `Bearer ${token}` } });
+}
+
+async function json<Value>(studio: Studio, path: string): Promise<Value> {
+  const response = await get(studio, path);
+  expect(response.status, await response.clone().text()).toBe(200);
+  return (await response.json()) as Value;
+}
+
+async function summaries(studio: Studio): Promise<RunSummary[]> {
+  return (await json<{ runs: RunSummary[] }>(studio, '/api/runs')).runs;
+}
+
+/** The events of a stream, until `enough` of them came. */
+async function events(
+  studio: Studio,
+  path: string,
+  { enough, headers = {} }: { enough: number; headers?: Record<string, string> },
+): Promise<{ event: string; id: string | null; data: Record<string, unknown> }[]> {
+  const leaving = new AbortController();
+  const response = await fetch(`http://127.0.0.1:${studio.port}${path}`, {
+    headers: { authorization: `Bearer ${token}`, ...headers },
+    signal: leaving.signal,
+  });
+  expect(response.headers.get('content-type')).toBe('text/event-stream');
+  let text = '';
+  const decoder = new TextDecoder();
+  for await (const piece of response.body ?? []) {
+    text += decoder.decode(piece, { stream: true });
+    if (text.split('\n\n').length > enough) break;
+  }
+  leaving.abort();
+  return text
+    .split('\n\n')
+    .slice(0, enough)
+    .map((part) => {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(part)?.[1] ?? null;
+      return { event: field('event') ?? '', id: field('id'), data: JSON.parse(field('data') ?? 'null') };
+    });
+}
+
+test('lists the runs of a folder with what they are, twins inside them too', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'));
+  writeStudioRun(join(folder, 'first', 'twin'));
+  mkdirSync(join(folder, 'no run'));
+  const runs = await summaries(await serve(folder));
+  expect(runs.map(({ id, standing }) => [id, standing])).toEqual([
+    ['first', 'finished'],
+    ['first/twin', 'finished'],
+  ]);
+  expect(runs[0]?.next.command).toBe(`selm generate ${join(folder, 'first')}/iteration-2/model --prompt "Hello"`);
+});
+
+test('a folder that is a run itself is shown under its name', async () => {
+  const folder = writeStudioRun(join(temporaryFolder(), 'mine'));
+  expect((await summaries(await serve(folder))).map(({ id }) => id)).toEqual(['mine']);
+});
+
+test('the page of a run has its settings, stages, counts, and what was measured', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'), { title: 'Kind stories' });
+  const detail = await json<RunDetail>(await serve(folder), '/api/runs/first');
+  expect(detail.settings).toContainEqual({ label: 'evaluate.title', value: 'Kind stories' });
+  expect(detail.stages).toHaveLength(8);
+  expect(detail.pairCounts).toEqual([
+    { iteration: 1, pairs: 3 },
+    { iteration: 2, pairs: 3 },
+  ]);
+  expect(detail.metrics).toEqual({ steps: ['loss', 'lr'], iterations: ['length, samples'] });
+});
+
+test('curves go over the steps of all iterations, counted from 1', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'));
+  const studio = await serve(folder);
+  const curves = await json<Curves>(studio, '/api/runs/first/curves?names=loss,nothing');
+  expect(curves.marks).toEqual([4]);
+  expect(curves.steps).toEqual([
+    { name: 'loss', x: [1, 2, 3, 4, 5, 6, 7, 8], y: [1, 1 / 2, 1 / 3, 1 / 4, 1, 1 / 2, 1 / 3, 1 / 4] },
+    { name: 'nothing', x: [], y: [] },
+  ]);
+});
+
+test.each([
+  { query: 'iteration=2', ids: ['pair-2-0', 'pair-2-1', 'pair-2-2'], total: 3 },
+  { query: 'search=good%201.2', ids: ['pair-1-2'], total: 1 },
+  { query: 'search=PROMPT+1', ids: ['pair-1-1', 'pair-2-1'], total: 2 },
+  { query: 'search=%25', ids: [], total: 0 },
+  { query: 'order=widest&limit=2', ids: ['pair-1-2', 'pair-2-2'], total: 6 },
+  { query: 'order=narrowest&limit=1&offset=1', ids: ['pair-2-0'], total: 6 },
+  { query: 'chosenFrom=rejected', ids: [], total: 0 },
+])('pairs are filtered, searched and paged: $query', async ({ query, ids, total }) => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'));
+  const page = await json<PairPage>(await serve(folder), `/api/runs/first/pairs?${query}`);
+  expect({ ids: page.pairs.map(({ pairId }) => pairId), total: page.total }).toEqual({ ids, total });
+});
+
+test('a pair has its whole lineage', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'));
+  const pair = await json<PairDetail>(await serve(folder), '/api/runs/first/pairs/pair-1-2');
+  expect(pair).toMatchObject({
+    prompt: 'prompt 2 a text',
+    sampler: { sha256: 'sha-1', seed: 1 },
+    source: { file: 'rows.jsonl', line: 3 },
+    rankings: [{ rankerId: 'function:reward.ts', scores: [3, 0], order: [0, 1] }],
+    responses: [
+      { sampleIndex: 0, tokens: 3, finish: 'stop' },
+      { sampleIndex: 1, tokens: 3, finish: 'stop' },
+    ],
+  });
+});
+
+test('the answers to a prompt are there from iteration to iteration, with their scores', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'));
+  const studio = await serve(folder);
+  const page = await json<PromptPage>(studio, '/api/runs/first/prompts?source=training&search=prompt+1');
+  expect(page.prompts).toEqual([{ promptId: 'prompt-1', prompt: 'prompt 1 a text', iterations: [1, 2] }]);
+  const found = await json<PromptSamples>(studio, '/api/runs/first/samples?source=training&promptId=prompt-1');
+  expect(found.iterations.map(({ iteration, samples }) => [iteration, samples.map(({ score }) => score)])).toEqual([
+    [1, [2, 0]],
+    [2, [2, 0]],
+  ]);
+});
+
+test('a page follows a run: what is behind its last id comes again, then what is new, and the summary', async () => {
+  const folder = temporaryFolder();
+  const run = writeStudioRun(join(folder, 'first'));
+  const studio = await serve(folder);
+  using log = openEventLog(run);
+  const announce = log.through(() => {}, { iteration: 1 });
+  announce({ kind: 'note', text: 'one' });
+  announce({ kind: 'note', text: 'two' });
+  const first = await events(studio, '/api/runs/first/events', { enough: 3 });
+  expect(first.map(({ data }) => data.text ?? data.kind)).toEqual(['opened', 'one', 'two']);
+  announce({ kind: 'note', text: 'three' });
+  const again = await events(studio, '/api/runs/first/events', {
+    enough: 3,
+    headers: { 'last-event-id': first[1]?.id ?? '' },
+  });
+  expect(again.map(({ event, data }) => data.text ?? event)).toEqual(['two', 'three', 'summary']);
+});
+
+test('a page whose id is of an earlier run of that name is told to begin anew', async () => {
+  const folder = temporaryFolder();
+  openEventLog(writeStudioRun(join(folder, 'first'))).close();
+  const studio = await serve(folder);
+  const [only] = await events(studio, '/api/runs/first/events?after=999999', { enough: 1 });
+  expect(only?.event).toBe('reset');
+});
+
+test('a server that died comes back under the same token, and a page goes on behind what it saw', async () => {
+  const folder = temporaryFolder();
+  const run = writeStudioRun(join(folder, 'first'));
+  const studio = await serve(folder);
+  using log = openEventLog(run);
+  const announce = log.through(() => {}, { iteration: 1 });
+  const [opened] = await events(studio, '/api/runs/first/events', { enough: 1 });
+  await studio.close();
+  announce({ kind: 'note', text: 'while nobody looked' });
+  const again = await serve(folder, studio.port);
+  const [missed] = await events(again, '/api/runs/first/events', {
+    enough: 1,
+    headers: { 'last-event-id': opened?.id ?? '' },
+  });
+  expect(missed?.data.text).toBe('while nobody looked');
+});
+
+test('a run whose process is gone without a word has died; one that was stopped says so', async () => {
+  const folder = temporaryFolder();
+  for (const name of ['died', 'stopped']) {
+    const run = writeStudioRun(join(folder, name));
+    using ledger = openLedger(join(run, 'run.db'));
+    ledger.beginStage(2, 'train');
+    using log = openEventLog(run);
+    if (name === 'stopped') await log.during(async () => {}).catch(() => {});
+  }
+  const standings = (await summaries(await serve(folder))).map(({ id, standing }) => [id, standing]);
+  expect(standings).toEqual([
+    ['died', 'died'],
+    ['stopped', 'stopped'],
+  ]);
+});
+
+test('a run that failed is shown with its error', async () => {
+  const folder = temporaryFolder();
+  const run = writeStudioRun(join(folder, 'first'));
+  {
+    using ledger = openLedger(join(run, 'run.db'));
+    ledger.beginStage(2, 'train');
+    ledger.failRunningStages({ code: 'LOSS_NOT_FINITE', message: 'the loss is not a number' });
+  }
+  const [only] = await summaries(await serve(folder));
+  expect([only?.standing, only?.error?.code]).toEqual(['failed', 'LOSS_NOT_FINITE']);
+});
+
+test.each([
+  {
+    how: 'of a newer format',
+    spoil: (run: string) => {
+      const database = new Database(join(run, 'run.db'));
+      database.pragma('user_version = 999');
+      database.close();
+    },
+    code: 'FORMAT_NEWER',
+  },
+  {
+    how: 'damaged',
+    spoil: (run: string) => writeFileSync(join(run, 'run.db'), 'x'.repeat(5000)),
+    code: 'LEDGER_DAMAGED',
+  },
+  {
+    how: 'without a sound config',
+    spoil: (run: string) => writeFileSync(join(run, 'config.yaml'), '- 1'),
+    code: 'RUN_DAMAGED',
+  },
+])('a run $how is listed with the reason, and spoils no other', async ({ spoil, code }) => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'good'));
+  spoil(writeStudioRun(join(folder, 'spoilt')));
+  const runs = await summaries(await serve(folder));
+  expect(runs.map(({ standing }) => standing)).toEqual(['finished', 'unreadable']);
+  expect(runs[1]?.error?.code).toBe(code);
+});
+
+test('a run that was replaced by another of its name is read anew', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'), { pairs: 1 });
+  const studio = await serve(folder);
+  expect((await json<PairPage>(studio, '/api/runs/first/pairs')).total).toBe(2);
+  rmSync(join(folder, 'first'), { recursive: true });
+  cpSync(writeStudioRun(join(temporaryFolder(), 'other'), { pairs: 5 }), join(folder, 'first'), { recursive: true });
+  expect((await json<PairPage>(studio, '/api/runs/first/pairs')).total).toBe(10);
+  renameSync(join(folder, 'first'), join(folder, 'second'));
+  expect((await get(studio, '/api/runs/first/pairs')).status).toBe(404);
+});
+
+test('a run in progress is read and not touched: no lock is taken, no byte of it changes', async () => {
+  const folder = temporaryFolder();
+  const run = writeStudioRun(join(folder, 'first'));
+  using ledger = openLedger(join(run, 'run.db'));
+  const studio = await serve(folder);
+  await json<RunDetail>(studio, '/api/runs/first');
+  ledger.putMetric({ iteration: 2, stage: 'train', step: 4, values: { loss: 0.1 } });
+  const curves = await json<Curves>(studio, '/api/runs/first/curves?names=loss');
+  expect(curves.steps[0]?.y.at(-1)).toBe(0.1);
+});
+
+test('the report is the one of `selm report`, under its own policy', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'), { title: 'A <b>title</b>' });
+  const response = await get(await serve(folder), '/api/runs/first/report');
+  expect(await response.text()).toContain('A &lt;b&gt;title&lt;/b&gt;');
+  expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
+});
+
+test('a busy port, a folder that is not there and a weak token are refused with what to do', async () => {
+  const folder = temporaryFolder();
+  const { port } = await serve(folder);
+  const again = (changes: object) => serveStudio({ folders: [folder], port, token, assets: new Map(), ...changes });
+  await expect(again({})).rejects.toMatchObject({
+    code: 'STUDIO_PORT_BUSY',
+    message: expect.stringContaining('--port 0'),
+  });
+  await expect(again({ folders: [join(folder, 'nowhere')] })).rejects.toMatchObject({ code: 'STUDIO_FOLDER' });
+  await expect(again({ token: 'short' })).rejects.toMatchObject({ code: 'STUDIO_TOKEN' });
+});

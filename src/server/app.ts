@@ -1,0 +1,210 @@
+/**
+ * @file The studio's HTTP interface: the guard, the door, then what each address answers. Everything a run says leaves as
+ * JSON, as an event, or as the finished report; no text of a run is ever put into a page here.
+ */
+import type { HttpBindings } from '@hono/node-server';
+import { type Context, Hono } from 'hono';
+import { streamSSE } from 'hono/streaming';
+import { z } from 'zod';
+import { SelmError } from '../errors.ts';
+import type { Problem } from './api.ts';
+import type { Asset } from './assets.ts';
+import { type Refusal, requestProblem, shownText } from './guard.ts';
+import type { OpenRuns } from './open-runs.ts';
+import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
+import { reportOf } from './report.ts';
+import { curvesOf, detailOf } from './run-detail.ts';
+import { followRun, followRuns, type Sent } from './stream.ts';
+import { cookieHeader, hasBearer, hasCookie, isSecret } from './token.ts';
+
+export interface StudioOptions {
+  runs: OpenRuns;
+  /** What lets in: part of the start URL. */
+  token: string;
+  port: number;
+  /** The pages, by their paths. */
+  assets: ReadonlyMap<string, Asset>;
+  /** Hears of every request that is refused, as one line. @default nobody */
+  log?: (line: string) => void;
+  /** Milliseconds since 1970. @default Date.now */
+  clock?: () => number;
+}
+
+type Env = { Bindings: HttpBindings };
+type Ctx = Context<Env>;
+
+/** Streams open at the same time. */
+const MOST_STREAMS = 100;
+/** Wrong tokens in a minute, after which more of them get another answer. */
+const MOST_WRONG_TOKENS = 20;
+
+/** Nothing from another host, no inline script or style, no frame around it. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+const text = z.string().max(500).default('');
+const offset = z.coerce.number().int().min(0).max(1e9).default(0);
+const limit = z.coerce.number().int().min(1).max(200).default(50);
+const source = z.enum(['held-out', 'training']);
+const pairQuery = z.object({
+  iteration: z.coerce.number().int().min(0).max(1e6).optional(),
+  chosenFrom: z.enum(['response', 'chosen', 'rejected']).optional(),
+  order: z.enum(['ledger', 'widest', 'narrowest']).default('ledger'),
+  search: text,
+  offset,
+  limit,
+});
+const promptQuery = z.object({ source, search: text, offset, limit });
+const sampleQuery = z.object({ source, promptId: z.string().min(1).max(500) });
+const curveQuery = z.object({
+  names: z.string().max(2000),
+  points: z.coerce.number().int().min(10).max(5000).default(600),
+});
+const eventId = z.string().regex(/^\d{1,15}$/);
+
+/** The application; `listen.ts` serves it. */
+export function createStudio({
+  runs,
+  token,
+  port,
+  assets,
+  log = () => {},
+  clock = Date.now,
+}: StudioOptions): Hono<Env> {
+  const app = new Hono<Env>();
+  const wrong = { minute: 0, count: 0 };
+  let streams = 0;
+
+  /** Why nobody with such a token or cookie is let in, or null. */
+  const doorProblem = (c: Ctx, given: string | undefined): Refusal | null => {
+    const isIn =
+      (given !== undefined && isSecret(given, token)) ||
+      hasCookie(c.req.header('cookie'), { token, port }) ||
+      hasBearer(c.req.header('authorization'), { token });
+    if (isIn) return null;
+    const minute = Math.floor(clock() / 60_000);
+    if (wrong.minute !== minute) Object.assign(wrong, { minute, count: 0 });
+    if (given !== undefined) wrong.count += 1;
+    return wrong.count > MOST_WRONG_TOKENS
+      ? { status: 429, code: 'TOKENS_WRONG', message: 'Too many wrong tokens: wait a minute' }
+      : {
+          status: 401,
+          code: 'TOKEN_MISSING',
+          message:
+            'Open the address that `selm studio` printed when it was started: an earlier one does not open this studio',
+        };
+  };
+
+  const refuse = (c: Ctx, { status, code, message }: Refusal): Response => {
+    // Without the query, which may hold a token.
+    const [path = ''] = (c.env.incoming.url ?? '').split('?', 1);
+    log(`refused ${shownText(c.req.method)} ${shownText(path)}: ${code}`);
+    return c.json({ code, message } satisfies Problem, status, status === 405 ? { allow: 'GET, HEAD' } : undefined);
+  };
+
+  app.use(async (c, next) => {
+    for (const [name, value] of Object.entries(HEADERS)) c.header(name, value);
+    const { method = '', url: target = '', headers, headersDistinct } = c.env.incoming;
+    const problem = requestProblem({ method, target, headers, hosts: headersDistinct.host ?? [] }, { port });
+    if (problem !== null) return refuse(c, problem);
+    const given = c.req.path === '/' ? c.req.query('token') : undefined;
+    const closed = doorProblem(c, given);
+    if (closed !== null) return refuse(c, closed);
+    if (given !== undefined && isSecret(given, token)) {
+      c.header('set-cookie', cookieHeader(token, port));
+      return c.redirect('/', 303); // the token leaves the address bar
+    }
+    await next();
+    return undefined;
+  });
+
+  /** Streams what happens until the reader leaves or the studio closes. */
+  const sent = (c: Ctx, follow: (signal: AbortSignal) => AsyncIterable<Sent>): Response => {
+    if (streams >= MOST_STREAMS)
+      return refuse(c, {
+        status: 429,
+        code: 'STREAMS_MANY',
+        message: `At most ${MOST_STREAMS} pages can follow at once`,
+      });
+    streams += 1;
+    const leaving = new AbortController();
+    return streamSSE(c, async (stream) => {
+      stream.onAbort(() => leaving.abort());
+      try {
+        for await (const message of follow(leaving.signal)) await stream.writeSSE(message);
+      } catch (error) {
+        if (!(error instanceof SelmError)) throw error;
+        await stream.writeSSE({ event: 'reset', data: '{}' }); // the run went away: the page looks anew
+      } finally {
+        streams -= 1;
+      }
+    });
+  };
+
+  app.get('/api/runs', (c) => c.json({ runs: runs.summaries() }));
+  app.get('/api/events', (c) => sent(c, (signal) => followRuns(runs, { signal })));
+  app.get('/api/runs/:id', async (c) => c.json(await detailOf(runs.open(c.req.param('id')))));
+  app.get('/api/runs/:id/curves', async (c) => {
+    const { names, points } = curveQuery.parse(c.req.query());
+    const wanted = names.split(',').slice(0, 50);
+    return c.json(await curvesOf(runs.open(c.req.param('id')), wanted, points));
+  });
+  app.get('/api/runs/:id/pairs', (c) => {
+    const { views } = runs.open(c.req.param('id'));
+    const { iteration, chosenFrom, ...query } = pairQuery.parse(c.req.query());
+    const some = {
+      ...(iteration === undefined ? {} : { iteration }),
+      ...(chosenFrom === undefined ? {} : { chosenFrom }),
+    };
+    return c.json(pairPage(views, { ...query, ...some }));
+  });
+  app.get('/api/runs/:id/pairs/:pair', (c) =>
+    c.json(pairDetail(runs.open(c.req.param('id')).views, c.req.param('pair'))),
+  );
+  app.get('/api/runs/:id/prompts', (c) =>
+    c.json(promptPage(runs.open(c.req.param('id')).views, promptQuery.parse(c.req.query()))),
+  );
+  app.get('/api/runs/:id/samples', (c) =>
+    c.json(promptSamples(runs.open(c.req.param('id')).views, sampleQuery.parse(c.req.query()))),
+  );
+  app.get('/api/runs/:id/events', (c) => {
+    const { id } = runs.find(c.req.param('id'));
+    const afterId = Number(eventId.parse(c.req.header('last-event-id') ?? c.req.query('after') ?? '0'));
+    return sent(c, (signal) => followRun(runs, { id, afterId }, { signal }));
+  });
+  app.get('/api/runs/:id/report', (c) => {
+    const { html, policy } = reportOf(runs.open(c.req.param('id')));
+    // The report carries its own style sheet: its policy allows that one, and nothing else.
+    return c.html(html, 200, { 'content-security-policy': policy });
+  });
+
+  app.get('*', (c) => {
+    const asset = assets.get(c.req.path);
+    if (asset === undefined)
+      return refuse(c, { status: 404, code: 'NOT_THERE', message: 'There is nothing at this address' });
+    return c.body(asset.content, 200, { 'content-type': asset.type });
+  });
+
+  app.onError((error, c) => {
+    if (error instanceof z.ZodError) {
+      const message = error.issues.map((issue) => `${issue.path.join('.') || 'id'}: ${issue.message}`).join('; ');
+      return refuse(c, { status: 400, code: 'QUERY_INVALID', message });
+    }
+    const known = error instanceof SelmError;
+    const status = known ? (error.code.endsWith('_UNKNOWN') ? 404 : 422) : 500;
+    log(`failed ${shownText(c.req.path)}: ${shownText(error.message)}`);
+    const code = known ? error.code : 'UNEXPECTED';
+    for (const [name, value] of Object.entries(HEADERS)) c.header(name, value);
+    return c.json({ code, message: error.message } satisfies Problem, status);
+  });
+  return app;
+}

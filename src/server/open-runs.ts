@@ -1,0 +1,137 @@
+/**
+ * @file The runs that the studio has open: ledgers for reading, and the columns of their metrics. A ledger stays open for
+ * some time, for opening one checks all of it; one that was replaced by another file is opened again.
+ */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunError, SelmError } from '../errors.ts';
+import { type LedgerViews, openLedgerViews } from '../store/ledger-views.ts';
+import { lastEvents } from '../store/read-events.ts';
+import { type AnyRecipe, type RunConfig, readRunConfig } from '../store/run-config.ts';
+import type { RunSummary } from './api.ts';
+import { type ListedRun, listRuns } from './run-list.ts';
+import { RunSeries } from './series.ts';
+import { summaryOf, unreadableRun } from './summary.ts';
+
+/** A run that is open. */
+export interface OpenedRun {
+  listed: ListedRun;
+  config: RunConfig<AnyRecipe>;
+  views: LedgerViews;
+  series: RunSeries;
+}
+
+interface Entry extends OpenedRun {
+  /** Which file it was, and as which it was configured. */
+  file: string;
+  usedMs: number;
+}
+
+/** Ledgers open at the same time; the one that was used the longest time ago makes room. */
+const MOST_OPEN = 32;
+/** A look at all runs is good for this long: many pages ask at the same time. */
+const FRESH_MS = 400;
+
+export interface OpenRunsOptions {
+  /** Milliseconds since 1970. @default Date.now */
+  clock?: () => number;
+}
+
+/** The runs below some folders. Close it when nobody looks any more. */
+export class OpenRuns {
+  readonly #folders: readonly string[];
+  readonly #clock: () => number;
+  readonly #open = new Map<string, Entry>();
+  #last: { ms: number; summaries: RunSummary[] } | null = null;
+
+  constructor(folders: readonly string[], { clock = Date.now }: OpenRunsOptions = {}) {
+    this.#folders = folders;
+    this.#clock = clock;
+  }
+
+  /** All runs, in the order of their ids, those that cannot be read with the reason. */
+  summaries(): RunSummary[] {
+    const now = this.#clock();
+    if (this.#last !== null && now - this.#last.ms < FRESH_MS) return this.#last.summaries;
+    const summaries = listRuns(this.#folders).map((listed) => this.#summaryOf(listed));
+    this.#last = { ms: now, summaries };
+    return summaries;
+  }
+
+  /** One run. Throws RunError STUDIO_RUN_UNKNOWN. */
+  summary(id: string): RunSummary {
+    const found = this.summaries().find((each) => each.id === id);
+    if (found === undefined) throw unknownRun(id);
+    return found;
+  }
+
+  /** Where a run lies. Throws RunError STUDIO_RUN_UNKNOWN. */
+  find(id: string): ListedRun {
+    const found = listRuns(this.#folders).find((each) => each.id === id);
+    if (found === undefined) throw unknownRun(id);
+    return found;
+  }
+
+  /** Opens a run, or gives the one that is open. Throws RunError or FileError. */
+  open(id: string): OpenedRun {
+    return this.#opened(this.find(id));
+  }
+
+  /** Closes every ledger. */
+  close(): void {
+    for (const { views } of this.#open.values()) views.close();
+    this.#open.clear();
+  }
+
+  #summaryOf(listed: ListedRun): RunSummary {
+    try {
+      const events = lastEvents(listed.path).events.map(({ event }) => event);
+      return summaryOf({ ...this.#opened(listed), events });
+    } catch (error) {
+      if (error instanceof SelmError) return unreadableRun(listed, error);
+      throw error;
+    }
+  }
+
+  #opened(listed: ListedRun): OpenedRun {
+    const { path } = listed;
+    const file = fingerprint(path);
+    const known = this.#open.get(path);
+    if (known !== undefined && known.file === file) {
+      known.usedMs = this.#clock();
+      return known;
+    }
+    known?.views.close();
+    this.#open.delete(path);
+    const config = readRunConfig<AnyRecipe>(path);
+    if (config === null) throw unknownRun(listed.id);
+    const views = openLedgerViews(join(path, 'run.db'));
+    const entry = { listed, config, views, series: new RunSeries(), file, usedMs: this.#clock() };
+    this.#open.set(path, entry);
+    this.#makeRoom();
+    return entry;
+  }
+
+  #makeRoom(): void {
+    const oldest = [...this.#open].sort(([, a], [, b]) => a.usedMs - b.usedMs);
+    for (const [path, { views }] of oldest.slice(0, Math.max(0, oldest.length - MOST_OPEN))) {
+      views.close();
+      this.#open.delete(path);
+    }
+  }
+}
+
+/** Tells another ledger or configuration under the same path from the one that was opened. */
+function fingerprint(path: string): string {
+  const ledger = statSync(join(path, 'run.db'), { throwIfNoEntry: false });
+  const config = statSync(join(path, 'config.yaml'), { throwIfNoEntry: false });
+  return `${ledger?.dev}:${ledger?.ino}:${config?.ino}:${config?.mtimeMs}`;
+}
+
+function unknownRun(id: string): RunError {
+  return new RunError(
+    'STUDIO_RUN_UNKNOWN',
+    `Cannot show run "${id.slice(0, 100)}": it is not there any more, or never was: go back to the list of runs`,
+    { details: { id } },
+  );
+}

@@ -1,0 +1,119 @@
+/** @file A run in a few facts: how it stands, where it is, how long it still takes, and what to do next. */
+import type { SelmError } from '../errors.ts';
+import type { LedgerViews } from '../store/ledger-views.ts';
+import type { LoggedEvent } from '../store/read-events.ts';
+import type { AnyRecipe, RunConfig } from '../store/run-config.ts';
+import { fineTuningState, type RunState, runState } from '../store/run-state.ts';
+import type { RunStanding, RunSummary } from './api.ts';
+import { progressOf, secondsLeftOf } from './progress.ts';
+import type { ListedRun } from './run-list.ts';
+
+/** What a run is summed up from. */
+export interface ReadRun {
+  listed: ListedRun;
+  config: RunConfig<AnyRecipe>;
+  views: LedgerViews;
+  /** The last ones of its log. */
+  events: readonly LoggedEvent[];
+}
+
+/** The facts of a run that can be read. */
+export function summaryOf({ listed, config, views, events }: ReadRun): RunSummary {
+  const { recipe } = config;
+  const isSelm = 'ranker' in recipe;
+  const state = isSelm ? runState(listed.path, recipe, views.ledger) : fineTuningState(listed.path, views.ledger);
+  const standing = standingOf(state, events);
+  const iterations = isSelm ? recipe.iterations : 0;
+  const stages = views.ledger.stages();
+  const stage = 'stage' in state ? state.stage : (stages.at(-1) ?? null);
+  const progress = standing === 'running' ? progressOf(events) : null;
+  const error = errorOf(state, events);
+  const times = stages.flatMap((each) => (each.seconds === null ? [] : [{ ...each, seconds: each.seconds }]));
+  const beat = events.findLast((event) => event.kind === 'heartbeat');
+  return {
+    id: listed.id,
+    name: recipe.name,
+    kind: isSelm ? 'selm' : 'fine-tuning',
+    standing,
+    place: stage === null ? null : { iteration: stage.iteration, iterations, stage: stage.stage },
+    progress,
+    secondsLeft:
+      stage === null || standing !== 'running'
+        ? null
+        : secondsLeftOf(times, { place: stage, iterations, ofStage: progress?.secondsLeft ?? null }),
+    error,
+    next: nextOf(standing, { path: listed.path, error, recipe }),
+    createdAt: config.createdAt,
+    lastSignMs: events.at(-1)?.timeMs ?? null,
+    residentBytes: standing === 'running' && beat?.kind === 'heartbeat' ? beat.residentBytes : null,
+  };
+}
+
+/** A folder that looks like a run and cannot be read as one: damaged, of a newer version, locked. */
+export function unreadableRun(listed: ListedRun, error: SelmError): RunSummary {
+  const { code, message } = error;
+  return {
+    id: listed.id,
+    name: listed.id,
+    kind: 'selm',
+    standing: 'unreadable',
+    place: null,
+    progress: null,
+    secondsLeft: null,
+    error: { code, message },
+    next: { text: message, command: null },
+    createdAt: null,
+    lastSignMs: null,
+    residentBytes: null,
+  };
+}
+
+/** A stopped run whose process did not say that it ended has died. */
+function standingOf(state: RunState, events: readonly LoggedEvent[]): RunStanding {
+  if (state.kind !== 'stopped') return state.kind;
+  const last = events.findLast(({ kind }) => kind === 'opened' || kind === 'closed' || kind === 'failed')?.kind;
+  if (last === 'failed') return 'failed';
+  return last === 'opened' ? 'died' : 'stopped';
+}
+
+function errorOf(state: RunState, events: readonly LoggedEvent[]): RunSummary['error'] {
+  if (state.kind === 'failed' && state.stage.error !== null) return state.stage.error;
+  if (state.kind === 'finished' || state.kind === 'running') return null;
+  const last = events.findLast(({ kind }) => kind === 'opened' || kind === 'failed');
+  return last?.kind === 'failed' ? { code: last.code, message: last.message } : null;
+}
+
+function nextOf(
+  standing: RunStanding,
+  { path, error, recipe }: { path: string; error: RunSummary['error']; recipe: AnyRecipe },
+): RunSummary['next'] {
+  const again = `the same \`selm ${'ranker' in recipe ? 'train' : 'sft'}\` command goes on where it stopped`;
+  switch (standing) {
+    case 'running':
+      return { text: 'It is at work: watch its curves', command: null };
+    case 'waiting':
+      return { text: `It waits for answers: when they are there, ${again}`, command: null };
+    case 'failed':
+      return { text: `Mend what the error says; then ${again}. ${error?.code ?? ''}`.trim(), command: null };
+    case 'died':
+      return {
+        text: `Its process is gone and did not say why (killed, or the machine stopped): ${again}`,
+        command: null,
+      };
+    case 'stopped':
+      return { text: `It was stopped: ${again}`, command: null };
+    case 'finished': {
+      const model = 'ranker' in recipe ? `${path}/iteration-${recipe.iterations}/model` : `${path}/model`;
+      return {
+        text: 'It is finished: read its report, or talk to its model',
+        command: `selm generate ${quoted(model)} --prompt "Hello"`,
+      };
+    }
+    case 'unreadable':
+      return { text: 'It cannot be read', command: null };
+  }
+}
+
+function quoted(path: string): string {
+  return /^[\w./@:+=-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,58 @@
+/** @file The studio in the browser: a bar, and the page that the address means. Texts of runs are shown as text, always. */
+import { type JSX, render } from 'preact';
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { followAddress, type Route, route } from './route.ts';
+import { RunPage } from './run-page.tsx';
+import { RunsPage } from './runs-page.tsx';
+import type { Connection } from './server.ts';
+
+const TROUBLES: Readonly<Record<Exclude<Connection, 'open'>, string>> = {
+  lost: 'The studio does not answer. Runs go on without it; this page goes on when it is back.',
+  refused: 'The studio was started again: open the address that `selm studio` printed now.',
+};
+
+function Studio(): JSX.Element {
+  const [shown, setShown] = useState<Route>(route.value);
+  const [connection, setConnection] = useState<Connection>('open');
+  useEffect(() => route.subscribe(setShown), []);
+  const heard = useCallback((state: Connection) => setConnection(state), []);
+  const title = shown.page === 'run' ? `${shown.id} · selm studio` : 'selm studio';
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+  return (
+    <>
+      <button type="button" class="skip" onClick={toContent}>
+        to the content
+      </button>
+      <header class="bar">
+        <a href="#/" class="brand">
+          selm studio
+        </a>
+        {shown.page === 'run' ? <a href="#/">all runs</a> : null}
+      </header>
+      {connection === 'open' ? null : (
+        <p class="trouble banner" role="alert">
+          {TROUBLES[connection]}
+        </p>
+      )}
+      {shown.page === 'run' ? (
+        <RunPage key={shown.id} route={shown} connection={heard} />
+      ) : (
+        <RunsPage connection={heard} />
+      )}
+    </>
+  );
+}
+
+/** Past the bar, for who goes by keyboard. */
+function toContent(): void {
+  document.getElementById('content')?.focus();
+}
+
+followAddress();
+const root = document.getElementById('studio');
+if (root !== null) {
+  root.textContent = '';
+  render(<Studio />, root);
+}
