@@ -12,11 +12,14 @@ import { scoreTrees } from '../src/score/log-probs.ts';
 import { microBatches } from '../src/score/packing.ts';
 import { openPolicy } from '../src/score/policy.ts';
 import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.ts';
+import { groupInProcess } from '../src/torch/group.testing.ts';
+import { ALONE } from '../src/torch/group.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
-import { withoutPause } from '../src/train/pausing.ts';
+import { untilStopped } from '../src/train/pausing.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
+import { shareOf } from '../src/train/share.ts';
 import { trainingStep } from '../src/train/step.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'trl');
@@ -60,13 +63,19 @@ function relative(actual: number, expected: number): number {
 
 const fixtures = readdirSync(folder).filter((name) => name.endsWith('-steps.json'));
 
+/** Every fixture on one process, and one of them on two ranks. */
+const cases: [string, number][] = [...fixtures.map((name): [string, number] => [name, 1]), ['dpo-20-steps.json', 2]];
+
 describe('training steps equal TRL 1.16', () => {
-  it.each(fixtures)('%s', (name) => {
+  it.each(cases)('%s, ranks: %i', async (name, ranks) => {
     const fixture = read<Fixture>(name);
     const trees = treesOf(read<Rows>(fixture.rowsFile ?? 'rows.json'));
     const model = loadModel(join(packageRoot, fixture.model));
-    const policy = openPolicy(model, { dtype: 'float32', purpose: 'train' });
-    const optimiser = openOptimiser(policy);
+    const members = (ranks === 1 ? [ALONE] : groupInProcess(ranks)).map((group) => {
+      const policy = openPolicy(model, { dtype: 'float32', purpose: 'train' });
+      return { group, policy, optimiser: openOptimiser(policy) };
+    });
+    const policy = members[0]?.policy ?? fail('of rank 0');
     const stepTrees = fixture.steps.map((step) => step.rows.flatMap((row) => trees[row] ?? []));
     const reference = new Map<string, TreeLogProbs>();
     for (const batch of stepTrees.flatMap((own) => microBatches(own, 4096))) {
@@ -79,19 +88,24 @@ describe('training steps equal TRL 1.16', () => {
       learningRate: fixture.learningRate,
       kind: fixture.schedule,
     };
-    fixture.steps.forEach((expected, step) => {
+    for (const [step, expected] of fixture.steps.entries()) {
       const learningRate = learningRateAt(step, schedule);
-      const result = withoutPause(
-        trainingStep(policy, optimiser, {
-          batches: microBatches(stepTrees[step] ?? [], 4096),
+      const all = stepTrees[step] ?? [];
+      const takeStep = async ({ group, policy: own, optimiser }: (typeof members)[number]) => {
+        const taken = trainingStep(own, optimiser, {
+          batches: microBatches(shareOf(all, group), 4096),
+          ...(ranks === 1 ? {} : { shared: { group, name: `step ${step}`, trees: all } }),
           reference,
           objective: { preference: fixture.preference, exploration: { kind: 'none' } },
           activations: 'keep',
           adamW: { beta1, beta2, epsilon, weightDecay },
           learningRate,
           maxGradientNorm: fixture.maxGradNorm,
-        }),
-      );
+        });
+        return untilStopped(taken, undefined);
+      };
+      const [ending] = await Promise.all(members.map(takeStep));
+      const result = ending?.kind === 'done' ? ending.result : fail('of the step');
       expect(relative(learningRate, expected.learningRate), `learning rate of step ${step}`).toBeLessThan(1e-9);
       // fp32 on both sides, sums in another order, amplified over 20 updates.
       expect(
@@ -102,14 +116,16 @@ describe('training steps equal TRL 1.16', () => {
         relative(result.gradientNorm, expected.gradientNorm),
         `gradient norm of step ${step}: ${result.gradientNorm}, TRL has ${expected.gradientNorm}`,
       ).toBeLessThan(1e-3);
-    });
+    }
     for (const [weight, square] of Object.entries(fixture.finalSquares)) {
       const values = toFloat32Array(policy.masters.get(weight) ?? fail(weight));
       const total = values.reduce((sum, value) => sum + value * value, 0);
       expect(relative(total, square), `sum of squares of ${weight}`).toBeLessThan(1e-5);
     }
-    optimiser.dispose();
-    policy.dispose();
+    for (const each of members) {
+      each.optimiser.dispose();
+      each.policy.dispose();
+    }
     model.dispose();
   });
 });

@@ -3,14 +3,15 @@
  * was added to the gradients is dropped, and the step is made again from its beginning.
  */
 
-/** Work that yields at each pause and returns its result. */
-export type Pausing<Result> = Generator<void, Result, void>;
+/** Work that yields at each pause and returns its result. A promise that it yields it waits for: other ranks. */
+export type Pausing<Result> = Generator<Promise<void> | void, Result, void>;
 
-/** Does the work without a pause. */
+/** Does the work without a pause; work that others share cannot be done so. */
 export function withoutPause<Result>(work: Pausing<Result>): Result {
   for (;;) {
     const next = work.next();
     if (next.done === true) return next.value;
+    if (next.value !== undefined) throw new Error('Work that waits for other ranks cannot be done without a pause');
   }
 }
 
@@ -25,7 +26,7 @@ export async function untilStopped<Result>(
   for (;;) {
     const next = work.next();
     if (next.done === true) return { kind: 'done', result: next.value };
-    await eventLoopTurn();
+    await (next.value ?? eventLoopTurn());
     if (signal?.aborted === true) return { kind: 'stopped' };
   }
 }

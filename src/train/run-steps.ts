@@ -5,6 +5,7 @@
 import { InterruptedError } from '../errors.ts';
 import type { Policy } from '../score/policy.ts';
 import type { Activations } from '../score/stream.ts';
+import type { Group } from '../torch/group.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import type { AdamWSettings, OptimiserState } from './optimiser.ts';
@@ -20,8 +21,10 @@ export interface StepsInput<Item> {
   steps: readonly (readonly Item[])[];
   /** Steps already done (a restored checkpoint). */
   firstStep: number;
-  /** Folder of checkpoints, and what they belong to. */
-  checkpoints: { folder: string; plan: string };
+  /** Folder of checkpoints, and what they belong to; null where another rank writes them. */
+  checkpoints: { folder: string; plan: string } | null;
+  /** The ranks that make each step together. @default this process alone */
+  group?: Group;
   signal?: AbortSignal | undefined;
 }
 
@@ -58,7 +61,7 @@ export async function* runSteps<Item>(
   const { policy, optimiser, steps, checkpoints, signal } = input;
   let saved = input.firstStep;
   const save = async (done: number): Promise<void> => {
-    if (done > saved)
+    if (done > saved && checkpoints !== null)
       await saveCheckpoint(checkpoints.folder, { policy, optimiser, step: done, plan: checkpoints.plan });
     saved = done;
   };

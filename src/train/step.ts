@@ -3,6 +3,7 @@
  * on a few numbers (src/objective/); here its derivatives seed the backward pass.
  */
 import { TrainingError } from '../errors.ts';
+import { longAfter } from '../model/rope.ts';
 import {
   logRatios,
   lossAtReference,
@@ -17,9 +18,10 @@ import { scoreTrees } from '../score/log-probs.ts';
 import type { PackedTrees, ScoredRange } from '../score/packing.ts';
 import { clearGradients, type Policy } from '../score/policy.ts';
 import { type Activations, forwardBackward } from '../score/stream.ts';
-import { type PairTree, scoredTokens, type TreeLogProbs } from '../score/trees.ts';
+import { type PairTree, scoredTokens, type TreeLogProbs, treeTokens } from '../score/trees.ts';
 import type { OptimiserState } from './optimiser.ts';
 import type { Pausing } from './pausing.ts';
+import { type SharedStep, sumGradients, sumNumbers } from './share.ts';
 import { optimiserStep, type UpdateSettings } from './update.ts';
 
 /** What a step found out about one pair. */
@@ -62,11 +64,9 @@ function lengthsOf(tree: PairTree): { chosen: number; rejected: number; response
 
 function evaluatePair(
   tree: PairTree,
-  logProbs: { policy: TreeLogProbs; reference: TreeLogProbs },
+  { policy, reference }: { policy: SequenceLogProbs; reference: SequenceLogProbs },
   { options, baseline }: { options: ObjectiveOptions; baseline: BatchBaseline },
 ): PairResult {
-  const policy = sequenceLogProbs(tree, logProbs.policy);
-  const reference = sequenceLogProbs(tree, logProbs.reference);
   const input = { policy, reference, lengths: lengthsOf(tree), winProbabilities: tree.winProbabilities };
   try {
     return {
@@ -107,8 +107,10 @@ function treeDerivatives(
 export type LossTerms = 'all' | 'preference' | 'exploration';
 
 export interface StepInput {
-  /** Micro-batches of the step's trees. */
+  /** Micro-batches of the step's trees: of this rank's share, where ranks share the step. */
   batches: readonly PackedTrees[];
+  /** The ranks that share the step, and all its trees. @default this process alone */
+  shared?: SharedStep & { trees: readonly PairTree[] };
   /** The reference's log-probabilities by pair. */
   reference: ReadonlyMap<string, TreeLogProbs>;
   objective: ObjectiveOptions;
@@ -124,27 +126,60 @@ export interface StepTotals {
   baseline: BatchBaseline;
 }
 
+/** All trees of a step, whoever computes them. */
+function treesOf({ batches, shared }: StepInput): readonly PairTree[] {
+  return shared?.trees ?? batches.flatMap(({ trees }) => trees);
+}
+
 /**
  * The totals of a step, over all its micro-batches: where the objective asks for a baseline, by a forward pass before the
  * first backward one. So the result does not depend on how the step was cut.
  */
 export function* totalsOf(policy: Policy, input: StepInput): Pausing<StepTotals> {
-  const pairs = input.batches.reduce((sum, batch) => sum + batch.trees.length, 0);
+  const trees = treesOf(input);
+  const pairs = trees.length;
   if (!needsBaseline(input.objective.preference)) return { pairs, baseline: NO_BASELINE };
-  const ratios: ReturnType<typeof logRatios>[] = [];
+  const own = new Map<string, SequenceLogProbs>();
   for (const batch of input.batches) {
     const scores = scoreTrees(policy, batch);
-    for (const tree of batch.trees) {
-      ratios.push(
-        logRatios({
-          policy: sequenceLogProbs(tree, scores.get(tree.pairId) ?? []),
-          reference: sequenceLogProbs(tree, input.reference.get(tree.pairId) ?? []),
-        }),
-      );
-    }
+    for (const tree of batch.trees) own.set(tree.pairId, sequenceLogProbs(tree, scores.get(tree.pairId) ?? []));
     yield;
   }
+  const all = yield* everyRanksLogProbs(input, 'baseline', own);
+  const ratios = trees.map((tree) => logRatios(atReference(tree, all, input.reference)));
   return { pairs, baseline: ktoBaseline(ratios) };
+}
+
+/** A pair's log-probabilities under the policy, and under the reference. */
+function atReference(
+  tree: PairTree,
+  policy: ReadonlyMap<string, SequenceLogProbs>,
+  reference: StepInput['reference'],
+): { policy: SequenceLogProbs; reference: SequenceLogProbs } {
+  return {
+    policy: policy.get(tree.pairId) ?? sequenceLogProbs(tree, []),
+    reference: sequenceLogProbs(tree, reference.get(tree.pairId) ?? []),
+  };
+}
+
+/** The policy's log-probabilities of all pairs of a step, of which each rank computed its own. */
+function* everyRanksLogProbs(
+  { shared }: StepInput,
+  what: string,
+  own: ReadonlyMap<string, SequenceLogProbs>,
+): Pausing<ReadonlyMap<string, SequenceLogProbs>> {
+  if (shared === undefined) return own;
+  const numbers = shared.trees.flatMap(({ pairId }) => {
+    const { chosen, rejected, response } = own.get(pairId) ?? { chosen: 0, rejected: 0, response: 0 };
+    return [chosen, rejected, response ?? 0];
+  });
+  const sums = yield* sumNumbers(shared, what, numbers);
+  return new Map(
+    shared.trees.map(({ pairId, response: y }, index) => {
+      const [chosen = Number.NaN, rejected = Number.NaN, response = Number.NaN] = sums.slice(3 * index, 3 * index + 3);
+      return [pairId, { chosen, rejected, response: y === null ? null : response }];
+    }),
+  );
 }
 
 /**
@@ -166,9 +201,10 @@ export function* accumulateGradients(
       for (let i = 0; i < ranges.length; ) {
         const tree = batch.trees[ranges[i]?.tree ?? -1];
         if (tree === undefined) throw new Error('A scored range without a tree');
-        const own = logProbs.slice(i, i + tree.continuations.length);
-        const reference = input.reference.get(tree.pairId) ?? [];
-        const pair = evaluatePair(tree, { policy: own, reference }, objective);
+        const policyOf = new Map([
+          [tree.pairId, sequenceLogProbs(tree, logProbs.slice(i, i + tree.continuations.length))],
+        ]);
+        const pair = evaluatePair(tree, atReference(tree, policyOf, input.reference), objective);
         pairs.push(pair);
         result.push(
           ...treeDerivatives(tree, pair.objective, { weight: 1 / totals.pairs, terms: input.terms ?? 'all' }),
@@ -192,10 +228,32 @@ export function* accumulateGradients(
   };
 }
 
-/** The whole gradient of a step: its totals, then every micro-batch's share. */
+/** The whole gradient of a step: its totals, then every micro-batch's share, then what the other ranks found. */
 export function* stepGradients(policy: Policy, input: StepInput): Pausing<Omit<StepResult, 'gradientNorm'>> {
   const totals = yield* totalsOf(policy, input);
-  return yield* accumulateGradients(policy, input, totals);
+  const own = yield* accumulateGradients(policy, input, totals);
+  return input.shared === undefined
+    ? own
+    : yield* addOtherShares(policy, { ...input, shared: input.shared }, totals, own);
+}
+
+/** Adds the other ranks' shares. Numbers cross, the arithmetic on them is repeated: every rank has every pair's result. */
+function* addOtherShares(
+  policy: Policy,
+  input: StepInput & { shared: SharedStep & { trees: readonly PairTree[] } },
+  totals: StepTotals,
+  own: Omit<StepResult, 'gradientNorm'>,
+): Pausing<Omit<StepResult, 'gradientNorm'>> {
+  const { shared, objective: options, reference } = input;
+  const ownLogProbs = new Map(own.pairs.map((pair) => [pair.pairId, pair.policy]));
+  const all = yield* everyRanksLogProbs(input, 'log-probabilities', ownLogProbs);
+  yield* sumGradients(shared, policy);
+  const pairs = shared.trees.map((tree) =>
+    evaluatePair(tree, atReference(tree, all, reference), { options, baseline: totals.baseline }),
+  );
+  const loss = pairs.reduce((sum, pair) => sum + pair.objective.loss, 0) / totals.pairs;
+  const long = longAfter(policy.config);
+  return { pairs, loss, tokens: shared.trees.reduce((sum, tree) => sum + treeTokens(tree, long), 0) };
 }
 
 /**
@@ -209,7 +267,7 @@ export function trainingStep(
 ): Pausing<StepResult> {
   return optimiserStep(policy, optimiser, {
     gradients: stepGradients(policy, options),
-    items: { what: 'pairs', ids: options.batches.flatMap(({ trees }) => trees.map(({ pairId }) => pairId)) },
+    items: { what: 'pairs', ids: treesOf(options).map(({ pairId }) => pairId) },
     settings: options,
   });
 }

@@ -7,19 +7,23 @@ import { headForwardBackward } from '../score/head.ts';
 import { microBatches, type PackedTrees } from '../score/packing.ts';
 import { clearGradients, type Policy } from '../score/policy.ts';
 import { type Activations, forwardBackward } from '../score/stream.ts';
-import type { TokenTree } from '../score/trees.ts';
+import { scoredTokens, type TokenTree } from '../score/trees.ts';
 import { noGrad } from '../torch/autograd.ts';
+import { ALONE } from '../torch/group.ts';
 import { argmax } from '../torch/ops.ts';
 import { scope, type Tensor, toIntegers } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
 import type { Pausing } from './pausing.ts';
 import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
+import { type SharedStep, shareOf, sumGradients, sumNumbers } from './share.ts';
 import { optimiserStep, type UpdateSettings } from './update.ts';
 
 export interface SupervisedInput {
-  /** Micro-batches of the step's conversations. */
+  /** Micro-batches of the step's conversations: of this rank's share, where ranks share the step. */
   batches: readonly PackedTrees<TokenTree>[];
   activations: Activations;
+  /** The ranks that share the step, and all its conversations. @default this process alone */
+  shared?: SharedStep & { trees: readonly TokenTree[] };
 }
 
 export interface SupervisedResult {
@@ -30,6 +34,21 @@ export interface SupervisedResult {
   hits: number;
   /** Tokens that went through the model. */
   tokens: number;
+}
+
+/** The gradient of a step: this rank's share of it, then what the other ranks found. */
+export function* supervisedStepGradients(policy: Policy, input: SupervisedInput): Pausing<SupervisedResult> {
+  const { shared } = input;
+  if (shared === undefined) return yield* supervisedGradients(policy, input);
+  const scored = shared.trees.reduce(
+    (sum, tree) => sum + tree.continuations.reduce((own, _, index) => own + scoredTokens(tree, index), 0),
+    0,
+  );
+  const own = yield* supervisedGradients(policy, input, scored);
+  const found = yield* sumNumbers(shared, 'losses', [own.loss, own.hits, own.tokens]);
+  yield* sumGradients(shared, policy);
+  const [loss = Number.NaN, hits = Number.NaN, tokens = Number.NaN] = found;
+  return { loss, scoredTokens: scored, hits, tokens };
 }
 
 /**
@@ -81,8 +100,11 @@ export function supervisedStep(
   options: SupervisedInput & UpdateSettings,
 ): Pausing<SupervisedResult & { gradientNorm: number }> {
   return optimiserStep(policy, optimiser, {
-    gradients: supervisedGradients(policy, options),
-    items: { what: 'conversations', ids: options.batches.flatMap(({ trees }) => trees.map((tree) => tree.pairId)) },
+    gradients: supervisedStepGradients(policy, options),
+    items: {
+      what: 'conversations',
+      ids: (options.shared?.trees ?? options.batches.flatMap(({ trees }) => trees)).map((tree) => tree.pairId),
+    },
     settings: options,
   });
 }
@@ -94,11 +116,13 @@ export function conversationTokens({ promptIds, continuations }: TokenTree): num
 
 /** Trains on all steps; gives out each step's metrics, under TRL's names, once its update is made. */
 export function trainSupervised(input: StepsInput<TokenTree>, settings: Optimisation): AsyncGenerator<TakenStep> {
-  const { policy, optimiser, steps } = input;
+  const { policy, optimiser, steps, group = ALONE } = input;
+  const long = longAfter(policy.config);
   const tokensAfter = totals(steps.map((trees) => trees.reduce((sum, tree) => sum + conversationTokens(tree), 0)));
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
-    const batches = microBatches(trees, settings.microBatchTokens, longAfter(policy.config));
-    const result = yield* supervisedStep(policy, optimiser, { ...settings, batches, learningRate });
+    const batches = microBatches(shareOf(trees, group, long), settings.microBatchTokens, long);
+    const shared = group.size === 1 ? {} : { shared: { group, name: `step ${step + 1}`, trees } };
+    const result = yield* supervisedStep(policy, optimiser, { ...settings, batches, ...shared, learningRate });
     return {
       loss: result.loss,
       grad_norm: result.gradientNorm,

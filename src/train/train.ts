@@ -7,7 +7,9 @@ import { longAfter } from '../model/rope.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { microBatches } from '../score/packing.ts';
 import type { PairTree, TreeLogProbs } from '../score/trees.ts';
+import { ALONE } from '../torch/group.ts';
 import { type Optimisation, runSteps, type StepMetrics, type StepsInput, type TakenStep } from './run-steps.ts';
+import { shareOf } from './share.ts';
 import { type StepResult, trainingStep } from './step.ts';
 
 export interface TrainSettings extends Optimisation {
@@ -24,10 +26,12 @@ const FIRST_LOSS_TOLERANCE = 1e-6;
 
 /** Trains on all steps; gives out each step's metrics once its update is made. */
 export function trainPolicy(input: TrainInput, settings: TrainSettings): AsyncGenerator<TakenStep> {
-  const { policy, optimiser, reference } = input;
+  const { policy, optimiser, reference, group = ALONE } = input;
+  const long = longAfter(policy.config);
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
-    const batches = microBatches(trees, settings.microBatchTokens, longAfter(policy.config));
-    const result = yield* trainingStep(policy, optimiser, { ...settings, batches, reference, learningRate });
+    const batches = microBatches(shareOf(trees, group, long), settings.microBatchTokens, long);
+    const shared = group.size === 1 ? {} : { shared: { group, name: `step ${step + 1}`, trees } };
+    const result = yield* trainingStep(policy, optimiser, { ...settings, batches, ...shared, reference, learningRate });
     if (step === 0 && input.startsAtReference) checkFirstLoss(result);
     return stepMetrics(result);
   });

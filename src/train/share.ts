@@ -1,0 +1,54 @@
+/**
+ * @file A step that several ranks make together: who computes which of its trees, and how what they find comes together.
+ * The mean is over all pairs of the step, so that its loss and gradient do not depend on the number of ranks.
+ */
+import type { Policy } from '../score/policy.ts';
+import { type TokenTree, treeTokens } from '../score/trees.ts';
+import type { Group } from '../torch/group.ts';
+import { outlive, tensorFrom, toFloat64Array } from '../torch/tensor.ts';
+import type { Pausing } from './pausing.ts';
+
+/** The ranks that make a step, and what the step is called in their errors. */
+export interface SharedStep {
+  group: Group;
+  /** `step 12`. */
+  name: string;
+}
+
+/**
+ * The trees that a rank computes: the longest first, each to the rank that has the fewest tokens so far. The same for every
+ * order of the trees; a rank may get none.
+ */
+export function shareOf<Tree extends TokenTree>(
+  trees: readonly Tree[],
+  { rank, size }: Pick<Group, 'rank' | 'size'>,
+  longAfter = Number.POSITIVE_INFINITY,
+): readonly Tree[] {
+  if (size === 1) return trees;
+  const sized = trees.map((tree) => ({ tree, tokens: treeTokens(tree, longAfter) }));
+  sized.sort((a, b) => b.tokens - a.tokens || (a.tree.pairId < b.tree.pairId ? -1 : 1));
+  const loads = Array.from({ length: size }, () => 0);
+  return sized.flatMap(({ tree, tokens }) => {
+    const least = loads.indexOf(Math.min(...loads));
+    loads[least] = (loads[least] ?? 0) + tokens;
+    return least === rank ? [tree] : [];
+  });
+}
+
+/** Sums numbers over the ranks. Where all but one rank give 0, every rank has that one's number to the bit. */
+export function* sumNumbers({ group, name }: SharedStep, what: string, numbers: readonly number[]): Pausing<number[]> {
+  if (group.size === 1) return [...numbers];
+  const sums = outlive(tensorFrom(Float64Array.from(numbers), [numbers.length], 'float64'));
+  try {
+    yield group.sum(`${what} of ${name}`, [sums]);
+    return Array.from(toFloat64Array(sums));
+  } finally {
+    sums.dispose();
+  }
+}
+
+/** Sums the gradients over the ranks. */
+export function* sumGradients({ group, name }: SharedStep, policy: Policy): Pausing<void> {
+  if (group.size > 1 && policy.gradients !== null)
+    yield group.sum(`gradients of ${name}`, [...policy.gradients.values()]);
+}
