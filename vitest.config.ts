@@ -24,6 +24,7 @@ const MINUTES = [
   'test/changes.test.ts',
   'test/families.test.ts',
   'test/evaluation.test.ts',
+  'test/course.test.ts',
   'test/learning-rates.test.ts',
   'test/benchmarks.test.ts',
   'test/loop-benchmarks.test.ts',

@@ -89,7 +89,10 @@ export function describeSftOutcome({ path, modelPath }: SftOutcome): string {
 }
 
 /** The report's summary, where the results lie, and what to do next. */
-export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, summary }: RunOutcome): string {
+export function describeOutcome(
+  recipe: Recipe,
+  { path, modelPath, bestPath, reportPath, summary }: RunOutcome,
+): string {
   const run = shorterPath(path);
   const model = shorterPath(modelPath);
   const { prompts: heldOut } = recipe.evaluate;
@@ -100,6 +103,7 @@ export function describeOutcome(recipe: Recipe, { path, modelPath, reportPath, s
     summary,
     '',
     `Model    ${model}`,
+    ...(bestPath === null ? [] : [`Best     ${shorterPath(bestPath)}`]),
     `Report   ${shorterPath(reportPath)}`,
     `Run      ${run}`,
     '',

@@ -6,6 +6,9 @@
 import { DataError } from '../errors.ts';
 import { randomKey, uniformAt } from '../random.ts';
 
+/** Prompts (or items) that a statement about a winner needs: an interval over fewer says too little, and too surely. */
+export const FEWEST_PROMPTS = 20;
+
 /** An estimate with the bounds of its interval. With one prompt the bounds are the value itself. */
 export interface Interval {
   value: number;

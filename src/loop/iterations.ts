@@ -23,6 +23,7 @@ import { engineVersion } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
 import { benchmarkModel, loadBenchmarks } from './evaluation/benchmarks.ts';
+import { checkCourse, endsHere, keepBest } from './evaluation/course.ts';
 import { evaluateModel } from './evaluation/evaluate.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
@@ -152,7 +153,9 @@ async function iterate(
     const name = `iteration ${t}`;
     await evaluateModel(contextOf(t), { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
     await benchmarkModel(contextOf(t), { tasks, modelDirectory: policyDirectory });
+    keepBest(contextOf(t));
     writeModelCard(run, t);
+    if (endsHere(contextOf(t))) break;
   }
   return policyDirectory;
 }
@@ -192,12 +195,9 @@ async function readInputs({ local: recipe, benchmarks: placed }: GivenInputs, an
   checkModel(recipe);
   const benchmarks = await loadBenchmarks(recipe, placed);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
-  return {
-    benchmarks,
-    tokenizer,
-    data,
-    heldOut: await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds }),
-  };
+  const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });
+  checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks });
+  return { benchmarks, tokenizer, data, heldOut };
 }
 
 /** The finished iterations whose model is gone and needed: reported, and trained again. */

@@ -101,7 +101,15 @@ function metricsText(ledger: Ledger, iteration: number): string {
       number(data.klToBase?.value),
     ]),
   );
-  return `${training}\n\n${held}\n\nReward: ${last.rewardName}, on ${last.data.rewards.length} answers.`;
+  return `${training}\n\n${held}\n\nReward: ${last.rewardName}, on ${last.data.rewards.length} answers.${bestText(ledger, iteration)}`;
+}
+
+/** Which iteration was the best when this one was made. */
+function bestText(ledger: Ledger, iteration: number): string {
+  const best = ledger.record(iteration, 'best');
+  if (best === null) return '';
+  const which = best.iteration === iteration ? 'this one' : `iteration ${best.iteration}`;
+  return `\n\nThe best of iterations 1 to ${iteration} by ${best.measure} is ${which}: ${number(best.value.value)} on ${best.value.count} items.`;
 }
 
 function number(value: number | undefined): string {

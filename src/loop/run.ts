@@ -34,6 +34,8 @@ export interface RunOutcome {
   path: string;
   /** Model of the last iteration, in Hugging Face layout. */
   modelPath: string;
+  /** The best iteration by evaluate.keepBest: a link to its model; null where none is kept. */
+  bestPath: string | null;
   /** The report: one HTML file. */
   reportPath: string;
   /** The report as a few lines of text. */
@@ -64,7 +66,9 @@ export async function runRecipe(
   const report = collectReport(recipe.written, twin);
   const reportPath = join(written.output, 'report.html');
   writeFileAtomic(reportPath, renderReport(report));
-  return { path: written.output, modelPath, reportPath, summary: summariseReport(report) };
+  const best = join(written.output, 'best');
+  const bestPath = written.evaluate.keepBest !== null && isModelThere(best) ? best : null;
+  return { path: written.output, modelPath, bestPath, reportPath, summary: summariseReport(report) };
 }
 
 /** The recipe with its first policy made by supervised fine-tuning, a run of its own inside the run. */

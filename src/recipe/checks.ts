@@ -69,6 +69,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       `is ${evaluate.holdOut}, and evaluate.prompts is set: set it to 0, or evaluate.prompts to null`,
     );
   }
+  problems.push(...checkMeasures(evaluate));
   const needed = iterations + (warmStart === 'dpo' ? 1 : 0);
   if (slices.count !== null && slices.count < needed && slices.reuse === 'never') {
     const start = warmStart === 'dpo' ? ' and the warm start' : '';
@@ -127,6 +128,31 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     );
   }
   return problems;
+}
+
+/** Measures that nothing measures. */
+function checkMeasures({ prompts, holdOut, benchmarks, ...evaluate }: ParsedRecipe['evaluate']): RecipeProblem[] {
+  const named = (benchmarks?.on ?? []).map((each) =>
+    (typeof each === 'string' ? each : each.name).replaceAll('-', '_'),
+  );
+  const hasHeldOut = prompts !== null || holdOut > 0;
+  const problemOf = (measure: string): string | null => {
+    if (named.includes(measure.replaceAll('-', '_'))) return null;
+    if (measure !== 'reward' && measure !== 'win-rate') {
+      return `is ${measure}, which is not measured: allowed are reward, win-rate and what evaluate.benchmarks.on names${named.length === 0 ? '' : ` (${named.join(', ')})`}`;
+    }
+    if (hasHeldOut) return null;
+    return `is ${measure}, and there are no held-out prompts: set evaluate.prompts or evaluate.holdOut`;
+  };
+  return (
+    [
+      [['evaluate', 'keepBest'], evaluate.keepBest],
+      [['evaluate', 'stopOnRegression', 'measure'], evaluate.stopOnRegression?.measure ?? null],
+    ] as const
+  ).flatMap(([path, measure]) => {
+    const problem = measure === null ? null : problemOf(measure);
+    return problem === null ? [] : [{ path: [...path], problem }];
+  });
 }
 
 /** Names on the Hub in what every run has; other places are paths. */

@@ -34,7 +34,8 @@ training.adapter training.adapter.kind training.adapter.rank training.adapter.al
 training.adapter.rankStabilised training.adapter.dropout
 evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
 evaluate.explorationPrompts evaluate.benchmarks evaluate.benchmarks.on evaluate.benchmarks.data evaluate.benchmarks.limit evaluate.benchmarks.base
-evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.twin
+evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.keepBest evaluate.stopOnRegression evaluate.stopOnRegression.measure
+evaluate.stopOnRegression.by evaluate.stopOnRegression.patience evaluate.twin
 `;
 
 const SFT_KEYS = `

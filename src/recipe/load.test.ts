@@ -115,6 +115,8 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       title: 'first',
       explorationPrompts: 64,
       benchmarks: null,
+      keepBest: null,
+      stopOnRegression: null,
       twin: false,
     },
   });
@@ -258,6 +260,16 @@ test.each([
     'prompts as long as everything',
     `${minimal}text: { maxLength: 512 }\n`,
     'text.maxPromptLength is 512, which leaves no room for a response: allowed is below text.maxLength (512)',
+  ],
+  [
+    'the best by held-out rewards without held-out prompts',
+    `${minimal}evaluate: { keepBest: win-rate }\n`,
+    'evaluate.keepBest is win-rate, and there are no held-out prompts: set evaluate.prompts or evaluate.holdOut',
+  ],
+  [
+    'a measure that nothing measures',
+    `${minimal}evaluate: { benchmarks: { on: [hellaswag] }, stopOnRegression: { measure: arc_challenge } }\n`,
+    'evaluate.stopOnRegression.measure is arc_challenge, which is not measured: allowed are reward, win-rate and what evaluate.benchmarks.on names (hellaswag)',
   ],
   [
     'held-out prompts from two places',

@@ -464,6 +464,8 @@ const benchmarks = z
   )
   .meta({ change: 'free' });
 
+const measure = () => z.string({ error: 'reward, win-rate, or the name of a benchmark of evaluate.benchmarks' }).min(1);
+
 const evaluate = z
   .strictObject({
     prompts: path('a path or null')
@@ -494,6 +496,32 @@ const evaluate = z
       .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing')
       .meta({ change: 'warn' }),
     benchmarks,
+    keepBest: measure()
+      .nullable()
+      .default(null)
+      .describe(
+        'Measure by which the best iteration is linked as `best` in the run directory: reward (held-out), win-rate (over the base), or a benchmark; null: none',
+      )
+      .meta({ change: 'free' }),
+    stopOnRegression: z
+      .strictObject({
+        measure: measure().describe('As keepBest').meta({ change: 'warn' }),
+        by: z
+          .union([z.literal('interval'), positive()], { error: 'interval, or a number above 0' })
+          .default('interval')
+          .describe(
+            'interval: worse where the paired 95 % interval of the difference from the best before lies below 0. A number: where it lost more than that',
+          )
+          .meta({ change: 'warn' }),
+        patience: integer(1)
+          .default(1)
+          .describe('End after so many iterations in a row that were worse')
+          .meta({ change: 'warn' }),
+      })
+      .nullable()
+      .default(null)
+      .describe('End the run after an iteration that is worse than the best before it; null: run all iterations')
+      .meta({ change: 'warn' }),
     twin: yesOrNo()
       .default(false)
       .describe('Also run the same recipe with alpha = 0 and report both')

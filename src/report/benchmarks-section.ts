@@ -2,9 +2,9 @@
  * @file The part of a report about public benchmarks: every model on every benchmark, as in Table 2 of the paper, and what each gained
  * or lost against the base on the same items.
  */
-import { commonDifference, type Interval } from '../evaluate/statistics.ts';
+import { commonDifference, FEWEST_PROMPTS, type Interval } from '../evaluate/statistics.ts';
 import { type BenchmarkScores, mainScores } from '../store/benchmark-scores.ts';
-import { FEWEST_PROMPTS, fixed, plainInterval, sideOf, signedInterval } from './findings.ts';
+import { fixed, plainInterval, sideOf, signedInterval } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
 import { table } from './page.ts';
 import type { MethodReport, ReportData } from './report-data.ts';

@@ -56,6 +56,7 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData {
       rewardRange: null,
       state: describeState(runState(recipe.output, recipe, main.ledger), recipe),
       base: base?.data ?? null,
+      best: recipe.evaluate.keepBest === null ? null : (main.ledger.records('best').at(-1)?.record ?? null),
       opinions: opinionsOf(recipe, main.ledger),
       methods: opened.map((each) => methodOf(each)),
       examples: base === null ? [] : examplesOf(base, opened),

@@ -5,6 +5,7 @@
 
 import {
   byPrompt,
+  FEWEST_PROMPTS,
   type Interval,
   mean,
   meanByPrompt,
@@ -15,9 +16,6 @@ import {
 import type { EvaluationData } from '../store/evaluations.ts';
 import { overBase, overPrevious } from '../store/win-rates.ts';
 import type { MethodReport, ReportData } from './report-data.ts';
-
-/** Prompts that a statement about a winner needs: an interval over fewer says too little, and too surely. */
-export const FEWEST_PROMPTS = 20;
 
 /** One policy of the report in numbers. */
 export interface PolicyNumbers {
@@ -91,7 +89,10 @@ function policyNumbers(
 /** One sentence each: what every method gained over the base, then the first method against each other one. */
 export function verdicts(data: ReportData): string[] {
   if (data.base === null)
-    return ['Nothing was measured: the recipe has no held-out prompts (evaluate.prompts or evaluate.holdOut).'];
+    return [
+      'Nothing was measured: the recipe has no held-out prompts (evaluate.prompts or evaluate.holdOut).',
+      ...bestSentence(data),
+    ];
   const base = byPrompt(data.base.promptIds, data.base.rewards);
   const lasts = data.methods.flatMap(({ name, iterations }) => {
     const last = iterations.at(-1);
@@ -103,6 +104,7 @@ export function verdicts(data: ReportData): string[] {
   return [
     ...lasts.map(({ name, rewards }) => gainSentence(name, meanDifference(rewards, base, seed))),
     ...numbersOf(data).flatMap(({ method, policies }) => lastStepSentence(method.name, policies.at(-1))),
+    ...bestSentence(data),
     ...others.map(({ name, rewards }) => duelSentence(first.name, name, meanDifference(first.rewards, rewards, seed))),
   ];
 }
@@ -139,6 +141,16 @@ function lastStepSentence(name: string, last: PolicyNumbers | undefined): string
         `Too few prompts to say whether ${own} beat ${before}: ${promptCount(rate)} of ${FEWEST_PROMPTS}; win rate ${fixed(rate.value, 3)}.`,
       ];
   }
+}
+
+/** The iteration that is kept as the best: its value was chosen for being high. */
+function bestSentence({ best }: ReportData): string[] {
+  if (best === null) return [];
+  const { measure, iteration, value, overBase } = best;
+  const base = overBase === null ? '' : `, ${signedInterval(overBase)} against the base`;
+  return [
+    `Kept as best by ${measure}: iteration ${iteration}, ${plainInterval(value)} on ${value.count} items${base}; chosen on them.`,
+  ];
 }
 
 function duelSentence(first: string, other: string, difference: Interval): string {

@@ -4,6 +4,7 @@
  */
 import type { AgreementTable } from '../evaluate/agreement.ts';
 import type { BenchmarkScores } from '../store/benchmark-scores.ts';
+import type { Best } from '../store/course.ts';
 import type { EvaluationData } from '../store/evaluations.ts';
 
 /** Version of this shape, for reports that are kept as JSON. */
@@ -118,6 +119,8 @@ export interface ReportData {
   state: string | null;
   /** The model before training, on the same prompts as every method; null where nothing was measured. */
   base: EvaluationData | null;
+  /** The best iteration of the first method, where the recipe keeps one. */
+  best: Best | null;
   /** Null for a single ranker that says nothing of itself. */
   opinions: OpinionReport | null;
   /** In the order of the legends; the first is what the run is about, another one its twin. */

@@ -85,6 +85,7 @@ export function reportFixture(parts: Partial<MeasuredReport> = {}): MeasuredRepo
     rewardRange: { low: 0, high: 1 },
     state: null,
     base: evaluationFixture('base', 0.26, null),
+    best: null,
     opinions: null,
     methods: [
       methodFixture('SELM', 'alpha = 0.01', [0.34, 0.45, 0.58]),

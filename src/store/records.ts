@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { benchmarksSchema } from './benchmark-scores.ts';
+import { bestSchema, standingSchema } from './course.ts';
 import { evaluationSchema } from './evaluations.ts';
 import { explorationSchema } from './exploration-measure.ts';
 import { winRatesSchema } from './win-rates.ts';
@@ -33,6 +34,8 @@ const SCHEMAS = {
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,
   'win-rates': winRatesSchema,
+  best: bestSchema,
+  standing: standingSchema,
 } as const;
 
 /** Kinds of records. */

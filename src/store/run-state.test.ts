@@ -13,7 +13,10 @@ function stateAfter(work: (ledger: Ledger) => void, lock: 'locked' | 'free' = 'f
   using ledger = openLedger(join(path, 'run.db'));
   work(ledger);
   if (lock === 'locked') writeFileSync(join(path, 'run.lock'), JSON.stringify(thisProcess()));
-  const recipe = { iterations: 2, evaluate: { prompts: null, benchmarks: null } } as unknown as Recipe; // all that is read of it
+  const recipe = {
+    iterations: 2,
+    evaluate: { prompts: null, benchmarks: null, stopOnRegression: null },
+  } as unknown as Recipe; // all that is read of it
   return describeState(runState(path, recipe, ledger), recipe);
 }
 
