@@ -30,6 +30,7 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
       return warning === null ? [] : [`  Warning: ${warning}.`];
     }),
     ...judgeLines(recipe, iterations),
+    ...benchmarkLines(recipe, facts.benchmarks),
     '',
     'Learning rates, steps counted from 0',
     ...iterations.map(
@@ -69,6 +70,29 @@ function judgeLines({ ranker, secondOpinion }: Recipe, iterations: readonly Iter
   return [...line(ranker, 1, ' if all responses differ, and more for held-out prompts'), ...second];
 }
 
+/** What public benchmarks ask, of how many models. */
+function benchmarkLines(
+  { evaluate: { benchmarks }, iterations }: Recipe,
+  facts: Forecast['facts']['benchmarks'],
+): string[] {
+  if (benchmarks === null) return [];
+  const models = iterations + (benchmarks.base ? 1 : 0);
+  return [
+    '',
+    `Benchmarks, of ${models} models (${benchmarks.base ? 'the base and ' : ''}each iteration)`,
+    ...facts.map(({ title, shots, limit, items, tokens }) => {
+      const first =
+        limit === null ? 'all items' : `the first ${count(limit)} items (of each subject, where it has some)`;
+      const examples = shots === 1 ? '1 example' : `${shots} examples`;
+      const many = items === null ? first : `${count(items)} items`;
+      const generated =
+        tokens === null || tokens.generated === 0 ? '' : `, at most ${count(tokens.generated)} generated`;
+      const cost = tokens === null ? '' : `: about ${count(tokens.read)} tokens read${generated}, each model`;
+      return `  ${title}, ${many} with ${examples}${cost}`;
+    }),
+  ];
+}
+
 function costLines(recipe: Recipe, facts: Forecast['facts'], cost: Forecast['cost']): string[] {
   const source = facts.sources.model;
   if (cost === null) return ['', `Memory and time: unknown, the model is ${source}`];
@@ -94,16 +118,22 @@ function costLines(recipe: Recipe, facts: Forecast['facts'], cost: Forecast['cos
 /** A column for each stage that takes time, a row for each iteration, and the time of all. */
 function timeLines(
   recipe: Recipe,
-  { heldOut, fineTuning }: Forecast['facts'],
-  { iterations, rates, fineTuneSeconds, evaluateBaseSeconds, totalSeconds }: NonNullable<Forecast['cost']>,
+  { heldOut, fineTuning, benchmarks }: Forecast['facts'],
+  { iterations, rates, fineTuneSeconds, totalSeconds, ...base }: NonNullable<Forecast['cost']>,
 ): string[] {
   const used = STAGES.filter(([stage]) => iterations.some((each) => each[stage] > 0));
+  const beforeOf = (stage: (typeof STAGES)[number][0]): number => {
+    if (stage === 'evaluateSeconds') return base.evaluateBaseSeconds;
+    return stage === 'benchmarkSeconds' ? base.benchmarkBaseSeconds : 0;
+  };
   const sum = (stage: (typeof STAGES)[number][0]): number =>
-    iterations.reduce((total, each) => total + each[stage], stage === 'evaluateSeconds' ? evaluateBaseSeconds : 0);
-  const before = used.map(([stage]) => (stage === 'evaluateSeconds' ? duration(evaluateBaseSeconds) : ''));
+    iterations.reduce((total, each) => total + each[stage], beforeOf(stage));
+  const before = used.map(([stage]) => (beforeOf(stage) > 0 ? duration(beforeOf(stage)) : ''));
+  const unknown = benchmarks.filter(({ tokens }) => tokens === null).map(({ title }) => title);
   const missing = [
     ...(heldOut === null ? ['the evaluation (its prompts are not on this machine)'] : []),
     ...(recipe.sft !== null && fineTuning === null ? ['the supervised fine-tuning (its data are not here)'] : []),
+    ...(unknown.length > 0 ? [`${unknown.join(', ')} (their rows are not on this machine)`] : []),
     'the ranker',
     'saving',
   ];
@@ -114,7 +144,7 @@ function timeLines(
       : []),
     ...table([
       ['iteration', ...used.map(([, name]) => name)],
-      ...(evaluateBaseSeconds > 0 ? [['before', ...before]] : []),
+      ...(before.some((text) => text !== '') ? [['before', ...before]] : []),
       ...iterations.map((each) => [nameOf(each.iteration), ...used.map(([stage]) => duration(each[stage]))]),
       ['all', ...used.map(([stage]) => duration(sum(stage)))],
     ]),
@@ -130,6 +160,7 @@ const STAGES = [
   ['trainSeconds', 'train'],
   ['exploreSeconds', 'explore'],
   ['evaluateSeconds', 'evaluate'],
+  ['benchmarkSeconds', 'benchmark'],
 ] as const satisfies readonly (readonly [keyof IterationCost, string])[];
 
 function memoryLines(stage: string, parts: readonly MemoryPart[]): string[] {

@@ -25,6 +25,7 @@ import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { readTokenizerSettings } from '../text/tokenizer/tokenizer-files.ts';
 import { packageRoot } from '../torch/native.ts';
 import { conversationTokens } from '../train/supervised.ts';
+import { type BenchmarkFacts, benchmarkFacts } from './benchmarks.ts';
 import type { TokenFacts } from './cost.ts';
 import type { RowFacts } from './plan.ts';
 
@@ -36,6 +37,8 @@ export interface RecipeFacts extends RowFacts {
   reading: string | null;
   /** Held-out prompts; null where the file is not here. */
   heldOut: number | null;
+  /** What each model is asked by public benchmarks. */
+  benchmarks: BenchmarkFacts[];
   /** Tokens of the fine-tuning that comes first, and those that are learned; null without one, or without its files. */
   fineTuning: { tokens: number; scored: number } | null;
   /** Where the numbers come from, for the reader. */
@@ -79,6 +82,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   const others = {
     config,
     heldOut: await heldOutPrompts(recipe),
+    benchmarks: await benchmarkFacts(recipe, modelIsHere ? loadTokenizer(base) : null),
     fineTuning: await conversations(recipe, modelIsHere),
   };
   const atLimits = "the recipe's limits: the real number is lower";

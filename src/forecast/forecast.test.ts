@@ -165,6 +165,30 @@ describe('a dry run', () => {
     expect(tuned.text).toContain('the supervised fine-tuning (its data are not here)');
   });
 
+  it('counts what benchmarks ask of every model, and has their time in the total', async () => {
+    const rows = join(packageRoot, 'test/fixtures/evaluate/benchmarks/data');
+    const overrides = [
+      `evaluate.benchmarks={on: [{name: arc_challenge, shots: 1}, {name: gsm8k, shots: 1, limit: 4}], data: ${rows}, limit: 8}`,
+      'evaluate.twin=false',
+    ];
+    const { facts, cost, text } = await dryRun('quickstart', { overrides });
+    const [arc, gsm8k] = facts.benchmarks;
+    expect(arc).toMatchObject({ items: 8, shots: 1, tokens: { generated: 0 } });
+    expect(gsm8k).toMatchObject({ items: 4, tokens: { generated: 4 * 256 } });
+    // Letters alone: the story model's tokens are of two to three letters.
+    expect(arc?.tokens?.read).toBeGreaterThan(8 * 60);
+    const seconds = cost?.iterations.map(({ benchmarkSeconds }) => benchmarkSeconds) ?? [];
+    expect(seconds).toEqual(Array(3).fill(cost?.benchmarkBaseSeconds));
+    expect(cost?.benchmarkBaseSeconds).toBeGreaterThan(0);
+    const without = await dryRun('quickstart', { overrides: ['evaluate.twin=false'] });
+    const more = (cost?.totalSeconds ?? 0) - (without.cost?.totalSeconds ?? 0);
+    expect(more).toBeCloseTo(4 * (cost?.benchmarkBaseSeconds ?? Number.NaN), 8);
+    expect(text).toContain('Benchmarks, of 4 models (the base and each iteration)');
+    expect(text).toMatch(/ARC-Challenge, 8 items with 1 example: about [\d,]+ tokens read, each model/);
+    const onHub = await dryRun('quickstart', { overrides: ['evaluate.benchmarks={on: [hellaswag], limit: 50}'] });
+    expect(onHub.text).toContain('HellaSwag (their rows are not on this machine)');
+  });
+
   it('leaves out an evaluation whose prompts it cannot count, and says so', async () => {
     const { text, cost } = await dryRun('quickstart', { overrides: ['evaluate.prompts=/nowhere/heldout.jsonl'] });
     expect(cost?.evaluateBaseSeconds).toBe(0);

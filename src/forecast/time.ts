@@ -12,6 +12,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { chooseActivations } from '../train/activations.ts';
+import type { BenchmarkFacts } from './benchmarks.ts';
 import { parameterCount, type TokenFacts } from './cost.ts';
 import type { IterationPlan } from './plan.ts';
 
@@ -29,6 +30,7 @@ export interface TimeFacts {
   rates: MachineRates;
   /** Held-out prompts; null where their number is not known. */
   heldOut: number | null;
+  benchmarks: readonly BenchmarkFacts[];
   /** Tokens of the conversations of a fine-tuning that comes first, and those of them that are learned; null without. */
   fineTuning: { tokens: number; scored: number } | null;
 }
@@ -46,6 +48,7 @@ export interface IterationCost {
   trainSeconds: number;
   exploreSeconds: number;
   evaluateSeconds: number;
+  benchmarkSeconds: number;
 }
 
 export interface TimeForecast {
@@ -53,6 +56,7 @@ export interface TimeForecast {
   /** Before the first iteration. */
   fineTuneSeconds: number;
   evaluateBaseSeconds: number;
+  benchmarkBaseSeconds: number;
   /** Of everything, a twin included. */
   totalSeconds: number;
 }
@@ -98,6 +102,16 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     return sampleSeconds(prompts, evaluate.samples, answer) + (measuresKl ? (others * scoring) / rates.sampleFlops : 0);
   };
 
+  /** One model on the benchmarks: prompts and choices once, and answers, taken as long as they may be. */
+  const benchmarkSeconds = facts.benchmarks.reduce((sum, { tokens: asked }) => {
+    if (asked === null) return sum;
+    const { read, generated } = asked;
+    const decodeSteps = generated / (evaluate.benchmarks?.batchSize ?? 1);
+    const answering = flopsOf({ tokens: generated, scored: generated }) / rates.sampleFlops;
+    const reading = flopsOf({ tokens: read, scored: 0 }) / rates.trainFlops;
+    return sum + reading + Math.max(answering, (decodeSteps * weightBytes) / rates.bytesPerSecond);
+  }, 0);
+
   const rewardModelSeconds = ({ iteration, slice, candidates }: IterationPlan): number => {
     if (rewardModel === null || iteration === 0) return 0;
     const prompts = slice.end - slice.start;
@@ -141,19 +155,23 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
       trainSeconds: used * pairSeconds * gradientPasses,
       exploreSeconds: passes * pairSeconds,
       evaluateSeconds: evaluateSeconds(iteration === 0 ? 0 : 2),
+      benchmarkSeconds: iteration === 0 ? 0 : benchmarkSeconds,
     };
   });
   const evaluateBaseSeconds = evaluateSeconds(0);
+  const benchmarkBaseSeconds = evaluate.benchmarks?.base === true ? benchmarkSeconds : 0;
   const { fineTuning } = facts;
   const fineTuneSeconds =
     fineTuning === null || recipe.sft === null
       ? 0
       : (recipe.sft.training.epochs * gradientPasses * flopsOf(fineTuning)) / rates.trainFlops;
-  const runSeconds = iterations.reduce((sum, each) => sum + secondsOf(each), evaluateBaseSeconds);
+  const before = evaluateBaseSeconds + benchmarkBaseSeconds;
+  const runSeconds = iterations.reduce((sum, each) => sum + secondsOf(each), before);
   return {
     iterations,
     fineTuneSeconds,
     evaluateBaseSeconds,
+    benchmarkBaseSeconds,
     totalSeconds: fineTuneSeconds + runSeconds * (evaluate.twin ? 2 : 1),
   };
 }
@@ -166,7 +184,8 @@ export function secondsOf(cost: IterationCost): number {
     cost.referenceSeconds +
     cost.trainSeconds +
     cost.exploreSeconds +
-    cost.evaluateSeconds
+    cost.evaluateSeconds +
+    cost.benchmarkSeconds
   );
 }
 
