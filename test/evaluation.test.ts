@@ -93,3 +93,32 @@ it('wins over the base and over the iteration before are asked of a ranker that 
     summary: expect.stringMatching(/win rate .* over the base, .* over iteration 1, n = 24 prompts$/),
   });
 });
+
+it('prompts that the ranker gives no verdict on are counted and left out of rewards and win rates, never taken as lost', async () => {
+  const folder = join(root, 'refuses');
+  const recipe = writeSmallRecipe(folder, {
+    iterations: 2,
+    sampling: { samples: 2, temperature: 1, maxNewTokens: 4, batchSize: 8 },
+    ranker: { kind: 'function', module: 'refusing.ts', onError: 'drop' },
+    evaluate: { prompts: 'prompts.jsonl', samples: 1, temperature: 1, explorationPrompts: 0 },
+  });
+  writeFileSync(
+    join(folder, 'refusing.ts'),
+    `export function reward(prompt: string, responses: string[]): number[] {
+      if (prompt.startsWith('Max')) throw new Error('I would rather not');
+      return responses.map((text) => text.length);
+    }\n`,
+  );
+  const events: LoopEvent[] = [];
+  const output = join(folder, 'run');
+  await runRecipe(loadRecipe(recipe, { overrides: [`output=${output}`] }), {
+    watch: (event) => void events.push(event),
+  });
+  const told = events.filter(
+    (event) => event.kind === 'warning' && /^4 held-out prompts got no verdict/.test(event.text),
+  );
+  expect(told.map(({ iteration }) => iteration)).toEqual([0, 1, 2]);
+  using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+  expect(ledger.record(2, 'evaluation')?.data.rewards).toHaveLength(20);
+  expect(ledger.record(2, 'win-rates')).toMatchObject({ base: { count: 20 }, previous: { count: 20 } });
+});

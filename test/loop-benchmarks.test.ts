@@ -1,6 +1,6 @@
 /** @file Benchmarks inside a run: asked after each iteration and of the base, kept item by item, and never asked twice. */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it } from 'vitest';
@@ -122,6 +122,37 @@ it('goes on item by item after a kill, from the ledger alone, to the same scores
   expect(again?.done).toBeGreaterThanOrEqual(16);
   await train('unbroken');
   expect(scoresOf('killed')).toEqual(scoresOf('unbroken'));
+});
+
+it('names rows without a right answer and prompts that do not fit, in terminal, ledger and report, and scores neither as wrong', async () => {
+  const folder = join(root, 'flawed', 'arc_challenge');
+  mkdirSync(folder, { recursive: true });
+  const question = (text: string) => ({ question: text, choices: ['a dog', 'a cat'], gold: 0 });
+  const flawed = [
+    ...['Who barks?', 'Who runs?'].map(question),
+    { question: 'Who knows?', choices: ['a dog', 'a cat'] },
+    { ...question('Too long a choice'), choices: ['a dog', 'cat '.repeat(600)] },
+    question(`${'Once upon a time. '.repeat(200)}Who barks?`),
+  ];
+  writeFileSync(join(folder, 'test.jsonl'), flawed.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const events = await train('flawed-run', [`evaluate.benchmarks.data=${join(root, 'flawed')}`]);
+  for (const { results } of scoresOf('flawed-run')) {
+    expect(results[0]).toMatchObject({
+      lines: [1, 2, 5],
+      metrics: { acc_norm: { count: 3 } },
+      unusable: [
+        { line: 3, problem: 'it does not say which choice is right' },
+        { line: 4, problem: expect.stringContaining('positions') },
+      ],
+      cutItems: 1,
+    });
+  }
+  const told = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
+  expect(told).toContain('ARC-Challenge: 2 rows could not be used and are in no number');
+  expect(told.find((text) => text.includes('do not fit'))).toMatch(/^ARC-Challenge: 1 of 3 prompts/);
+  const page = readFileSync(join(root, 'flawed-run', 'report.html'), 'utf8');
+  expect(page).toContain('ARC-Challenge: 2 rows could not be used and are in no number (the first, row 3');
+  expect(page).toContain('1 of 3 prompts do not fit the model&#39;s context');
 });
 
 it.each([
