@@ -4,7 +4,6 @@
  */
 export { generate, type LoadedModel, loadModel } from './api/model.ts';
 export { type RankOptions, type RankRow, rank } from './api/rank.ts';
-export type { Response, SamplingOptions } from './api/respond.ts';
 export { fineTune, type Training, type TrainOptions, train } from './api/train.ts';
 export {
   DataError,
@@ -31,6 +30,7 @@ export type { Judgement, Ranking } from './rank/ranker.ts';
 export { type RecipeInput, recipeJsonSchema } from './recipe/schema.ts';
 export { type SftRecipeInput, sftRecipeJsonSchema } from './recipe/sft.ts';
 export { type SweepInput, sweepJsonSchema } from './recipe/sweep.ts';
+export type { Response, SamplingOptions } from './sample/respond.ts';
 export type { EventSource, LoopEvent, Notice, StageName } from './store/events.ts';
 export type { Prompt } from './text/conversation.ts';
 export type { Message } from './text/template.ts';

@@ -2,11 +2,11 @@
 import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
+import { type NamedPrompt, type Response, respondInOrder, type SamplingOptions } from '../sample/respond.ts';
 import { openSampler, type Sampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
-import { type NamedPrompt, type Response, respondInOrder, type SamplingOptions } from './respond.ts';
 
 /** A model in memory, ready to answer. Dispose it, or let `using` do so. */
 export interface LoadedModel {

@@ -1,5 +1,5 @@
 /** @file The work of `selm generate`: prompts in, responses out, each printed as soon as those before it are. */
-import { type NamedPrompt, type Response, respondInOrder } from '../api/respond.ts';
+
 import type { Columns } from '../data/known-forms.ts';
 import { modelReading } from '../data/measure.ts';
 import { promptsAlone, rowsForModel } from '../data/model-rows.ts';
@@ -8,6 +8,7 @@ import { sha256 } from '../files/hash.ts';
 import { localFiles, localModel } from '../hub/local.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { withModel } from '../model/load.ts';
+import { type NamedPrompt, type Response, respondInOrder } from '../sample/respond.ts';
 import { openSampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';

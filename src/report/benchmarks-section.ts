@@ -37,10 +37,10 @@ export function benchmarksSection({ methods, statisticsSeed }: ReportData): Mark
       .filter(({ iteration }) => iteration > 0)
       .map(({ iteration }) => row(`iteration ${iteration}`, method, iteration)),
   ]);
-  const head = kinds.map(
-    ({ title, shots, mainMetric }) =>
-      markup`${title} <span class="hint">${mainMetric}, ${shots === 0 ? 'no examples' : `${shots} examples`}</span>`,
-  );
+  const head = kinds.map(({ title, shots, mainMetric }) => {
+    const examples = shots === 0 ? 'no examples' : shots === 1 ? '1 example' : `${shots} examples`;
+    return `${title}: ${mainMetric}, ${examples}`;
+  });
   const problems = problemsOf(methods);
   return markup`<h2 id="benchmarks">Public benchmarks</h2>
 <p class="hint">As lm-evaluation-harness defines them. Brackets are 95 % bootstrap intervals over items; changes against the base are paired by item.</p>

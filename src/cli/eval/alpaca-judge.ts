@@ -13,6 +13,7 @@ import {
   matchOutputs,
   readOutputs,
 } from '../../evaluate/alpaca/judged.ts';
+import { ALPACA_JUDGE, BASELINE, BASELINE_HUB_NAME, sampleOutputs } from '../../evaluate/alpaca/protocol.ts';
 import { readResultFile } from '../../evaluate/records.ts';
 import { createFile } from '../../files/new-file.ts';
 import { localFiles } from '../../hub/local.ts';
@@ -20,13 +21,8 @@ import { UsageError } from '../errors.ts';
 import { hubAccess } from '../hub.ts';
 import type { EvalAlpacaOptions } from './alpaca.ts';
 import { openEvalJudge } from './judge.ts';
-import { openOutputModel } from './outputs.ts';
+import { withOutputModel } from './output-model.ts';
 import type { Listening } from './stop.ts';
-
-/** The leaderboard's baseline, and where its outputs are on the Hub. */
-const BASELINE = 'gpt4_1106_preview';
-const BASELINE_HUB_NAME =
-  'hub:tatsu-lab/alpaca_eval@2edc6fad8be6b14ea7230aabfd08188da6b8b814:alpaca_eval_gpt4_baseline.json';
 
 /** Annotations of a model by a judge. Throws UsageError, JudgeError (its answers are kept in --answers), or InterruptedError. */
 export async function judgedAnnotations(
@@ -37,11 +33,10 @@ export async function judgedAnnotations(
   if ((model === undefined) === (options.outputs === undefined)) {
     throw new UsageError('Give a model to sample from, or --outputs FILE with its outputs, one of the two');
   }
-  // AlpacaEval's own settings; --set changes them.
-  const ask = { kind: 'pairwise', read: 'log-probabilities', orders: 'alpaca-eval' };
   const judges = openEvalJudge(options, { signal, say });
   try {
-    const judge = await judges.open({ temperature: 1, maxTokens: 1, ask });
+    // AlpacaEval's own settings; --set changes them.
+    const judge = await judges.open(ALPACA_JUDGE);
     const [file = ''] =
       options.reference === undefined ? await localFiles([BASELINE_HUB_NAME], hubAccess()) : [options.reference];
     const baseline = readOutputs(await readResultFile(file));
@@ -69,21 +64,17 @@ export async function judgedAnnotations(
   }
 }
 
-/** A user's message each, or a text to go on with where the model has no chat template. */
-async function sampledOutputs(
+function sampledOutputs(
   model: string,
   instructions: readonly string[],
   options: EvalAlpacaOptions,
   { signal, say }: Listening,
-): Promise<{ instruction: string; output: string | null }[]> {
-  const answering = await openOutputModel(model, { store: options.store, signal });
-  try {
-    const outputs = await answering.sample(instructions.map(answering.asPrompt), options);
+): ReturnType<typeof sampleOutputs> {
+  return withOutputModel(model, { store: options.store, signal }, async (answering) => {
+    const outputs = await sampleOutputs(answering, instructions, options);
     say(`${answering.counts.kept} of ${instructions.length} outputs were kept from before`);
-    return instructions.map((instruction, i) => ({ instruction, output: outputs[i] ?? null }));
-  } finally {
-    answering.dispose();
-  }
+    return outputs;
+  });
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {

@@ -13,13 +13,14 @@ import {
 } from '../../evaluate/mt-bench/judging.ts';
 import { type MtBenchResult, mtBenchResults } from '../../evaluate/mt-bench/judgments.ts';
 import { type MtBenchQuestion, mtBenchQuestions, temperatureOf } from '../../evaluate/mt-bench/questions.ts';
+import type { OutputModel } from '../../evaluate/outputs.ts';
 import { createFile } from '../../files/new-file.ts';
 import { parseCompletion } from '../../rank/judge/reading.ts';
 import type { Judgement, RankItem } from '../../rank/ranker.ts';
 import type { AnswerStore } from '../../rank/services.ts';
 import { type EvalJudges, openEvalJudge } from './judge.ts';
 import type { EvalMtBenchOptions } from './mt-bench.ts';
-import { type OutputModel, openOutputModel } from './outputs.ts';
+import { withOutputModel } from './output-model.ts';
 import type { Listening } from './stop.ts';
 
 /** A row of FastChat's model_judgment file. */
@@ -43,14 +44,11 @@ export async function judgedMtBench(
 ): Promise<[string, MtBenchResult][]> {
   const judges = openEvalJudge(options, { signal, say });
   try {
-    const answering = await openOutputModel(model, { store: options.store, signal });
-    let answered: AnsweredQuestion[];
-    try {
-      answered = await answerQuestions(answering, mtBenchQuestions(), options.maxNewTokens);
+    const answered = await withOutputModel(model, { store: options.store, signal }, async (answering) => {
+      const answers = await answerQuestions(answering, mtBenchQuestions(), options.maxNewTokens);
       say(`${answering.counts.kept} of ${answering.counts.asked} answers were kept from before`);
-    } finally {
-      answering.dispose();
-    }
+      return answers;
+    });
     const unanswered = answered.flatMap(({ question, problem }) =>
       problem === null ? [] : [{ line: question.id, problem: `question ${question.id}: ${problem}` }],
     );

@@ -1,15 +1,13 @@
 /** @file Outputs of a model for a judge: sampled once, and kept like the answers to benchmarks. */
-import { respondInOrder } from '../../api/respond.ts';
-import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
-import { sha256 } from '../../files/hash.ts';
-import { localModel } from '../../hub/local.ts';
-import { modelSha256 } from '../../loop/model-hash.ts';
-import { baseDirectory } from '../../model/adapter/adapter.ts';
-import { withModel } from '../../model/load.ts';
-import { openSampler, type Sampler } from '../../sample/sampler.ts';
-import { type Prompt, renderPrompt } from '../../text/rendering.ts';
-import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
-import { hubAccess } from '../hub.ts';
+import { sha256 } from '../files/hash.ts';
+import { baseDirectory } from '../model/adapter/adapter.ts';
+import { modelFingerprint, readWeights } from '../model/fingerprint.ts';
+import { withModel } from '../model/load.ts';
+import { respondInOrder } from '../sample/respond.ts';
+import { openSampler, type Sampler } from '../sample/sampler.ts';
+import { type Prompt, renderPrompt } from '../text/rendering.ts';
+import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
+import type { AnswerStore } from './benchmarks/answer-store.ts';
 
 export interface OutputSettings {
   temperature: number;
@@ -34,15 +32,14 @@ export interface OutputModel {
   dispose(): void;
 }
 
-/** Opens a model; its weights are read when the first output is not there already. */
+/** Opens a model folder; its weights are laid out when the first output is not there already. The store stays open. */
 export async function openOutputModel(
-  model: string,
-  { store: path, signal }: { store?: string | undefined; signal: AbortSignal },
+  directory: string,
+  { store, signal, device = 'cpu' }: { store: AnswerStore; signal: AbortSignal | undefined; device?: string },
 ): Promise<OutputModel> {
-  const directory = await localModel(model, hubAccess());
-  const identity = await modelSha256(directory);
+  await readWeights(directory);
+  const identity = modelFingerprint(directory);
   const tokenizer = loadTokenizer(baseDirectory(directory));
-  const store = openAnswerStore(path ?? defaultStorePath());
   const counts = { asked: 0, kept: 0 };
   let sampler: Sampler | null = null;
   const conversation = (turns: readonly string[]): Prompt =>
@@ -66,7 +63,7 @@ export async function openOutputModel(
       counts.kept += prompts.length - open.size;
       const named = [...open].flatMap(([promptId, prompt]) => (prompt === undefined ? [] : [{ promptId, prompt }]));
       if (named.length > 0) {
-        sampler ??= withModel(directory, openSampler);
+        sampler ??= withModel(directory, openSampler, { device });
         const { maxPositions } = sampler.config;
         const fitting = named.filter(({ prompt }) => renderPrompt(tokenizer, prompt, 'clean').length < maxPositions);
         const how = { temperature, topP, maxNewTokens, seed, signal };
@@ -81,7 +78,6 @@ export async function openOutputModel(
     },
     dispose() {
       sampler?.dispose();
-      store.close();
       tokenizer.close();
     },
   };

@@ -1,9 +1,9 @@
 /** @file Responses of an open model to prompts, in the order of the prompts: what `generate()` and `selm generate` share. */
 import { randomKey } from '../random.ts';
-import { type GeneratedResponse, type GenerationRequest, generate } from '../sample/generate.ts';
-import type { Sampler } from '../sample/sampler.ts';
 import { checkPrompt, type Prompt, renderPrompt } from '../text/rendering.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { type GeneratedResponse, type GenerationRequest, generate } from './generate.ts';
+import type { Sampler } from './sampler.ts';
 
 /** Sequences generated at once: memory and speed, never the result. */
 const BATCH_SIZE = 64;

@@ -1,0 +1,25 @@
+/** @file The model whose outputs a command has judged: found, and its outputs kept in the file of answers. */
+import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
+import { type OutputModel, openOutputModel } from '../../evaluate/outputs.ts';
+import { localModel } from '../../hub/local.ts';
+import { hubAccess } from '../hub.ts';
+
+/** Opens a model for as long as `body` asks it. ModelError, HubError, FileError. */
+export async function withOutputModel<Result>(
+  model: string,
+  { store: path, signal }: { store?: string | undefined; signal: AbortSignal },
+  body: (model: OutputModel) => Promise<Result>,
+): Promise<Result> {
+  const directory = await localModel(model, hubAccess());
+  const store = openAnswerStore(path ?? defaultStorePath());
+  try {
+    const opened = await openOutputModel(directory, { store, signal });
+    try {
+      return await body(opened);
+    } finally {
+      opened.dispose();
+    }
+  } finally {
+    store.close();
+  }
+}
