@@ -54,8 +54,15 @@ it('runs every arm with every seed, and costs nothing the second time', async ()
   expect(first.code).toBe(0);
   const models = ['alpha-0', 'alpha-0.1'].flatMap((arm) => [1, 2].map((seed) => modelOf('whole', arm, seed)));
   expect(models.map((path) => existsSync(path))).toEqual([true, true, true, true]);
+  expect(first.stdout).toMatch(/alpha = 0.1, iteration 1 +2 +/);
+  expect(first.stdout).toMatch(/paired by 20 prompts and 2 seeds/);
+  const written = ['html', 'md', 'json'].map((ending) =>
+    existsSync(join(root, 'whole', 'runs', `comparison.${ending}`)),
+  );
+  expect(written).toEqual([true, true, true]);
   const before = models.map((path) => statSync(path).mtimeMs);
   const second = await selm(['sweep', file]);
+  expect(second.stdout).toBe(first.stdout);
   expect(second.stderr.match(/finished before/g)).toHaveLength(4);
   expect(second.stderr).not.toMatch(/begins/);
   expect(models.map((path) => statSync(path).mtimeMs)).toEqual(before);

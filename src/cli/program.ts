@@ -1,6 +1,7 @@
 /** @file The program `selm`: its commands, in the order in which a newcomer needs them. main.ts runs it. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { compareCommand } from './compare.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
@@ -36,6 +37,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(metricsCommand())
     .addCommand(pairsCommand())
     .addCommand(reportCommand())
+    .addCommand(compareCommand())
     .addCommand(studioCommand())
     .addCommand(dataCommand())
     .addCommand(doctorCommand())

@@ -3,13 +3,17 @@
  * comparison at the end. Run it again: what is finished costs nothing, what was stopped goes on.
  */
 import { Command } from 'commander';
-import { SweepError } from '../errors.ts';
+import { RunError, SweepError } from '../errors.ts';
 import { loadSweep } from '../recipe/sweep.ts';
+import { collectComparison } from '../report/comparison/collect.ts';
+import { comparisonJson } from '../report/comparison/comparison.ts';
+import { summariseComparison } from '../report/comparison/summary.ts';
 import { planSweep, type SweepPlan } from '../sweep/plan.ts';
 import { startRun } from '../sweep/process.ts';
-import { strayRuns, writeSweepRecord } from '../sweep/record.ts';
+import { readSweepRecord, strayRuns, writeSweepRecord } from '../sweep/record.ts';
 import { type RunEnd, runAll } from '../sweep/schedule.ts';
 import { standingOf } from '../sweep/standing.ts';
+import { sweepSource, writeComparison } from './compare.ts';
 import { selmCommand, shorterPath } from './format.ts';
 import { wholeNumber } from './numbers.ts';
 import { listenForStop } from './signals.ts';
@@ -86,7 +90,22 @@ export async function sweep(file: string, options: SweepOptions): Promise<void> 
     process.exitCode = stop.received.exitCode;
     return;
   }
+  process.stdout.write(`${comparisonOf(plan, options)}\n`);
   throwFailures(plan, ends);
+}
+
+/** Writes the comparison of what is measured, and says what it found. */
+function comparisonOf({ sweep: { output } }: SweepPlan, { json }: SweepOptions): string {
+  const record = readSweepRecord(output);
+  if (record === null) throw new Error('The record of the sweep was written when it began');
+  try {
+    const data = collectComparison(sweepSource(record));
+    const written = writeComparison(data, output);
+    return json ? comparisonJson(data) : `${summariseComparison(data)}\n\n${written}`;
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    return json ? JSON.stringify({ comparison: null, reason: error.message }) : error.message;
+  }
 }
 
 function introduction({ sweep, arms, runs }: SweepPlan): string {

@@ -114,11 +114,7 @@ export interface WinRate extends Interval {
  * @throws DataError EVALUATION_PROMPTS_DIFFER, EVALUATION_EMPTY
  */
 export function winRate(ours: ByPrompt, theirs: ByPrompt, seed: number, options: IntervalOptions = {}): WinRate {
-  const shares = paired(ours, theirs).map(([our, their]) => {
-    const comparisons = our.flatMap((a) => their.map((b) => Math.sign(a - b)));
-    const share = (outcome: number) => comparisons.filter((value) => value === outcome).length / comparisons.length;
-    return { wins: share(1), ties: share(0), losses: share(-1) };
-  });
+  const shares = [...winShares(ours, theirs).values()];
   const interval = bootstrapMean(
     shares.map(({ wins, ties }) => wins + ties / 2),
     seed,
@@ -130,6 +126,36 @@ export function winRate(ours: ByPrompt, theirs: ByPrompt, seed: number, options:
     ties: mean(shares.map(({ ties }) => ties)),
     losses: mean(shares.map(({ losses }) => losses)),
   };
+}
+
+/** Shares of a prompt's comparisons: each of our samples against each of theirs. They sum to 1. */
+export interface WinShares {
+  wins: number;
+  ties: number;
+  losses: number;
+}
+
+/** What winRate averages, by prompt. Throws DataError EVALUATION_PROMPTS_DIFFER. */
+export function winShares(ours: ByPrompt, theirs: ByPrompt): Map<string, WinShares> {
+  return new Map(
+    paired(ours, theirs).map(([our, their, promptId]) => {
+      const comparisons = our.flatMap((a) => their.map((b) => Math.sign(a - b)));
+      const share = (outcome: number) => comparisons.filter((value) => value === outcome).length / comparisons.length;
+      return [promptId, { wins: share(1), ties: share(0), losses: share(-1) }];
+    }),
+  );
+}
+
+/**
+ * Mean by prompt over several runs: each run's mean over its samples, then over the runs that have the prompt. What is left
+ * to be independent are the prompts.
+ */
+export function pooledByPrompt(runs: readonly ByPrompt[]): Map<string, number> {
+  const all = new Map<string, number[]>();
+  for (const run of runs) {
+    for (const [promptId, values] of run) all.set(promptId, [...(all.get(promptId) ?? []), mean(values)]);
+  }
+  return new Map([...all].map(([promptId, means]) => [promptId, mean(means)]));
 }
 
 /**
@@ -226,8 +252,8 @@ export function byPrompt(promptIds: readonly string[], values: readonly number[]
   return groups;
 }
 
-function paired(ours: ByPrompt, theirs: ByPrompt): [readonly number[], readonly number[]][] {
-  const pairs: [readonly number[], readonly number[]][] = [];
+function paired(ours: ByPrompt, theirs: ByPrompt): [readonly number[], readonly number[], string][] {
+  const pairs: [readonly number[], readonly number[], string][] = [];
   const alone = [...theirs.keys()].find((promptId) => !ours.has(promptId));
   for (const [promptId, our] of ours) {
     const their = theirs.get(promptId);
@@ -238,7 +264,7 @@ function paired(ours: ByPrompt, theirs: ByPrompt): [readonly number[], readonly 
         { details: { promptId: alone ?? promptId } },
       );
     }
-    pairs.push([our, their]);
+    pairs.push([our, their, promptId]);
   }
   return pairs;
 }

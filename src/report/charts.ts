@@ -238,10 +238,12 @@ function axes(xAxis: Axis, yAxis: Axis, text: AxisText): Markup {
     (y) =>
       markup`<line class="grid" x1="${round(xAxis.from)}" x2="${round(xAxis.to)}" y1="${at(yAxis, y)}" y2="${at(yAxis, y)}"/><text x="${round(xAxis.from - 7)}" y="${round(Number(at(yAxis, y)) + 4)}" text-anchor="end">${text.yTick?.(y) ?? tickText(y, yAxis.step)}</text>`,
   );
-  const vertical = xAxis.ticks.map(
-    (x) =>
-      markup`<text x="${at(xAxis, x)}" y="${bottom + 16}" text-anchor="middle">${text.xTick?.(x) ?? tickText(x, xAxis.step)}</text>`,
-  );
+  const vertical = xAxis.ticks.map((x) => {
+    const tick = text.xTick?.(x) ?? tickText(x, xAxis.step);
+    const half = (tick.length * CHARACTER_WIDTH) / 2;
+    const middle = Math.max(half, Math.min(Number(at(xAxis, x)), WIDTH - half)); // a long name at an end stays inside
+    return markup`<text x="${round(middle)}" y="${bottom + 16}" text-anchor="middle">${tick}</text>`;
+  });
   const middleY = (PLOT.top + bottom) / 2;
   return markup`${horizontal}${vertical}<line class="axis" x1="${round(xAxis.from)}" x2="${round(xAxis.to)}" y1="${bottom}" y2="${bottom}"/><text class="label" x="${round((xAxis.from + xAxis.to) / 2)}" y="${HEIGHT - 8}" text-anchor="middle">${text.xLabel}</text><text class="label" x="13" y="${middleY}" text-anchor="middle" transform="rotate(-90 13 ${middleY})">${text.yLabel}</text>`;
 }

@@ -9,9 +9,9 @@ import { type Markup, type MarkupValue, markup } from './markup.ts';
 // Series colours are those of Okabe and Ito 2008 (told apart by colour-blind readers), lightened for the dark page.
 const STYLE = `
 :root { color-scheme: light dark; --page: #fbfbf9; --card: #ffffff; --ink: #1c1e21; --soft: #5b616b; --rule: #dfe1e5; --grid: #ebecef;
-  --good: #1b7a43; --warn: #8a5a00; --warnback: #fff6e0; --c0: #6b7280; --c1: #0063a6; --c2: #c25400; --c3: #007a5a; --c4: #a3478a; }
+  --good: #1b7a43; --warn: #8a5a00; --warnback: #fff6e0; --c0: #6b7280; --c1: #0063a6; --c2: #c25400; --c3: #007a5a; --c4: #a3478a; --c5: #7d6500; --c6: #b3273f; --c7: #4a4fb5; --mark: #fff0b8; }
 @media (prefers-color-scheme: dark) { :root { --page: #14161a; --card: #1c1f25; --ink: #e8e9ec; --soft: #a2a8b3; --rule: #343943;
-  --grid: #2a2e36; --good: #6fd39b; --warn: #f0c060; --warnback: #33290f; --c0: #a2a8b3; --c1: #62b5f0; --c2: #f59a4c; --c3: #3fc79d; --c4: #dd8fc8; } }
+  --grid: #2a2e36; --good: #6fd39b; --warn: #f0c060; --warnback: #33290f; --c0: #a2a8b3; --c1: #62b5f0; --c2: #f59a4c; --c3: #3fc79d; --c4: #dd8fc8; --c5: #d9bd4f; --c6: #f58598; --c7: #a3a8f5; --mark: #554a16; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 1140px; margin: 0 auto; padding: 40px 24px 72px; }
@@ -38,16 +38,16 @@ svg text.small { font-size: 11px; }
 .mark { stroke: var(--rule); stroke-dasharray: 2 3; } .reference { stroke: var(--soft); stroke-dasharray: 5 4; }
 .line, .step, .bar { fill: none; stroke-width: 2; stroke-linejoin: round; } .bar { stroke-width: 1.5; } .raw { opacity: .3; stroke-width: 1; }
 .marker { stroke: var(--card); stroke-width: 1; }
-.line.c0, .bar.c0, .step.c0 { stroke: var(--c0); } .line.c1, .bar.c1, .step.c1 { stroke: var(--c1); } .line.c2, .bar.c2, .step.c2 { stroke: var(--c2); }
-.line.c3, .bar.c3, .step.c3 { stroke: var(--c3); } .line.c4, .bar.c4, .step.c4 { stroke: var(--c4); }
-.marker.c0 { fill: var(--c0); } .marker.c1 { fill: var(--c1); } .marker.c2 { fill: var(--c2); } .marker.c3 { fill: var(--c3); } .marker.c4 { fill: var(--c4); }
-.step.filled { fill: var(--c0); fill-opacity: .18; } .step.c2 { stroke-dasharray: 6 3; }
+.c0 { --own: var(--c0); } .c1 { --own: var(--c1); } .c2 { --own: var(--c2); } .c3 { --own: var(--c3); } .c4 { --own: var(--c4); }
+.c5 { --own: var(--c5); } .c6 { --own: var(--c6); } .c7 { --own: var(--c7); }
+.line, .bar, .step { stroke: var(--own); } .marker { fill: var(--own); } .line.c5, .line.c6, .line.c7 { stroke-dasharray: 7 3; }
+.step.filled { fill: var(--c0); fill-opacity: .18; } .step.c2 { stroke-dasharray: 6 3; } .step.c3 { stroke-dasharray: 2 2; } .step.c4 { stroke-dasharray: 9 2 2 2; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 12px 0 0; padding: 0; font-size: 14px; }
 .legend li { display: flex; align-items: center; gap: 8px; } .key { width: 28px; height: 12px; }
 .scroll { overflow-x: auto; margin: 12px 0; }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; width: 100%; background: var(--card); }
 th, td { text-align: right; padding: 6px 9px; border-bottom: 1px solid var(--rule); vertical-align: top; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; color: var(--soft); }
+th:first-child, td:first-child { text-align: left; } th { font-weight: 600; color: var(--soft); } tbody th[scope=row] { color: var(--ink); white-space: normal; min-width: 11em; } th .hint { font-size: 11.5px; font-weight: 400; display: block; }
 thead th { border-bottom: 2px solid var(--rule); white-space: normal; vertical-align: bottom; } td .hint { font-size: 11.5px; display: block; }
 tr.group th { color: var(--ink); padding-top: 14px; text-align: left; }
 .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; } .facts th { text-align: left; white-space: nowrap; width: 30%; }
@@ -55,10 +55,11 @@ tr.group th { color: var(--ink); padding-top: 14px; text-align: left; }
 .example { margin: 16px 0 30px; }
 .prompt { margin: 0 0 10px; padding: 10px 16px; border-left: 3px solid var(--rule); font-style: italic; white-space: pre-wrap; overflow-wrap: anywhere; }
 .answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(280px, 100%), 1fr)); gap: 14px; }
-.answer { padding: 12px 16px; background: var(--card); border: 1px solid var(--rule); border-top: 4px solid var(--c0); border-radius: 6px; }
-.answer.c1 { border-top-color: var(--c1); } .answer.c2 { border-top-color: var(--c2); } .answer.c3 { border-top-color: var(--c3); } .answer.c4 { border-top-color: var(--c4); }
-.answer h4 { margin: 0; font-size: 14px; } .answer p { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 15px; unicode-bidi: plaintext; }
+.answer { padding: 12px 16px; background: var(--card); border: 1px solid var(--rule); border-top: 4px solid var(--own); border-radius: 6px; }
+.answer h3, .answer h4 { margin: 0; font-size: 14px; } .answer p { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 15px; unicode-bidi: plaintext; }
 pre { padding: 14px 16px; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; overflow-x: auto; font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
+mark { background: var(--mark); color: inherit; border-radius: 2px; text-decoration: underline; text-decoration-thickness: 1px; text-underline-offset: 3px; }
+caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 code { font: 13px ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 @media print { :root { --page: #ffffff; } main { max-width: none; } figure, .answer, tr { break-inside: avoid; } }
 `;
@@ -101,11 +102,11 @@ function rawParts(text: string): TemplateStringsArray {
 /** A table that scrolls by itself where it is too wide. `caption` is read to who cannot see it. */
 export function table(caption: string, head: MarkupValue[], rows: MarkupValue): Markup {
   const cells = head.map((cell) => markup`<th scope="col">${cell}</th>`);
-  return markup`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><thead><tr>${cells}</tr></thead><tbody>${rows}</tbody></table></div>`;
+  return markup`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption>${caption}</caption><thead><tr>${cells}</tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
 /** Two columns: what, and its value. */
 export function factTable(caption: string, facts: readonly { label: string; value: string }[]): Markup {
   const rows = facts.map(({ label, value }) => markup`<tr><th scope="row">${label}</th><td>${value}</td></tr>`);
-  return markup`<table class="facts" aria-label="${caption}"><tbody>${rows}</tbody></table>`;
+  return markup`<table class="facts"><caption>${caption}</caption><tbody>${rows}</tbody></table>`;
 }

@@ -1,0 +1,151 @@
+/**
+ * @file `selm compare RUN RUN...`: what several runs measured, beside each other, with tests of their differences. A folder of
+ * a sweep stands for all of its arms; `label=RUN` says what a run is called, and one label for several runs makes them
+ * seeds of one arm.
+ */
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { RunError } from '../errors.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { makeFolder } from '../files/fs.ts';
+import { nearest } from '../recipe/nearest.ts';
+import { type ArmSource, type ComparisonSource, collectComparison } from '../report/comparison/collect.ts';
+import { comparisonJson, comparisonMarkdown, renderComparison } from '../report/comparison/comparison.ts';
+import type { ComparisonData } from '../report/comparison/comparison-data.ts';
+import { summariseComparison } from '../report/comparison/summary.ts';
+import { readRunConfig } from '../store/run-config.ts';
+import { readSweepRecord, type SweepRecord } from '../sweep/record.ts';
+import { UsageError } from './errors.ts';
+import { shorterPath } from './format.ts';
+import { openRunArgument } from './run-argument.ts';
+
+export interface CompareOptions {
+  baseline?: string;
+  output?: string;
+  title?: string;
+  json?: true;
+}
+
+/** The command. */
+export function compareCommand(): Command {
+  return new Command('compare')
+    .description('compare runs: tables, figures and tests, as one HTML file, as Markdown and as JSON')
+    .argument('<runs...>', 'folders of runs, or their names under runs/, or of sweeps; each may be label=RUN')
+    .option('--baseline <arm>', 'what the others are compared with (default: the first, or what the sweep says)')
+    .option('--output <folder>', 'where to write comparison.html, .md and .json (default: the sweep, or here)')
+    .option('--title <text>', 'heading of the comparison')
+    .option('--json', 'print the comparison as JSON and write no file')
+    .addHelpText(
+      'after',
+      `
+Runs under one label are seeds of one arm: differences are then paired by prompt and by seed.
+
+Examples:
+  $ selm compare runs/alpha
+  $ selm compare selm=runs/a-1 selm=runs/a-2 dpo=runs/b-1 dpo=runs/b-2 --baseline dpo`,
+    )
+    .action((runs: string[], options: CompareOptions) => {
+      process.stdout.write(`${compareText(runs, options)}\n`);
+    });
+}
+
+/** Writes the comparison and returns what the command prints. Throws RunError. */
+export function compareText(runs: readonly string[], { json, output, ...options }: CompareOptions): string {
+  const { source, folder } = sourceOf(runs, options);
+  const data = collectComparison(source);
+  return json ? comparisonJson(data) : `${summariseComparison(data)}\n\n${writeComparison(data, output ?? folder)}`;
+}
+
+/** Writes the three files, and says where. */
+export function writeComparison(data: ComparisonData, folder: string): string {
+  makeFolder(folder, { action: 'create the folder of the comparison' });
+  const path = (ending: string): string => join(folder, `comparison.${ending}`);
+  writeFileAtomic(path('json'), `${comparisonJson(data)}\n`);
+  writeFileAtomic(path('md'), comparisonMarkdown(data));
+  writeFileAtomic(path('html'), renderComparison(data));
+  return `Comparison   ${shorterPath(path('html'))} (and .md, .json)`;
+}
+
+/** The arms of a sweep as it was kept. */
+export function sweepSource({ title, baseline, arms }: SweepRecord): ComparisonSource {
+  return { title, baseline, arms };
+}
+
+function sourceOf(
+  runs: readonly string[],
+  { baseline = null, title }: { baseline?: string | null; title?: string },
+): { source: ComparisonSource; folder: string } {
+  const arms: ArmSource[] = [];
+  let sweep: { record: SweepRecord; folder: string } | null = null;
+  for (const argument of runs) {
+    const { label, place } = labelled(argument);
+    const found = sweepOf(place);
+    if (found !== null && label !== null)
+      throw new UsageError(`Cannot call a whole sweep "${label}" (${argument}): give its folder alone, or its runs`);
+    if (found !== null) {
+      sweep ??= found;
+      arms.push(...found.record.arms);
+    } else addRun(arms, label, place);
+  }
+  const alone = runs.length === 1 ? sweep : null;
+  const source: ComparisonSource = {
+    title: title ?? alone?.record.title ?? `Comparison of ${arms.map((arm) => arm.label).join(', ')}`.slice(0, 120),
+    baseline: baseline === null ? (sweep?.record.baseline ?? null) : armNamed(arms, baseline),
+    arms,
+  };
+  return { source, folder: alone?.folder ?? '.' };
+}
+
+/** `label=RUN`; an equals sign inside of an existing path is none. */
+function labelled(argument: string): { label: string | null; place: string } {
+  const equals = argument.indexOf('=');
+  if (equals <= 0 || existsSync(argument)) return { label: null, place: argument };
+  return { label: argument.slice(0, equals), place: argument.slice(equals + 1) };
+}
+
+function sweepOf(place: string): { record: SweepRecord; folder: string } | null {
+  for (const folder of [resolve(place), resolve('runs', place)]) {
+    const record = readSweepRecord(folder);
+    if (record !== null) return { record, folder };
+  }
+  return null;
+}
+
+/** Adds a run to the arm of its label, and its alpha = 0 twin to an arm of its own. */
+function addRun(arms: ArmSource[], label: string | null, place: string): void {
+  using run = openRunArgument(place);
+  const { path, config } = run;
+  if (!('ranker' in config.recipe)) {
+    throw new RunError(
+      'COMPARE_FINE_TUNING',
+      `Cannot compare "${place}": it is a supervised fine-tuning, in which nothing is ranked or measured`,
+      { details: { run: place } },
+    );
+  }
+  const name = label ?? basename(path);
+  addTo(arms, name, { seed: config.recipe.seed, path });
+  const twin = join(path, 'twin');
+  const twinConfig = existsSync(join(twin, 'run.db')) ? readRunConfig(twin) : null;
+  if (twinConfig !== null) addTo(arms, `${name}, alpha = 0 twin`, { seed: twinConfig.recipe.seed, path: twin });
+}
+
+function addTo(arms: ArmSource[], name: string, run: { seed: number; path: string }): void {
+  const arm = arms.find((each) => each.name === name);
+  if (arm === undefined) arms.push({ name, label: name, settings: {}, grid: null, runs: [run] });
+  else if (arm.runs.some(({ seed }) => seed === run.seed)) {
+    throw new UsageError(
+      `Cannot compare two runs of seed ${run.seed} as one arm "${name}": give them different labels, as in a=RUN b=RUN`,
+    );
+  } else arm.runs.push(run);
+}
+
+function armNamed(arms: readonly ArmSource[], baseline: string): string {
+  const found = arms.find(({ name, label }) => name === baseline || label === baseline);
+  if (found !== undefined) return found.name;
+  const names = arms.map(({ name }) => name);
+  const near = nearest(baseline, names);
+  throw new UsageError(
+    `Cannot compare with "${baseline}": it is none of the arms: ${near === null ? `they are ${names.slice(0, 20).join(', ')}` : `did you mean "${near}"`}`,
+  );
+}

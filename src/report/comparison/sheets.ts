@@ -1,0 +1,210 @@
+/**
+ * @file The tables of a comparison, once for HTML and for Markdown: models over their iterations as in the paper's Table 1,
+ * arms against the baseline, benchmarks as in its Table 2. Pure.
+ */
+import { type Interval, mean } from '../../evaluate/statistics.ts';
+import { fixed, percent, signedInterval } from '../findings.ts';
+import type { ComparisonData } from './comparison-data.ts';
+import {
+  type ArmComparison,
+  armComparisons,
+  type BenchmarkNumbers,
+  benchmarkRows,
+  type ModelNumbers,
+  modelNumbers,
+} from './numbers.ts';
+import { pText } from './sentences.ts';
+
+/** A value with what stands small beside it: interval, n. */
+export interface Cell {
+  text: string;
+  hint: string;
+}
+
+export interface Sheet {
+  caption: string;
+  /** What the numbers are, in a sentence or two. */
+  explanation: string;
+  /** The first is of the rows' names. */
+  head: Cell[];
+  rows: { name: Cell; cells: Cell[] }[];
+}
+
+const EMPTY: Cell = { text: '', hint: '' };
+const plain = (text: string): Cell => ({ text, hint: '' });
+
+interface Column {
+  head: Cell;
+  cell(model: ModelNumbers, base: ModelNumbers | undefined): Cell;
+}
+
+/** Table 1: every model in numbers; columns that no model has a value in are left out. */
+export function modelsSheet(data: ComparisonData): Sheet {
+  const models = modelNumbers(data);
+  const base = models.find(({ arm }) => arm === null);
+  const columns = COLUMNS.filter(({ cell }) => models.some((model) => cell(model, base).text !== ''));
+  return {
+    caption: 'Every model in numbers',
+    explanation: `Means over held-out prompts, of each prompt over the seeds; brackets are 95 % bootstrap intervals over prompts. Reward: ${data.rewardName}.`,
+    head: [plain('model'), ...columns.map(({ head }) => head)],
+    rows: models.map((model) => ({ name: modelName(model), cells: columns.map(({ cell }) => cell(model, base)) })),
+  };
+}
+
+function modelName({ arm, label, iteration }: Pick<ModelNumbers, 'arm' | 'label' | 'iteration'>): Cell {
+  return arm === null ? { text: label, hint: 'before training' } : { text: label, hint: `iteration ${iteration}` };
+}
+
+const COLUMNS: readonly Column[] = [
+  { head: { text: 'n', hint: 'prompts × seeds' }, cell: ({ reward, seeds }) => plain(`${reward.count} × ${seeds}`) },
+  {
+    head: plain('mean reward'),
+    cell: ({ reward }) => ({ text: fixed(reward.value, 3), hint: bracket(reward) }),
+  },
+  {
+    head: { text: 'change', hint: 'against the base' },
+    cell: ({ reward, arm }, base) =>
+      arm === null || base === undefined
+        ? EMPTY
+        : { text: arrow(reward.value - base.reward.value), hint: rangeText(reward.bySeed, 3) },
+  },
+  {
+    head: { text: 'win rate', hint: 'against the base, ties one half' },
+    cell: ({ winRate }) => (winRate === null ? EMPTY : shareCell(winRate)),
+  },
+  {
+    head: { text: 'length', hint: 'tokens' },
+    cell: ({ length }) => ({ text: fixed(length.value, 1), hint: bracket(length, 1) }),
+  },
+  {
+    head: { text: 'KL to the base', hint: 'nats a response' },
+    cell: ({ klToBase }) =>
+      klToBase.length === 0 ? EMPTY : { text: fixed(mean(klToBase), 1), hint: rangeText(klToBase, 1) },
+  },
+  {
+    head: { text: 'text soundness', hint: '1 is unbroken' },
+    cell: ({ textHealth }) =>
+      textHealth === null ? EMPTY : { text: fixed(textHealth.value, 3), hint: bracket(textHealth) },
+  },
+  {
+    head: plain('ended by itself'),
+    cell: ({ finishedShare }) => (finishedShare.length === 0 ? EMPTY : plain(percent(mean(finishedShare)))),
+  },
+];
+
+function shareCell(value: Interval): Cell {
+  return {
+    text: percent(value.value),
+    hint: `[${fixed(100 * value.low, 1)}, ${fixed(100 * value.high, 1)}]`,
+  };
+}
+
+function bracket({ low, high }: Interval, digits = 3): string {
+  return `[${fixed(low, digits)}, ${fixed(high, digits)}]`;
+}
+
+/** `seeds 0.43 to 0.46`; nothing of one. */
+function rangeText(values: readonly number[], digits: number): string {
+  return values.length < 2
+    ? ''
+    : `seeds ${fixed(Math.min(...values), digits)} to ${fixed(Math.max(...values), digits)}`;
+}
+
+function arrow(change: number): string {
+  return `${change < 0 ? '▼' : '▲'} ${change < 0 ? '' : '+'}${fixed(change, 3)}`;
+}
+
+/** Every arm against the baseline; null where there is no other arm. */
+export function differencesSheet(data: ComparisonData): Sheet | null {
+  const comparisons = armComparisons(data);
+  if (comparisons.length === 0) return null;
+  const several = comparisons.some(({ overSeeds }) => overSeeds !== null);
+  const over = (comparison: ArmComparison): Cell => {
+    const { overSeeds, bySeed } = comparison;
+    if (overSeeds === null) return plain('one seed');
+    return { text: signedInterval(overSeeds), hint: bySeed.map(({ difference }) => fixed(difference, 3)).join(' · ') };
+  };
+  const rows = comparisons.map((comparison) => ({
+    name: plain(comparison.label),
+    cells: [
+      { text: signedInterval(comparison.difference), hint: `n = ${comparison.difference.count} prompts` },
+      ...(several ? [over(comparison)] : []),
+      shareCell(comparison.winRate),
+      plain(pText(comparison.pPrompts)),
+      ...(several
+        ? [
+            {
+              text: comparison.overSeeds === null ? '' : pText(comparison.overSeeds.p),
+              hint: comparison.overSeeds === null ? '' : `signs flipped ${pText(comparison.pSeedsExact)}`,
+            },
+          ]
+        : []),
+      plain(pText(comparison.pCorrected)),
+      plain(SIDE[comparison.side]),
+    ],
+  }));
+  const baseline = comparisons[0]?.baselineLabel ?? '';
+  return {
+    caption: `Every arm against ${baseline}`,
+    explanation: `Last iterations, paired by prompt and by seed. Over prompts: bootstrap intervals, p of the sign-flip test. ${several ? 'Over seeds: interval and p of Student’s t-test, beside it the exact sign-flip test, whose smallest p is 2 in 2 to the number of seeds. ' : ''}The verdict needs ${several ? 'both tests, so that the larger p counts' : 'that test'}, corrected by Holm for ${comparisons.length} ${comparisons.length === 1 ? 'comparison' : 'comparisons'}.`,
+    head: [
+      plain('arm'),
+      { text: 'difference in reward', hint: 'over prompts' },
+      ...(several ? [{ text: 'difference in reward', hint: 'over seeds, and each seed' }] : []),
+      { text: 'win rate', hint: `against ${baseline}` },
+      { text: 'p', hint: 'prompts' },
+      ...(several ? [{ text: 'p', hint: 'seeds' }] : []),
+      { text: 'p', hint: 'corrected' },
+      plain('verdict'),
+    ],
+    rows,
+  };
+}
+
+const SIDE: Record<ArmComparison['side'], string> = {
+  above: 'better',
+  below: 'worse',
+  undecided: 'no winner',
+  'too few': 'too few prompts',
+};
+
+/** Table 2; null where nothing was asked. */
+export function benchmarksSheet(data: ComparisonData): Sheet | null {
+  const rows = benchmarkRows(data);
+  const all = rows.flatMap(({ benchmarks }) => benchmarks);
+  const kinds = [...new Map(all.map((each) => [kindOf(each), each])).values()];
+  if (kinds.length === 0) return null;
+  return {
+    caption: 'Public benchmarks',
+    explanation:
+      'As lm-evaluation-harness defines them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
+    head: [
+      plain('model'),
+      ...kinds.map(({ title, metric, shots }) => ({
+        text: title,
+        hint: `${metric}, ${shots === 0 ? 'no examples' : `${shots} examples`}`,
+      })),
+      ...(kinds.length > 1 ? [{ text: 'average', hint: `of the ${kinds.length}` }] : []),
+    ],
+    rows: rows.map((row) => {
+      const found = kinds.map((kind) => row.benchmarks.find((each) => kindOf(each) === kindOf(kind)) ?? null);
+      const values = found.flatMap((each) => each?.value.value ?? []);
+      const average = values.length === kinds.length ? fixed(mean(values), 3) : '';
+      return {
+        name: modelName(row),
+        cells: [...found.map(benchmarkCell), ...(kinds.length > 1 ? [plain(average)] : [])],
+      };
+    }),
+  };
+}
+
+function kindOf({ benchmark, shots }: BenchmarkNumbers): string {
+  return `${benchmark} ${shots}`;
+}
+
+function benchmarkCell(numbers: BenchmarkNumbers | null): Cell {
+  if (numbers === null) return EMPTY;
+  const { value, change } = numbers;
+  const changed = change === null ? '' : `; ${signedInterval(change)} against the base`;
+  return { text: fixed(value.value, 3), hint: `${bracket(value)}, n = ${value.count}${changed}` };
+}
