@@ -5,6 +5,7 @@ import { benchEval } from './eval.ts';
 import { benchLora } from './lora.ts';
 import { benchPairRm } from './pairrm.ts';
 import { benchSample } from './sample.ts';
+import { benchStudio } from './studio.ts';
 
 const [what = '', ...options] = process.argv.slice(2);
 switch (what) {
@@ -26,6 +27,9 @@ switch (what) {
   case 'sample':
     benchSample(options);
     break;
+  case 'studio':
+    await benchStudio();
+    break;
   default:
     process.stderr.write(`Usage:
   npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
@@ -33,6 +37,7 @@ switch (what) {
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
   npm run bench -- sample [--model smollm2|15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--samples 1] [--peers all|none]
+  npm run bench -- studio
   npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]
 `);
     process.exitCode = 2;

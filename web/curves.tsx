@@ -19,6 +19,7 @@ const GROUPS: readonly Group[] = [
   { title: 'Rewards, β · log-ratio', names: ['rewards/chosen', 'rewards/rejected'], over: 'step' },
   { title: 'Accuracy, share of pairs', names: ['rewards/accuracies', 'mean_token_accuracy'], over: 'step' },
   { title: 'Reward on held-out prompts', names: ['reward, held out'], over: 'iteration' },
+  { title: 'Win rate on held-out prompts', names: ['win rate over base', 'win rate over previous'], over: 'iteration' },
   { title: 'KL divergence, nats', names: ['KL to base', 'KL to previous'], over: 'iteration' },
   { title: 'Length of a response, tokens', names: ['length, held out', 'length, samples'], over: 'iteration' },
   { title: 'Exploration: log-ratio of y, nats', names: ['exploration: log-ratio of y'], over: 'iteration' },

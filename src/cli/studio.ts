@@ -1,6 +1,7 @@
 /** @file `selm studio [RUNS]`: every run in the browser, while it goes on and afterwards. It only reads what runs write. */
 import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { Command, Option } from 'commander';
 import { wholeNumber } from './numbers.ts';
 import { listenForStop } from './signals.ts';
@@ -36,6 +37,8 @@ Examples:
 
 /** Serves until a signal comes. */
 export async function studio(folders: string[], { port, token }: StudioOptions): Promise<void> {
+  // Where processors are few, the runs that are watched come first.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const { serveStudio } = await import('../server/listen.ts');
   // The default folder may come with the first run.
   if (folders.length === 1 && folders[0] === RUNS && !existsSync(RUNS)) mkdirSync(RUNS);

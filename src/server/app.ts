@@ -150,13 +150,21 @@ export function createStudio({
     });
   };
 
+  const sentJson = (c: Ctx, json: string): Response =>
+    c.body(json, 200, { 'content-type': 'application/json; charset=utf-8' });
+
   app.get('/api/runs', (c) => c.json({ runs: runs.summaries() }));
   app.get('/api/events', (c) => sent(c, (signal) => followRuns(runs, { signal })));
-  app.get('/api/runs/:id', async (c) => c.json(await detailOf(runs.open(c.req.param('id')))));
+  app.get('/api/runs/:id', async (c) => {
+    const run = runs.open(c.req.param('id'));
+    return sentJson(c, await run.answers.of('detail', run.views.version(), () => detailOf(run)));
+  });
   app.get('/api/runs/:id/curves', async (c) => {
     const { names, points } = curveQuery.parse(c.req.query());
     const wanted = names.split(',').slice(0, 50);
-    return c.json(await curvesOf(runs.open(c.req.param('id')), wanted, points));
+    const run = runs.open(c.req.param('id'));
+    const key = `curves ${points} ${wanted}`;
+    return sentJson(c, await run.answers.of(key, run.views.version(), () => curvesOf(run, wanted, points)));
   });
   app.get('/api/runs/:id/pairs', (c) => {
     const { views } = runs.open(c.req.param('id'));

@@ -5,9 +5,12 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunError, SelmError } from '../errors.ts';
+import { lockHolder } from '../files/lock.ts';
+import { EVENT_LOG_NAME } from '../store/event-log.ts';
 import { type LedgerViews, openLedgerViews } from '../store/ledger-views.ts';
 import { lastEvents } from '../store/read-events.ts';
 import { type AnyRecipe, type RunConfig, readRunConfig } from '../store/run-config.ts';
+import { Answers } from './answers.ts';
 import type { RunSummary } from './api.ts';
 import { type ListedRun, listRuns } from './run-list.ts';
 import { RunSeries } from './series.ts';
@@ -19,6 +22,7 @@ export interface OpenedRun {
   config: RunConfig<AnyRecipe>;
   views: LedgerViews;
   series: RunSeries;
+  answers: Answers;
 }
 
 interface Entry extends OpenedRun {
@@ -42,6 +46,7 @@ export class OpenRuns {
   readonly #folders: readonly string[];
   readonly #clock: () => number;
   readonly #open = new Map<string, Entry>();
+  readonly #summaries = new Map<string, { stamp: string; summary: RunSummary }>();
   #last: { ms: number; summaries: RunSummary[] } | null = null;
 
   constructor(folders: readonly string[], { clock = Date.now }: OpenRunsOptions = {}) {
@@ -83,7 +88,17 @@ export class OpenRuns {
     this.#open.clear();
   }
 
+  /** Of a run in which nothing changed the summary that was made before: of many runs few are at work. */
   #summaryOf(listed: ListedRun): RunSummary {
+    const stamp = stampOf(listed);
+    const known = this.#summaries.get(listed.path);
+    if (known?.stamp === stamp) return known.summary;
+    const summary = this.#newSummary(listed);
+    this.#summaries.set(listed.path, { stamp, summary });
+    return summary;
+  }
+
+  #newSummary(listed: ListedRun): RunSummary {
     try {
       const events = lastEvents(listed.path).events.map(({ event }) => event);
       return summaryOf({ ...this.#opened(listed), events });
@@ -106,7 +121,15 @@ export class OpenRuns {
     const config = readRunConfig<AnyRecipe>(path);
     if (config === null) throw unknownRun(listed.id);
     const views = openLedgerViews(join(path, 'run.db'));
-    const entry = { listed, config, views, series: new RunSeries(), file, usedMs: this.#clock() };
+    const entry = {
+      listed,
+      config,
+      views,
+      series: new RunSeries(),
+      answers: new Answers(this.#clock),
+      file,
+      usedMs: this.#clock(),
+    };
     this.#open.set(path, entry);
     this.#makeRoom();
     return entry;
@@ -126,6 +149,15 @@ function fingerprint(path: string): string {
   const ledger = statSync(join(path, 'run.db'), { throwIfNoEntry: false });
   const config = statSync(join(path, 'config.yaml'), { throwIfNoEntry: false });
   return `${ledger?.dev}:${ledger?.ino}:${config?.ino}:${config?.mtimeMs}`;
+}
+
+/** Changes whenever a run writes something, begins or ends. */
+function stampOf({ id, path }: ListedRun): string {
+  const files = ['config.yaml', 'run.db', 'run.db-wal', EVENT_LOG_NAME].map((name) => {
+    const found = statSync(join(path, name), { throwIfNoEntry: false });
+    return `${found?.ino}:${found?.size}:${found?.mtimeMs}`;
+  });
+  return [id, ...files, lockHolder(join(path, 'run.lock')) !== null].join(' ');
 }
 
 function unknownRun(id: string): RunError {

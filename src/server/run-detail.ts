@@ -57,7 +57,13 @@ function iterationCurves(views: LedgerViews): Curve[] {
   const explored = views.ledger
     .records('exploration')
     .map(({ iteration, record }): Point => [iteration, mean(record.logRatios)]);
+  const rates = views.ledger.records('win-rates');
   const curves = [
+    { name: 'win rate over base', ...pointsOf(rates.map(({ iteration, record }) => [iteration, record.base?.value])) },
+    {
+      name: 'win rate over previous',
+      ...pointsOf(rates.map(({ iteration, record }) => [iteration, record.previous?.value])),
+    },
     held('reward, held out', ({ rewards }) => mean(rewards)),
     held('KL to base', ({ klToBase }) => klToBase?.value),
     held('KL to previous', ({ klToPrevious }) => klToPrevious?.value),

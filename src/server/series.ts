@@ -8,6 +8,8 @@ import type { Curve } from './api.ts';
 
 /** Numbers read at once. */
 const PIECE = 20_000;
+/** Digits of a number that a chart can show. */
+const DIGITS = 7;
 
 /** One stage of one iteration, as far as it was read. */
 interface StageColumns {
@@ -48,15 +50,16 @@ export class RunSeries {
   curves(names: readonly string[], points: number): { curves: Curve[]; marks: number[] } {
     const offsets = offsetsOf(this.#stages);
     const curves = names.map((name) => {
-      const x: number[] = [];
-      const y: number[] = [];
-      for (const stage of this.#stages) {
-        const column = [...stage.columns].find(([each]) => nameIn(stage, each) === name)?.[1];
-        const offset = offsets.get(stage.iteration) ?? 0;
-        for (const [index, step] of (column?.steps ?? []).entries()) {
-          x.push(offset + step + 1);
-          y.push(column?.values[index] ?? Number.NaN);
-        }
+      const parts = this.#stages.flatMap((stage) => {
+        const column = stage.columns.get(columnOf(stage, name));
+        return column === undefined ? [] : [{ ...column, offset: offsets.get(stage.iteration) ?? 0 }];
+      });
+      const count = parts.reduce((total, { steps }) => total + steps.length, 0);
+      const [x, y] = [new Float64Array(count), new Float64Array(count)];
+      let place = 0;
+      for (const { steps, values, offset } of parts) {
+        y.set(values, place);
+        for (const step of steps) x[place++] = offset + step + 1;
       }
       return { name, ...thinnedCurve(x, y, points) };
     });
@@ -85,6 +88,12 @@ export class RunSeries {
 /** Numbers of stages other than training stand under the name of their stage. */
 function nameIn({ stage }: StageColumns, name: string): string {
   return stage === 'train' || stage === 'sft' ? name : `${stage}: ${name}`;
+}
+
+/** The column of a stage that goes by a name; a name that is none of its own finds nothing. */
+function columnOf(stage: StageColumns, name: string): string {
+  const prefix = nameIn(stage, '');
+  return name.startsWith(prefix) ? name.slice(prefix.length) : '';
 }
 
 /** Steps before each iteration. */
@@ -140,13 +149,13 @@ function currentOf(piece: readonly MetricValue[], attempts: readonly AttemptReco
  * At most about `most` points of a curve: the lowest and the highest of each stretch, the first and the last, so that no
  * spike is lost. What is not finite is null, and there the line breaks.
  */
-export function thinnedCurve(x: readonly number[], y: readonly number[], most: number): Omit<Curve, 'name'> {
-  const kept = x.length <= most ? x.map((_, index) => index) : extremes(y, Math.ceil((2 * x.length) / most));
-  const finite = (value: number | undefined) => (Number.isFinite(value) ? (value as number) : null);
+export function thinnedCurve(x: ArrayLike<number>, y: ArrayLike<number>, most: number): Omit<Curve, 'name'> {
+  const kept = x.length <= most ? Array.from(x, (_, index) => index) : extremes(y, Math.ceil((2 * x.length) / most));
+  const finite = (value: number | undefined) => (Number.isFinite(value) ? Number(value?.toPrecision(DIGITS)) : null);
   return { x: kept.map((index) => x[index] ?? 0), y: kept.map((index) => finite(y[index])) };
 }
 
-function extremes(y: readonly number[], stretch: number): number[] {
+function extremes(y: ArrayLike<number>, stretch: number): number[] {
   const kept = new Set([0, y.length - 1]);
   for (let start = 0; start < y.length; start += stretch) {
     let [low, high] = [start, start];

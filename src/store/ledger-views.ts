@@ -84,13 +84,21 @@ export class LedgerViews {
     this.ledger = new Ledger(file, Date.now);
   }
 
+  /** Changes with everything that another process writes. */
+  version(): number {
+    return Number(this.#file.one('PRAGMA data_version', [])?.data_version);
+  }
+
   /** How many pairs a query finds, and one page of them. */
   pairs(query: PairQuery): { total: number; pairs: PairExcerpt[] } {
     const { where, values } = conditionsOf(query);
     const from = `FROM pairs p LEFT JOIN prompts r ON r.promptId = p.promptId ${where}`;
     const columns = `p.pairId, p.iteration, p.promptId, r.row, substr(p.chosen, 1, ${EXCERPT}) AS chosen,
       substr(p.rejected, 1, ${EXCERPT}) AS rejected, p.chosenFrom, p.rejectedFrom, p.scoreChosen, p.scoreRejected, p.rankerId`;
-    const page = `SELECT ${columns} ${from} ORDER BY ${ORDERS[query.order ?? 'ledger']} LIMIT ? OFFSET ?`;
+    const order = ORDERS[query.order ?? 'ledger'];
+    // Ids are sorted, not texts: only those of the page are read.
+    const page = `SELECT ${columns} FROM pairs p LEFT JOIN prompts r ON r.promptId = p.promptId
+      WHERE p.pairId IN (SELECT p.pairId ${from} ORDER BY ${order} LIMIT ? OFFSET ?) ORDER BY ${order}`;
     return {
       total: Number(this.#file.one(`SELECT count(*) AS total ${from}`, values)?.total ?? 0),
       pairs: this.#file.all(page, [...values, query.limit, query.offset]).map(toExcerpt),

@@ -1,0 +1,153 @@
+/**
+ * @file The studio in a real browser, where one is (chromium, or $CHROMIUM): 200 texts that would run as scripts stand in a
+ * run's name, prompts, answers and settings, and none runs; no request leaves the machine; axe finds nothing serious, wide
+ * and narrow, light and dark; all of it goes by keyboard; a page outlives its server.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Studio, serveStudio } from '../../src/server/listen.ts';
+import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
+import { openEventLog } from '../../src/store/event-log.ts';
+import { hostileTexts } from '../support/hostile-texts.ts';
+
+const program = [process.env.CHROMIUM ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const token = 'token-of-the-browser-test';
+const folder = mkdtempSync(join(tmpdir(), 'selm-browser-'));
+const texts = hostileTexts();
+const PAGES = ['curves', 'pairs', 'pairs/pair-1-0', 'samples', 'log', 'settings'];
+
+let browser: Browser;
+let studio: Studio;
+
+if (program === undefined) process.stderr.write('No browser: test/long/studio.test.ts is skipped: install chromium\n');
+
+describe.skipIf(program === undefined)('the studio in a browser', () => {
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: program ?? '', args: ['--no-sandbox'] });
+    writeStudioRun(join(folder, 'good'), { pairs: 60 });
+    openEventLog(join(folder, 'good')).close();
+    for (const [n, text] of texts.entries()) {
+      // Forty folders carry a text as their name, as far as a file system takes it.
+      const name = n % 5 === 0 ? `${n} ${text.replace(/[/\0]/g, '_')}`.slice(0, 100) : `run-${n}`;
+      const run = writeStudioRun(join(folder, name), { text, title: text, pairs: 1, steps: 1, iterations: 1 });
+      using log = openEventLog(run);
+      log.through(() => {}, { iteration: 1 })({ kind: 'warning', text });
+    }
+    studio = await serveStudio({ folders: [folder], port: 0, token });
+  }, 300_000);
+  afterAll(async () => {
+    await browser?.close();
+    await studio?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it(`shows ${texts.length} hostile texts as texts on every page, and sends nothing to another host`, async () => {
+    expect(texts.length).toBeGreaterThanOrEqual(200);
+    const { page, problems } = await open();
+    const runs = await page
+      .locator('.runs a')
+      .evaluateAll((links) => links.map((link) => link.getAttribute('href') ?? ''));
+    expect(runs).toHaveLength(texts.length + 1);
+    for (const [index, run] of runs.entries()) {
+      const parts = index % 10 === 0 ? PAGES : ['pairs', 'pairs/pair-1-0', 'settings'];
+      for (const part of parts) {
+        await page.goto(`http://127.0.0.1:${studio.port}/${run.replace(/\/curves$/, '')}/${part}`);
+        await page
+          .locator(part.startsWith('pairs') ? '.answer' : '.tabs')
+          .first()
+          .waitFor();
+      }
+    }
+    expect(await page.evaluate('window.ran ?? null')).toBeNull();
+    expect(problems).toEqual([]);
+  }, 900_000);
+
+  it('shows the reports of runs with hostile titles under a policy that runs nothing', async () => {
+    const { page, problems } = await open();
+    for (let n = 1; n < texts.length; n += 20) {
+      await page.goto(`http://127.0.0.1:${studio.port}/api/runs/run-${n % 5 === 0 ? n + 1 : n}/report`);
+      expect(await page.locator('h1').count()).toBe(1);
+      expect(await page.evaluate('window.ran ?? null')).toBeNull();
+    }
+    expect(problems).toEqual([]);
+  }, 120_000);
+
+  it.each<[string, BrowserContextOptions]>([
+    ['wide and light', { viewport: { width: 1280, height: 900 }, colorScheme: 'light' }],
+    ['wide and dark', { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' }],
+    ['on a phone', { viewport: { width: 390, height: 844 }, colorScheme: 'light' }],
+    ['on a phone in the dark', { viewport: { width: 390, height: 844 }, colorScheme: 'dark' }],
+  ])(
+    'has no serious finding of axe, and nothing runs over the edge: %s',
+    async (_, options) => {
+      const { page } = await open(options);
+      for (const part of ['', ...PAGES.map((each) => `run/good/${each}`)]) {
+        await page.goto(`http://127.0.0.1:${studio.port}/#/${part}`);
+        await page.locator('h1').first().waitFor();
+        await page.waitForTimeout(400);
+        // The policy of the pages lets no foreign script in; the browser's own door does.
+        const found = (await page.evaluate(`${axe}; axe.run()`)) as { violations: { id: string; impact: string }[] };
+        const serious = found.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+        expect([part, serious.map(({ id }) => id)]).toEqual([part, []]);
+        expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+      }
+    },
+    300_000,
+  );
+
+  it('goes by keyboard from the list of runs to a pair', async () => {
+    const { page } = await open();
+    const press = async (text: string): Promise<void> => {
+      for (let presses = 0; presses < 400; presses++) {
+        await page.keyboard.press('Tab');
+        const focused = await page.evaluate("document.activeElement?.textContent?.trim() ?? ''");
+        if (focused === text) return page.keyboard.press('Enter');
+      }
+      throw new Error(`The keyboard does not reach "${text}"`);
+    };
+    await press('good');
+    await page.locator('.tabs').waitFor();
+    await press('Pairs');
+    await page.locator('.pairs a').first().waitFor();
+    await press('prompt 0 a text');
+    await page.locator('.candidates').waitFor();
+    expect(await page.locator('mark').allTextContents()).toEqual(['good', 'bad']);
+  }, 60_000);
+
+  it('says that the server is gone, and goes on by itself when it is back', async () => {
+    const { page } = await open();
+    await page.goto(`http://127.0.0.1:${studio.port}/#/run/good/log`);
+    await page.locator('.log li').first().waitFor();
+    const { port } = studio;
+    await studio.close();
+    await page.locator('.banner').waitFor();
+    using log = openEventLog(join(folder, 'good'));
+    log.through(() => {}, { iteration: 1 })({ kind: 'note', text: 'told while the server was away' });
+    studio = await serveStudio({ folders: [folder], port, token });
+    await page.getByText('told while the server was away').waitFor({ timeout: 30_000 });
+    expect(await page.locator('.banner').count()).toBe(0);
+  }, 90_000);
+});
+
+/** A page of the studio that was let in; `problems`: scripts that ran, errors, and requests to other hosts. */
+async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; problems: string[] }> {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on('dialog', (dialog) => {
+    problems.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== `127.0.0.1:${studio.port}`) problems.push(request.url());
+  });
+  await page.goto(studio.url);
+  await page.locator('.runs').waitFor();
+  return { page, problems };
+}
