@@ -8,6 +8,7 @@ import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd
 import type { Dtype } from '../src/torch/dtype.ts';
 import {
   add_Tensor,
+  cat,
   full,
   gather,
   geglu,
@@ -26,7 +27,9 @@ import {
   repeat_interleave_self_int,
   rmsNorm,
   rotary,
+  rowGated,
   rowLinear,
+  rowLinears,
   sampleTokens,
   silu,
   softCap_,
@@ -338,6 +341,49 @@ describe('the product by rows', () => {
         const found = rowLinear(x_TI, packRows(bf16(weight_OI)), 45, { bias: bias_O, arithmetic });
         const plain = matmul(wide(bf16(x_TI)), permute(wide(bf16(weight_OI)), [1, 0]));
         expectNear(numbers(found), numbers(add_Tensor(plain, wide(bias_O))), 2e-6);
+      });
+    });
+  });
+
+  it.each(['float32', ...paths])(
+    'makes products of one input at once with the bits of one after the other (%s)',
+    (arithmetic) => {
+      scope('rows', () => {
+        noGrad(() => {
+          // Neither output fills its last panel.
+          const counts = [45, 70];
+          const x_TI = normals('x', [37, 70]);
+          const parts = counts.map((count, i) => packRows(bf16(normals(`w${i}`, [count, 70]))));
+          const biases = counts.map((count, i) => normals(`b${i}`, [count]));
+          const found = rowLinears(x_TI, cat(parts), counts, { bias: cat(biases), arithmetic });
+          found.forEach((part, i) => {
+            const [packed, bias] = [parts[i] ?? part, biases[i]];
+            expect(numbers(part)).toEqual(numbers(rowLinear(x_TI, packed, counts[i] ?? 0, { bias, arithmetic })));
+          });
+        });
+      });
+    },
+  );
+
+  // The activation is the same function on the same sums; in bf16 the result is rounded as the next product would round it.
+  it.each(
+    ['float32', ...paths].flatMap((arithmetic) => [
+      { arithmetic, activation: 'silu', gated: swiglu },
+      { arithmetic, activation: 'gelu_tanh', gated: geglu },
+    ]),
+  )('gates a product by another with the bits of one step after the other ($arithmetic, $activation)', (each) => {
+    const { arithmetic, activation, gated } = each;
+    scope('rows', () => {
+      noGrad(() => {
+        const x_TI = normals('x', [37, 70]);
+        const [gate, up] = [packRows(bf16(normals('gate', [45, 70]))), packRows(bf16(normals('up', [45, 70])))];
+        const steps = gated(rowLinear(x_TI, gate, 45, { arithmetic }), rowLinear(x_TI, up, 45, { arithmetic }));
+        const found = rowGated(x_TI, cat([gate, up]), 45, activation, { arithmetic });
+        expect(numbers(found)).toEqual(numbers(arithmetic === 'float32' ? steps : bf16(steps)));
+        // What comes out goes into the next product as it is.
+        const down = packRows(bf16(normals('down', [20, 45])));
+        const next = rowLinear(to_dtype(steps, 'float32'), down, 20, { arithmetic });
+        expect(numbers(rowLinear(found, down, 20, { arithmetic }))).toEqual(numbers(next));
       });
     });
   });

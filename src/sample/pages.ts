@@ -41,15 +41,15 @@ export class PagePool {
     return layer;
   }
 
-  /** Numbers of free pages, which hold anything; the pool grows when there are too few. */
+  /** Numbers of free pages, neighbours if there are any, which hold anything; the pool grows when there are too few. */
   take(count: number): number[] {
     if (this.#free.length < count) this.#grow(count - this.#free.length);
-    return this.#free.splice(this.#free.length - count, count);
+    return this.#free.splice(this.#free.length - count, count).reverse();
   }
 
   /** Takes pages back. */
   give(pages: readonly number[]): void {
-    this.#free.push(...pages);
+    this.#free.push(...pages.toReversed());
   }
 
   dispose(): void {

@@ -61,43 +61,28 @@ struct Rule {
   float scale, softCap;
 };
 
-// The block of a page is on its way to the cache while the one before it is worked on: pages lie anywhere in memory.
-template <typename T>
-void fetchPage(const T* cache, const std::vector<Page>& pages, size_t p, const Shape& shape, int64_t group) {
-  if (p >= pages.size()) return;
-  const T* block = cache + (pages[p].page * shape.groups + group) * shape.block();
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < shape.block(); i += kLine) __builtin_prefetch(block + i);
-}
-
-// scores[h][page][token] of `Heads` queries [Heads, width].
+// Scores of a page, [Heads][room] at its tokens, of `Heads` queries [Heads, width].
 template <int Heads, typename T>
-void scorePages(const float* q, const T* keys, const std::vector<Page>& pages, const Shape& shape, int64_t group, const Rule& rule,
-                float* scores) {
-  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
-  for (size_t p = 0; p < pages.size(); p++) {
-    const T* block = keys + (pages[p].page * shape.groups + group) * shape.block();
-    fetchPage(keys, pages, p + 1, shape, group);
-    Float16 sums[Heads][2] = {};
-    int64_t d = 0;
-    for (; d + 1 < shape.width; d += 2) {
-      const Float16 even = load(block + d * kPageTokens), odd = load(block + (d + 1) * kPageTokens);
-      for (int h = 0; h < Heads; h++) {
-        sums[h][0] += even * q[h * shape.width + d];
-        sums[h][1] += odd * q[h * shape.width + d + 1];
-      }
-    }
-    if (d < shape.width) {
-      for (int h = 0; h < Heads; h++) sums[h][0] += load(block + d * kPageTokens) * q[h * shape.width + d];
-    }
+void scorePage(const float* q, const T* block, const Page& page, int64_t width, int64_t room, const Rule& rule, float* scores) {
+  Float16 sums[Heads][2] = {};
+  int64_t d = 0;
+  for (; d + 1 < width; d += 2) {
+    const Float16 even = load(block + d * kPageTokens), odd = load(block + (d + 1) * kPageTokens);
     for (int h = 0; h < Heads; h++) {
-      Float16 score = (sums[h][0] + sums[h][1]) * rule.scale;
-      if (rule.softCap > 0) score = softCapped(score, rule.softCap);
-      float* to = scores + h * room + static_cast<int64_t>(p) * kPageTokens;
-      store(to, score);
-      for (int64_t t = 0; t < pages[p].from; t++) to[t] = -INFINITY;
-      for (int64_t t = pages[p].to; t < kPageTokens; t++) to[t] = -INFINITY;
+      sums[h][0] += even * q[h * width + d];
+      sums[h][1] += odd * q[h * width + d + 1];
     }
+  }
+  if (d < width) {
+    for (int h = 0; h < Heads; h++) sums[h][0] += load(block + d * kPageTokens) * q[h * width + d];
+  }
+  for (int h = 0; h < Heads; h++) {
+    Float16 score = (sums[h][0] + sums[h][1]) * rule.scale;
+    if (rule.softCap > 0) score = softCapped(score, rule.softCap);
+    float* to = scores + h * room;
+    store(to, score);
+    for (int64_t t = 0; t < page.from; t++) to[t] = -INFINITY;
+    for (int64_t t = page.to; t < kPageTokens; t++) to[t] = -INFINITY;
   }
 }
 
@@ -116,67 +101,86 @@ void normalise(float* scores, int64_t room) {
   for (int64_t i = 0; i < room; i += kLanes) store(scores + i, load(scores + i) * inverse);
 }
 
-// out[h][d] = sum over tokens of weights[h][token] * value[token][d]. Places without a token are not read: they may hold
-// anything.
-template <int Heads, typename T>
-void combinePages(const float* weights, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t group, float* out) {
-  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
-  for (int64_t first = 0; first < shape.width; first += kVectors * kLanes) {
-    const int64_t width = std::min<int64_t>(kVectors * kLanes, shape.width - first);
-    Float16 sums[Heads][kVectors] = {};
-    for (size_t p = 0; p < pages.size(); p++) {
-      const T* block = values + (pages[p].page * shape.groups + group) * shape.block() + first;
-      if (first == 0) fetchPage(values, pages, p + 1, shape, group);
-      const float* weight = weights + static_cast<int64_t>(p) * kPageTokens;
-      for (int64_t t = pages[p].from; t < pages[p].to; t++) {
-        Float16 value[kVectors] = {};
-        if (width == kVectors * kLanes) {
-          for (int v = 0; v < kVectors; v++) value[v] = load(block + t * shape.width + v * kLanes);
-        } else {
-          for (int64_t v = 0; v * kLanes < width; v++) value[v] = load(block + t * shape.width + v * kLanes, width - v * kLanes);
-        }
-        for (int h = 0; h < Heads; h++) {
-          for (int v = 0; v < kVectors; v++) sums[h][v] += value[v] * weight[h * room + t];
-        }
-      }
+// out[h][d] += sum over a page's tokens of weights[h][token] * value[token][d], for `Vectors` vectors of numbers; `count` of the
+// numbers are there. Places without a token are not read: they may hold anything.
+template <int Heads, int Vectors, typename T>
+void combineVectors(const float* weights, const T* block, const Page& page, int64_t width, int64_t room, int64_t count, float* out) {
+  Float16 sums[Heads][Vectors];
+  for (int h = 0; h < Heads; h++) {
+    for (int v = 0; v < Vectors; v++) sums[h][v] = load(out + h * width + v * kLanes, count - v * kLanes);
+  }
+  for (int64_t t = page.from; t < page.to; t++) {
+    for (int v = 0; v < Vectors; v++) {
+      const Float16 value = load(block + t * width + v * kLanes, count - v * kLanes);
+      for (int h = 0; h < Heads; h++) sums[h][v] += value * weights[h * room + t];
     }
-    for (int h = 0; h < Heads; h++) {
-      for (int64_t v = 0; v * kLanes < width; v++) store(out + h * shape.width + first + v * kLanes, sums[h][v], width - v * kLanes);
-    }
+  }
+  for (int h = 0; h < Heads; h++) {
+    for (int v = 0; v < Vectors; v++) store(out + h * width + v * kLanes, sums[h][v], count - v * kLanes);
   }
 }
 
 template <int Heads, typename T>
-void attendHeads(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t group,
-                 const Rule& rule, std::vector<float>& scores, float* out) {
-  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
-  scores.resize(Heads * room);
-  fetchPage(keys, pages, 0, shape, group);
-  scorePages<Heads>(q, keys, pages, shape, group, rule, scores.data());
-  fetchPage(values, pages, 0, shape, group);
-  for (int h = 0; h < Heads; h++) normalise(scores.data() + h * room, room);
-  combinePages<Heads>(scores.data(), values, pages, shape, group, out);
+void combinePage(const float* weights, const T* block, const Page& page, int64_t width, int64_t room, float* out) {
+  constexpr int64_t kWide = kVectors * kLanes;
+  int64_t first = 0;
+  for (; first + kWide <= width; first += kWide)
+    combineVectors<Heads, kVectors>(weights, block + first, page, width, room, kWide, out + first);
+  for (; first < width; first += kLanes)
+    combineVectors<Heads, 1>(weights, block + first, page, width, room, std::min<int64_t>(kLanes, width - first), out + first);
 }
 
+// Calls body(head, Heads) for `heads` heads, up to four at a time.
+template <typename Body>
+void forHeads(int64_t heads, Body body) {
+  int64_t h = 0;
+  for (; h + kHeads <= heads; h += kHeads) body(h, std::integral_constant<int, kHeads>());
+  switch (heads - h) {
+    case 3:
+      return body(h, std::integral_constant<int, 3>());
+    case 2:
+      return body(h, std::integral_constant<int, 2>());
+    case 1:
+      return body(h, std::integral_constant<int, 1>());
+  }
+}
+
+// What lies in memory a page further on is on its way to the cache while a page is worked on.
 template <typename T>
-void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t group,
+void fetchPage(const T* cache, const std::vector<Page>& pages, size_t p, const Shape& shape) {
+  if (p >= pages.size()) return;
+  const T* page = cache + pages[p].page * shape.groups * shape.block();
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < shape.groups * shape.block(); i += kLine) __builtin_prefetch(page + i, 0, 2);
+}
+
+// Attention of one sequence in key/value heads [first, last), `heads` query heads each; page by page, as they lie in memory.
+template <typename T>
+void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t first, int64_t last,
             int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
-  for (int64_t h = 0; h < heads; h += kHeads) {
-    const float* from = q + h * shape.width;
-    float* to = out + h * shape.width;
-    switch (std::min<int64_t>(kHeads, heads - h)) {
-      case 1:
-        attendHeads<1>(from, keys, values, pages, shape, group, rule, scores, to);
-        break;
-      case 2:
-        attendHeads<2>(from, keys, values, pages, shape, group, rule, scores, to);
-        break;
-      case 3:
-        attendHeads<3>(from, keys, values, pages, shape, group, rule, scores, to);
-        break;
-      default:
-        attendHeads<4>(from, keys, values, pages, shape, group, rule, scores, to);
+  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
+  const bool isWhole = last - first == shape.groups;
+  scores.resize((last - first) * heads * room);
+  // Calls body(block, head, Heads, scores) for all heads of a page.
+  const auto forBlocks = [&](const T* cache, size_t p, auto body) {
+    if (isWhole) fetchPage(cache, pages, p + 2, shape);
+    for (int64_t group = first; group < last; group++) {
+      const T* block = cache + (pages[p].page * shape.groups + group) * shape.block();
+      float* of = scores.data() + (group - first) * heads * room + static_cast<int64_t>(p) * kPageTokens;
+      forHeads(heads, [&](int64_t h, auto count) { body(block, group * heads + h, count, of + h * room); });
     }
+  };
+  for (size_t p = 0; p < pages.size(); p++) {
+    forBlocks(keys, p, [&](const T* block, int64_t head, auto count, float* of) {
+      scorePage<count()>(q + head * shape.width, block, pages[p], shape.width, room, rule, of);
+    });
+  }
+  for (int64_t h = 0; h < (last - first) * heads; h++) normalise(scores.data() + h * room, room);
+  std::fill(out + first * heads * shape.width, out + last * heads * shape.width, 0.0f);
+  for (size_t p = 0; p < pages.size(); p++) {
+    forBlocks(values, p, [&](const T* block, int64_t head, auto count, const float* of) {
+      combinePage<count()>(of, block, pages[p], shape.width, room, out + head * shape.width);
+    });
   }
 }
 
@@ -207,15 +211,16 @@ at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at
   forCacheTypes(keys, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T *keyData = keys.data_ptr<T>(), *valueData = values.data_ptr<T>();
-    const int64_t work = perTable * kPageTokens * shape.width * heads;
-    // Head by head: samples of one prompt follow each other, and find its pages in the processor's cache.
-    at::parallel_for(0, shape.groups * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
+    // A sequence is a task, so that its pages are read as they lie; of few sequences, each of its heads is one.
+    const int64_t parts = batch >= 2 * at::get_num_threads() ? 1 : shape.groups, groups = shape.groups / parts;
+    const int64_t work = perTable * kPageTokens * shape.width * heads * groups;
+    at::parallel_for(0, parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
       std::vector<Page> pages;
       std::vector<float> scores;
       for (int64_t task = begin; task < end; task++) {
-        const int64_t group = task / batch, b = task % batch, at = (b * headCount + group * heads) * shape.width;
+        const int64_t b = task / parts, first = task % parts * groups, at = b * headCount * shape.width;
         pagesOf(table + b * perTable, length[b * 2], length[b * 2 + 1], window, pages);
-        attend(from + at, keyData, valueData, pages, shape, group, heads, rule, scores, to + at);
+        attend(from + at, keyData, valueData, pages, shape, first, first + groups, heads, rule, scores, to + at);
       }
     });
   });

@@ -246,6 +246,7 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
   keys.fill(k.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
   values.fill(v.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
   std::vector<float> scores;
+  float inverses[kQueries];
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
@@ -268,11 +269,13 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
             sums += e;
           }
           const float total = sum(sums);
-          const float inverse = 1.0f / total;
-          for (int64_t j = 0; j < block.room; j += kLanes) store(row + j, load(row + j) * inverse);
+          inverses[i] = 1.0f / total;
           if (i < block.count) logSums.data_ptr<float>()[(token + i) * headCount + h] = top + std::log(total);
         }
         combine(scores.data(), values, block.ranges, block.room, result);
+        for (int64_t i = 0; i < kQueries; i++) {
+          for (int64_t d = 0; d < result.room; d += kLanes) store(result.row(i) + d, load(result.row(i) + d) * inverses[i]);
+        }
         result.spill(out.data_ptr<T>() + token * stride + h * width, block.count, stride);
       }
     }

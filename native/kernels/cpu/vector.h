@@ -48,17 +48,24 @@ inline void store(T* p, Float16 v, int64_t count) {
   std::copy(padded, padded + count, p);
 }
 
+inline Float16 maximum(Float16 a, Float16 b) { return a > b ? a : b; }
+
+// Lanes are folded onto each other: 8 on 8, 4 on 4, 2 on 2, 1 on 1.
+inline Float16 turned8(Float16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7); }
+inline Float16 turned4(Float16 v) { return __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11); }
+inline Float16 turned2(Float16 v) { return __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13); }
 inline float sum(Float16 v) {
-  float total = 0;
-  for (int i = 0; i < kLanes; i++) total += v[i];
-  return total;
+  v += turned8(v);
+  v += turned4(v);
+  v += turned2(v);
+  return v[0] + v[1];
 }
 inline float largest(Float16 v) {
-  float best = v[0];
-  for (int i = 1; i < kLanes; i++) best = v[i] > best ? v[i] : best;
-  return best;
+  v = maximum(v, turned8(v));
+  v = maximum(v, turned4(v));
+  v = maximum(v, turned2(v));
+  return v[1] > v[0] ? v[1] : v[0];
 }
-inline Float16 maximum(Float16 a, Float16 b) { return a > b ? a : b; }
 
 // e^x with a relative error below 2e-7 for x in [-87, 88]; smaller x gives 0, NaN stays NaN.
 inline Float16 exponential(Float16 x) {
