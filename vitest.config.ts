@@ -10,6 +10,7 @@ const MINUTES = [
   'test/commands.test.ts',
   'test/export.test.ts',
   'test/sweep.test.ts',
+  'test/implicit-rewards.test.ts',
   'test/hub.test.ts',
   'test/library.test.ts',
   'test/rankers.test.ts',

@@ -16,14 +16,18 @@ import type { ComparisonData } from '../report/comparison/comparison-data.ts';
 import { summariseComparison } from '../report/comparison/summary.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { readSweepRecord, type SweepRecord } from '../sweep/record.ts';
+import { implicitRewardsOf } from './compare-pairs.ts';
 import { UsageError } from './errors.ts';
 import { shorterPath } from './format.ts';
+import { wholeNumber } from './numbers.ts';
 import { openRunArgument } from './run-argument.ts';
 
 export interface CompareOptions {
   baseline?: string;
   output?: string;
   title?: string;
+  pairs?: string;
+  pairsLimit: number;
   json?: true;
 }
 
@@ -35,6 +39,8 @@ export function compareCommand(): Command {
     .option('--baseline <arm>', 'what the others are compared with (default: the first, or what the sweep says)')
     .option('--output <folder>', 'where to write comparison.html, .md and .json (default: the sweep, or here)')
     .option('--title <text>', 'heading of the comparison')
+    .option('--pairs <file>', 'preference rows to score under the last models: differences of their implicit rewards')
+    .option('--pairs-limit <number>', 'pairs that are taken, from the first on', wholeNumber(1), 256)
     .option('--json', 'print the comparison as JSON and write no file')
     .addHelpText(
       'after',
@@ -43,17 +49,24 @@ Runs under one label are seeds of one arm: differences are then paired by prompt
 
 Examples:
   $ selm compare runs/alpha
-  $ selm compare selm=runs/a-1 selm=runs/a-2 dpo=runs/b-1 dpo=runs/b-2 --baseline dpo`,
+  $ selm compare selm=runs/a-1 selm=runs/a-2 dpo=runs/b-1 dpo=runs/b-2 --baseline dpo
+  $ selm compare runs/alpha --pairs held-out-pairs.jsonl`,
     )
-    .action((runs: string[], options: CompareOptions) => {
-      process.stdout.write(`${compareText(runs, options)}\n`);
+    .action(async (runs: string[], options: CompareOptions) => {
+      process.stdout.write(`${await compareText(runs, options)}\n`);
     });
 }
 
 /** Writes the comparison and returns what the command prints. Throws RunError. */
-export function compareText(runs: readonly string[], { json, output, ...options }: CompareOptions): string {
+export async function compareText(
+  runs: readonly string[],
+  { json, output, pairs, pairsLimit, ...options }: CompareOptions,
+): Promise<string> {
   const { source, folder } = sourceOf(runs, options);
-  const data = collectComparison(source);
+  const collected = collectComparison(source);
+  const implicitRewards =
+    pairs === undefined ? [] : await implicitRewardsOf(collected, { file: resolve(pairs), limit: pairsLimit });
+  const data = { ...collected, implicitRewards };
   return json ? comparisonJson(data) : `${summariseComparison(data)}\n\n${writeComparison(data, output ?? folder)}`;
 }
 
