@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it } from 'vitest';
 import { runRecipe } from '../src/loop/run.ts';
+import { completion, startServer } from '../src/rank/judge/server.testing.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
@@ -169,4 +170,39 @@ it.each([
   const recipe = loadRecipe(path, { overrides: [`output=${join(root, 'refused')}`, ...overrides] });
   await expect(runRecipe(recipe, { watch: (event) => void events.push(event) })).rejects.toMatchObject({ code });
   expect(events.filter(({ kind }) => kind === 'stage-started')).toEqual([]);
+});
+
+it('has a judge compare every model with a baseline, asks it once, and names what it refuses', async () => {
+  const server = await startServer(({ body }) => {
+    const text = body.messages.map(({ content }) => content).join('\n');
+    if (text.includes('forbidden')) return { kind: 'reply', body: completion('I cannot', { I: -0.1, no: -2 }) };
+    return { kind: 'reply', body: completion('m', { m: Math.log(0.9), M: Math.log(0.1) }) };
+  });
+  try {
+    const instructions = ['What are the names?', 'prompt 4', 'a forbidden thing'];
+    writeFileSync(
+      join(root, 'baseline.json'),
+      JSON.stringify(instructions.map((instruction) => ({ instruction, output: 'theirs' }))),
+    );
+    const alpaca = `evaluate.alpaca={judge: {model: oracle, baseUrl: "${server.url}"}, reference: ${join(root, 'baseline.json')}, maxNewTokens: 8}`;
+    const overrides = ['evaluate.benchmarks=null', alpaca, 'evaluate.keepBest=alpaca_eval'];
+    const events = await train('judged', overrides);
+    using ledger = openLedger(join(root, 'judged', 'run.db'), { access: 'read' });
+    for (const { record } of ledger.records('alpaca')) {
+      const [scores] = record.results;
+      expect(scores).toMatchObject({ benchmark: 'alpaca_eval', lines: [1, 2], unusable: [{ line: 3 }] });
+      // The judge prefers what is shown first: ours in the first instruction, theirs in the second.
+      expect(scores?.scores.win_rate?.map((share) => Number(share.toFixed(6)))).toEqual([0.9, 0.1]);
+    }
+    expect(ledger.records('alpaca').map(({ iteration }) => iteration)).toEqual([0, 1]);
+    expect(ledger.record(1, 'best')).toMatchObject({ measure: 'alpaca_eval', iteration: 1 });
+    const told = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
+    expect(told.filter((text) => text.startsWith('AlpacaEval: 1 of 3 instructions have no verdict'))).toHaveLength(2);
+    const asked = server.requests.length;
+    await train('judged', overrides);
+    expect(server.requests.length).toBe(asked);
+    expect(readFileSync(join(root, 'judged', 'report.html'), 'utf8')).toContain('AlpacaEval: win_rate');
+  } finally {
+    await server.close();
+  }
 });

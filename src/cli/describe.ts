@@ -38,6 +38,9 @@ export function describeRecipe(recipe: Recipe): string {
     ...(recipe.evaluate.benchmarks === null
       ? []
       : [['benchmark', benchmarksText(recipe.evaluate.benchmarks)] satisfies [string, string]]),
+    ...(recipe.evaluate.alpaca === null
+      ? []
+      : [['judge', `outputs of each model, by ${recipe.evaluate.alpaca.judge.model}`] satisfies [string, string]]),
     ['output', shorterPath(recipe.output)],
   ];
   return factsText(recipe, facts);

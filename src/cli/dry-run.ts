@@ -52,7 +52,8 @@ function planRow({ iteration, slice, responses, pairs, schedule }: IterationPlan
 }
 
 /** Questions that a judge is paid for; of a second opinion those on the drawn prompts. */
-function judgeLines({ ranker, secondOpinion }: Recipe, iterations: readonly IterationPlan[]): string[] {
+function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): string[] {
+  const { ranker, secondOpinion } = recipe;
   const questions = ({ slice, candidates }: IterationPlan, settings: Recipe['ranker'], share: number): number =>
     settings.kind === 'judge' ? share * (slice.end - slice.start) * questionCount(candidates, settings.ask) : 0;
   const line = (settings: Recipe['ranker'], share: number, rest: string): string[] => {
@@ -67,7 +68,15 @@ function judgeLines({ ranker, secondOpinion }: Recipe, iterations: readonly Iter
           secondOpinion.share,
           secondOpinion.doubtMargin === null ? '' : ', and more on doubt',
         );
-  return [...line(ranker, 1, ' if all responses differ, and more for held-out prompts'), ...second];
+  const { alpaca, twin } = recipe.evaluate;
+  const models = (recipe.iterations + (alpaca?.base === true ? 1 : 0)) * (twin ? 2 : 1);
+  const compared =
+    alpaca === null
+      ? []
+      : [
+          `  judge ${alpaca.judge.model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models} models`,
+        ];
+  return [...compared, ...line(ranker, 1, ' if all responses differ, and more for held-out prompts'), ...second];
 }
 
 /** What public benchmarks ask, of how many models. */

@@ -106,6 +106,7 @@ const BEFORE = new Map<StageName, string>([
   ['sft', 'fine-tuning'],
   ['evaluate', 'base model'],
   ['benchmark', 'base model'],
+  ['alpaca', 'base model'],
 ]);
 
 /** `iteration 1/3 sample   `, padded so that lines stand below each other. */

@@ -4,6 +4,7 @@
  */
 
 import { HubError } from '../errors.ts';
+import { BASELINE_HUB_NAME } from '../evaluate/alpaca/protocol.ts';
 import { hubNamesOf, type PlacedTask, placeTask } from '../evaluate/benchmarks/tasks.ts';
 import { type FetchOptions, fetchData, type HubPin } from '../hub/fetch.ts';
 import { localFiles, localModel } from '../hub/local.ts';
@@ -25,6 +26,8 @@ export interface LocalInputs<R extends AnyRecipe = Recipe> {
 /** The same of a recipe of `selm train`, with the files of its benchmarks. */
 export interface TrainInputs extends LocalInputs {
   benchmarks: PlacedTask[];
+  /** AlpacaEval's instructions and baseline; null where it is not measured. */
+  alpacaFile: string | null;
 }
 
 /** Options of the functions that fetch. */
@@ -46,10 +49,12 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
   const { prompts } = evaluate;
   const tasks = evaluate.benchmarks === null ? [] : tasksOf(evaluate.benchmarks);
   const folder = evaluate.benchmarks?.data ?? null;
+  const alpacaPlace = evaluate.alpaca === null ? null : (evaluate.alpaca.reference ?? BASELINE_HUB_NAME);
   const places = [
     ...[...models, ...data.train, ...(sft?.data.train ?? [])],
     ...(prompts === null ? [] : [prompts]),
     ...(folder === null ? tasks.flatMap(hubNamesOf) : []),
+    ...(alpacaPlace === null ? [] : [alpacaPlace]),
   ];
   const access = accessFor(recipe, places, options);
   const benchmarks: PlacedTask[] = [];
@@ -57,7 +62,9 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
     const fetch = async (name: string): Promise<string[]> => (access === null ? [] : fetchData(name, access));
     benchmarks.push(await placeTask(task, folder === null ? { fetch } : { folder }));
   }
-  if (access === null) return { recipe, hub: [], benchmarks };
+  const [alpacaFile = null] =
+    alpacaPlace === null || access === null ? [alpacaPlace] : await localFiles([alpacaPlace], access);
+  if (access === null) return { recipe, hub: [], benchmarks, alpacaFile };
 
   const found = new Map<string, string>();
   for (const place of models) found.set(place, await localModel(place, access));
@@ -70,6 +77,7 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
     recipe: { ...local, data: { ...data, train }, sft: tuned, evaluate: { ...evaluate, prompts: heldOut } },
     hub: access.pins,
     benchmarks,
+    alpacaFile,
   };
 }
 

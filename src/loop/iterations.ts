@@ -22,6 +22,7 @@ import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
+import { type AlpacaReference, judgeModel, loadAlpaca } from './evaluation/alpaca.ts';
 import { benchmarkModel, loadBenchmarks } from './evaluation/benchmarks.ts';
 import { checkCourse, endsHere, keepBest } from './evaluation/course.ts';
 import { evaluateModel } from './evaluation/evaluate.ts';
@@ -40,6 +41,8 @@ export interface ResolvedRecipe {
   hub: HubPin[];
   /** What it measures on, with the files of the rows. */
   benchmarks: readonly PlacedTask[];
+  /** Instructions and baseline of AlpacaEval; null where it is not measured. */
+  alpacaFile: string | null;
 }
 
 /** What a run is watched and stopped by. */
@@ -56,6 +59,7 @@ interface Inputs {
   data: TrainingData;
   heldOut: readonly PreferenceRow[];
   benchmarks: readonly LoadedTask[];
+  reference: AlpacaReference | null;
 }
 
 /** Runs all iterations of a recipe that are left, and returns the folder of the last model. */
@@ -66,7 +70,7 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   // A run that another process works in is told before the data are read, which may take minutes.
   refuseLocked(join(written.output, 'run.lock'));
   // Everything that can be wrong with the input is found here, before a run directory exists.
-  const inputs = await readInputs({ local, benchmarks: resolved.benchmarks }, announce);
+  const inputs = await readInputs({ ...resolved, local }, announce);
   const rankers = await openRankers(local, { announce, signal: surroundings.signal });
   try {
     const { acceptChanges } = surroundings;
@@ -98,7 +102,7 @@ export async function checkInputs(given: GivenInputs, signal: AbortSignal | unde
 
 async function iterate(
   run: Run,
-  { tokenizer, data, heldOut, benchmarks: tasks }: Inputs,
+  { tokenizer, data, heldOut, benchmarks: tasks, reference }: Inputs,
   { announceFor, signal, rankers }: Surroundings & { rankers: Rankers },
 ): Promise<string> {
   const { local: recipe, ledger } = run;
@@ -131,6 +135,7 @@ async function iterate(
     name: 'base',
   });
   await benchmarkModel(contextOf(0), { tasks, modelDirectory: policyDirectory });
+  await judgeModel(contextOf(0), { reference, modelDirectory: policyDirectory });
   if (recipe.warmStart === 'dpo') {
     const rows = await rowsOf(0);
     const again = lost.has(0);
@@ -153,6 +158,7 @@ async function iterate(
     const name = `iteration ${t}`;
     await evaluateModel(contextOf(t), { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
     await benchmarkModel(contextOf(t), { tasks, modelDirectory: policyDirectory });
+    await judgeModel(contextOf(t), { reference, modelDirectory: policyDirectory });
     keepBest(contextOf(t));
     writeModelCard(run, t);
     if (endsHere(contextOf(t))) break;
@@ -187,17 +193,21 @@ async function noteFailure<Result>(ledger: Ledger, work: () => Promise<Result>):
 }
 
 /** A recipe of local paths, and where its benchmarks are. */
-type GivenInputs = Pick<ResolvedRecipe, 'local' | 'benchmarks'>;
+type GivenInputs = Pick<ResolvedRecipe, 'local' | 'benchmarks' | 'alpacaFile'>;
 
 /** Checks the model and reads the data. Throws ModelError, TextError or DataError. */
-async function readInputs({ local: recipe, benchmarks: placed }: GivenInputs, announce: Announce): Promise<Inputs> {
+async function readInputs(
+  { local: recipe, benchmarks: placed, alpacaFile }: GivenInputs,
+  announce: Announce,
+): Promise<Inputs> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
   const benchmarks = await loadBenchmarks(recipe, placed);
+  const reference = await loadAlpaca(recipe.evaluate.alpaca, alpacaFile);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
   const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });
-  checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks });
-  return { benchmarks, tokenizer, data, heldOut };
+  checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks, instructions: reference?.rows.length ?? 0 });
+  return { benchmarks, reference, tokenizer, data, heldOut };
 }
 
 /** The finished iterations whose model is gone and needed: reported, and trained again. */

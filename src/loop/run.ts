@@ -53,7 +53,13 @@ export async function runRecipe(
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
   const inputs = await fetchInputs(written, { announce, signal });
-  const given: ResolvedRecipe = { written, local: inputs.recipe, hub: inputs.hub, benchmarks: inputs.benchmarks };
+  const given: ResolvedRecipe = {
+    written,
+    local: inputs.recipe,
+    hub: inputs.hub,
+    benchmarks: inputs.benchmarks,
+    alpacaFile: inputs.alpacaFile,
+  };
   const recipe = written.sft === null ? given : await fineTuneFirst(given, written.sft, surroundings);
   const modelPath = await runIterations(recipe, surroundings);
 
@@ -73,18 +79,18 @@ export async function runRecipe(
 
 /** The recipe with its first policy made by supervised fine-tuning, a run of its own inside the run. */
 async function fineTuneFirst(
-  { written, local, hub, benchmarks }: ResolvedRecipe,
+  { written, local, ...rest }: ResolvedRecipe,
   sft: SftRecipe,
   { announceFor, signal, acceptChanges: wanted }: Surroundings,
 ): Promise<ResolvedRecipe> {
   // A mistake in what comes after is reported before the time of a fine-tuning is spent.
-  if (!isModelThere(join(sft.output, 'model'))) await checkInputs({ local, benchmarks }, signal);
+  if (!isModelThere(join(sft.output, 'model'))) await checkInputs({ local, ...rest }, signal);
   const announce = announceFor({ run: written.name, iteration: 0 });
   announce({ kind: 'note', text: `Supervised fine-tuning first, in ${sft.output}` });
   // Where iterations have begun, they began from its model: it is not trained again under them.
   const acceptChanges = wanted && readRunConfig(written.output) === null;
-  const { modelPath: model } = await fineTune(sft, { announce, signal, hub, acceptChanges });
-  return { written: { ...written, model }, local: { ...local, model }, hub, benchmarks };
+  const { modelPath: model } = await fineTune(sft, { announce, signal, hub: rest.hub, acceptChanges });
+  return { written: { ...written, model }, local: { ...local, model }, ...rest };
 }
 
 /** The recipe without its optimism term, in a folder of its own inside the run. */

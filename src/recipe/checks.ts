@@ -131,10 +131,17 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
 }
 
 /** Measures that nothing measures. */
-function checkMeasures({ prompts, holdOut, benchmarks, ...evaluate }: ParsedRecipe['evaluate']): RecipeProblem[] {
-  const named = (benchmarks?.on ?? []).map((each) =>
-    (typeof each === 'string' ? each : each.name).replaceAll('-', '_'),
-  );
+function checkMeasures({
+  prompts,
+  holdOut,
+  benchmarks,
+  alpaca,
+  ...evaluate
+}: ParsedRecipe['evaluate']): RecipeProblem[] {
+  const named = [
+    ...(benchmarks?.on ?? []).map((each) => (typeof each === 'string' ? each : each.name).replaceAll('-', '_')),
+    ...(alpaca === null ? [] : ['alpaca_eval']),
+  ];
   const hasHeldOut = prompts !== null || holdOut > 0;
   const problemOf = (measure: string): string | null => {
     if (named.includes(measure.replaceAll('-', '_'))) return null;

@@ -34,7 +34,9 @@ training.adapter training.adapter.kind training.adapter.rank training.adapter.al
 training.adapter.rankStabilised training.adapter.dropout
 evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
 evaluate.explorationPrompts evaluate.benchmarks evaluate.benchmarks.on evaluate.benchmarks.data evaluate.benchmarks.limit evaluate.benchmarks.base
-evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.keepBest evaluate.stopOnRegression evaluate.stopOnRegression.measure
+evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.alpaca evaluate.alpaca.judge evaluate.alpaca.judge.model evaluate.alpaca.judge.baseUrl evaluate.alpaca.judge.apiKeyVariable evaluate.alpaca.judge.read evaluate.alpaca.judge.budget evaluate.alpaca.judge.budget.calls evaluate.alpaca.judge.budget.money
+evaluate.alpaca.judge.budget.money.limit evaluate.alpaca.judge.budget.money.promptPrice evaluate.alpaca.judge.budget.money.completionPrice evaluate.alpaca.judge.retries evaluate.alpaca.judge.timeoutMs evaluate.alpaca.judge.concurrency evaluate.alpaca.reference
+evaluate.alpaca.limit evaluate.alpaca.base evaluate.alpaca.temperature evaluate.alpaca.topP evaluate.alpaca.maxNewTokens evaluate.keepBest evaluate.stopOnRegression evaluate.stopOnRegression.measure
 evaluate.stopOnRegression.by evaluate.stopOnRegression.patience evaluate.twin
 `;
 

@@ -30,7 +30,8 @@ export function hasHeldOut({ evaluate }: Pick<Recipe, 'evaluate'>): boolean {
 }
 
 /** The last stage of every iteration. */
-export function lastStage({ evaluate }: Pick<Recipe, 'evaluate'>): 'benchmark' | 'evaluate' | 'train' {
+export function lastStage({ evaluate }: Pick<Recipe, 'evaluate'>): 'alpaca' | 'benchmark' | 'evaluate' | 'train' {
+  if (evaluate.alpaca !== null) return 'alpaca';
   if (evaluate.benchmarks !== null) return 'benchmark';
   return hasHeldOut({ evaluate }) ? 'evaluate' : 'train';
 }

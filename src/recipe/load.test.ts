@@ -115,6 +115,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       title: 'first',
       explorationPrompts: 64,
       benchmarks: null,
+      alpaca: null,
       keepBest: null,
       stopOnRegression: null,
       twin: false,

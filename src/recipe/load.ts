@@ -208,6 +208,10 @@ function resolveRecipe(parsed: ParsedRecipe, folders: Folders): Recipe {
         ...evaluate.benchmarks,
         data: evaluate.benchmarks.data && from('evaluate.benchmarks.data', evaluate.benchmarks.data),
       },
+      alpaca: evaluate.alpaca && {
+        ...evaluate.alpaca,
+        reference: evaluate.alpaca.reference && from('evaluate.alpaca.reference', evaluate.alpaca.reference),
+      },
       maxNewTokens: evaluate.maxNewTokens ?? parsed.sampling.maxNewTokens,
       title: evaluate.title ?? parsed.name,
     },

@@ -464,6 +464,44 @@ const benchmarks = z
   )
   .meta({ change: 'free' });
 
+const { model: judgeName, baseUrl, apiKeyVariable, budget, retries, timeoutMs, concurrency } = judgeRanker.shape;
+const alpaca = z
+  .strictObject({
+    judge: z
+      .strictObject({
+        model: judgeName.meta({ change: 'free' }),
+        ...{ baseUrl, apiKeyVariable },
+        read: oneOf(['log-probabilities', 'text', 'auto'])
+          .default('log-probabilities')
+          .describe("As alpaca_eval's weighted annotator, or the verdict in the text where a server has none")
+          .meta({ change: 'free' }),
+        ...{ budget, retries, timeoutMs, concurrency },
+      })
+      .describe('The judge; its other settings are those of AlpacaEval'),
+    reference: path('a path or null')
+      .nullable()
+      .default(null)
+      .describe(
+        "Instructions and the baseline's outputs, as `selm eval alpaca --reference`; null: the leaderboard's, from the Hub",
+      )
+      .meta({ change: 'free' }),
+    limit: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Only the first instructions; null: all')
+      .meta({ change: 'free' }),
+    base: yesOrNo().default(true).describe('Also judge the model that training starts from').meta({ change: 'free' }),
+    temperature: fromZero().default(0).describe('Of the outputs; 0 is greedy').meta({ change: 'free' }),
+    topP: probability().default(1).describe('Of the outputs').meta({ change: 'free' }),
+    maxNewTokens: integer(1).default(2048).describe('Longer outputs are cut').meta({ change: 'free' }),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "AlpacaEval of every model by a judge; what was sampled and answered is asked once. The measure's name is alpaca_eval",
+  )
+  .meta({ change: 'free' });
+
 const measure = () => z.string({ error: 'reward, win-rate, or the name of a benchmark of evaluate.benchmarks' }).min(1);
 
 const evaluate = z
@@ -496,6 +534,7 @@ const evaluate = z
       .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing')
       .meta({ change: 'warn' }),
     benchmarks,
+    alpaca,
     keepBest: measure()
       .nullable()
       .default(null)
@@ -595,6 +634,9 @@ export type RankerSettings = Recipe['ranker'];
 
 /** The `evaluate.benchmarks` section of a recipe that has one. */
 export type BenchmarkSettings = NonNullable<Recipe['evaluate']['benchmarks']>;
+
+/** The `evaluate.alpaca` section of a recipe that has one. */
+export type AlpacaSettings = NonNullable<Recipe['evaluate']['alpaca']>;
 
 /** The `rewardModel` section of a recipe that has one. */
 export type RewardModelSettings = NonNullable<Recipe['rewardModel']>;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describeRanker } from '../rank/open.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { measuredScores } from '../store/benchmark-scores.ts';
 import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
 import { type Ledger, openLedger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
@@ -99,7 +100,7 @@ function methodOf({ name, recipe, ledger, evaluations }: MethodLedger): MethodRe
     training: trainingOf(ledger),
     pairs: pairsOf(recipe, ledger),
     exploration: explorationOf(recipe, ledger),
-    benchmarks: ledger.records('benchmarks').map(({ iteration, record }) => ({ iteration, scores: record.results })),
+    benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),
   };
 }
 

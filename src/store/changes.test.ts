@@ -48,6 +48,9 @@ const RECIPES: Record<string, unknown>[] = [
   { rewardModel: { labels: 1, alpha: 0, learningRate: 1 } },
   { sft: { data: { train: 'chats.jsonl' }, training: optimised } },
   { data: { train: 'rows.jsonl', columns }, evaluate: { prompts: 'heldout.jsonl', columns } },
+  {
+    evaluate: { alpaca: { judge: { model: 'm', baseUrl: judge.baseUrl, budget: { money } }, reference: 'rows.jsonl' } },
+  },
   { evaluate: { prompts: 'heldout.jsonl', stopOnRegression: { measure: 'reward' } } },
   { evaluate: { prompts: 'heldout.jsonl', benchmarks: { on: ['arc_challenge'], data: 'rows' } } },
   { ranker: { kind: 'command', command: ['python3', 'reward.py'] } },

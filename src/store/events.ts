@@ -14,7 +14,8 @@ export type StageName =
   | 'train'
   | 'explore'
   | 'evaluate'
-  | 'benchmark';
+  | 'benchmark'
+  | 'alpaca';
 
 /** Something that happened in a run, as the place where it happened tells it. */
 export type Notice =

@@ -1,7 +1,7 @@
 /** @file The scores of a run's models by one measure, item by item, from its ledger: what a choice among them rests on. */
 import type { ScoresByIteration } from '../evaluate/selection.ts';
 import { type ByPrompt, byPrompt, mean } from '../evaluate/statistics.ts';
-import { mainScores } from './benchmark-scores.ts';
+import { mainScores, measuredScores } from './benchmark-scores.ts';
 import { evaluationsOf } from './evaluations.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -48,8 +48,8 @@ function winShares(rewards: ReadonlyMap<number, ByPrompt>): Map<number, ByPrompt
 function benchmarkScores(ledger: Ledger, measure: string): Map<number, ByPrompt> {
   const name = measure.replaceAll('-', '_');
   return new Map(
-    ledger.records('benchmarks').flatMap(({ iteration, record }): [number, ByPrompt][] => {
-      const found = record.results.find(({ benchmark }) => benchmark === name);
+    [...measuredScores(ledger)].flatMap(([iteration, scores]): [number, ByPrompt][] => {
+      const found = scores.find(({ benchmark }) => benchmark === name);
       return found === undefined ? [] : [[iteration, mainScores(found)]];
     }),
   );

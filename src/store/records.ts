@@ -33,6 +33,7 @@ const SCHEMAS = {
   exploration: explorationSchema,
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,
+  alpaca: benchmarksSchema,
   'win-rates': winRatesSchema,
   best: bestSchema,
   standing: standingSchema,

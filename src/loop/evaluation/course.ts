@@ -21,12 +21,13 @@ import type { IterationContext } from '../stages/stage.ts';
  */
 export function checkCourse(
   { evaluate: { stopOnRegression } }: Recipe,
-  { heldOut, tasks }: { heldOut: number; tasks: readonly LoadedTask[] },
+  { heldOut, tasks, instructions }: { heldOut: number; tasks: readonly LoadedTask[]; instructions: number },
 ): void {
   if (stopOnRegression === null || stopOnRegression.by !== 'interval') return;
   const { measure } = stopOnRegression;
-  const task = tasks.find(({ benchmark }) => benchmark.name === measure.replaceAll('-', '_'));
-  const items = task?.items ?? heldOut;
+  const name = measure.replaceAll('-', '_');
+  const task = tasks.find(({ benchmark }) => benchmark.name === name);
+  const items = name === 'alpaca_eval' ? instructions : (task?.items ?? heldOut);
   if (items >= FEWEST_PROMPTS) return;
   throw new RecipeError(
     'REGRESSION_TOO_FEW',
