@@ -17,7 +17,8 @@ setThreads(Number(threads));
 const benchmark = benchmarkNamed(name);
 if (benchmark === undefined) throw new Error(`No benchmark ${name}`);
 const { examples } = benchmark;
-const pool = examples.kind === 'drawn' && examples.from !== null ? filesInFolder(data, benchmark, examples.from) : [];
+const from = examples.kind === 'drawn' || examples.kind === 'first' ? examples.from : null;
+const pool = from === null ? [] : filesInFolder(data, benchmark, from);
 const rows = await readBenchmarkRows(filesInFolder(data, benchmark, benchmark.rows));
 const exampleRows = await readBenchmarkRows(pool);
 const respondent = await openRespondent(model, {
@@ -26,14 +27,19 @@ const respondent = await openRespondent(model, {
   batchSize: 32,
 });
 // Weights are laid out with the first question: the peer's clock starts when its model is loaded, and so does ours.
-respondent.scoreChoices([{ id: 'first', context: 'A', continuations: [' b'] }]);
+Array.from(respondent.scoreChoices([{ id: 'first', context: 'A', continuations: [' b'] }]));
 
 const started = performance.now();
+const cpuBefore = process.cpuUsage();
 const result = await runBenchmark(benchmark, respondent, {
   ...{ rows, exampleRows, shots: benchmark.shots, limit: Number(items) },
   store: memoryStore(),
 });
 const seconds = (performance.now() - started) / 1000;
+const cpu = process.cpuUsage(cpuBefore);
+const processorSeconds = (cpu.user + cpu.system) / 1e6;
 respondent.dispose();
 const peakMb = Math.round(memoryStatistics().peakResidentBytes / 2 ** 20);
-process.stdout.write(`${JSON.stringify({ seconds, first: result.items[0]?.answer, peak_rss_mb: peakMb })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ seconds, processor_seconds: processorSeconds, first: result.items[0]?.answer, peak_rss_mb: peakMb })}\n`,
+);

@@ -34,6 +34,8 @@ class Stream {
   readonly long: number[] = [];
   /** Three numbers each: where it starts, its length, its parent. */
   readonly segments: number[] = [];
+  /** The prefix that the last tree read, and its segment. */
+  #prefix: { ids: TokenIds; segment: Parent } | null = null;
 
   /** Appends the tokens as a segment, and returns the row of the first; none at all are no segment. */
   append(tokens: TokenIds, from: { position: number; isLong: boolean; parent: Parent }): number {
@@ -45,6 +47,14 @@ class Stream {
       this.long.push(from.isLong ? 1 : 0);
     });
     return start;
+  }
+
+  /** The segment of a prefix; it is appended unless the tree before read it too. */
+  prefix(ids: TokenIds): Parent {
+    if (this.#prefix?.ids === ids) return this.#prefix.segment;
+    this.#prefix = { ids, segment: this.nextSegment };
+    this.append(ids, { position: 0, isLong: false, parent: -1 });
+    return this.#prefix.segment;
   }
 
   /** Number of the segment that would come next. */
@@ -110,7 +120,9 @@ export function packTrees<Tree extends TokenTree>(
 }
 
 /** Puts a tree on the stream: the prompt before its short continuations, and once more before its long ones. */
-function appendTree(stream: Stream, { promptIds, continuations }: TokenTree, longAfter: number): Rows[] {
+function appendTree(stream: Stream, tree: TokenTree, longAfter: number): Rows[] {
+  const { prefixIds, promptIds, continuations } = tree;
+  if (prefixIds !== undefined) return appendTreeAfter(stream, prefixIds, tree);
   const isLong = (ids: TokenIds): boolean => promptIds.length + ids.length > longAfter;
   const places: Rows[] = [];
   for (const long of [false, true]) {
@@ -124,6 +136,18 @@ function appendTree(stream: Stream, { promptIds, continuations }: TokenTree, lon
     }
   }
   return places;
+}
+
+/** Puts a tree behind the prefix that it shares; no sequence with a prefix is long (prefixes.ts). */
+function appendTreeAfter(stream: Stream, prefixIds: TokenIds, { promptIds, continuations }: TokenTree): Rows[] {
+  const shared = stream.prefix(prefixIds);
+  const parent = stream.nextSegment;
+  const promptStart = stream.append(promptIds, { position: prefixIds.length, isLong: false, parent: shared });
+  const position = prefixIds.length + promptIds.length;
+  return continuations.map((ids) => ({
+    before: promptStart + promptIds.length - 1,
+    start: stream.append(ids.subarray(0, -1), { position, isLong: false, parent }),
+  }));
 }
 
 /** Throws TrainingError SEQUENCE_EMPTY. */

@@ -24,6 +24,11 @@ export interface PairTokens {
 /** One prompt and its continuations, as they go through the model. */
 export interface TokenTree {
   pairId: string;
+  /**
+   * Read before the prompt. Trees that follow each other on a stream with the very same array share it (prefixes.ts).
+   * @default nothing
+   */
+  prefixIds?: TokenIds;
   /** Read by every continuation. May be empty when no continuation scores its first token. */
   promptIds: TokenIds;
   continuations: readonly TokenIds[];

@@ -5,8 +5,9 @@ import { withModel } from '../../model/load.ts';
 import { openSampler, type Sampler } from '../../sample/sampler.ts';
 import { type ComputeDtype, openPolicy, type Policy } from '../../score/policy.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
-import { generateAnswers, scoreChoices } from './model.ts';
+import { generateAnswers } from './answering.ts';
 import type { Respondent } from './run.ts';
+import { scoreChoices } from './scoring.ts';
 
 export interface RespondentOptions {
   /** What likelihoods are computed in; answers are always generated in float32. */

@@ -7,7 +7,7 @@ import { arcChallenge } from './arc.ts';
 import { gsm8kCot } from './gsm8k.ts';
 import { hellaswag } from './hellaswag.ts';
 import { mmlu } from './mmlu.ts';
-import type { ChoiceRequest } from './model.ts';
+import type { ChoiceRequest } from './requests.ts';
 import { type BenchmarkRun, type Respondent, runBenchmark } from './run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-benchmarks-'));
@@ -25,19 +25,18 @@ function respondent({ identity = 'model', failAfter = Infinity } = {}) {
   const own: Respondent & { asked: ChoiceRequest[] } = {
     identity,
     asked,
-    scoreChoices: (requests) => {
-      if (asked.length >= failAfter) throw new Error('out of memory');
-      asked.push(...requests);
-      return requests.map(({ id, context, continuations }) =>
-        context.includes('too long')
-          ? { kind: 'refused', id, problem: 'a choice does not fit' }
-          : {
-              kind: 'answered',
-              id,
-              value: continuations.map((_, place) => -1 - place),
-              cut: context.includes('cut') ? 5 : 0,
-            },
-      );
+    *scoreChoices(requests) {
+      for (const request of requests) {
+        if (asked.length >= failAfter) throw new Error('out of memory');
+        asked.push(request);
+        const { id, context, continuations } = request;
+        if (context.includes('too long')) {
+          yield { kind: 'refused', id, problem: 'a choice does not fit' };
+          continue;
+        }
+        const value = continuations.map((_, place) => -1 - place);
+        yield { kind: 'answered', id, value, cut: context.includes('cut') ? 5 : 0 };
+      }
     },
     async *generateAnswers(requests) {
       for (const { id } of requests) yield { kind: 'answered', id, value: 'The answer is 4.', cut: 0 };
@@ -169,6 +168,25 @@ describe('runBenchmark', () => {
       cutItems: 1,
     });
     expect(result.warnings).toHaveLength(2);
+  });
+
+  it('names each of equal rows that do not fit', async () => {
+    const row = { question: 'too long', choices: ['a', 'b'], gold: 0 };
+    const rows = [1, 2].map((line) => ({ line, value: row }));
+    const { unusable } = await runBenchmark(arcChallenge, respondent(), run({ rows }));
+    expect(unusable.map(({ line }) => line)).toEqual([1, 2]);
+  });
+
+  it('stops between two answers and keeps those that are there', async () => {
+    const store = memoryStore();
+    const stop = new AbortController();
+    const stopped = runBenchmark(arcChallenge, respondent(), {
+      ...run({ store }),
+      signal: stop.signal,
+      progress: (done) => done === 5 && stop.abort(new Error('stopped')),
+    });
+    await expect(stopped).rejects.toThrow('stopped');
+    expect(await runBenchmark(arcChallenge, respondent(), run({ store }))).toMatchObject({ fromStore: 5 });
   });
 
   it('says that there are too few examples', async () => {

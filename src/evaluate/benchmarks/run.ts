@@ -8,14 +8,15 @@ import type { AnswerStore } from './answer-store.ts';
 import type { Benchmark, BenchmarkItem, Question, Scores } from './benchmark.ts';
 import { type Estimate, groupsOf, metricsOf } from './estimates.ts';
 import { readExamples, readRows, type SourceRow } from './items.ts';
-import type { Answered, AnswerRequest, AnswerSettings, ChoiceRequest } from './model.ts';
+import type { Answered, AnswerRequest, AnswerSettings, ChoiceRequest } from './requests.ts';
 import { promptsOf } from './shots.ts';
 
 /** Who answers. */
 export interface Respondent {
   /** Names weights, tokenizer and computing type: the same identity gives the same answers. */
   identity: string;
-  scoreChoices(requests: readonly ChoiceRequest[]): Answered<number[]>[];
+  /** Each answer when it is there; what comes between two of them may take a while. */
+  scoreChoices(requests: readonly ChoiceRequest[]): Iterable<Answered<number[]>>;
   generateAnswers(requests: readonly AnswerRequest[], settings: AnswerSettings): AsyncIterable<Answered<string>>;
 }
 
@@ -61,8 +62,8 @@ export interface BenchmarkRun {
   signal?: AbortSignal | undefined;
 }
 
-/** Items whose choices are scored between two looks at the signal, and kept together. */
-const ITEMS_A_BATCH = 16;
+/** Items whose choices are made tokens at once: those that begin alike share that in memory, too. */
+const ITEMS_AT_ONCE = 256;
 
 interface Asked {
   line: number;
@@ -95,11 +96,16 @@ export async function runBenchmark(
   const fromStore = asked.filter(({ key }) => answers.has(key)).length;
   const open = asked.filter(({ key }) => !answers.has(key));
   progress(fromStore, asked.length);
-  for await (const batch of askedAnswers(respondent, open, signal)) {
-    const found = batch.flatMap((each) => (each.kind === 'answered' ? [each] : []));
-    store.put(found.map(({ key, answer }) => ({ key, answer: JSON.stringify(answer) })));
-    for (const { key, answer } of found) answers.set(key, answer);
-    for (const each of batch) if (each.kind === 'refused') unusable.push({ line: each.line, problem: each.problem });
+  for await (const outcome of askedAnswers(respondent, open, signal)) {
+    const { key } = outcome;
+    if (outcome.kind === 'answered') {
+      store.put([{ key, answer: JSON.stringify(outcome.answer) }]);
+      answers.set(key, outcome.answer);
+    } else {
+      // The same row may stand in a file more than once.
+      const rows = open.filter((each) => each.key === key);
+      unusable.push(...rows.map(({ line }) => ({ line, problem: outcome.problem })));
+    }
     progress(answers.size, asked.length);
   }
   const items = asked.flatMap(({ line, item, key }): ItemResult[] => {
@@ -176,19 +182,17 @@ function keptUnder(store: AnswerStore, key: string): KeptAnswer | null {
 
 type Outcome =
   | { kind: 'answered'; key: string; answer: KeptAnswer }
-  | { kind: 'refused'; line: number; problem: string };
+  | { kind: 'refused'; key: string; problem: string };
 
-/** Answers in batches: choices first, then generations by their settings. */
+/** Choices first, then generations by their settings; each when it is there. */
 async function* askedAnswers(
   respondent: Respondent,
   open: readonly Asked[],
   signal: AbortSignal | undefined,
-): AsyncGenerator<Outcome[]> {
+): AsyncGenerator<Outcome> {
   const byKey = new Map(open.map((each) => [each.key, each]));
   const outcome = (answered: Answered<number[]> | Answered<string>): Outcome => {
-    if (answered.kind === 'refused') {
-      return { kind: 'refused', line: byKey.get(answered.id)?.line ?? 0, problem: answered.problem };
-    }
+    if (answered.kind === 'refused') return { kind: 'refused', key: answered.id, problem: answered.problem };
     const { id, value, cut } = answered;
     const answer: KeptAnswer =
       typeof value === 'string' ? { kind: 'generation', value, cut } : { kind: 'choices', value, cut };
@@ -199,14 +203,16 @@ async function* askedAnswers(
       ? [{ id: key, context: prompt, continuations: item.question.choices.map((choice) => ` ${choice}`) }]
       : [],
   );
-  for (let start = 0; start < choices.length; start += ITEMS_A_BATCH) {
+  for (let start = 0; start < choices.length; start += ITEMS_AT_ONCE) {
     signal?.throwIfAborted();
-    yield respondent.scoreChoices(choices.slice(start, start + ITEMS_A_BATCH)).map(outcome);
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    for (const answered of respondent.scoreChoices(choices.slice(start, start + ITEMS_AT_ONCE))) {
+      yield outcome(answered);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+    }
   }
   for (const { settings, requests } of generations([...byKey.values()])) {
-    for await (const answered of respondent.generateAnswers(requests, { ...settings, signal }))
-      yield [outcome(answered)];
+    for await (const answered of respondent.generateAnswers(requests, { ...settings, signal })) yield outcome(answered);
   }
 }
 

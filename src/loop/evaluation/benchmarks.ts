@@ -4,7 +4,7 @@
  */
 
 import { DataError } from '../../errors.ts';
-import { answerRoom } from '../../evaluate/benchmarks/model.ts';
+import { answerRoom } from '../../evaluate/benchmarks/answering.ts';
 import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
 import { type BenchmarkResult, type Respondent, runBenchmark } from '../../evaluate/benchmarks/run.ts';
 import { type LoadedTask, loadTask, type PlacedTask, taskOf } from '../../evaluate/benchmarks/tasks.ts';
