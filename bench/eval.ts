@@ -11,6 +11,8 @@ import { here } from './dpo.ts';
 
 interface Result {
   seconds: number;
+  /** Of all threads: what can be compared on a machine that others use. */
+  processor_seconds: number;
   /** Log-likelihoods of the first item: both must mean the same. */
   first: number[];
   peak_rss_mb: number;
@@ -44,12 +46,13 @@ function prepare(model: string | undefined): string {
   return made;
 }
 
-/** The command. Options: --model FOLDER, --tasks, --items, --dtype, --threads, --repeats, --tokens (ours at once), --batches. */
+/** The command. Options: --model FOLDER, --data FOLDER (default: the fixtures'), --tasks, --items, --dtype, --threads, --repeats, --tokens (ours at once), --batches. */
 export function benchEval(args: string[]): void {
   const { values } = parseArgs({
     args,
     options: {
       model: { type: 'string' },
+      data: { type: 'string' },
       tasks: { type: 'string', default: 'arc_challenge,hellaswag,openbookqa' },
       items: { type: 'string', default: '16' },
       dtype: { type: 'string', default: 'float32' },
@@ -60,7 +63,7 @@ export function benchEval(args: string[]): void {
     },
   });
   const model = prepare(values.model);
-  const data = join(here, '..', 'test', 'fixtures', 'evaluate', 'benchmarks', 'data');
+  const data = values.data ?? join(here, '..', 'test', 'fixtures', 'evaluate', 'benchmarks', 'data');
   process.stdout.write(
     `${cpus().length} x ${cpus()[0]?.model}; ${model}, ${values.dtype}, ${values.threads} threads, ${values.items} items; numbers: minimum / median / maximum of ${values.repeats}\n`,
   );
@@ -75,11 +78,12 @@ export function benchEval(args: string[]): void {
         .map((batch) => measure(python, [join(here, 'peers', 'lm_eval_tasks.py'), ...common, batch]));
       theirs.push(found.reduce((best, each) => (each.seconds < best.seconds ? each : best)));
     }
-    const ratios = ours.map(({ seconds }, turn) => (theirs[turn]?.seconds ?? Number.NaN) / seconds);
+    const ratios = (of: 'seconds' | 'processor_seconds'): string =>
+      spread(ours.map((own, turn) => (theirs[turn]?.[of] ?? Number.NaN) / own[of]));
     const line = (name: string, results: readonly Result[]): string =>
-      `  ${name.padEnd(8)} ${spread(results.map(({ seconds }) => seconds))} s, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB\n`;
+      `  ${name.padEnd(8)} ${spread(results.map(({ seconds }) => seconds))} s, ${spread(results.map((each) => each.processor_seconds))} s of processors, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB\n`;
     process.stdout.write(
-      `\n${task}\n${line('selm', ours)}${line('lm_eval', theirs)}  selm is ${spread(ratios)} times as fast; log-likelihoods differ by ${difference(ours[0], theirs[0]).toExponential(1)}\n`,
+      `\n${task}\n${line('selm', ours)}${line('lm_eval', theirs)}  selm is ${ratios('seconds')} times as fast, ${ratios('processor_seconds')} by processor time; log-likelihoods differ by ${difference(ours[0], theirs[0]).toExponential(1)}\n`,
     );
   }
 }

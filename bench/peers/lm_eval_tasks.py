@@ -13,26 +13,28 @@ if "MALLOC_MMAP_THRESHOLD_" not in os.environ:  # glibc keeps freed memory: the 
     os.execv(sys.executable, [sys.executable, *sys.argv])
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts/fixtures"))
 import lm_eval, torch
-from benchmarks import task_of
+from benchmarks import subjects, task_of
 from lm_eval.models.huggingface import HFLM
 
 folder, data, name, items, dtype, threads, batch = sys.argv[1:]
 torch.set_num_threads(int(threads))
 model = HFLM(pretrained=folder, dtype=dtype, device="cpu", batch_size=int(batch))
-task = task_of(name, data)
-seconds, score = 0.0, model.loglikelihood
+# MMLU has a task for each subject.
+tasks = [task_of(name, data, subject) for subject in subjects(data)] if name == "mmlu" else [task_of(name, data)]
+seconds, processor_seconds, score = 0.0, 0.0, model.loglikelihood
 
 
 def timed(*args, **kwargs):
-    global seconds
-    start = time.perf_counter()
+    global seconds, processor_seconds
+    start, processor_start = time.perf_counter(), time.process_time()
     try:
         return score(*args, **kwargs)
     finally:
         seconds += time.perf_counter() - start
+        processor_seconds += time.process_time() - processor_start
 
 
 model.loglikelihood = timed
-found = lm_eval.simple_evaluate(model=model, tasks=[task], limit=int(items), bootstrap_iters=0, log_samples=True)
-first = next(s for s in found["samples"][name] if s["doc_id"] == 0)
-print(json.dumps({"seconds": seconds, "first": [r[0][0] for r in first["resps"]], "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
+found = lm_eval.simple_evaluate(model=model, tasks=tasks, limit=int(items), bootstrap_iters=0, log_samples=True)
+first = next(s for s in found["samples"][tasks[0].task_name] if s["doc_id"] == 0)
+print(json.dumps({"seconds": seconds, "processor_seconds": processor_seconds, "first": [r[0][0] for r in first["resps"]], "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
