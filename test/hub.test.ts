@@ -27,6 +27,25 @@ const data: FakeRepository = {
   ]),
   token: TOKEN,
 };
+const rows = [0, 1, 2].map((i) => ({
+  activity_label: 'Play',
+  ctx_a: `Tom has ball ${i}.`,
+  ctx_b: 'he',
+  endings: ['throws it.', 'is sad.', 'eats it.', 'sleeps.'],
+  label: '0',
+}));
+const hellaswag: FakeRepository = {
+  type: 'dataset',
+  name: 'Rowan/hellaswag',
+  commits: new Map([
+    [
+      OLD,
+      new Map([
+        ['data/validation-00000-of-00001.jsonl', Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))],
+      ]),
+    ],
+  ]),
+};
 let hub: FakeHub;
 
 beforeAll(async () => {
@@ -41,7 +60,7 @@ beforeAll(async () => {
     ]),
     token: TOKEN,
   };
-  hub = await startFakeHub([model, data]);
+  hub = await startFakeHub([model, data, hellaswag]);
 });
 afterAll(async () => {
   await hub.close();
@@ -54,7 +73,10 @@ afterEach(() => {
 });
 
 /** A recipe of names on the Hub, in a folder of its own, and how to run it. */
-function world(name: string): { output: string; run: (variables?: Record<string, string>) => Promise<LoopEvent[]> } {
+function world(name: string): {
+  output: string;
+  run: (variables?: Record<string, string>, overrides?: string[]) => Promise<LoopEvent[]>;
+} {
   const folder = join(root, name);
   const path = writeSmallRecipe(folder, {
     model: 'hub:owner/stories',
@@ -62,7 +84,7 @@ function world(name: string): { output: string; run: (variables?: Record<string,
     iterations: 1,
   });
   const output = join(folder, 'run');
-  const run = async (variables: Record<string, string> = {}): Promise<LoopEvent[]> => {
+  const run = async (variables: Record<string, string> = {}, overrides: string[] = []): Promise<LoopEvent[]> => {
     Object.assign(process.env, {
       HF_ENDPOINT: hub.url,
       HF_HUB_CACHE: join(root, 'cache'),
@@ -70,7 +92,7 @@ function world(name: string): { output: string; run: (variables?: Record<string,
       ...variables,
     });
     const events: LoopEvent[] = [];
-    await runRecipe(loadRecipe(path, { overrides: [`output=${output}`] }), {
+    await runRecipe(loadRecipe(path, { overrides: [`output=${output}`, ...overrides] }), {
       watch: (event) => void events.push(event),
     });
     return events;
@@ -134,5 +156,23 @@ describe('a run from the Hub', () => {
       exitCode: 2,
     });
     expect(() => readdirSync(other.output)).toThrow('ENOENT');
+  });
+
+  it('fetches the rows of a benchmark that came later, and goes on with their commit', async () => {
+    const { output, run } = world('benchmark');
+    const variables = { XDG_CACHE_HOME: join(root, 'answers') };
+    await run(variables);
+    const overrides = ['evaluate.benchmarks={on: [{name: hellaswag, shots: 0}]}'];
+    const asked = (events: LoopEvent[]): number =>
+      events.filter((event) => event.kind === 'stage-started' && event.stage === 'benchmark').length;
+    expect(asked(await run(variables, overrides))).toBe(2);
+    const pinned = { type: 'dataset', repository: 'Rowan/hellaswag', revision: 'main', commit: OLD };
+    expect(readRunConfig(output)?.hub).toContainEqual(pinned);
+    const [files = new Map<string, Buffer>()] = hellaswag.commits.values();
+    hellaswag.commits = new Map([
+      [NEW, new Map([['data/validation-00000-of-00001.jsonl', Buffer.from(`${JSON.stringify(rows[0])}\n`)]])],
+      [OLD, files],
+    ]);
+    expect(asked(await run(variables, overrides))).toBe(0);
   });
 });

@@ -152,7 +152,9 @@ export function openRun<R extends AnyRecipe>(
     const continuation = continuationOf({ at, environment, changes, doneAgain });
     const isContinued = environmentChanges.length + changes.length > 0;
     const continuedIn = isContinued ? [...before.continuedIn, continuation] : before.continuedIn;
-    const config: RunConfig<R> = { ...before, recipe, identity, continuedIn };
+    // A name that came with a change, such as a benchmark's, is bound to its commit from now on.
+    const pins = hub.length === 0 ? {} : { hub };
+    const config: RunConfig<R> = { ...before, recipe, identity, continuedIn, ...pins };
     // Last, so that a directory with a config always has its ledger.
     if (JSON.stringify(existing) !== JSON.stringify(config)) writeRunConfig(path, config);
     const resumed = existing !== null;
