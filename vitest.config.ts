@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const MINUTES = [
   'test/faults/**',
   'test/resume.test.ts',
+  'test/ranks.test.ts',
+  'src/torch/gloo.test.ts',
   'test/loop.test.ts',
   'test/judge.test.ts',
   'test/bad-input.test.ts',

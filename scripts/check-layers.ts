@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 export const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'random', 'python-random'],
   ['files', 'torch', 'engine', 'hub'],
+  ['ranks'],
   ['model', 'text', 'data', 'objective', 'recipe'],
   ['score', 'sample', 'rank', 'evaluate', 'export'],
   ['train', 'store'],

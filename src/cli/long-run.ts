@@ -3,7 +3,7 @@
  * the command that goes on. `selm train` and `selm sft` are this.
  */
 import { type Command, Option } from 'commander';
-import { EngineError, InterruptedError } from '../errors.ts';
+import { EngineError, InterruptedError, RankLostError } from '../errors.ts';
 import type { Watch } from '../store/events.ts';
 import { coloursOf } from './colour.ts';
 import { selmCommand, wrapped } from './format.ts';
@@ -76,8 +76,12 @@ export async function runWatched<Outcome extends object>(
     process.stdout.write(`${result}\n`);
   } catch (error) {
     progress.close();
-    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
     const resume = selmCommand([...command, ...options.set.flatMap((text) => ['--set', text])]);
+    if (error instanceof RankLostError && !options.json)
+      say(
+        `Everything finished is saved in ${recipe.output}; once the cause is gone, go on with (any number of ranks):\n  ${resume}`,
+      );
+    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
     if (options.json)
       process.stdout.write(`${JSON.stringify({ kind: 'run-stopped', reason: error.message, resume })}\n`);
     else say(`${error.message}\nEverything finished is saved in ${recipe.output}; go on with:\n  ${resume}`);

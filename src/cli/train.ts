@@ -7,10 +7,11 @@ import { loadRecipe } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { describeOutcome, describeRecipe } from './describe.ts';
 import { describeForecast } from './dry-run.ts';
-import { type LongRunOptions, runWatched, SIGNALS_HELP, withRunOptions } from './long-run.ts';
+import { type LongRunOptions, SIGNALS_HELP, withRunOptions } from './long-run.ts';
 import { wholeNumber } from './numbers.ts';
+import { type RanksOptions, ranksOption, runOnRanks } from './ranks.ts';
 
-export interface TrainOptions extends LongRunOptions {
+export interface TrainOptions extends LongRunOptions, RanksOptions {
   dryRun?: true;
   rows?: number;
 }
@@ -23,6 +24,7 @@ export function trainCommand(): Command {
     )
     .argument('<recipe>', 'recipe file (YAML); `selm init` writes one')
     .option('--dry-run', 'print slices, steps, learning rates, and estimates of tokens, memory and time; run nothing')
+    .addOption(ranksOption())
     .option('--rows <number>', 'with --dry-run: rows of data that are not on this machine', wholeNumber(1));
   return withRunOptions(command)
     .addHelpText(
@@ -38,15 +40,16 @@ Example:
 export async function train(recipePath: string, options: TrainOptions): Promise<void> {
   const recipe = loadRecipe(recipePath, { overrides: options.set });
   if (options.dryRun) return dryRun(recipe, options);
-  await runWatched(
+  const { acceptChanges } = options;
+  await runOnRanks(
     {
       command: ['train', recipePath],
       recipe,
       iterations: recipe.iterations,
       introduction: describeRecipe(recipe),
       // Loaded here, so that a mistake in the recipe is told before the engine is opened.
-      work: async (watching) =>
-        (await import('../loop/run.ts')).runRecipe(recipe, { ...watching, acceptChanges: options.acceptChanges }),
+      work: async (watching, team) =>
+        (await import('../loop/run.ts')).runRecipe(recipe, { ...watching, team, acceptChanges }),
       describe: (outcome) => describeOutcome(recipe, outcome),
     },
     options,

@@ -10,6 +10,7 @@ import { refuseLocked } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
+import { ALONE, type Team } from '../ranks/team.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { changesRankers } from '../store/changes.ts';
 import { openEventLog } from '../store/event-log.ts';
@@ -51,6 +52,8 @@ export interface Surroundings {
   signal: AbortSignal | undefined;
   /** Whether settings may change with which something was made already. */
   acceptChanges: boolean;
+  /** The processes that the run has. */
+  team: Team;
 }
 
 /** What the iterations work on: all of it was read and checked. */
@@ -71,7 +74,7 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   refuseLocked(join(written.output, 'run.lock'));
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const inputs = await readInputs({ ...resolved, local }, announce);
-  const rankers = await openRankers(local, { announce, signal: surroundings.signal });
+  const rankers = await openRankers(local, { announce, signal: surroundings.signal, team: surroundings.team });
   try {
     const { acceptChanges } = surroundings;
     await readWeights(local.model);
@@ -97,13 +100,13 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
 export async function checkInputs(given: GivenInputs, signal: AbortSignal | undefined): Promise<void> {
   const announce = (): void => {};
   await readInputs(given, announce);
-  await (await openRankers(given.local, { announce, signal })).close();
+  await (await openRankers(given.local, { announce, signal, team: ALONE })).close();
 }
 
 async function iterate(
   run: Run,
   { tokenizer, data, heldOut, benchmarks: tasks, reference }: Inputs,
-  { announceFor, signal, rankers }: Surroundings & { rankers: Rankers },
+  { announceFor, signal, team, rankers }: Surroundings & { rankers: Rankers },
 ): Promise<string> {
   const { local: recipe, ledger } = run;
   const contextOf = (iteration: number): IterationContext => ({
@@ -113,6 +116,7 @@ async function iterate(
     tokenizer,
     ranker: rankers.first,
     secondRanker: rankers.second,
+    team,
     announce: announceFor({ run: recipe.name, iteration }),
     signal,
     iteration,

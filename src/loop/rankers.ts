@@ -3,9 +3,11 @@ import { basename } from 'node:path';
 import { RankerError } from '../errors.ts';
 import { digestFileSync } from '../files/hash.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
+import { rankTogether } from '../rank/model/together.ts';
 import { openRanker, rankerFiles, rankerModel } from '../rank/open.ts';
 import type { Ranker, Source } from '../rank/ranker.ts';
 import type { AnswerStore, RankerServices } from '../rank/services.ts';
+import type { Team } from '../ranks/team.ts';
 import type { RankerSettings, Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
 import type { RankerSources } from '../store/identity.ts';
@@ -25,7 +27,7 @@ export interface Rankers {
 /** Opens what the recipe names. Throws RankerError, ModelError or FileError. */
 export async function openRankers(
   { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
-  { announce, signal }: { announce: Announce; signal: AbortSignal | undefined },
+  { announce, signal, team }: { announce: Announce; signal: AbortSignal | undefined; team: Team },
 ): Promise<Rankers> {
   let ledger: Ledger | null = null;
   const services: RankerServices = {
@@ -36,10 +38,12 @@ export async function openRankers(
     signal,
     warn: (text) => announce({ kind: 'warning', text }),
   };
-  const first = await openRanker(ranker, services);
+  const open = async (settings: RankerSettings): Promise<Ranker> =>
+    rankTogether(await openRanker(settings, services), { settings, team });
+  const first = await open(ranker);
   let second: Ranker | null = null;
   try {
-    second = secondOpinion === null ? null : await openRanker(secondOpinion.ranker, services);
+    second = secondOpinion === null ? null : await open(secondOpinion.ranker);
     if (second?.id === first.id) {
       throw new RankerError(
         'RANKERS_EQUAL',

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.ts';
+import { ALONE, type Team } from '../ranks/team.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
@@ -27,6 +28,8 @@ export interface RunOptions {
    * done again (docs/resuming.md). @default false
    */
   acceptChanges?: boolean | undefined;
+  /** The processes that the run has. @default this one alone */
+  team?: Team | undefined;
 }
 
 export interface RunOutcome {
@@ -45,11 +48,11 @@ export interface RunOutcome {
 /** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
 export async function runRecipe(
   written: Recipe,
-  { watch = () => {}, signal, acceptChanges = false }: RunOptions = {},
+  { watch = () => {}, signal, acceptChanges = false, team = ALONE }: RunOptions = {},
 ): Promise<RunOutcome> {
   if (written.threads !== null) setThreads(written.threads);
   requireDevice(written.device);
-  const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges };
+  const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
   const inputs = await fetchInputs(written, { announce, signal });
@@ -81,7 +84,7 @@ export async function runRecipe(
 async function fineTuneFirst(
   { written, local, ...rest }: ResolvedRecipe,
   sft: SftRecipe,
-  { announceFor, signal, acceptChanges: wanted }: Surroundings,
+  { announceFor, signal, team, acceptChanges: wanted }: Surroundings,
 ): Promise<ResolvedRecipe> {
   // A mistake in what comes after is reported before the time of a fine-tuning is spent.
   if (!isModelThere(join(sft.output, 'model'))) await checkInputs({ local, ...rest }, signal);
@@ -89,7 +92,7 @@ async function fineTuneFirst(
   announce({ kind: 'note', text: `Supervised fine-tuning first, in ${sft.output}` });
   // Where iterations have begun, they began from its model: it is not trained again under them.
   const acceptChanges = wanted && readRunConfig(written.output) === null;
-  const { modelPath: model } = await fineTune(sft, { announce, signal, hub: rest.hub, acceptChanges });
+  const { modelPath: model } = await fineTune(sft, { announce, signal, team, hub: rest.hub, acceptChanges });
   return { written: { ...written, model }, local: { ...local, model }, ...rest };
 }
 

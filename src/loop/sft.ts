@@ -9,6 +9,7 @@ import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
 import { randomKey } from '../random.ts';
+import { ALONE, type Team } from '../ranks/team.ts';
 import { decisiveSettings } from '../recipe/decisive.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { TokenTree } from '../score/trees.ts';
@@ -21,13 +22,16 @@ import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { planSteps } from '../train/plan.ts';
 import { learningRateAt, singleStepWarning, warmupSteps } from '../train/schedule.ts';
-import { trainSupervised } from '../train/supervised.ts';
 import { checkModel } from './check-model.ts';
 import { fetchSftInputs } from './inputs.ts';
 import { modelSha256 } from './model-hash.ts';
 import { sftCard } from './sft-card.ts';
 import { type Conversations, loadConversations } from './sft-data.ts';
-import { policyFiles, trainAndSave } from './stages/train-and-save.ts';
+import { type Lesson, learn } from './stages/lesson.ts';
+import { trainAndSave } from './stages/train-and-save.ts';
+import { policyFiles } from './stages/training-settings.ts';
+
+const CONVERSATIONS: Lesson = { kind: 'conversations' };
 
 export interface SftOptions {
   watch?: Watch | undefined;
@@ -35,6 +39,8 @@ export interface SftOptions {
   signal?: AbortSignal | undefined;
   /** Train again from the first step where settings or inputs changed. @default false */
   acceptChanges?: boolean | undefined;
+  /** The processes that make the steps. @default this one alone */
+  team?: Team | undefined;
 }
 
 /** What a supervised fine-tuning leaves behind. */
@@ -48,9 +54,10 @@ export interface SftOutcome {
 /** Runs the recipe of a supervised fine-tuning to its end. */
 export async function runSft(
   recipe: SftRecipe,
-  { watch = () => {}, signal, acceptChanges = false }: SftOptions = {},
+  { watch = () => {}, signal, acceptChanges = false, team = ALONE }: SftOptions = {},
 ): Promise<SftOutcome> {
-  return fineTune(recipe, { announce: openEvents(watch)({ run: recipe.name, iteration: 0 }), signal, acceptChanges });
+  const announce = openEvents(watch)({ run: recipe.name, iteration: 0 });
+  return fineTune(recipe, { announce, signal, acceptChanges, team });
 }
 
 /** The same as part of another run; `hub`: the commits that this run has taken for names on the Hub. */
@@ -60,11 +67,13 @@ export async function fineTune(
     announce,
     signal,
     acceptChanges,
+    team,
     hub: known,
   }: {
     announce: Announce;
     signal: AbortSignal | undefined;
     acceptChanges: boolean;
+    team: Team;
     hub?: readonly HubPin[];
   },
 ): Promise<SftOutcome> {
@@ -80,7 +89,7 @@ export async function fineTune(
   const told = log.through(announce, { iteration: 0 });
   tellResumed(run, told);
   run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });
-  const modelPath = await log.during(() => trainOn(conversations, { run, recipe, announce: told, signal }));
+  const modelPath = await log.during(() => trainOn(conversations, { run, recipe, announce: told, signal, team }));
   return { path: run.path, modelPath };
 }
 
@@ -92,7 +101,8 @@ async function trainOn(
     recipe,
     announce,
     signal,
-  }: { run: Run<SftRecipe>; recipe: SftRecipe; announce: Announce; signal: AbortSignal | undefined },
+    team,
+  }: { run: Run<SftRecipe>; recipe: SftRecipe; announce: Announce; signal: AbortSignal | undefined; team: Team },
 ): Promise<string> {
   const { training } = recipe;
   const keys = Array.from({ length: training.epochs }, (_, epoch) => randomKey(recipe.seed, 'shuffle', 'sft', epoch));
@@ -109,7 +119,7 @@ async function trainOn(
   if (warning !== null) announce({ kind: 'warning', text: warning });
   const modelPath = join(run.path, 'model');
   await trainAndSave(
-    { ledger: run.ledger, announce, signal, iteration: 0 },
+    { ledger: run.ledger, announce, signal, team, iteration: 0 },
     {
       ...policyFiles(recipe),
       stage: 'sft',
@@ -121,7 +131,8 @@ async function trainOn(
       plan: await planId(recipe, { trees, steps }),
       learningRateAt: (step) => learningRateAt(step, schedule),
       learningRateSetting: 'training.learningRate',
-      train: trainSupervised,
+      lesson: CONVERSATIONS,
+      train: (from, settings) => learn(CONVERSATIONS, from, settings),
       detail: ({ loss = Number.NaN, mean_token_accuracy: accuracy = Number.NaN }) =>
         `loss ${loss.toFixed(4)}, token accuracy ${accuracy.toFixed(3)}`,
       material: `${trees.length} conversations`,

@@ -4,7 +4,7 @@
  */
 import { longAfter } from '../model/rope.ts';
 import { scoreRanges } from './head.ts';
-import { microBatches, type PackedTrees } from './packing.ts';
+import { microBatchTrees, type PackedTrees, packTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
 import { scoredHidden } from './stream.ts';
 import type { PairTree, TokenTree, TreeLogProbs } from './trees.ts';
@@ -30,23 +30,41 @@ function treeAt(batch: PackedTrees<TokenTree>, index: number): TokenTree {
   return tree;
 }
 
-/**
- * Scores the trees of every step, batch by batch, skipping batches whose pairs are all `known`. Each batch's results are
- * given out when they are there, so that a run that stops loses one batch.
- */
-export async function* scoreSteps(
+/** What of the trees of some steps has to be scored, as the batches of training; those whose pairs are all known are left out. */
+export function batchesToScore(
+  steps: readonly (readonly PairTree[])[],
+  {
+    microBatchTokens,
+    known,
+    longAfter,
+  }: { microBatchTokens: number; known: ReadonlyMap<string, TreeLogProbs>; longAfter: number },
+): PairTree[][] {
+  const done = new Set(known.keys());
+  return steps.flatMap((trees) =>
+    microBatchTrees(trees, microBatchTokens, longAfter).filter((batch) => {
+      const isOpen = batch.some(({ pairId }) => !done.has(pairId));
+      for (const { pairId } of batch) done.add(pairId);
+      return isOpen;
+    }),
+  );
+}
+
+/** Scores batches. Each one's results are given out when they are there, so that a run that stops loses one batch. */
+export async function* scoreBatches(
+  policy: Policy,
+  batches: readonly (readonly TokenTree[])[],
+): AsyncGenerator<Map<string, TreeLogProbs>> {
+  for (const trees of batches) {
+    yield scoreTrees(policy, packTrees(trees, longAfter(policy.config)));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Scores the trees of every step, batch by batch, skipping batches whose pairs are all `known`. */
+export function scoreSteps(
   policy: Policy,
   steps: readonly (readonly PairTree[])[],
   options: { microBatchTokens: number; known: ReadonlyMap<string, TreeLogProbs> },
 ): AsyncGenerator<Map<string, TreeLogProbs>> {
-  const done = new Set(options.known.keys());
-  for (const trees of steps) {
-    for (const batch of microBatches(trees, options.microBatchTokens, longAfter(policy.config))) {
-      if (batch.trees.every((tree) => done.has(tree.pairId))) continue;
-      const scores = scoreTrees(policy, batch);
-      for (const pairId of scores.keys()) done.add(pairId);
-      yield scores;
-      await new Promise<void>((resolve) => setImmediate(resolve));
-    }
-  }
+  return scoreBatches(policy, batchesToScore(steps, { ...options, longAfter: longAfter(policy.config) }));
 }

@@ -177,6 +177,15 @@ export function microBatches<Tree extends TokenTree>(
   maxTokens: number,
   longAfter = Number.POSITIVE_INFINITY,
 ): PackedTrees<Tree>[] {
+  return microBatchTrees(trees, maxTokens, longAfter).map((group) => packTrees(group, longAfter));
+}
+
+/** The trees of each micro-batch, not packed yet. */
+export function microBatchTrees<Tree extends TokenTree>(
+  trees: readonly Tree[],
+  maxTokens: number,
+  longAfter = Number.POSITIVE_INFINITY,
+): Tree[][] {
   const sized = trees.map((tree) => ({ tree, tokens: treeTokens(tree, longAfter) }));
   sized.sort(
     (a, b) => b.tokens - a.tokens || (a.tree.pairId < b.tree.pairId ? -1 : a.tree.pairId > b.tree.pairId ? 1 : 0),
@@ -193,5 +202,5 @@ export function microBatches<Tree extends TokenTree>(
       room -= tokens;
     }
   }
-  return groups.map((group) => packTrees(group, longAfter));
+  return groups;
 }

@@ -9,6 +9,9 @@ import type { KeyStore } from './key-store.ts';
 import { native } from './native.ts';
 import { disposeAll, int64, outlive, type Tensor, tensorFrom, toBytes, toIntegers } from './tensor.ts';
 
+/** Set by rank 0 when the run has ended: whoever waits in a collective then waits for nothing. */
+export const END_KEY = 'end';
+
 /** How often a living rank counts up, and how long one may be silent before it is called gone. */
 const BEAT_MS = 500;
 const SILENCE_MS = 3000;
@@ -155,6 +158,8 @@ async function explainFailure(
   const waited = `Rank ${rank} waited ${(waitedMs / 1000).toFixed(0)} s in ${at}`;
   const others = Array.from({ length: size }, (_, each) => each).filter((each) => each !== rank);
   try {
+    if ((await store.get(END_KEY)) !== null)
+      return new RankLostError('RANKS_ENDED', `Rank 0 ended the run while rank ${rank} was in ${at}`, { cause });
     const silent = new Set(await silentRanks(store, others));
     const places = await Promise.all(
       others.map(async (each) => {

@@ -4,14 +4,13 @@
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { sha256 } from '../../files/hash.ts';
-import { withModel } from '../../model/load.ts';
 import { randomKey } from '../../random.ts';
-import { type GenerationRequest, generate } from '../../sample/generate.ts';
-import { openSampler } from '../../sample/sampler.ts';
+import type { GenerationRequest } from '../../sample/generate.ts';
 import type { HeldOutResponse } from '../../store/ledger-rows.ts';
 import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { generateOptions, responseOf } from '../stages/responses.ts';
+import { responseOf } from '../stages/responses.ts';
+import { sampleTogether } from '../stages/sampling.ts';
 import type { IterationContext } from '../stages/stage.ts';
 
 /** An answer, with the prompt that it is to. */
@@ -62,30 +61,23 @@ export async function answerHeldOut(
   const total = prompts.length * samples;
   announce({ kind: 'stage-started', stage: 'evaluate', total, done: total - countOf(open), unit: 'answers' });
   if (open.length > 0) {
-    const sampler = withModel(modelDirectory, (model) => openSampler(model, recipe.sampling), {
-      device: recipe.device,
-    });
-    try {
-      for await (const response of generate(sampler, open, generateOptions(context, { temperature, maxNewTokens }))) {
-        const { promptId, sampleIndex, finish, logProb, tokenIds, endId } = response;
-        const { text, ids } = responseOf(tokenizer, response, sampling.stop);
-        const answer: HeldOutResponse = {
-          samplerSha256,
-          settings,
-          promptId,
-          sampleIndex,
-          text,
-          tokenIds: Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]),
-          length: Math.min(ids.length, tokenIds.length),
-          finish,
-          logProb,
-        };
-        ledger.putHeldOutResponse(answer);
-        answered.set(answerKey(answer), answer);
-        announce({ kind: 'stage-progress', stage: 'evaluate', done: answered.size, total });
-      }
-    } finally {
-      sampler.dispose();
+    for await (const response of sampleTogether(context, open, { modelDirectory, temperature, maxNewTokens })) {
+      const { promptId, sampleIndex, finish, logProb, tokenIds, endId } = response;
+      const { text, ids } = responseOf(tokenizer, response, sampling.stop);
+      const answer: HeldOutResponse = {
+        samplerSha256,
+        settings,
+        promptId,
+        sampleIndex,
+        text,
+        tokenIds: Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]),
+        length: Math.min(ids.length, tokenIds.length),
+        finish,
+        logProb,
+      };
+      ledger.putHeldOutResponse(answer);
+      answered.set(answerKey(answer), answer);
+      announce({ kind: 'stage-progress', stage: 'evaluate', done: answered.size, total });
     }
   }
   return prompts.flatMap(({ row, promptIds }) =>

@@ -1,9 +1,7 @@
 /** @file How far a policy went from another model, estimated from its own held-out answers. */
 import { type Interval, klEstimate } from '../../evaluate/statistics.ts';
-import { withModel } from '../../model/load.ts';
-import { scoreSteps } from '../../score/log-probs.ts';
-import { openPolicy } from '../../score/policy.ts';
 import { buildTree } from '../../score/trees.ts';
+import { scoreTogether } from '../stages/scoring.ts';
 import type { IterationContext } from '../stages/stage.ts';
 import { type Answer, answerKey } from './answers.ts';
 
@@ -13,10 +11,11 @@ import { type Answer, answerKey } from './answers.ts';
  * that was sampled, up to and with a stop text: leaving out the tokens that decide where it ends would bias the mean.
  */
 export async function klTo(
-  { recipe, signal }: IterationContext,
+  context: IterationContext,
   answers: readonly Answer[],
   directory: string,
 ): Promise<Interval | null> {
+  const { recipe, signal } = context;
   if (recipe.evaluate.temperature !== 1 || recipe.sampling.topP < 1 || recipe.sampling.topK > 0) return null;
   const trees = answers.map((each) => {
     return buildTree({
@@ -27,12 +26,8 @@ export async function klTo(
       responseIds: null,
     });
   });
-  using other = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }), {
-    device: recipe.device,
-  });
-  const { microBatchTokens } = recipe.training;
   const logProbs = new Map<string, number>();
-  for await (const batch of scoreSteps(other, [trees], { microBatchTokens, known: new Map() })) {
+  for await (const batch of scoreTogether(context, [trees], { modelDirectory: directory, dtype: 'float32' })) {
     for (const [id, [logProb]] of batch) logProbs.set(id, logProb ?? Number.NaN);
     signal?.throwIfAborted();
   }

@@ -28,7 +28,8 @@ import { modelSha256 } from '../model-hash.ts';
 import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
 import { type IterationContext, runStage } from './stage.ts';
-import { loraStart, trainAndSave } from './train-and-save.ts';
+import { trainAndSave } from './train-and-save.ts';
+import { loraStart } from './training-settings.ts';
 
 interface Input {
   rows: readonly PreferenceRow[];
@@ -178,6 +179,7 @@ async function fitRewardModel(
     learningRateAt: (step) => learningRateAt(step + 1, schedule),
     learningRateSetting: 'rewardModel.learningRate',
     open: (model) => openRewardPolicy(model, { dtype, lora }),
+    lesson: null,
     train: (from, optimisation) => trainRewardModel(from, { ...optimisation, objective: settings }),
     write: (directory, policy) => writeRewardModel(directory, policy, recipe),
     detail: ({ loss = Number.NaN }) => `loss ${loss.toFixed(4)}`,

@@ -27,7 +27,7 @@ import { gradientsOfAPair, planExploration, scoringsOfAPair } from './explore-pl
 import { loadOrScoreReference } from './reference.ts';
 import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
-import { loraStart } from './train-and-save.ts';
+import { loraStart } from './training-settings.ts';
 
 /** Measures the iteration that was just trained, on as many prompts as a share of the training's cost allows. */
 export async function measureExploration(

@@ -3,10 +3,8 @@
  * is all that decides them, so that they are right for whoever asks: training, and the measurement after it.
  */
 import { sha256 } from '../../files/hash.ts';
-import { withModel } from '../../model/load.ts';
-import { scoreSteps } from '../../score/log-probs.ts';
-import { openPolicy } from '../../score/policy.ts';
 import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
+import { scoreTogether } from './scoring.ts';
 import type { IterationContext } from './stage.ts';
 
 export interface ReferenceRequest {
@@ -25,11 +23,12 @@ export interface ReferenceProgress {
 
 /** The log-probabilities of every pair, by its id. The aborted signal's reason is thrown between micro-batches. */
 export async function loadOrScoreReference(
-  { recipe, ledger, signal }: IterationContext,
+  context: IterationContext,
   { referenceDirectory, referenceSha256, steps }: ReferenceRequest,
   progress: ReferenceProgress,
 ): Promise<Map<string, TreeLogProbs>> {
-  const { dtype, adapter, microBatchTokens } = recipe.training;
+  const { recipe, ledger, signal } = context;
+  const { dtype, adapter } = recipe.training;
   const treeOf = new Map(steps.flat().map((tree) => [tree.pairId, tree]));
   const keyOf = (tree: PairTree, index: number): string => `${referenceSha256}/${dtype}/${treeKey(tree)}/${index}`;
   const known = new Map<string, TreeLogProbs>();
@@ -41,10 +40,8 @@ export async function loadOrScoreReference(
   progress.started(known.size, treeOf.size);
   // Read as the policy's own frozen weights are, so that the first loss is known to the bit.
   const frozen = adapter.kind === 'lora' ? 'in-place' : 'copied';
-  using reference = withModel(referenceDirectory, (model) => openPolicy(model, { dtype, purpose: 'score', frozen }), {
-    device: recipe.device,
-  });
-  for await (const scores of scoreSteps(reference, steps, { microBatchTokens, known: new Map(known) })) {
+  const setting = { modelDirectory: referenceDirectory, dtype, frozen, known: new Map(known) } as const;
+  for await (const scores of scoreTogether(context, steps, setting)) {
     const entries = [...scores].flatMap(([pairId, logProbs]) => {
       const tree = treeOf.get(pairId);
       return tree === undefined ? [] : logProbs.map((logProb, index) => ({ key: keyOf(tree, index), logProb }));

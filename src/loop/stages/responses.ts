@@ -1,4 +1,6 @@
 /** @file A sampled sequence as a response: where a stop text ends it, its text, and the ids that it keeps. */
+
+import type { Recipe } from '../../recipe/schema.ts';
 import type { GeneratedResponse, GenerateOptions } from '../../sample/generate.ts';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import type { IterationContext } from './stage.ts';
@@ -8,7 +10,7 @@ const STOP_WINDOW = 32;
 
 /** How a stage samples: as the recipe's `sampling` says, hotter or longer where the stage has settings of its own. */
 export function generateOptions(
-  { recipe, tokenizer, signal }: Pick<IterationContext, 'recipe' | 'tokenizer' | 'signal'>,
+  { recipe, tokenizer, signal }: Pick<IterationContext, 'tokenizer' | 'signal'> & { recipe: Pick<Recipe, 'sampling'> },
   { temperature, maxNewTokens }: { temperature: number; maxNewTokens: number } = recipe.sampling,
 ): GenerateOptions {
   const { topP, topK, batchSize, stop } = recipe.sampling;

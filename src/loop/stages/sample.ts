@@ -1,13 +1,12 @@
 /** @file The stage that samples: n responses of the policy to every prompt of the slice, each durable when it is finished. */
 import type { PreferenceRow } from '../../data/rows.ts';
-import { withModel } from '../../model/load.ts';
 import { randomKey } from '../../random.ts';
 import type { Recipe } from '../../recipe/schema.ts';
-import { type GeneratedResponse, type GenerationRequest, generate } from '../../sample/generate.ts';
-import { openSampler } from '../../sample/sampler.ts';
+import type { GeneratedResponse, GenerationRequest } from '../../sample/generate.ts';
 import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { generateOptions, responseOf } from './responses.ts';
+import { responseOf } from './responses.ts';
+import { sampleTogether } from './sampling.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Which model answers, and the places of its answers among the samples of a prompt. */
@@ -100,24 +99,19 @@ async function* sampleFrom(
   const { recipe, ledger, iteration, tokenizer } = context;
   const { stop } = recipe.sampling;
   const samplerSha256 = await modelSha256(modelDirectory);
-  const sampler = withModel(modelDirectory, (model) => openSampler(model, recipe.sampling), { device: recipe.device });
-  try {
-    for await (const response of generate(sampler, requests, generateOptions(context))) {
-      const { text, ids, logProb } = responseOf(tokenizer, response, stop);
-      ledger.putResponse({
-        iteration,
-        promptId: response.promptId,
-        sampleIndex: response.sampleIndex,
-        text,
-        tokenIds: Int32Array.from(ids),
-        finish: response.finish,
-        logProb,
-        samplerSha256,
-        seed: recipe.seed,
-      });
-      yield response;
-    }
-  } finally {
-    sampler.dispose();
+  for await (const response of sampleTogether(context, requests, { modelDirectory })) {
+    const { text, ids, logProb } = responseOf(tokenizer, response, stop);
+    ledger.putResponse({
+      iteration,
+      promptId: response.promptId,
+      sampleIndex: response.sampleIndex,
+      text,
+      tokenIds: Int32Array.from(ids),
+      finish: response.finish,
+      logProb,
+      samplerSha256,
+      seed: recipe.seed,
+    });
+    yield response;
   }
 }

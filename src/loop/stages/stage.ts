@@ -1,5 +1,6 @@
 /** @file What all stages share: the run they belong to, and the frame that makes each of them resumable. */
 import type { Ranker } from '../../rank/ranker.ts';
+import type { Team } from '../../ranks/team.ts';
 import type { Recipe } from '../../recipe/schema.ts';
 import type { Announce, StageName } from '../../store/events.ts';
 import type { Ledger } from '../../store/ledger.ts';
@@ -15,6 +16,8 @@ export interface IterationContext {
   ranker: Ranker;
   /** Of the recipe's second opinion. */
   secondRanker: Ranker | null;
+  /** The processes that the run has; what is written is this one's alone. */
+  team: Team;
   announce: Announce;
   signal: AbortSignal | undefined;
   iteration: number;

@@ -3,28 +3,24 @@
  * very plan, its steps are made and kept, and the model is saved whole or not at all.
  */
 import { SelmError } from '../../errors.ts';
-import { commitDirectory, verifyDirectory, type WrittenFiles } from '../../files/atomic.ts';
-import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts';
-import { type Model, withModel } from '../../model/load.ts';
+import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
+import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
-import { weightBytes, writeModelFiles } from '../../model/save.ts';
-import type { SftRecipe } from '../../recipe/sft.ts';
+import { weightBytes } from '../../model/save.ts';
 import { microBatches } from '../../score/packing.ts';
-import { type LoraStart, openPolicy, type Policy } from '../../score/policy.ts';
 import type { TokenTree } from '../../score/trees.ts';
 import { resetPeak } from '../../torch/memory.ts';
-import { chooseActivations } from '../../train/activations.ts';
 import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
 import { checkTrained, explainDivergence, lossWarning, type Progress } from '../../train/divergence.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
 import type { Optimisation, StepMetrics, StepsInput, TakenStep } from '../../train/run-steps.ts';
+import type { Lesson } from './lesson.ts';
 import { finishStage, type IterationContext } from './stage.ts';
-
-/** What a training needs of a recipe, of either kind. */
-export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device' | 'training'>;
+import { optimisationOf, type PolicyFiles, type TrainingRecipe } from './training-settings.ts';
+import { type TrainingSetting, trainingWork } from './training-work.ts';
 
 /** One training: from where, of what, and where to. */
-export interface TrainingJob<Item extends TokenTree> {
+export interface TrainingJob<Item extends TokenTree> extends PolicyFiles {
   stage: 'train' | 'sft' | 'reward-model';
   recipe: TrainingRecipe;
   /** Directory of the model that training starts from. */
@@ -39,11 +35,9 @@ export interface TrainingJob<Item extends TokenTree> {
   learningRateAt: (step: number) => number;
   /** Name of the setting that it comes from. */
   learningRateSetting: 'training.learningRate' | 'rewardModel.learningRate';
-  /** The policy to train, of the model in `startDirectory`. */
-  open(model: Model): Policy;
+  /** What is learned, where every rank can learn it: they make each step together. Null: this process alone makes them. */
+  lesson: Lesson | null;
   train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<TakenStep>;
-  /** Fills a new directory with what came out. */
-  write(directory: string, policy: Policy): WrittenFiles;
   /** What the progress shows of a step. */
   detail(metrics: StepMetrics): string;
   /** What the steps were made of: `128 pairs`. */
@@ -51,7 +45,7 @@ export interface TrainingJob<Item extends TokenTree> {
 }
 
 /** What of its surroundings a training uses. */
-export type TrainingContext = Pick<IterationContext, 'ledger' | 'announce' | 'signal' | 'iteration'>;
+export type TrainingContext = Pick<IterationContext, 'ledger' | 'announce' | 'signal' | 'iteration' | 'team'>;
 
 /** Trains and saves, from the newest checkpoint on; a model that this plan has saved already is left as it is. */
 export async function trainAndSave<Item extends TokenTree>(
@@ -84,7 +78,7 @@ export async function trainAndSave<Item extends TokenTree>(
     checkpoints: { folder: checkpointsDirectory, plan },
     signal: context.signal,
   };
-  await makeSteps(context, job, input);
+  await withOtherRanks(context, job, { input, makeSteps: (all) => makeSteps(context, job, all) });
   announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
   await commitDirectory(modelDirectory, (temporary) => job.write(temporary, policy), {
     details: { plan, iteration },
@@ -92,6 +86,26 @@ export async function trainAndSave<Item extends TokenTree>(
   });
   removeCheckpoints(checkpointsDirectory);
   finish(`${steps.length} steps on ${job.material}, last loss ${lossInLedger(context, stage, total - 1).toFixed(4)}`);
+}
+
+/** Makes the steps, with the other ranks where the lesson is one for all. */
+function withOtherRanks<Item extends TokenTree>(
+  { team }: TrainingContext,
+  { lesson, recipe, startDirectory, learningRateAt }: TrainingJob<Item>,
+  { input, makeSteps }: { input: StepsInput<Item>; makeSteps: (input: StepsInput<Item>) => Promise<void> },
+): Promise<void> {
+  const { steps, firstStep, checkpoints } = input;
+  if (lesson === null || firstStep === steps.length) return makeSteps(input);
+  const setting = (): TrainingSetting => ({
+    recipe,
+    startDirectory,
+    lesson,
+    steps,
+    firstStep,
+    checkpoints,
+    learningRates: steps.map((_, step) => learningRateAt(step)),
+  });
+  return team.beside(trainingWork, setting, (group) => makeSteps({ ...input, group }));
 }
 
 /** Makes the steps that are left and keeps their metrics. What training ruined is refused here, before it is saved. */
@@ -103,7 +117,7 @@ async function makeSteps<Item extends TokenTree>(
   const { ledger, announce, iteration } = context;
   const { stage, steps } = job;
   const { policy } = input;
-  const optimisation = optimisationOf(job, policy);
+  const optimisation = optimisationOf(job.recipe, { policy, learningRateAt: job.learningRateAt });
   const total = steps.length;
   const progress = (made: number): Progress => ({
     made,
@@ -140,49 +154,6 @@ function lossInLedger(
     .metrics()
     .find((each) => each.iteration === iteration && each.stage === stage && each.step === step);
   return found?.values.loss ?? Number.NaN;
-}
-
-function optimisationOf<Item extends TokenTree>(
-  { recipe, learningRateAt }: TrainingJob<Item>,
-  policy: Policy,
-): Optimisation {
-  const { training } = recipe;
-  return {
-    adamW: {
-      beta1: training.adamBeta1,
-      beta2: training.adamBeta2,
-      epsilon: training.adamEpsilon,
-      weightDecay: training.weightDecay,
-    },
-    learningRateAt,
-    maxGradientNorm: training.maxGradNorm,
-    microBatchTokens: training.microBatchTokens,
-    checkpointEverySteps: training.checkpointEverySteps,
-    activations: chooseActivations(training, policy.config),
-  };
-}
-
-/** An adapter's training starts at random numbers of the recipe's seed. */
-export function loraStart({ training: { adapter }, seed }: TrainingRecipe): LoraStart | null {
-  switch (adapter.kind) {
-    case 'none':
-      return null;
-    case 'lora':
-      return { settings: adapter, seed };
-  }
-}
-
-/** How the policy of a recipe is opened, and saved: a whole model, or an adapter that names its base. */
-export function policyFiles(recipe: TrainingRecipe): Pick<TrainingJob<never>, 'open' | 'write'> {
-  return {
-    open: (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
-    write(directory, { config, masters, lowRank }) {
-      const base = baseDirectory(recipe.model);
-      return lowRank === null
-        ? writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' })
-        : writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
-    },
-  };
 }
 
 /** True when this very plan's model is there and whole: a run that died just after saving it need not train again. */

@@ -10,13 +10,14 @@ import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
 import type { ResponseRecord } from '../../store/ledger-rows.ts';
 import { planSteps } from '../../train/plan.ts';
 import { learningRateAt, scheduleOf, singleStepWarning } from '../../train/schedule.ts';
-import { trainPolicy } from '../../train/train.ts';
 import { modelSha256 } from '../model-hash.ts';
+import { type Lesson, learn } from './lesson.ts';
 import { loadOrScoreReference, treeKey } from './reference.ts';
 import { samplerGaps, withMetrics } from './sampler-gap.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
-import { policyFiles, trainAndSave } from './train-and-save.ts';
+import { trainAndSave } from './train-and-save.ts';
+import { policyFiles } from './training-settings.ts';
 
 export interface TrainStageInput {
   rows: readonly PreferenceRow[];
@@ -117,6 +118,7 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
   const schedule = scheduleOf(recipe, { iteration, totalSteps: steps.length });
   const warning = singleStepWarning(schedule, `Training of iteration ${iteration}`);
   if (warning !== null) announce({ kind: 'warning', text: warning });
+  const lesson: Lesson = { kind: 'preferences', reference, startsAtReference, objective: input.objective };
   await trainAndSave(context, {
     ...policyFiles(recipe),
     stage: 'train',
@@ -128,10 +130,8 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     plan: plan.id,
     learningRateAt: (step) => learningRateAt(step, schedule),
     learningRateSetting: 'training.learningRate',
-    train: (from, settings) => {
-      const taken = trainPolicy({ ...from, reference, startsAtReference }, { ...settings, objective: input.objective });
-      return withMetrics(taken, gaps);
-    },
+    lesson,
+    train: (from, settings) => withMetrics(learn(lesson, from, settings), gaps),
     detail: ({ loss = Number.NaN, 'rewards/margins': margin = 0 }) =>
       `loss ${loss.toFixed(4)}, margin ${margin.toFixed(3)}`,
     material: `${pairs} pairs`,

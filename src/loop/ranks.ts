@@ -1,0 +1,136 @@
+/**
+ * @file A run on several ranks. Rank 0 is the program as it always is, with a team in place of itself alone; the others do
+ * the work that it names. Only rank 0 reads data, asks rankers, writes the run's directory, and talks.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { sourcesSha256 } from '../engine/build.ts';
+import { InterruptedError, RankLostError } from '../errors.ts';
+import { rankingWork } from '../rank/model/together.ts';
+import { openRanker } from '../rank/open.ts';
+import { type Ending, follow } from '../ranks/follow.ts';
+import { type Identity, type JoinOptions, joinRanks, throwIfEnded } from '../ranks/join.ts';
+import type { Place } from '../ranks/place.ts';
+import { openTeam, type SharedWork, type Team } from '../ranks/team.ts';
+import { differences } from '../store/differences.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { engineVersion, minorVersion, packageRoot } from '../torch/native.ts';
+import { samplingWork } from './stages/sampling.ts';
+import { scoringWork } from './stages/scoring.ts';
+import { trainingWork } from './stages/training-work.ts';
+
+/** Longest wait for the other ranks, where SELM_RANKS_TIMEOUT (seconds) says nothing. */
+const TIMEOUT_S = 600;
+/** How often rank 0 looks whether another was asked to stop. */
+const STOP_POLL_MS = 100;
+
+/** What a run on ranks needs to know of its recipe. */
+type RankedRecipe = object & { output: string };
+
+/** Runs `body` as rank 0, once all ranks are there; afterwards all have left. Throws RanksError, RankLostError. */
+export async function leadRun<Outcome>(
+  { place, recipe, say }: { place: Place; recipe: RankedRecipe; say: (line: string) => void },
+  body: (team: Team) => Promise<Outcome>,
+): Promise<Outcome> {
+  const membership = await joinRanks(place, joinOptions(recipe, say));
+  const { store, group, local, lost } = membership;
+  let ending: Ending = 'failed';
+  // A rank that its machine asks to stop asks for all: this one is stopped as if the signal had come here.
+  const asking = setInterval(() => {
+    store.get('stop').then(
+      (asked) => {
+        if (asked === null) return;
+        clearInterval(asking);
+        process.kill(process.pid, 'SIGTERM');
+      },
+      () => {},
+    );
+  }, STOP_POLL_MS);
+  try {
+    const outcome = await body(openTeam(group, store, lost));
+    ending = 'finished';
+    return outcome;
+  } catch (error) {
+    if (error instanceof InterruptedError) ending = 'stopped';
+    // A rank that ended explains a collective that failed.
+    if (error instanceof RankLostError) throwIfEnded(local);
+    throw error;
+  } finally {
+    clearInterval(asking);
+    await membership.leave(ending);
+  }
+}
+
+/** Follows rank 0 to the end of the run, and returns this process's exit code. Throws RanksError, RankLostError. */
+export async function followRun(place: Place, recipe: RankedRecipe, say: (line: string) => void): Promise<number> {
+  const ignored = (): void => {};
+  // Signals go to all ranks: rank 0 decides what comes of them.
+  process.on('SIGINT', ignored);
+  process.on('SIGTERM', ignored);
+  const membership = await joinRanks(place, joinOptions(recipe, say));
+  const { store } = membership;
+  process.on('SIGTERM', () => void store.set('stop', '').catch(() => {}));
+  let ending: Ending = 'failed';
+  try {
+    ending = await follow(membership, works());
+  } finally {
+    await membership.leave(ending);
+    process.off('SIGINT', ignored);
+  }
+  return ending === 'finished' ? 0 : ending === 'stopped' ? 143 : 1;
+}
+
+/** All that ranks do for rank 0. */
+function works(): SharedWork<never, never, unknown>[] {
+  const tokenizers = new Map<string, Tokenizer>();
+  const tokenizerOf = (directory: string): Tokenizer => {
+    const tokenizer = tokenizers.get(directory) ?? loadTokenizer(directory);
+    tokenizers.set(directory, tokenizer);
+    return tokenizer;
+  };
+  const services = {
+    answers: () => {
+      throw new Error('Only rank 0 asks rankers that keep answers');
+    },
+    signal: undefined,
+    warn: () => {},
+  };
+  return [
+    samplingWork(tokenizerOf),
+    scoringWork,
+    rankingWork((settings) => openRanker(settings, services)),
+    trainingWork,
+  ] as SharedWork<never, never, unknown>[];
+}
+
+function joinOptions(recipe: RankedRecipe, say: (line: string) => void): JoinOptions {
+  const seconds = Number(process.env.SELM_RANKS_TIMEOUT ?? TIMEOUT_S);
+  const sharedFolder = dirname(recipe.output);
+  mkdirSync(sharedFolder, { recursive: true });
+  return {
+    identity: {
+      code: sourcesSha256(join(packageRoot, 'src')),
+      libtorch: minorVersion(engineVersion()),
+      node: process.versions.node.split('.')[0] ?? '',
+      recipe,
+    },
+    mismatch,
+    sharedFolder,
+    timeoutMs: (Number.isFinite(seconds) && seconds > 0 ? seconds : TIMEOUT_S) * 1000,
+    say,
+  };
+}
+
+/** Why two ranks cannot work on one run. */
+export function mismatch(rank0: Identity, other: Identity): string | null {
+  if (other.code !== rank0.code) return 'runs another version of selm than rank 0: install the same one everywhere';
+  if (other.libtorch !== rank0.libtorch)
+    return `runs LibTorch ${other.libtorch} and rank 0 ${rank0.libtorch}: install the same one everywhere`;
+  if (other.node !== rank0.node)
+    return `runs Node ${other.node} and rank 0 Node ${rank0.node}: install the same one everywhere`;
+  // As it came over: what JSON leaves out is no difference.
+  const [difference] = differences(JSON.parse(JSON.stringify(rank0.recipe)), JSON.parse(JSON.stringify(other.recipe)));
+  if (difference === undefined) return null;
+  const { field, old, new: now } = difference;
+  return `has another recipe than rank 0: ${field} is ${JSON.stringify(now)} there and ${JSON.stringify(old)} here`;
+}

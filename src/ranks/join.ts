@@ -1,0 +1,245 @@
+/**
+ * @file How ranks come together before any work: all are there, run the same thing, and see the same folder. What is wrong
+ * is one error at rank 0; the others leave quietly.
+ */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RankLostError, RanksError } from '../errors.ts';
+import { END_KEY, type GlooGroup, openGloo, silentRanks } from '../torch/gloo.ts';
+import { KeyStore } from '../torch/key-store.ts';
+import type { Place } from './place.ts';
+import { type LocalRanks, startLocalRanks } from './spawn.ts';
+import { type Lost, POLL_MS } from './team.ts';
+
+/** What a rank runs. Two ranks that differ in it do not work together. */
+export interface Identity {
+  /** Of this program's code. */
+  code: string;
+  libtorch: string;
+  node: string;
+  recipe: unknown;
+}
+
+export interface JoinOptions {
+  identity: Identity;
+  /** Why two ranks do not fit, as the end of a sentence, or null where they do. */
+  mismatch: (rank0: Identity, other: Identity) => string | null;
+  /** A folder that all ranks have to see. */
+  sharedFolder: string;
+  /** Longest wait for the others, at the beginning and in a collective. */
+  timeoutMs: number;
+  /** Takes what the started ranks write. */
+  say: (line: string) => void;
+}
+
+/** A rank among others. */
+export interface Membership {
+  place: Place;
+  store: KeyStore;
+  group: GlooGroup;
+  local: LocalRanks;
+  lost: Lost;
+  /** Leaves: rank 0 tells the others how the run ended, and waits for those that it can wait for. */
+  leave(ending: 'finished' | 'stopped' | 'failed'): Promise<void>;
+}
+
+/** What a rank says when it comes. */
+interface Card {
+  identity: Identity;
+  /** Whether it sees the folder of rank 0. */
+  seesFolder: boolean;
+}
+
+const cardKey = (rank: number): string => `here/${rank}`;
+const byeKey = (rank: number): string => `bye/${rank}`;
+const VERDICT = 'verdict';
+/** Time that the others have to leave after rank 0 said that the run ended. */
+const GRACE_MS = 10_000;
+
+/** Joins. Throws RanksError: RANKS_MISSING, RANKS_DIFFER, RANKS_FOLDER, RANKS_PORT_IN_USE, RANKS_UNREACHABLE. */
+export async function joinRanks(place: Place, options: JoinOptions): Promise<Membership> {
+  const { rank, size } = place;
+  const { timeoutMs } = options;
+  const store = await KeyStore.open(place.store, { prefix: `selm/${place.attempt}`, timeoutMs });
+  const local = startLocalRanks(place, place.store.hosts ? store.port : place.store.port, options.say);
+  try {
+    if (rank === 0) await admit({ store, local, size }, options);
+    else await present({ store, rank }, options);
+    const group = await openGloo(store, {
+      rank,
+      size,
+      timeoutMs,
+      networkInterface: process.env.GLOO_SOCKET_IFNAME ?? '',
+      host: place.store.host === '127.0.0.1' ? place.store.host : '',
+    });
+    return {
+      place,
+      store,
+      group,
+      local,
+      lost: watchForLoss(store, local),
+      leave: (ending) => leave({ place, store, group, local }, ending),
+    };
+  } catch (error) {
+    if (rank === 0) await store.set(END_KEY, 'failed').catch(() => {});
+    await local.end(rank === 0 ? 3000 : 0);
+    store.close();
+    throw error;
+  }
+}
+
+/** Rank 0: waits for everybody, and looks at what they run. */
+async function admit(
+  { store, local, size }: { store: KeyStore; local: LocalRanks; size: number },
+  { identity, mismatch, sharedFolder, timeoutMs }: JoinOptions,
+): Promise<void> {
+  const token = `${process.pid}-${Date.now()}`;
+  const probe = join(sharedFolder, `.selm-ranks-${token}`);
+  writeFileSync(probe, token);
+  try {
+    await store.set(cardKey(0), JSON.stringify({ identity, probe, token }));
+    const cards = await everyCard({ store, local, size, timeoutMs });
+    const problem = cards
+      .map(({ identity: other, seesFolder }, index) => {
+        const reason = mismatch(identity, other);
+        if (reason !== null) return { code: 'RANKS_DIFFER', reason: `rank ${index + 1} ${reason}` };
+        const folder = `rank ${index + 1} does not see the folder ${sharedFolder} of rank 0: run where all ranks share one`;
+        return seesFolder ? null : { code: 'RANKS_FOLDER', reason: folder };
+      })
+      .find((each) => each !== null);
+    if (problem !== undefined) throw new RanksError(problem.code, `Cannot start ${size} ranks: ${problem.reason}`);
+    await store.set(VERDICT, 'welcome');
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
+
+async function everyCard({
+  store,
+  local,
+  size,
+  timeoutMs,
+}: {
+  store: KeyStore;
+  local: LocalRanks;
+  size: number;
+  timeoutMs: number;
+}): Promise<Card[]> {
+  const startedMs = performance.now();
+  const cards = new Map<number, Card>();
+  const others = Array.from({ length: size - 1 }, (_, index) => index + 1);
+  for (;;) {
+    for (const rank of others) {
+      const text = cards.has(rank) ? null : await store.getText(cardKey(rank));
+      if (text !== null) cards.set(rank, JSON.parse(text) as Card); // of a rank of this program
+    }
+    const missing = others.filter((rank) => !cards.has(rank));
+    if (missing.length === 0) return others.flatMap((rank) => cards.get(rank) ?? []);
+    const failure = local.failure();
+    if (failure !== null) {
+      throw new RanksError(
+        'RANKS_MISSING',
+        `Cannot start ${size} ranks: rank ${failure.rank} ended before it joined (${failure.how}); its last words:\n${failure.lastWords}`,
+      );
+    }
+    if (performance.now() - startedMs > timeoutMs) {
+      throw new RanksError(
+        'RANKS_MISSING',
+        `Cannot start ${size} ranks: rank ${missing.join(', ')} did not come within ${timeoutMs / 1000} s: see what its launcher says, or raise SELM_RANKS_TIMEOUT (seconds)`,
+        { details: { missing } },
+      );
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** Another rank: shows what it runs, and waits for the verdict. */
+async function present(
+  { store, rank }: { store: KeyStore; rank: number },
+  { identity, timeoutMs }: JoinOptions,
+): Promise<void> {
+  const { probe, token } = JSON.parse(await waitFor(store, cardKey(0), timeoutMs)) as { probe: string; token: string };
+  const card: Card = { identity, seesFolder: reads(probe, token) };
+  await store.set(cardKey(rank), JSON.stringify(card));
+  await waitFor(store, VERDICT, timeoutMs);
+}
+
+function reads(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, 'utf8') === text;
+  } catch {
+    return false;
+  }
+}
+
+async function waitFor(store: KeyStore, key: string, timeoutMs: number): Promise<string> {
+  const startedMs = performance.now();
+  for (;;) {
+    const text = await store.getText(key);
+    if (text !== null) return text;
+    if ((await store.get(END_KEY)) !== null) throw new RankLostError('RANKS_ENDED', 'Rank 0 ended the run');
+    if (performance.now() - startedMs > timeoutMs)
+      throw new RanksError(
+        'RANKS_MISSING',
+        `Cannot join the ranks: rank 0 did not answer within ${timeoutMs / 1000} s`,
+      );
+    await sleep(POLL_MS);
+  }
+}
+
+/** Notices a rank that is gone: at once where this process started it, else when it counts no longer. */
+function watchForLoss(store: KeyStore, local: LocalRanks): Lost {
+  const asked = new Map<number, number>();
+  return {
+    async check(rank) {
+      throwIfEnded(local);
+      const before = asked.get(rank) ?? performance.now();
+      asked.set(rank, before);
+      if (performance.now() - before < 15_000) return;
+      asked.set(rank, performance.now());
+      const [silent] = await silentRanks(store, [rank]);
+      if (silent !== undefined)
+        throw new RankLostError(
+          'RANK_LOST',
+          `Rank ${rank} no longer answers: its process or machine is gone or stopped`,
+        );
+    },
+  };
+}
+
+/** Throws RankLostError RANK_LOST where a rank that this process started has ended. */
+export function throwIfEnded(local: LocalRanks): void {
+  const failure = local.failure();
+  if (failure === null) return;
+  const words = failure.lastWords === '' ? '' : `; its last words:\n${failure.lastWords}`;
+  throw new RankLostError('RANK_LOST', `Rank ${failure.rank} ended (${failure.how})${words}`, {
+    details: { rank: failure.rank },
+  });
+}
+
+async function leave(
+  { place, store, group, local }: Pick<Membership, 'place' | 'store' | 'group' | 'local'>,
+  ending: 'finished' | 'stopped' | 'failed',
+): Promise<void> {
+  if (place.rank === 0) {
+    await store.set(END_KEY, ending).catch(() => {});
+    group.close(); // whoever waits in a collective is woken
+    await everyBye(store, place.size);
+    await local.end(GRACE_MS);
+  } else {
+    await store.set(byeKey(place.rank), '').catch(() => {});
+    group.close();
+    await local.end(ending === 'finished' ? GRACE_MS : 0);
+  }
+  store.close();
+}
+
+/** The table of keys is gone with this process: the others have read it before. */
+async function everyBye(store: KeyStore, size: number): Promise<void> {
+  const startedMs = performance.now();
+  for (let rank = 1; rank < size && performance.now() - startedMs < GRACE_MS / 2; ) {
+    if ((await store.get(byeKey(rank)).catch(() => null)) !== null) rank += 1;
+    else await sleep(POLL_MS);
+  }
+}
