@@ -4,6 +4,7 @@ import { benchDpo } from './dpo.ts';
 import { benchEval } from './eval.ts';
 import { benchLora } from './lora.ts';
 import { benchPairRm } from './pairrm.ts';
+import { benchRanks } from './ranks.ts';
 import { benchSample } from './sample.ts';
 import { benchStudio } from './studio.ts';
 
@@ -24,6 +25,9 @@ switch (what) {
   case 'pairrm':
     benchPairRm(options);
     break;
+  case 'ranks':
+    await benchRanks(options);
+    break;
   case 'sample':
     benchSample(options);
     break;
@@ -36,6 +40,7 @@ switch (what) {
   npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16]
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
+  npm run bench -- ranks [--dtype float32|bfloat16] [--kind full|lora] [--steps 6] [--batch 32]
   npm run bench -- sample [--model smollm2|15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--samples 1] [--peers all|none]
   npm run bench -- studio
   npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]

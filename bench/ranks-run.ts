@@ -1,0 +1,116 @@
+/**
+ * @file One rank of the benchmark of ranks: DPO steps of a random 15 M-parameter Llama on random pairs. Rank 0 prints one JSON
+ * line. Usage: ranks-run.ts RANK SIZE PORT THREADS STEPS BATCH DTYPE full|lora
+ */
+import { readFileSync } from 'node:fs';
+import { randomKey, uniformAt } from '../src/random.ts';
+import { scoreTrees } from '../src/score/log-probs.ts';
+import { microBatches } from '../src/score/packing.ts';
+import { openPolicy } from '../src/score/policy.ts';
+import { buildTree, type TreeLogProbs } from '../src/score/trees.ts';
+import { openGloo } from '../src/torch/gloo.ts';
+import { ALONE } from '../src/torch/group.ts';
+import { KeyStore } from '../src/torch/key-store.ts';
+import { setThreads } from '../src/torch/native.ts';
+import { openOptimiser } from '../src/train/optimiser.ts';
+import { trainPolicy } from '../src/train/train.ts';
+import { smallConfig, smallWeights } from '../test/support/small-model.ts';
+
+const [rank = 0, size = 1, port = 0, threads = 1, steps = 8, batch = 8] = process.argv.slice(2, 8).map(Number);
+const [dtypeName, adapter] = process.argv.slice(8);
+const dtype = dtypeName === 'bfloat16' ? 'bfloat16' : 'float32';
+const lora =
+  adapter === 'lora'
+    ? { settings: { rank: 16, alpha: 32, rankStabilised: false, targets: 'all-linear' } as const, seed: 1 }
+    : null;
+const MICRO_BATCH_TOKENS = 2048;
+
+const config = smallConfig({
+  hidden_size: 288,
+  intermediate_size: 768,
+  num_hidden_layers: 6,
+  num_attention_heads: 6,
+  num_key_value_heads: 6,
+  vocab_size: 32_000,
+  max_position_embeddings: 2048,
+});
+/** 64 to 192 random tokens. */
+function tokens(name: string): Int32Array {
+  const key = randomKey(1, name);
+  const length = 64 + Math.floor(uniformAt(key, 0) * 129);
+  return Int32Array.from({ length }, (_, index) => Math.floor(uniformAt(key, index + 1) * config.vocabularySize));
+}
+const trees = Array.from({ length: steps * batch }, (_, index) =>
+  buildTree({
+    pairId: String(index).padStart(6, '0'),
+    promptIds: tokens(`prompt ${index}`),
+    chosenIds: tokens(`chosen ${index}`),
+    rejectedIds: tokens(`rejected ${index}`),
+    responseIds: null,
+  }),
+);
+
+/** Bytes that were sent over the loopback interface, by anybody. */
+function loopbackBytes(): number {
+  const line =
+    readFileSync('/proc/net/dev', 'utf8')
+      .split('\n')
+      .find((each) => each.trim().startsWith('lo:')) ?? '';
+  return Number(line.split(':')[1]?.trim().split(/\s+/)[8] ?? Number.NaN);
+}
+
+setThreads(threads);
+const policy = openPolicy({ config, weights: smallWeights(config) }, { dtype, purpose: 'train', lora });
+const optimiser = openOptimiser(policy);
+const reference = new Map<string, TreeLogProbs>();
+for (const own of microBatches(trees, MICRO_BATCH_TOKENS))
+  for (const [pairId, logProbs] of scoreTrees(policy, own)) reference.set(pairId, logProbs);
+const host = '127.0.0.1';
+const group =
+  size === 1
+    ? ALONE
+    : await openGloo(await KeyStore.open({ host, port, hosts: rank === 0 }, { timeoutMs: 60_000 }), {
+        rank,
+        size,
+        timeoutMs: 120_000,
+        networkInterface: '',
+        host,
+      });
+
+await group.barrier('start');
+const [startMs, startBytes] = [performance.now(), loopbackBytes()];
+const losses: number[] = [];
+const training = trainPolicy(
+  {
+    policy,
+    optimiser,
+    steps: Array.from({ length: steps }, (_, step) => trees.slice(step * batch, (step + 1) * batch)),
+    firstStep: 0,
+    checkpoints: null,
+    group,
+    reference,
+    startsAtReference: true,
+  },
+  {
+    objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
+    adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+    learningRateAt: () => 5e-7,
+    maxGradientNorm: null,
+    microBatchTokens: MICRO_BATCH_TOKENS,
+    activations: 'keep',
+    checkpointEverySteps: 1000,
+  },
+);
+for await (const { metrics } of training) losses.push(metrics.loss ?? Number.NaN);
+await group.barrier('end');
+const parameters = [...policy.masters.values()].reduce((sum, master) => sum + master.size, 0);
+if (rank === 0)
+  process.stdout.write(
+    `${JSON.stringify({
+      losses,
+      pairs_per_s: trees.length / ((performance.now() - startMs) / 1000),
+      bytes_a_step: (loopbackBytes() - startBytes) / steps,
+      parameters,
+    })}\n`,
+  );
+process.exit(0);
