@@ -206,3 +206,35 @@ it('has a judge compare every model with a baseline, asks it once, and names wha
     await server.close();
   }
 });
+
+it('has a judge rate both turns of MT-Bench, by question, and names turns without a rating', async () => {
+  const server = await startServer(({ body }) => {
+    const text = body.messages.map(({ content }) => content).join('\n');
+    // The second turn of the first question asks for sentences that begin with A.
+    const isSecond = text.includes('Start every sentence with the letter A');
+    return { kind: 'reply', body: completion(isSecond ? 'I would rather not.' : 'Rating: [[7]]') };
+  });
+  try {
+    const mtBench = `evaluate.mtBench={judge: {model: oracle, baseUrl: "${server.url}"}, limit: 2, maxNewTokens: 4}`;
+    const overrides = ['evaluate.benchmarks=null', mtBench];
+    const events = await train('rated', overrides);
+    using ledger = openLedger(join(root, 'rated', 'run.db'), { access: 'read' });
+    const found = ledger.records('mt-bench');
+    expect(found.map(({ iteration }) => iteration)).toEqual([0, 1]);
+    for (const { record } of found) {
+      expect(record.results[0]).toMatchObject({
+        benchmark: 'mt_bench',
+        lines: [81, 82],
+        metrics: { average: { value: 7, count: 2 }, turn1: { count: 2 }, turn2: { count: 1 } },
+        unusable: [{ line: 81, problem: 'turn 2 got no rating' }],
+      });
+    }
+    const told = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
+    expect(told.filter((text) => text.startsWith('MT-Bench: 1 turns have no rating'))).toHaveLength(2);
+    const asked = server.requests.length;
+    await train('rated', overrides);
+    expect(server.requests.length).toBe(asked);
+  } finally {
+    await server.close();
+  }
+});

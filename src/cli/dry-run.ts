@@ -68,15 +68,26 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
           secondOpinion.share,
           secondOpinion.doubtMargin === null ? '' : ', and more on doubt',
         );
-  const { alpaca, twin } = recipe.evaluate;
-  const models = (recipe.iterations + (alpaca?.base === true ? 1 : 0)) * (twin ? 2 : 1);
+  const { alpaca, mtBench, twin } = recipe.evaluate;
+  const models = (base: boolean): number => (recipe.iterations + (base ? 1 : 0)) * (twin ? 2 : 1);
+  const rated =
+    mtBench === null
+      ? []
+      : [
+          `  judge ${mtBench.judge.model} for MT-Bench: about ${count(2 * (mtBench.limit ?? 80) * models(mtBench.base))} questions`,
+        ];
   const compared =
     alpaca === null
       ? []
       : [
-          `  judge ${alpaca.judge.model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models} models`,
+          `  judge ${alpaca.judge.model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models(alpaca.base)} models`,
         ];
-  return [...compared, ...line(ranker, 1, ' if all responses differ, and more for held-out prompts'), ...second];
+  return [
+    ...compared,
+    ...rated,
+    ...line(ranker, 1, ' if all responses differ, and more for held-out prompts'),
+    ...second,
+  ];
 }
 
 /** What public benchmarks ask, of how many models. */

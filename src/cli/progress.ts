@@ -107,6 +107,7 @@ const BEFORE = new Map<StageName, string>([
   ['evaluate', 'base model'],
   ['benchmark', 'base model'],
   ['alpaca', 'base model'],
+  ['mt-bench', 'base model'],
 ]);
 
 /** `iteration 1/3 sample   `, padded so that lines stand below each other. */

@@ -27,6 +27,7 @@ import { type AlpacaReference, judgeModel, loadAlpaca } from './evaluation/alpac
 import { benchmarkModel, loadBenchmarks } from './evaluation/benchmarks.ts';
 import { checkCourse, endsHere, keepBest } from './evaluation/course.ts';
 import { evaluateModel } from './evaluation/evaluate.ts';
+import { checkMtBench, rateModel } from './evaluation/mt-bench.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { writeModelCard } from './model-card.ts';
@@ -140,6 +141,7 @@ async function iterate(
   });
   await benchmarkModel(contextOf(0), { tasks, modelDirectory: policyDirectory });
   await judgeModel(contextOf(0), { reference, modelDirectory: policyDirectory });
+  await rateModel(contextOf(0), policyDirectory);
   if (recipe.warmStart === 'dpo') {
     const rows = await rowsOf(0);
     const again = lost.has(0);
@@ -163,6 +165,7 @@ async function iterate(
     await evaluateModel(contextOf(t), { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
     await benchmarkModel(contextOf(t), { tasks, modelDirectory: policyDirectory });
     await judgeModel(contextOf(t), { reference, modelDirectory: policyDirectory });
+    await rateModel(contextOf(t), policyDirectory);
     keepBest(contextOf(t));
     writeModelCard(run, t);
     if (endsHere(contextOf(t))) break;
@@ -208,6 +211,7 @@ async function readInputs(
   checkModel(recipe);
   const benchmarks = await loadBenchmarks(recipe, placed);
   const reference = await loadAlpaca(recipe.evaluate.alpaca, alpacaFile);
+  await checkMtBench(recipe.evaluate.mtBench);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
   const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });
   checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks, instructions: reference?.rows.length ?? 0 });

@@ -136,11 +136,13 @@ function checkMeasures({
   holdOut,
   benchmarks,
   alpaca,
+  mtBench,
   ...evaluate
 }: ParsedRecipe['evaluate']): RecipeProblem[] {
   const named = [
     ...(benchmarks?.on ?? []).map((each) => (typeof each === 'string' ? each : each.name).replaceAll('-', '_')),
     ...(alpaca === null ? [] : ['alpaca_eval']),
+    ...(mtBench === null ? [] : ['mt_bench']),
   ];
   const hasHeldOut = prompts !== null || holdOut > 0;
   const problemOf = (measure: string): string | null => {

@@ -36,7 +36,8 @@ evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.pro
 evaluate.explorationPrompts evaluate.benchmarks evaluate.benchmarks.on evaluate.benchmarks.data evaluate.benchmarks.limit evaluate.benchmarks.base
 evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.alpaca evaluate.alpaca.judge evaluate.alpaca.judge.model evaluate.alpaca.judge.baseUrl evaluate.alpaca.judge.apiKeyVariable evaluate.alpaca.judge.read evaluate.alpaca.judge.budget evaluate.alpaca.judge.budget.calls evaluate.alpaca.judge.budget.money
 evaluate.alpaca.judge.budget.money.limit evaluate.alpaca.judge.budget.money.promptPrice evaluate.alpaca.judge.budget.money.completionPrice evaluate.alpaca.judge.retries evaluate.alpaca.judge.timeoutMs evaluate.alpaca.judge.concurrency evaluate.alpaca.reference
-evaluate.alpaca.limit evaluate.alpaca.base evaluate.alpaca.temperature evaluate.alpaca.topP evaluate.alpaca.maxNewTokens evaluate.keepBest evaluate.stopOnRegression evaluate.stopOnRegression.measure
+evaluate.alpaca.limit evaluate.alpaca.base evaluate.alpaca.temperature evaluate.alpaca.topP evaluate.alpaca.maxNewTokens evaluate.mtBench evaluate.mtBench.judge evaluate.mtBench.judge.model evaluate.mtBench.judge.baseUrl evaluate.mtBench.judge.apiKeyVariable evaluate.mtBench.judge.budget evaluate.mtBench.judge.budget.calls evaluate.mtBench.judge.budget.money
+evaluate.mtBench.judge.budget.money.limit evaluate.mtBench.judge.budget.money.promptPrice evaluate.mtBench.judge.budget.money.completionPrice evaluate.mtBench.judge.retries evaluate.mtBench.judge.timeoutMs evaluate.mtBench.judge.concurrency evaluate.mtBench.limit evaluate.mtBench.base evaluate.mtBench.maxNewTokens evaluate.keepBest evaluate.stopOnRegression evaluate.stopOnRegression.measure
 evaluate.stopOnRegression.by evaluate.stopOnRegression.patience evaluate.twin
 `;
 

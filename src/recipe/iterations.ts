@@ -30,7 +30,10 @@ export function hasHeldOut({ evaluate }: Pick<Recipe, 'evaluate'>): boolean {
 }
 
 /** The last stage of every iteration. */
-export function lastStage({ evaluate }: Pick<Recipe, 'evaluate'>): 'alpaca' | 'benchmark' | 'evaluate' | 'train' {
+export function lastStage({
+  evaluate,
+}: Pick<Recipe, 'evaluate'>): 'mt-bench' | 'alpaca' | 'benchmark' | 'evaluate' | 'train' {
+  if (evaluate.mtBench !== null) return 'mt-bench';
   if (evaluate.alpaca !== null) return 'alpaca';
   if (evaluate.benchmarks !== null) return 'benchmark';
   return hasHeldOut({ evaluate }) ? 'evaluate' : 'train';

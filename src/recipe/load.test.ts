@@ -116,6 +116,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       explorationPrompts: 64,
       benchmarks: null,
       alpaca: null,
+      mtBench: null,
       keepBest: null,
       stopOnRegression: null,
       twin: false,

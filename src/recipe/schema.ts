@@ -502,6 +502,29 @@ const alpaca = z
   )
   .meta({ change: 'free' });
 
+const mtBench = z
+  .strictObject({
+    judge: z
+      .strictObject({
+        model: judgeName.meta({ change: 'free' }),
+        ...{ baseUrl, apiKeyVariable, budget, retries, timeoutMs, concurrency },
+      })
+      .describe("The judge; its other settings are FastChat's"),
+    limit: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Only the first questions; null: all 80')
+      .meta({ change: 'free' }),
+    base: yesOrNo().default(true).describe('Also rate the model that training starts from').meta({ change: 'free' }),
+    maxNewTokens: integer(1).default(1024).describe('Longer turns are cut').meta({ change: 'free' }),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "MT-Bench of every model by a judge; what was sampled and answered is asked once. The measure's name is mt_bench",
+  )
+  .meta({ change: 'free' });
+
 const measure = () => z.string({ error: 'reward, win-rate, or the name of a benchmark of evaluate.benchmarks' }).min(1);
 
 const evaluate = z
@@ -535,6 +558,7 @@ const evaluate = z
       .meta({ change: 'warn' }),
     benchmarks,
     alpaca,
+    mtBench,
     keepBest: measure()
       .nullable()
       .default(null)
@@ -637,6 +661,9 @@ export type BenchmarkSettings = NonNullable<Recipe['evaluate']['benchmarks']>;
 
 /** The `evaluate.alpaca` section of a recipe that has one. */
 export type AlpacaSettings = NonNullable<Recipe['evaluate']['alpaca']>;
+
+/** The `evaluate.mtBench` section of a recipe that has one. */
+export type MtBenchSettings = NonNullable<Recipe['evaluate']['mtBench']>;
 
 /** The `rewardModel` section of a recipe that has one. */
 export type RewardModelSettings = NonNullable<Recipe['rewardModel']>;

@@ -43,7 +43,7 @@ export function benchmarksSection({ methods, statisticsSeed }: ReportData): Mark
   });
   const problems = problemsOf(methods);
   return markup`<h2 id="benchmarks">Public benchmarks</h2>
-<p class="hint">As lm-evaluation-harness defines them; AlpacaEval is the share of a judge's preference over the baseline, not controlled for length. Brackets are 95 % bootstrap intervals over items; changes against the base are paired by item.</p>
+<p class="hint">As lm-evaluation-harness defines them; AlpacaEval is the share of a judge's preference over the baseline, not controlled for length; MT-Bench a judge's rating from 1 to 10. Brackets are 95 % bootstrap intervals over items; changes against the base are paired by item.</p>
 ${table('Benchmarks by model', ['model', ...head], [withBase === undefined ? null : row('base', withBase, 0), rows])}
 ${problems.length === 0 ? null : markup`<ul class="hint">${problems.map((line) => markup`<li>${line}</li>`)}</ul>`}`;
 }

@@ -40,10 +40,11 @@ export const benchmarksSchema = z.object({ settings: z.string(), results: z.arra
 /** One model on one benchmark. */
 export type BenchmarkScores = z.output<typeof scoresSchema>;
 
-/** Everything that the models of a run scored, by iteration: benchmarks, then AlpacaEval. */
+/** Everything that the models of a run scored, by iteration: benchmarks, then AlpacaEval and MT-Bench. */
 export function measuredScores(ledger: Ledger): Map<number, BenchmarkScores[]> {
   const found = new Map<number, BenchmarkScores[]>();
-  for (const { iteration, record } of [...ledger.records('benchmarks'), ...ledger.records('alpaca')])
+  const kinds = ['benchmarks', 'alpaca', 'mt-bench'] as const;
+  for (const { iteration, record } of kinds.flatMap((kind) => ledger.records(kind)))
     found.set(iteration, [...(found.get(iteration) ?? []), ...record.results]);
   return new Map([...found].sort(([a], [b]) => a - b));
 }

@@ -51,6 +51,7 @@ const RECIPES: Record<string, unknown>[] = [
   {
     evaluate: { alpaca: { judge: { model: 'm', baseUrl: judge.baseUrl, budget: { money } }, reference: 'rows.jsonl' } },
   },
+  { evaluate: { mtBench: { judge: { model: 'm', baseUrl: judge.baseUrl, budget: { money } } } } },
   { evaluate: { prompts: 'heldout.jsonl', stopOnRegression: { measure: 'reward' } } },
   { evaluate: { prompts: 'heldout.jsonl', benchmarks: { on: ['arc_challenge'], data: 'rows' } } },
   { ranker: { kind: 'command', command: ['python3', 'reward.py'] } },

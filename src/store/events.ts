@@ -15,7 +15,8 @@ export type StageName =
   | 'explore'
   | 'evaluate'
   | 'benchmark'
-  | 'alpaca';
+  | 'alpaca'
+  | 'mt-bench';
 
 /** Something that happened in a run, as the place where it happened tells it. */
 export type Notice =

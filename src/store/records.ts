@@ -34,6 +34,7 @@ const SCHEMAS = {
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,
   alpaca: benchmarksSchema,
+  'mt-bench': benchmarksSchema,
   'win-rates': winRatesSchema,
   best: bestSchema,
   standing: standingSchema,

@@ -12,20 +12,17 @@ import {
 } from '../../evaluate/alpaca/judged.ts';
 import { ALPACA_JUDGE, sampleOutputs } from '../../evaluate/alpaca/protocol.ts';
 import { metricsOf } from '../../evaluate/benchmarks/estimates.ts';
-import { openOutputModel } from '../../evaluate/outputs.ts';
 import { readResultFile } from '../../evaluate/records.ts';
 import { sha256 } from '../../files/hash.ts';
 import { knownSha256 } from '../../files/known-hashes.ts';
-import { openRanker } from '../../rank/open.ts';
 import type { Ranker } from '../../rank/ranker.ts';
 import { type AnswerStore, memoryAnswers, type RankerServices } from '../../rank/services.ts';
-import { loadRanker } from '../../recipe/load.ts';
 import type { AlpacaSettings } from '../../recipe/schema.ts';
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
 import { isModelThere } from '../lost-models.ts';
 import { answersIn } from '../rankers.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
-import { answersOfRun, sharedAnswers } from './benchmark-answers.ts';
+import { openProtocolJudge, withOutputs } from './judges.ts';
 
 /** Instructions with a baseline's outputs. */
 export interface AlpacaReference {
@@ -50,13 +47,12 @@ export async function loadAlpaca(
       { details: { file } },
     );
   }
-  await (await openJudge(settings, { answers: () => memoryAnswers() })).close();
+  await (await openAlpacaJudge(settings, { answers: () => memoryAnswers() })).close();
   return { rows, sha256: await knownSha256(file) };
 }
 
-function openJudge({ judge: { read, ...judge } }: AlpacaSettings, services: RankerServices): Promise<Ranker> {
-  const ask = { ...ALPACA_JUDGE.ask, read };
-  return openRanker(loadRanker({ kind: 'judge', ...judge, onError: 'drop', ...ALPACA_JUDGE, ask }), services);
+function openAlpacaJudge({ judge: { read, ...judge } }: AlpacaSettings, services: RankerServices): Promise<Ranker> {
+  return openProtocolJudge(judge, { ...ALPACA_JUDGE, ask: { ...ALPACA_JUDGE.ask, read } }, services);
 }
 
 /** A model to compare. */
@@ -97,22 +93,22 @@ export async function judgeModel(context: IterationContext, { reference, modelDi
 }
 
 async function judgedScores(
-  { recipe, ledger, announce, signal }: IterationContext,
+  context: IterationContext,
   {
     alpaca,
     reference,
     modelDirectory,
   }: { alpaca: AlpacaSettings; reference: AlpacaReference['rows']; modelDirectory: string },
 ): Promise<BenchmarkScores> {
+  const { ledger, announce, signal } = context;
   const instructions = reference.map(({ instruction }) => instruction);
   announce({ kind: 'stage-started', stage: 'alpaca', total: instructions.length, done: 0, unit: 'instructions' });
-  const store = answersOfRun(ledger, sharedAnswers(announce));
-  const outputs = await withOutputs(modelDirectory, { store, signal, device: recipe.device }, (model) =>
+  const outputs = await withOutputs(context, modelDirectory, (model) =>
     sampleOutputs(model, instructions, { ...alpaca, seed: 0 }),
   );
   const { pairs, missing } = matchOutputs(reference, outputs);
   const answers: AnswerStore = answersIn(ledger);
-  const judge = await openJudge(alpaca, {
+  const judge = await openAlpacaJudge(alpaca, {
     answers: () => answers,
     signal,
     warn: (text) => announce({ kind: 'warning', text }),
@@ -128,20 +124,6 @@ async function judgedScores(
     await judge.close();
   }
   return scoresOfJudged(judged, missing);
-}
-
-async function withOutputs<Result>(
-  directory: string,
-  options: Parameters<typeof openOutputModel>[1],
-  body: (model: Awaited<ReturnType<typeof openOutputModel>>) => Promise<Result>,
-): Promise<Result> {
-  const model = await openOutputModel(directory, options);
-  try {
-    return await body(model);
-  } finally {
-    model.dispose();
-    options.store.close();
-  }
 }
 
 /** Scores as a benchmark has them: the judge's preference as a share, and the length of the output in code points. */

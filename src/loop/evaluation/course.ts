@@ -20,14 +20,18 @@ import type { IterationContext } from '../stages/stage.ts';
  * @throws RecipeError REGRESSION_TOO_FEW
  */
 export function checkCourse(
-  { evaluate: { stopOnRegression } }: Recipe,
+  { evaluate: { stopOnRegression, mtBench } }: Recipe,
   { heldOut, tasks, instructions }: { heldOut: number; tasks: readonly LoadedTask[]; instructions: number },
 ): void {
   if (stopOnRegression === null || stopOnRegression.by !== 'interval') return;
   const { measure } = stopOnRegression;
   const name = measure.replaceAll('-', '_');
   const task = tasks.find(({ benchmark }) => benchmark.name === name);
-  const items = name === 'alpaca_eval' ? instructions : (task?.items ?? heldOut);
+  const judged = new Map([
+    ['alpaca_eval', instructions],
+    ['mt_bench', mtBench?.limit ?? 80],
+  ]);
+  const items = judged.get(name) ?? task?.items ?? heldOut;
   if (items >= FEWEST_PROMPTS) return;
   throw new RecipeError(
     'REGRESSION_TOO_FEW',
