@@ -40,6 +40,7 @@ const MINUTES = [
   'test/fuzz/**',
   'test/old-runs.test.ts',
   'test/reading.test.ts',
+  'test/people.test.ts',
   'test/stop-texts.test.ts',
   'src/text/scored-property.test.ts',
   'test/exploration.test.ts',

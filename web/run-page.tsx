@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { LoggedEvent, RunDetail, RunSummary } from '../src/server/api.ts';
 import { CurvesTab, SettingsTab } from './curves.tsx';
 import { bytes, duration, placeText } from './format.ts';
+import { LabelTab } from './label.tsx';
 import { PairsTab, PairView } from './pairs.tsx';
 import { Command, ProgressBar, Standing, Trouble } from './parts.tsx';
 import { type Route, routeTo, TABS, type Tab } from './route.ts';
@@ -11,6 +12,7 @@ import { SamplesTab } from './samples.tsx';
 import { type Connection, follow, useAnswer } from './server.ts';
 
 const TAB_NAMES: Readonly<Record<Tab, string>> = {
+  label: 'Answer',
   curves: 'Curves',
   pairs: 'Pairs',
   samples: 'Samples',
@@ -48,7 +50,7 @@ export function RunPage({
     <main id="content" tabIndex={-1}>
       <Head run={summary} hasReport={detail.hasReport} />
       <nav class="tabs" aria-label="Parts of the run">
-        {TABS.map((each) => (
+        {TABS.filter((each) => each !== 'label' || detail.asksPeople).map((each) => (
           <a
             key={each}
             href={routeTo(id, { tab: each, query: besideQuery })}
@@ -58,6 +60,7 @@ export function RunPage({
           </a>
         ))}
       </nav>
+      {tab === 'label' ? <LabelTab runId={id} version={version} /> : null}
       {tab === 'curves' ? (
         <CurvesTab
           run={detail}

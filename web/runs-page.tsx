@@ -73,6 +73,7 @@ function RunCard({ run }: { run: RunSummary }): JSX.Element {
       {run.progress === null ? null : <ProgressBar progress={run.progress} label={`Progress of ${run.id}`} />}
       {run.error === null ? null : <p class="trouble">{run.error.message}</p>}
       {run.standing === 'unreadable' || run.standing === 'running' ? null : <p class="hint">{run.next.text}</p>}
+      {run.standing === 'waiting' ? <a href={routeTo(run.id, { tab: 'label' })}>answer its questions</a> : null}
       {run.next.command === null ? null : <Command text={run.next.command} />}
     </>
   );

@@ -15,6 +15,13 @@ export async function ask<Value>(path: string, signal?: AbortSignal): Promise<Va
   throw (await response.json()) as Problem;
 }
 
+/** Sends an answer; when it resolves, the server has it on the disk. Throws a Problem. */
+export async function tell(path: string, value: unknown): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(value) });
+  if (!response.ok) throw (await response.json()) as Problem;
+}
+
 /** Asks, and asks again when the path or the version changes; what came before stays until then. */
 export function useAnswer<Value>(path: string | null, version: unknown = 0): Answer<Value> {
   const [answer, setAnswer] = useState<Answer<Value> & { path: string | null }>({ value: null, problem: null, path });
@@ -82,7 +89,8 @@ export function follow(
   };
 }
 
-function problemOf(error: unknown): Problem {
+/** Whatever went wrong with a request, as a Problem. */
+export function problemOf(error: unknown): Problem {
   if (typeof error === 'object' && error !== null && 'code' in error && 'message' in error) {
     return { code: String(error.code), message: String(error.message) };
   }

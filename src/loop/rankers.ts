@@ -1,5 +1,5 @@
 /** @file The rankers of a run: opened before its directory exists, so that what is wrong with them leaves nothing behind. */
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { RankerError } from '../errors.ts';
 import { digestFileSync } from '../files/hash.ts';
 import { modelFingerprint } from '../model/fingerprint.ts';
@@ -34,6 +34,10 @@ export async function openRankers(
     answers: () => {
       if (ledger === null) throw new Error('A ranker was asked before there was a ledger');
       return answersIn(ledger);
+    },
+    runPath: () => {
+      if (ledger === null) throw new Error('People were asked before there was a run');
+      return dirname(ledger.path);
     },
     signal,
     warn: (text) => announce({ kind: 'warning', text }),

@@ -7,6 +7,7 @@ import { loadFunctionRanker } from './function/function.ts';
 import { openJudge } from './judge/judge.ts';
 import { openPairRmRanker } from './model/pairrm.ts';
 import { openRewardModel } from './model/reward-model.ts';
+import { openPeople } from './people/people.ts';
 import type { Ranker } from './ranker.ts';
 import type { RankerServices } from './services.ts';
 import { stoppable } from './stoppable.ts';
@@ -26,6 +27,8 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
       return openRewardModel(settings.model, settings);
     case 'judge':
       return openJudge(settings, services);
+    case 'people':
+      return openPeople(services);
   }
 }
 
@@ -41,6 +44,8 @@ export function describeRanker(settings: RankerSettings): string {
       return basename(settings.model);
     case 'judge':
       return `judge ${settings.model}`;
+    case 'people':
+      return 'people';
   }
 }
 
@@ -53,6 +58,7 @@ export function rankerFiles(settings: RankerSettings): string[] {
       return commandFiles(settings);
     case 'pairrm':
     case 'reward-model':
+    case 'people':
       return [];
     case 'judge':
       return settings.ask.prompt === null ? [] : [settings.ask.prompt];
@@ -65,6 +71,7 @@ export function rankerModel(settings: RankerSettings): string | null {
     case 'function':
     case 'command':
     case 'judge':
+    case 'people':
       return null;
     case 'pairrm':
     case 'reward-model':

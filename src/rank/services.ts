@@ -33,6 +33,8 @@ export interface AnswerStore {
 export interface RankerServices {
   /** Asked for with the first question, so that a ranker can be opened before the run that keeps its answers. */
   answers: () => AnswerStore;
+  /** Folder of the run, asked for with the first question; absent where nothing but a ranking is made. */
+  runPath?: (() => string) | undefined;
   /** Aborting it ends the work with its reason; requests under way are heard out first, since they are paid for. */
   signal?: AbortSignal | undefined;
   /** Hears what a person should know and nothing fails of. */

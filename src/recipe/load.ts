@@ -232,5 +232,7 @@ export function resolveRanker(ranker: RankerSettings, from: (key: string, path: 
       const { ask } = ranker;
       return { ...ranker, ask: { ...ask, prompt: ask.prompt === null ? null : from('ask.prompt', ask.prompt) } };
     }
+    case 'people':
+      return ranker;
   }
 }

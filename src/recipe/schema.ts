@@ -259,12 +259,15 @@ const judgeRanker = z.strictObject({
   concurrency: integer(1).default(8).describe('Requests under way at once').meta({ change: 'free' }),
   onError: onError(),
 });
+/** People answer in the studio; there is nothing to set about them yet. */
+const peopleRanker = z.strictObject({ kind: z.literal('people').meta({ change: 'rank' }) });
+
 /** A `ranker` section alone. */
 export const rankerSchema = z.discriminatedUnion(
   'kind',
-  [functionRanker, commandRanker, pairRmRanker, rewardModelRanker, judgeRanker],
+  [functionRanker, commandRanker, pairRmRanker, rewardModelRanker, judgeRanker, peopleRanker],
   {
-    error: 'one of function, command, pairrm, reward-model, judge',
+    error: 'one of function, command, pairrm, reward-model, judge, people',
   },
 );
 const ranker = rankerSchema.describe('What prefers one response to another');

@@ -49,6 +49,8 @@ export interface RunDetail extends RunSummary {
   /** Names of what was measured step by step, and iteration by iteration. */
   metrics: { steps: string[]; iterations: string[] };
   pairCounts: { iteration: number; pairs: number }[];
+  /** Whether people answer its questions. */
+  asksPeople: boolean;
   /** Whether `/report` has something to show: fine-tunings have none. */
   hasReport: boolean;
   /** The last events worth a line, oldest first. */
@@ -129,6 +131,32 @@ export interface PromptSamples {
   promptId: string;
   prompt: string | null;
   iterations: { iteration: number; samples: { text: string; score: number | null }[] }[];
+}
+
+/** A question as a person sees it: which text stands left is drawn, and the same whenever it is shown. */
+export interface ShownQuestion {
+  id: string;
+  prompt: string;
+  left: string;
+  right: string;
+}
+
+/** What a run asks people. */
+export interface OpenQuestions {
+  /** The next ones, oldest first. */
+  next: ShownQuestion[];
+  open: number;
+  answered: number;
+  /** The last answer that may still be taken back. */
+  undoable: ShownQuestion | null;
+}
+
+/** What a person says. `key` is made by the page, so that an answer that is sent twice counts once. */
+export interface GivenAnswer {
+  question: string;
+  choice: 'left' | 'right' | 'tie' | 'both-bad' | 'skip' | 'undo';
+  seconds: number;
+  key: string;
 }
 
 /** What a refused request is answered with. */

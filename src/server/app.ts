@@ -12,6 +12,7 @@ import type { Asset } from './assets.ts';
 import { type Refusal, requestProblem, shownText } from './guard.ts';
 import type { OpenRuns } from './open-runs.ts';
 import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
+import { giveAnswer, givenAnswer, openQuestions } from './people.ts';
 import { reportOf } from './report.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
 import { followRun, followRuns, type Sent } from './stream.ts';
@@ -108,7 +109,11 @@ export function createStudio({
     // Without the query, which may hold a token.
     const [path = ''] = (c.env.incoming.url ?? '').split('?', 1);
     log(`refused ${shownText(c.req.method)} ${shownText(path)}: ${code}`);
-    return c.json({ code, message } satisfies Problem, status, status === 405 ? { allow: 'GET, HEAD' } : undefined);
+    return c.json(
+      { code, message } satisfies Problem,
+      status,
+      status === 405 ? { allow: 'GET, HEAD, POST' } : undefined,
+    );
   };
 
   app.use(async (c, next) => {
@@ -189,6 +194,12 @@ export function createStudio({
     const afterId = Number(eventId.parse(c.req.header('last-event-id') ?? c.req.query('after') ?? '0'));
     return sent(c, (signal) => followRun(runs, { id, afterId }, { signal }));
   });
+  app.get('/api/runs/:id/questions', (c) => c.json(openQuestions(runs.find(c.req.param('id')).path)));
+  app.post('/api/runs/:id/answers', async (c) => {
+    const { path } = runs.find(c.req.param('id'));
+    await giveAnswer(path, givenAnswer.parse(JSON.parse(await c.req.text())), clock());
+    return c.json(openQuestions(path)); // durable by now
+  });
   app.get('/api/runs/:id/report', (c) => {
     const { html, policy } = reportOf(runs.open(c.req.param('id')));
     // The report carries its own style sheet: its policy allows that one, and nothing else.
@@ -207,6 +218,8 @@ export function createStudio({
       const message = error.issues.map((issue) => `${issue.path.join('.') || 'id'}: ${issue.message}`).join('; ');
       return refuse(c, { status: 400, code: 'QUERY_INVALID', message });
     }
+    if (error instanceof SyntaxError)
+      return refuse(c, { status: 400, code: 'BODY_INVALID', message: 'An answer is JSON' });
     const known = error instanceof SelmError;
     const status = known ? (error.code.endsWith('_UNKNOWN') ? 404 : 422) : 500;
     log(`failed ${shownText(c.req.path)}: ${shownText(error.message)}`);

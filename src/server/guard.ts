@@ -16,12 +16,15 @@ export interface RawRequest {
 
 /** Why a request is refused. */
 export interface Refusal {
-  status: 400 | 401 | 403 | 404 | 405 | 413 | 414 | 421 | 429;
+  status: 400 | 401 | 403 | 404 | 405 | 413 | 414 | 415 | 421 | 429;
   code: string;
   message: string;
 }
 
 const LONGEST_TARGET = 2048;
+const LONGEST_BODY = 10_000;
+/** The only address that is sent something. */
+const TAKES_ANSWERS = /^\/api\/runs\/[^/?]{1,500}\/answers$/;
 const SAME_SITE: readonly (string | undefined)[] = [undefined, 'same-origin', 'none'];
 
 /** Why a request is refused whoever sends it, or null. `port`: where the studio listens. */
@@ -37,8 +40,13 @@ export function requestProblem(
       message: `The studio answers to ${hostsOf(port).join(', ')} only: open one of these, through a tunnel with the same port`,
     };
   }
-  if (method !== 'GET' && method !== 'HEAD') {
-    return { status: 405, code: 'METHOD_UNKNOWN', message: `The studio takes GET and HEAD, not ${shownText(method)}` };
+  const isAnswer = method === 'POST' && TAKES_ANSWERS.test(target);
+  if (method !== 'GET' && method !== 'HEAD' && !isAnswer) {
+    return {
+      status: 405,
+      code: 'METHOD_UNKNOWN',
+      message: `The studio takes GET and HEAD here, not ${shownText(method)}`,
+    };
   }
   if (headers.origin !== undefined && headers.origin !== `http://${host}`) {
     return { status: 403, code: 'ORIGIN_FOREIGN', message: 'The studio answers to its own pages only' };
@@ -50,6 +58,7 @@ export function requestProblem(
       message: 'A page of another site led here: copy the address that `selm studio` printed into the address bar',
     };
   }
+  if (isAnswer) return answerProblem(headers);
   if (headers['transfer-encoding'] !== undefined || !['0', undefined].includes(single(headers['content-length']))) {
     return { status: 413, code: 'BODY_UNWANTED', message: 'This request takes no body' };
   }
@@ -58,6 +67,18 @@ export function requestProblem(
   }
   const problem = targetProblem(target);
   return problem === null ? null : { status: 400, code: 'TARGET_INVALID', message: `This address ${problem}` };
+}
+
+/** A body must be what only the studio's own pages send: JSON, of a length that is said and small. */
+function answerProblem(headers: RawRequest['headers']): Refusal | null {
+  if (single(headers['content-type']) !== 'application/json') {
+    return { status: 415, code: 'BODY_TYPE', message: 'An answer is sent as application/json' };
+  }
+  const length = single(headers['content-length']) ?? '';
+  if (headers['transfer-encoding'] !== undefined || !/^\d{1,5}$/.test(length) || Number(length) > LONGEST_BODY) {
+    return { status: 413, code: 'BODY_LONG', message: `An answer has at most ${LONGEST_BODY} bytes` };
+  }
+  return null;
 }
 
 /** The names of this machine for itself, with the port. */

@@ -220,6 +220,45 @@ const BODIES: Request[] = [
   { method: 'POST', headers: ['Content-Type: text/plain', 'Content-Length: 2'], body: '{}' },
 ];
 
+const answers = (changes: Request & { json?: string; type?: string }): Request => {
+  const { json = '{"question":"x","choice":"left","seconds":1,"key":"12345678"}', type = 'application/json' } = changes;
+  return {
+    method: 'POST',
+    target: '/api/runs/first/answers',
+    body: json,
+    ...changes,
+    headers: [`Content-Type: ${type}`, `Content-Length: ${Buffer.byteLength(json)}`, ...(changes.headers ?? [])],
+  };
+};
+
+/** Answers that are none: by another site, to nothing, of another form, too long. */
+const ANSWERS: Request[] = [
+  answers({ headers: ['Origin: http://evil.example'] }),
+  answers({ headers: ['Origin: null'] }),
+  answers({ headers: ['Sec-Fetch-Site: cross-site'] }),
+  answers({ cookie: null }),
+  answers({ host: 'evil.example' }),
+  answers({ type: 'text/plain' }),
+  answers({ type: 'application/x-www-form-urlencoded' }),
+  answers({ type: 'multipart/form-data; boundary=x' }),
+  answers({}), // of a question that the run did not ask
+  answers({ json: '' }),
+  answers({ json: '{' }),
+  answers({ json: 'null' }),
+  answers({ json: '[]' }),
+  answers({ json: '{"question":"x","choice":"win","seconds":1,"key":"12345678"}' }),
+  answers({ json: '{"question":"x","choice":"left","seconds":-1,"key":"12345678"}' }),
+  answers({ json: '{"question":"x","choice":"left","seconds":1,"key":"1"}' }),
+  answers({ json: '{"question":"x","choice":"left","seconds":1,"key":"12345678","__proto__":{"a":1},"more":1}' }),
+  answers({ json: `{"question":"${'x'.repeat(9000)}","choice":"left","seconds":1,"key":"12345678"}` }),
+  answers({ json: 'x'.repeat(20_000) }),
+  answers({ target: '/api/runs/nowhere/answers' }),
+  answers({ target: '/api/runs/..%2f..%2fx/answers' }),
+  answers({ target: '/api/runs/first/answers?x=1' }),
+  answers({ target: '/api/runs/first/pairs' }),
+  answers({ method: 'PUT' }),
+];
+
 const groups: Record<string, Request[]> = {
   'Host (a page that points its name at this machine)': HOSTS,
   'Origin (a page of another site)': ORIGINS,
@@ -230,6 +269,7 @@ const groups: Record<string, Request[]> = {
   streams: STREAMS,
   'the token': TOKENS,
   'a body': BODIES,
+  'an answer that is none': ANSWERS,
 };
 
 describe.each(Object.entries(groups))('refused for %s:', (_, requests) => {

@@ -153,7 +153,14 @@ function fingerprint(path: string): string {
 
 /** Changes whenever a run writes something, begins or ends. */
 function stampOf({ id, path }: ListedRun): string {
-  const files = ['config.yaml', 'run.db', 'run.db-wal', EVENT_LOG_NAME].map((name) => {
+  const files = [
+    'config.yaml',
+    'run.db',
+    'run.db-wal',
+    EVENT_LOG_NAME,
+    'people/questions.jsonl',
+    'people/answers.jsonl',
+  ].map((name) => {
     const found = statSync(join(path, name), { throwIfNoEntry: false });
     return `${found?.ino}:${found?.size}:${found?.mtimeMs}`;
   });

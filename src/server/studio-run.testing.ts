@@ -18,12 +18,14 @@ export interface StudioRun {
   text?: string;
   /** Stands in the recipe as the title. @default 'A small run' */
   title?: string;
+  /** @default a function */
+  ranker?: 'function' | 'people';
 }
 
 /** Writes a finished run into a folder, and returns the folder. */
 export function writeStudioRun(
   path: string,
-  { pairs = 3, steps = 4, iterations = 2, text = 'a text', title = 'A small run' }: StudioRun = {},
+  { pairs = 3, steps = 4, iterations = 2, text = 'a text', title = 'A small run', ranker = 'function' }: StudioRun = {},
 ): string {
   mkdirSync(path, { recursive: true });
   const recipe = parseRecipe(
@@ -33,7 +35,7 @@ export function writeStudioRun(
       model: 'model',
       data: { train: 'rows.jsonl' },
       iterations,
-      ranker: { kind: 'function', module: 'reward.ts' },
+      ranker: ranker === 'people' ? { kind: 'people' } : { kind: 'function', module: 'reward.ts' },
       objective: { preference: { kind: 'dpo' }, exploration: { kind: 'selm', alpha: 0.001 } },
       training: { learningRate: 5e-7 },
       evaluate: { title },

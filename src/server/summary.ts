@@ -5,6 +5,7 @@ import type { LoggedEvent } from '../store/read-events.ts';
 import type { AnyRecipe, RunConfig } from '../store/run-config.ts';
 import { fineTuningState, type RunState, runState } from '../store/run-state.ts';
 import type { RunStanding, RunSummary } from './api.ts';
+import { questionsLeft } from './people.ts';
 import { progressOf, secondsLeftOf } from './progress.ts';
 import type { ListedRun } from './run-list.ts';
 
@@ -22,7 +23,8 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
   const { recipe } = config;
   const isSelm = 'ranker' in recipe;
   const state = isSelm ? runState(listed.path, recipe, views.ledger) : fineTuningState(listed.path, views.ledger);
-  const standing = standingOf(state, events);
+  const waits = state.kind === 'running' && isSelm ? questionsLeft(listed.path, recipe) : 0;
+  const standing = waits > 0 ? 'waiting' : standingOf(state, events);
   const iterations = isSelm ? recipe.iterations : 0;
   const stages = views.ledger.stages();
   const stage = 'stage' in state ? state.stage : (stages.at(-1) ?? null);
@@ -42,7 +44,7 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
         ? null
         : secondsLeftOf(times, { place: stage, iterations, ofStage: progress?.secondsLeft ?? null }),
     error,
-    next: nextOf(standing, { path: listed.path, error, recipe }),
+    next: waits > 0 ? waitsFor(waits) : nextOf(standing, { path: listed.path, error, recipe }),
     createdAt: config.createdAt,
     lastSignMs: events.at(-1)?.timeMs ?? null,
     residentBytes: standing === 'running' && beat?.kind === 'heartbeat' ? beat.residentBytes : null,
@@ -81,6 +83,10 @@ function errorOf(state: RunState, events: readonly LoggedEvent[]): RunSummary['e
   if (state.kind === 'finished' || state.kind === 'running') return null;
   const last = events.findLast(({ kind }) => kind === 'opened' || kind === 'failed');
   return last?.kind === 'failed' ? { code: last.code, message: last.message } : null;
+}
+
+function waitsFor(questions: number): RunSummary['next'] {
+  return { text: `It waits for people: ${questions} questions are open; it goes on by itself`, command: null };
 }
 
 function nextOf(

@@ -1,0 +1,103 @@
+/**
+ * @file People as the ranker of a whole run: someone answers through the studio's own interface while the run waits, and the
+ * run trains on exactly those answers; no answer that was acknowledged is lost, doubled or invented, whenever who is killed.
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { temporaryFolder } from '../src/files/temporary.testing.ts';
+import { runRecipe } from '../src/loop/run.ts';
+import { ask, peopleFolder, questionOf, readQuestions } from '../src/rank/people/questions.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
+import type { GivenAnswer, OpenQuestions, RunSummary } from '../src/server/api.ts';
+import { type Studio, serveStudio } from '../src/server/listen.ts';
+import { writeSmallRecipe } from './support/small-recipe.ts';
+import { pairsOf } from './support/small-run.ts';
+
+const token = 'token-of-the-annotator';
+const KILLS = Number(process.env.SELM_KILLS ?? 6);
+
+async function request(studio: Studio, path: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(`http://127.0.0.1:${studio.port}${path}`, {
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+  });
+  expect(response.status, await response.clone().text()).toBe(200);
+  return response.json();
+}
+
+/** As the reward of the small recipe: more letters a are better. */
+function better(left: string, right: string): GivenAnswer['choice'] {
+  const [a, b] = [left, right].map((text) => text.split('a').length);
+  return a === b ? 'tie' : (a ?? 0) > (b ?? 0) ? 'left' : 'right';
+}
+
+test('a run waits for people, goes on by itself, and makes the pairs of whoever answered', async () => {
+  const folder = temporaryFolder();
+  const recipe = (name: string, changes: Record<string, unknown>) =>
+    loadRecipe(writeSmallRecipe(join(folder, `${name}-recipe`), { iterations: 1, ...changes }), {
+      overrides: [`output=${join(folder, 'runs', name)}`],
+    });
+  await runRecipe(recipe('function', {}));
+  const running = runRecipe(recipe('people', { ranker: { kind: 'people' } }));
+  let isDone = false;
+  void running.finally(() => {
+    isDone = true;
+  });
+
+  const studio = await serveStudio({ folders: [join(folder, 'runs')], port: 0, token, assets: new Map() });
+  const standings = new Set<string>();
+  let answers = 0;
+  while (!isDone) {
+    await setTimeout(50);
+    const { runs } = (await request(studio, '/api/runs')) as { runs: RunSummary[] };
+    const summary = runs.find(({ id }) => id === 'people');
+    if (summary === undefined) continue;
+    standings.add(summary.standing);
+    const { next } = (await request(studio, '/api/runs/people/questions')) as OpenQuestions;
+    for (const { id, left, right } of next) {
+      const answer: GivenAnswer = {
+        question: id,
+        choice: better(left, right),
+        seconds: 1,
+        key: `annotator-${answers++}`,
+      };
+      await request(studio, '/api/runs/people/answers', answer);
+    }
+  }
+  await running;
+  await studio.close();
+
+  const texts = (name: string) =>
+    pairsOf(join(folder, 'runs', name), 1).map(({ promptId, chosen, rejected }) => ({ promptId, chosen, rejected }));
+  expect(standings).toContain('waiting');
+  expect(answers).toBe(readQuestions(peopleFolder(join(folder, 'runs', 'people'))).asked.size);
+  expect(texts('people')).toEqual(texts('function'));
+}, 120_000);
+
+test(`no acknowledged answer is lost or doubled when who keeps it is killed ${KILLS} times`, async () => {
+  const folder = join(temporaryFolder(), 'people');
+  ask(folder, [questionOf('p', 'prompt', 'a', 'b')]);
+  const script = fileURLToPath(new URL('support/answer-writer.ts', import.meta.url));
+  const acknowledged: string[] = [];
+  for (let attempt = 0; attempt < KILLS; attempt++) {
+    const writer = spawn(process.execPath, ['--import', 'tsx', script, folder, String(attempt)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    writer.stdout.on('data', (data: Buffer) => {
+      if (said === '') void setTimeout(Math.random() * 60).then(() => writer.kill('SIGKILL'));
+      said += data.toString();
+    });
+    await new Promise((resolve) => writer.on('close', resolve));
+    acknowledged.push(...said.split('\n').slice(0, -1));
+  }
+  const { keys, answers } = readQuestions(folder);
+  expect(acknowledged.length).toBeGreaterThan(KILLS);
+  expect(acknowledged.filter((key) => !keys.has(key))).toEqual([]);
+  // What was written and not acknowledged any more is at most one answer a kill, and it is a real one.
+  expect(keys.size - acknowledged.length).toBeLessThanOrEqual(KILLS);
+  expect(answers.size).toBe(1);
+}, 120_000);
