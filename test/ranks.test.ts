@@ -3,10 +3,11 @@
  * a rank is killed or asked to stop. Ranks are processes here, as they are for a user.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
 import { sha256 } from '../src/files/hash.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import { packageRoot } from '../src/torch/native.ts';
@@ -38,13 +39,17 @@ function train(
   {
     onEvent = () => {},
     environment = {},
+    command = 'train',
+    recipe = recipePath,
   }: {
     onEvent?: (event: { kind: string; stage?: string }, rank0: ChildProcess) => void;
     environment?: Record<string, string>;
+    command?: 'train' | 'sft';
+    recipe?: string;
   } = {},
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const args = ['train', recipePath, '--json', '--set', `output=${join(folder, output)}`];
+    const args = [command, recipe, '--json', '--set', `output=${join(folder, output)}`];
     if (ranks > 1) args.push('--ranks', String(ranks));
     const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], {
       env: { ...process.env, SELM_THREADS: '1', ...environment },
@@ -59,6 +64,26 @@ function train(
     child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
     child.on('close', (code) => resolve({ code, errors }));
   });
+}
+
+/** A small fine-tuning; the path of its recipe. */
+function writeSft(): string {
+  const rows = ['Lily', 'Tom', 'Mia', 'Ben', 'Sue', 'Max'].map((name) => ({
+    prompt: `${name} went to the`,
+    completion: ` park and saw ${name === 'Tom' ? 'a very big and friendly dog' : 'a cat'}.`,
+  }));
+  writeFileSync(join(folder, 'rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const recipe = {
+    name: 'small-sft',
+    seed: 3,
+    model: join(packageRoot, 'assets', 'stories260K'),
+    data: { train: 'rows.jsonl' },
+    text: { maxLength: 64, prompts: 'raw' },
+    training: { batchSize: 4, epochs: 2, learningRate: 0.003, microBatchTokens: 64 },
+  };
+  const path = join(folder, 'sft.yaml');
+  writeFileSync(path, stringify(recipe));
+  return path;
 }
 
 /** Processes that a process started. */
@@ -135,6 +160,20 @@ describe('a run on ranks', () => {
     for (const [step, loss] of alone.losses.entries())
       expect(Math.abs((resumed.losses[step] ?? Number.NaN) - loss)).toBeLessThan(1e-5);
   });
+});
+
+it('a fine-tuning on ranks has the losses of one process', async () => {
+  const recipe = writeSft();
+  const losses: number[][] = [];
+  for (const ranks of [1, 2]) {
+    const output = `sft-${ranks}`;
+    expect(await train(output, ranks, { command: 'sft', recipe })).toMatchObject({ code: 0 });
+    using ledger = openLedger(join(folder, output, 'run.db'));
+    losses.push(ledger.metrics().map(({ values }) => values.loss ?? Number.NaN));
+  }
+  const [alone = [], two = []] = losses;
+  expect(alone.length).toBe(4);
+  for (const [step, loss] of alone.entries()) expect(Math.abs((two[step] ?? Number.NaN) - loss)).toBeLessThan(1e-5);
 });
 
 describe('what launchers say', () => {

@@ -225,7 +225,8 @@ async function leave(
   if (place.rank === 0) {
     await store.set(END_KEY, ending).catch(() => {});
     group.close(); // whoever waits in a collective is woken
-    await everyBye(store, place.size);
+    // Where one is gone, the others are leaving already.
+    await everyBye(store, place.size, local.failure() === null ? GRACE_MS / 2 : 1000);
     await local.end(GRACE_MS);
   } else {
     await store.set(byeKey(place.rank), '').catch(() => {});
@@ -236,9 +237,9 @@ async function leave(
 }
 
 /** The table of keys is gone with this process: the others have read it before. */
-async function everyBye(store: KeyStore, size: number): Promise<void> {
+async function everyBye(store: KeyStore, size: number, graceMs: number): Promise<void> {
   const startedMs = performance.now();
-  for (let rank = 1; rank < size && performance.now() - startedMs < GRACE_MS / 2; ) {
+  for (let rank = 1; rank < size && performance.now() - startedMs < graceMs; ) {
     if ((await store.get(byeKey(rank)).catch(() => null)) !== null) rank += 1;
     else await sleep(POLL_MS);
   }

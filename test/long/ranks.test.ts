@@ -1,0 +1,86 @@
+/**
+ * @file Ranks that are killed at random, rank 0 among them: the others end by themselves, the same command goes on, and the
+ * weights are those of an unbroken run on as many ranks. SELM_KILLS says how often (20).
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { sha256 } from '../../src/files/hash.ts';
+import { randomKey, uniformAt } from '../../src/random.ts';
+import { packageRoot } from '../../src/torch/native.ts';
+import { writeSmallRecipe } from '../support/small-recipe.ts';
+
+const KILLS = Number(process.env.SELM_KILLS ?? 20);
+const RANKS = 3;
+/** A rank whose others are gone has ended by then. */
+const END_MS = 30_000;
+
+let folder = '';
+let recipePath = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'selm-ranks-kills-'));
+  recipePath = writeSmallRecipe(folder, { evaluate: { holdOut: 4, explorationPrompts: 4, maxNewTokens: 12 } });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Kills one rank when the run has told so many events. */
+interface Kill {
+  rank: number;
+  afterEvents: number;
+}
+
+/** Runs to the end or to the kill; afterwards no rank lives. */
+async function run(output: string, kill: Kill | null): Promise<number | null> {
+  const args = ['train', recipePath, '--json', '--set', `output=${join(folder, output)}`, '--ranks', String(RANKS)];
+  const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], {
+    env: { ...process.env, SELM_THREADS: '1' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let others: number[] = [];
+  let events = 0;
+  child.stdout.on('data', (data: Buffer) => {
+    events += data.toString().split('\n').length - 1;
+    const children = `/proc/${child.pid}/task/${child.pid}/children`;
+    if (others.length < RANKS - 1 && existsSync(children))
+      others = readFileSync(children, 'utf8').trim().split(/\s+/).filter(Boolean).map(Number);
+    if (kill === null || events < kill.afterEvents) return;
+    const pid = kill.rank === 0 ? child.pid : others[kill.rank - 1];
+    if (pid !== undefined && isAlive(pid)) process.kill(pid, 'SIGKILL');
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  for (let waitedMs = 0; others.some(isAlive); waitedMs += 100) {
+    if (waitedMs > END_MS) throw new Error(`A rank lives after the others are gone: ${others.filter(isAlive)}`);
+    await sleep(100);
+  }
+  return code;
+}
+
+function isAlive(pid: number): boolean {
+  const status = `/proc/${pid}/status`;
+  return existsSync(status) && !readFileSync(status, 'utf8').includes('State:\tZ');
+}
+
+const weights = (output: string): string[] =>
+  [1, 2].map((iteration) =>
+    sha256(readFileSync(join(folder, output, `iteration-${iteration}`, 'model', 'model.safetensors'))),
+  );
+
+it(`${KILLS} kills of random ranks change no byte of the weights, and leave no rank behind`, async () => {
+  expect(await run('unbroken', null)).toBe(0);
+  const key = randomKey(7, 'kills');
+  let made = 0;
+  for (let round = 0; made < KILLS; round++) {
+    const output = `killed-${round}`;
+    let code: number | null = null;
+    // A few kills a run, so that all its stages are met; then it goes on to its end.
+    for (let k = 0; k < 4 && made < KILLS && code !== 0; k++, made++) {
+      const rank = Math.floor(uniformAt(key, 2 * made) * RANKS);
+      code = await run(output, { rank, afterEvents: 2 + Math.floor(uniformAt(key, 2 * made + 1) * 60) });
+    }
+    if (code !== 0) expect(await run(output, null)).toBe(0);
+    expect(weights(output)).toEqual(weights('unbroken'));
+  }
+}, 1_800_000);
