@@ -140,6 +140,13 @@ describe('soft caps', () => {
   });
 });
 
+/** Cosine of the angle between two lists of numbers. */
+function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const dot = (x: ArrayLike<number>, y: ArrayLike<number>): number =>
+    Array.from(x).reduce((sum, value, i) => sum + value * (y[i] ?? Number.NaN), 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
 // A prompt of 19 tokens with continuations of 21 and 1, a second level under the first, and a tree of its own.
 const SEGMENTS = [0, 19, -1, 19, 21, 0, 40, 1, 0, 41, 6, 1, 47, 5, -1];
 const TOKENS = 52;
@@ -179,6 +186,37 @@ function plainAttention(
   const masked = masked_fill_Scalar(scores, hiddenPairs(rule.window), Number.NEGATIVE_INFINITY);
   return permute(matmul(softmax_int(masked, -1), wide(v)), [1, 0, 2]);
 }
+
+describe('attention over longer trees in bf16', () => {
+  // Segments of more than 32 tokens that end and begin anywhere; one of a single token. Inputs are the same in both types, and
+  // rounding of weights, outputs and gradients to 8 bits turns a vector by less than its 200th part.
+  it.each([
+    { window: 0, softCap: 0 },
+    { window: 50, softCap: 0 },
+    { window: 0, softCap: 2 },
+  ])('has the values and gradients of fp32: window $window, soft cap $softCap', (rule) => {
+    const segments = [0, 70, -1, 70, 45, 0, 115, 33, 0, 148, 1, -1, 149, 64, 3];
+    scope('trees', () => {
+      const rounded = noGrad(() =>
+        [normals('q', [213, 6, 40]), normals('k', [213, 2, 40]), normals('v', [213, 2, 40])].map((x) =>
+          to_dtype(x, 'bfloat16'),
+        ),
+      );
+      const of = (dtype: Dtype): Float32Array[] =>
+        valueAndGradients(
+          noGrad(() => rounded.map((x) => to_dtype(x, dtype))),
+          (...[q, k, v]) => {
+            if (q === undefined || k === undefined || v === undefined) throw new Error('Three inputs');
+            return treeAttention(q, k, v, segments, 0.2, rule);
+          },
+        );
+      const wide = of('float32');
+      of('bfloat16').forEach((values, i) => {
+        expect(cosine(values, wide[i] ?? [])).toBeGreaterThan(1 - 1e-5);
+      });
+    });
+  });
+});
 
 describe('attention over trees', () => {
   const rules = [

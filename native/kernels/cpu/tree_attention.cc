@@ -12,43 +12,12 @@
 #include <vector>
 
 #include "../checks.h"
-#include "../segments.h"
-#include "vector.h"
+#include "tree_attention_tiles.h"
 
 namespace selm {
 namespace {
 
-// What attention does to its scores. 0 is none: no window, no soft cap.
-struct Rule {
-  float scale;
-  int64_t window;
-  float softCap;
-};
-// Segments [first, last) on tokens [start, start + length); they share nothing with other trees.
-struct Tree {
-  size_t first, last;
-  int64_t start, length;
-};
-
-std::vector<Tree> treesOf(const std::vector<Segment>& segments) {
-  std::vector<Tree> trees;
-  for (size_t i = 0; i < segments.size(); i++) {
-    if (segments[i].parent < 0) trees.push_back({i, i, segments[i].start, 0});
-    trees.back().last = i + 1;
-    trees.back().length += segments[i].length;
-  }
-  return trees;
-}
-
 constexpr int64_t kQueries = 4;  // queries a block: they share every load of keys and values
-
-int64_t padded(int64_t count) { return (count + 2 * kLanes - 1) / (2 * kLanes) * 2 * kLanes; }
-
-// Keys [begin, begin + count) of a tree, where the first of them lies on the path, and where their scores lie in a block's
-// buffer (whole pairs of vectors).
-struct Range {
-  int64_t begin, count, position, at;
-};
 
 // Keys or values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros, and
 // is an odd number of vectors: rows of a power of two would all lie in the same few places of the cache.
@@ -156,54 +125,6 @@ void scatter(const float* weights, const Rows& x, const std::vector<Range>& rang
   });
 }
 
-// Four queries of one segment: which keys they see, and their scores' buffer. Missing queries (at a segment's end) are zero.
-// A prompt of five tokens and its continuation, the queries being the continuation's tokens 4 to 7. Each range of keys takes
-// whole vectors of sixteen places; # is a score, and . is hidden: later than the query, or a place without a key.
-//
-//            range 0: the prompt     range 1: the segment's own keys, up to the last query
-//   place    0 1 2 3 4 | 5 to 15     16 17 18 19 20 21 22 23 | 24 to 31
-//   query 4  # # # # #   .            #  #  #  #  #  .  .  .   .
-//   query 5  # # # # #   .            #  #  #  #  #  #  .  .   .
-//   query 6  # # # # #   .            #  #  #  #  #  #  #  .   .
-//   query 7  # # # # #   .            #  #  #  #  #  #  #  #   .
-//
-// `room` is the width of a row, 32 here. A window hides keys at the left of each row too, and whole ranges before it.
-struct Block {
-  int64_t first, count;  // tokens of the tree
-  int64_t position;      // of the first query on the path
-  int64_t window;
-  std::vector<Range> ranges;
-  int64_t room = 0;
-
-  Block(const std::vector<Segment>& segments, const Tree& tree, const Segment& segment, int64_t offset, int64_t window_)
-      : position(segment.position + offset), window(window_) {
-    first = segment.start - tree.start + offset;
-    count = std::min(kQueries, segment.length - offset);
-    for (int64_t a = segment.parent; a >= 0; a = segments[a].parent) {
-      add({segments[a].start - tree.start, segments[a].length, segments[a].position, 0});
-    }
-    add({segment.start - tree.start, offset + count, segment.position, 0});  // the last range is the segment's own
-  }
-  // Of a range, the keys that the first query's window still reaches.
-  void add(Range range) {
-    const int64_t hidden = window > 0 ? std::max<int64_t>(0, position - window + 1 - range.position) : 0;
-    if (hidden >= range.count) return;
-    ranges.push_back({range.begin + hidden, range.count - hidden, range.position + hidden, room});
-    room += padded(range.count - hidden);
-  }
-  // Calls body(from, to) for the places of query q that hold no key it may see.
-  template <typename Body>
-  void forHidden(int64_t q, Body body) const {
-    for (const Range& range : ranges) {
-      const int64_t seen = std::min(range.count, position + q + 1 - range.position);
-      body(range.at + seen, range.at + padded(range.count));
-      if (window > 0 && position + q - window >= range.position) {
-        body(range.at, range.at + std::min(range.count, position + q - window + 1 - range.position));
-      }
-    }
-  }
-};
-
 // Up to four queries; those that a block does not have are zeros.
 template <typename T>
 void gather(const T* x, int64_t count, int64_t stride, Rows& rows) {
@@ -229,13 +150,6 @@ void forTasks(int64_t tasks, Body body) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// Applies the soft cap to products of queries and keys, if there is one. Returns the factor that is still to be applied.
-float capScores(float* scores, int64_t count, const Rule& rule) {
-  if (rule.softCap <= 0) return rule.scale;
-  for (int64_t j = 0; j < count; j += kLanes) store(scores + j, softCapped(load(scores + j) * rule.scale, rule.softCap));
-  return 1.0f;
-}
-
 template <typename T>
 void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, const Tree& tree,
                  int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
@@ -250,7 +164,7 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
-        const Block block(segments, tree, segments[s], position, rule.window);
+        const Block block(segments, tree, s, {position, kQueries}, rule.window);
         const int64_t token = tree.start + block.first;
         gather(q.data_ptr<T>() + token * stride + h * width, block.count, stride, queries);
         scores.resize(kQueries * block.room);
@@ -300,7 +214,7 @@ void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& grad
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     for (size_t s = tree.first; s < tree.last; s++) {
       for (int64_t position = 0; position < segments[s].length; position += kQueries) {
-        const Block block(segments, tree, segments[s], position, rule.window);
+        const Block block(segments, tree, s, {position, kQueries}, rule.window);
         const int64_t token = tree.start + block.first, at = token * stride + h * width;
         gather(q.data_ptr<T>() + at, block.count, stride, queries);
         gather(out.data_ptr<T>() + at, block.count, stride, outputs);
@@ -372,7 +286,11 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q_, const at::Tenso
   forElementTypes(q, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-      forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
+      if (std::is_same_v<T, c10::BFloat16> && canRun(Bf16Path::amx)) {
+        forwardByTiles(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
+      } else {
+        forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
+      }
     });
   });
   return {out, logSums};
@@ -390,7 +308,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradie
   forElementTypes(q, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-      backwardTask<T>({q, k, v, out, logSums}, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
+      if (std::is_same_v<T, c10::BFloat16> && canRun(Bf16Path::amx)) {
+        backwardByTiles({q, k, v, out, logSums}, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
+      } else {
+        backwardTask<T>({q, k, v, out, logSums}, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
+      }
     });
   });
   return {dq, dk, dv};
