@@ -1,22 +1,28 @@
 /**
  * @file Our side of `npm run bench -- sample`, in a process of its own: every prompt's samples at temperature 1, all of the
- * same length; prints one JSON line. The clock starts when the model is loaded and packed, and prefill counts.
+ * same length; prints one JSON line. The clock starts when the model is loaded and packed, and prefill counts. Prefill is then
+ * measured alone, as tokens a second and as a share of the rate of a large product of the same type in the same process.
  * Usage: sample-run.ts MODEL PROMPTS.jsonl TOKENS SAMPLES BATCH DTYPE THREADS
  */
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../src/model/load.ts';
+import { EMBEDDING, expectedWeights, HEAD } from '../src/model/weights.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
+import { noGrad } from '../src/torch/autograd.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
+import { full, matmul } from '../src/torch/ops.ts';
+import { scope } from '../src/torch/tensor.ts';
 
 const [modelPath = '', promptsPath = '', ...numbers] = process.argv.slice(2);
 const [maxNewTokens = 128, samples = 1, batchSize = 64] = numbers.slice(0, 3).map(Number);
 setThreads(Number(numbers[4] ?? 2));
 
 const model = loadModel(modelPath);
-const sampler = openSampler(model, { dtype: numbers[3] === 'bfloat16' ? 'bfloat16' : 'float32' });
+const dtype = numbers[3] === 'bfloat16' ? 'bfloat16' : 'float32';
+const sampler = openSampler(model, { dtype });
 const requests = readFileSync(promptsPath, 'utf8')
   .trim()
   .split('\n')
@@ -45,6 +51,38 @@ const startedMs = performance.now();
 const { tokens, firstMs } = await run(requests, maxNewTokens);
 const seconds = (performance.now() - startedMs) / 1000;
 const { user, system } = process.cpuUsage(before);
+
+const prefillMs = performance.now();
+await run(
+  requests.map((request) => ({ ...request, samples: request.samples.slice(0, 1) })),
+  1,
+);
+const prefillSeconds = (performance.now() - prefillMs) / 1000;
+const promptTokens = requests.reduce((sum, { promptIds }) => sum + promptIds.length, 0);
+
+/** Floating-point operations of a second in a product of 4,096 x 4,096 numbers, the best of three. */
+function productRate(dtype: 'float32' | 'bfloat16'): number {
+  const size = 4096;
+  return scope('peak', () =>
+    noGrad(() => {
+      const x = full([size, size], 1 / 64, { dtype });
+      const rates = Array.from({ length: 3 }, () => {
+        const begin = performance.now();
+        matmul(x, x).dispose();
+        return (2 * size ** 3 * 1000) / (performance.now() - begin);
+      });
+      return Math.max(...rates);
+    }),
+  );
+}
+
+/** Of the matrices of all blocks, two a weight and token; attention is left out, and the head, which sees one token a prompt. */
+const flopsPerToken = [...expectedWeights(model.config)]
+  .filter(([name, shape]) => shape.length === 2 && name !== EMBEDDING && name !== HEAD)
+  .reduce((sum, [, [outputs = 0, inputs = 0]]) => sum + 2 * outputs * inputs, 0);
+const prefillRate = promptTokens / prefillSeconds;
+const peak = productRate(dtype);
+
 process.stdout.write(
   `${JSON.stringify({
     tokens,
@@ -52,6 +90,9 @@ process.stdout.write(
     tokens_per_s: tokens / seconds,
     // On a machine that others use too, with one thread, this is what can be compared.
     processor_s: (user + system) / 1e6,
+    prefill_tokens_per_s: prefillRate,
+    prefill_share_of_peak: (prefillRate * flopsPerToken) / peak,
+    peak_gflop_per_s: peak / 1e9,
     first_token_s: (firstMs - startedMs) / 1000,
     peak_rss_mb: Math.round(memoryStatistics().peakResidentBytes / 2 ** 20),
   })}\n`,

@@ -3,7 +3,7 @@
  * the same length. Loading is left out and prefill counts. Ratios are taken within one turn, where all met the same machine.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, homedir } from 'node:os';
+import { cpus, homedir, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { normalAt, randomKey, uniformAt } from '../src/random.ts';
@@ -17,6 +17,10 @@ interface Result {
   processor_s?: number;
   /** Of ours only: seconds until the first token, which is the prefill of the first prompts. */
   first_token_s?: number;
+  /** Of ours only: prompt tokens a second when nothing else is computed, and their share of a large product's rate. */
+  prefill_tokens_per_s?: number;
+  prefill_share_of_peak?: number;
+  peak_gflop_per_s?: number;
   peak_rss_mb: number;
 }
 
@@ -41,7 +45,8 @@ function writePrompts(path: string, count: number, vocabulary: number): number {
 
 type Peer = [name: string, run: (common: readonly string[]) => Result];
 
-function peersOf(dtype: string, batch: string): Peer[] {
+/** All peers that are installed, or those whose name begins with `wanted`. */
+function peersOf(dtype: string, batch: string, wanted: string): Peer[] {
   const script = (name: string): string => join(here, 'peers', name);
   const hf = (size: string): Peer => [
     `transformers, batch ${size}`,
@@ -49,13 +54,26 @@ function peersOf(dtype: string, batch: string): Peer[] {
       measureAs<Result>(python, [script('hf_generate.py'), model, prompts, tokens, samples, size, type, threads]),
   ];
   const vllm: Peer = ['vLLM', (common) => measureAs<Result>(vllmPython, [script('vllm_generate.py'), ...common])];
-  return [
+  const all = [
     ...(existsSync(python) ? [...new Set(['16', batch])].map(hf) : []),
     ...(existsSync(vllmPython) && dtype === 'bfloat16' ? [vllm] : []),
   ];
+  return wanted === 'all' ? all : all.filter(([name]) => name.startsWith(wanted));
 }
 
-/** The command. Options: --model, --dtype, --prompts, --tokens, --samples, --batch, --threads, --repeats, --peers none. */
+/** Every turn's numbers, with the machine they belong to, as JSON in bench/results/. */
+function save(name: string, result: Record<string, unknown>): void {
+  const folder = join(here, 'results');
+  mkdirSync(folder, { recursive: true });
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, loadAfter: loadavg(), node: process.version };
+  const text = JSON.stringify({ formatVersion: 1, date: new Date().toISOString(), machine, ...result }, null, 2);
+  writeFileSync(join(folder, `${name}.json`), `${text}\n`);
+}
+
+/**
+ * The command. Options: --model, --dtype, --prompts, --tokens, --samples, --batch, --threads, --repeats, --peers none or the
+ * beginning of their names, --save NAME.
+ */
 export function benchSample(args: string[]): void {
   const { values } = parseArgs({
     args,
@@ -69,6 +87,7 @@ export function benchSample(args: string[]): void {
       threads: { type: 'string', default: '2' },
       repeats: { type: 'string', default: '3' },
       peers: { type: 'string', default: 'all' },
+      save: { type: 'string' },
     },
   });
   const isFolder = existsSync(join(values.model, 'config.json'));
@@ -84,7 +103,7 @@ export function benchSample(args: string[]): void {
     const common = [modelPath, promptsPath, values.tokens, values.samples, values.batch, dtype, values.threads];
     const own = ['--import', 'tsx', join(here, 'sample-run.ts'), ...common];
     const ours: Result[] = [];
-    const peers = values.peers === 'none' ? [] : peersOf(dtype, values.batch);
+    const peers = values.peers === 'none' ? [] : peersOf(dtype, values.batch, values.peers);
     const theirs = new Map<string, Result[]>(peers.map(([name]) => [name, []]));
     for (let turn = 0; turn < Number(values.repeats); turn++) {
       ours.push(measureAs<Result>(process.execPath, own));
@@ -96,7 +115,19 @@ export function benchSample(args: string[]): void {
         1,
       )} tokens/s, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB`;
     const first = spread(ours.map((each) => each.first_token_s ?? Number.NaN));
-    process.stdout.write(`\n${dtype}\n${line('selm', ours)}, first token after ${first} s\n`);
+    const share = spread(ours.map((each) => 100 * (each.prefill_share_of_peak ?? Number.NaN)));
+    const prefill = spread(
+      ours.map((each) => each.prefill_tokens_per_s ?? Number.NaN),
+      0,
+    );
+    process.stdout.write(
+      `\n${dtype}\n${line('selm', ours)}, first token after ${first} s\n    prefill alone: ${prefill} tokens/s, ${share} % of a product of 4,096^3\n`,
+    );
+    if (values.save !== undefined) {
+      const { model, prompts, tokens, samples, batch, threads } = values;
+      const settings = { model: basename(model), prompts, promptTokens, tokens, samples, batch, threads, dtype };
+      save(`${values.save}-${dtype}`, { settings, turns: { selm: ours, ...Object.fromEntries(theirs) } });
+    }
     for (const [name, results] of theirs) {
       const ratios = results.map((each, turn) => (ours[turn]?.tokens_per_s ?? Number.NaN) / each.tokens_per_s);
       const work = results.map(
