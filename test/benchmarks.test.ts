@@ -139,13 +139,14 @@ describe.skipIf(!existsSync(smollm2))('SmolLM2-135M-Instruct ($SELM_SMOLLM2)', (
 
   it.each(Object.keys(tasks))(
     'has the harness’s log-likelihoods and answers on %s',
-    { timeout: 600_000 },
+    { timeout: 3_600_000 },
     async (name) => {
       const respondent = await openRespondent(smollm2, { dtype: 'float32', batchTokens: 4096, batchSize: 8 });
       try {
         const [benchmark, expected] = [benchmarkNamed(name), tasks[name]];
         if (benchmark === undefined || expected === undefined) throw new Error(`No benchmark ${name}`);
-        expectSame(await evaluate(benchmark, respondent, expected.items.length), expected);
+        const limit = Math.min(Number(process.env.SELM_EVALUATION_ITEMS ?? Infinity), expected.items.length);
+        expectSame(await evaluate(benchmark, respondent, limit), expected);
       } finally {
         respondent.dispose();
       }

@@ -4,12 +4,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startFakeHub } from '../src/hub/fake-hub.testing.ts';
 import { completion, type JudgeServer, startServer } from '../src/rank/judge/server.testing.ts';
 import { packageRoot } from '../src/torch/native.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const fixtures = join(here, 'fixtures/evaluate');
+const stories = join(packageRoot, 'assets', 'stories260K');
 let folder = '';
 let server: JudgeServer;
 
@@ -47,11 +50,21 @@ afterAll(async () => {
 });
 
 /** Not spawnSync: the judge's server lives in this process. */
-function selm(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+function selm(...args: string[]): Promise<Ended> {
+  return selmIn({ HF_HUB_OFFLINE: '1' }, ...args);
+}
+
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function selmIn(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), 'eval', ...args], {
       cwd: folder,
-      env: { ...process.env, HF_HUB_OFFLINE: '1', HF_HUB_CACHE: join(folder, 'hub'), SELM_THREADS: '1' },
+      env: { ...process.env, HF_HUB_CACHE: join(folder, 'hub'), SELM_THREADS: '1', ...environment },
     });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (data: Buffer) => {
@@ -201,6 +214,60 @@ it('measures a model by benchmarks, keeps its answers, and writes them item by i
   expect(again.benchmarks.arc_challenge).toMatchObject({
     n_from_store: 3,
     metrics: printed.benchmarks.arc_challenge.metrics,
+  });
+});
+
+it('names rows without gold and choices that do not fit, counts cut prompts, and scores none of the first two', async () => {
+  const row = (question: string, choices: string[], gold?: number) => ({ question, choices, gold });
+  const rows = [
+    row('Which is wet?', ['water', 'stone'], 0),
+    row('Which is right?', ['this', 'that']),
+    row('Which is long?', ['word '.repeat(600), 'short'], 1),
+    row('word '.repeat(600), ['yes', 'no'], 1),
+  ];
+  writeFileSync(join(folder, 'test.jsonl'), rows.map((each) => `${JSON.stringify(each)}\n`).join(''));
+  const { stdout, stderr } = await selm(
+    ...[stories, '--on', 'arc_challenge', '--shots', '0', '--data', '.', '--store', 'bad.db', '--json'],
+  );
+  expect(JSON.parse(stdout || '{}').benchmarks?.arc_challenge, stderr).toMatchObject({
+    ...{ n: 2, n_cut: 1, metrics: { acc: { n: 2 } } },
+    unusable: [
+      { line: 2, problem: 'it does not say which choice is right' },
+      { line: 3, problem: expect.stringContaining('the model has 512 positions') },
+    ],
+  });
+});
+
+it('refuses a benchmark whose answers the model has no room for', async () => {
+  const data = join(fixtures, 'benchmarks', 'data');
+  const { status, stdout, stderr } = await selm(stories, '--on', 'ifeval', '--data', data, '--store', 'room.db');
+  expect([status === 0, stdout]).toEqual([false, '']);
+  expect(stderr).toContain('1280');
+  expect(stderr).toContain('512 positions');
+});
+
+it('takes rows of a benchmark from the Hub, and has them afterwards without it', async () => {
+  const packed = readFileSync(join(fixtures, 'benchmarks/data/hellaswag/val.jsonl.gz'));
+  const lines = gunzipSync(packed).toString('utf8').split('\n');
+  const file = (from: number): Buffer => Buffer.from(`${lines.slice(from, from + 4).join('\n')}\n`);
+  const files = new Map([
+    ['README.md', Buffer.from('---\nlicense: mit\n---\n')],
+    ['data/train-00000-of-00001.jsonl', file(0)],
+    ['data/validation-00000-of-00001.jsonl', file(4)],
+  ]);
+  const commits = new Map([['a'.repeat(40), files]]);
+  const hub = await startFakeHub([{ type: 'dataset', name: 'Rowan/hellaswag', commits }]);
+  const args = [stories, '--on', 'hellaswag', '--shots', '2', '--store', 'hub.db', '--json'];
+  const { stdout, stderr } = await selmIn({ HF_ENDPOINT: hub.url, HF_HUB_OFFLINE: '' }, ...args).finally(hub.close);
+  expect(JSON.parse(stdout || '{}').benchmarks?.hellaswag, stderr).toMatchObject({
+    n: 4,
+    n_from_store: 0,
+    unusable: [],
+  });
+  const offline = await selm(...args);
+  expect(JSON.parse(offline.stdout || '{}').benchmarks?.hellaswag, offline.stderr).toMatchObject({
+    n: 4,
+    n_from_store: 4,
   });
 });
 
