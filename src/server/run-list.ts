@@ -13,8 +13,8 @@ export interface ListedRun {
   path: string;
 }
 
-/** How deep runs lie below a given folder: `sweep/run/twin`. */
-const DEEPEST = 3;
+/** How deep runs lie below a given folder: `sweep/arm/seed-1/twin`. */
+const DEEPEST = 4;
 /** Folders of a run in which no run lies, and those of other programs. */
 const WITHOUT_RUNS = /^(iteration-\d+|model|checkpoints|node_modules|\..*)$/;
 /** More folders than this are not looked at, so that a home directory given by mistake does not stall the studio. */
