@@ -43,7 +43,7 @@ export async function openRankers(
     warn: (text) => announce({ kind: 'warning', text }),
   };
   const open = async (settings: RankerSettings): Promise<Ranker> =>
-    rankTogether(await openRanker(settings, services), { settings, team });
+    rankTogether(await openRanker(settings, services), { settings, team, signal });
   const first = await open(ranker);
   let second: Ranker | null = null;
   try {

@@ -172,6 +172,25 @@ it("what fails at another rank is rank 0's error, with its number", async () => 
   expect(result).toMatchObject({ code: 'RANK_FAILED', message: expect.stringContaining('Rank 1 failed: the disk is') });
 });
 
+it('a wish to stop is heard while only another rank still works', async () => {
+  const slow: SharedWork<null, number, number> = {
+    name: 'slow',
+    async *run(_, items, { group }) {
+      if (group.rank === 1) await sleep(3000);
+      yield* items;
+    },
+  };
+  const stop = new AbortController();
+  const { result } = await withTeam(2, [asWork(slow)], async (team) => {
+    setTimeout(() => stop.abort(new Error('stopped by a signal')), 100);
+    const startedMs = performance.now();
+    const ending = await collect(team.share(slow, null, [1, 2], stop.signal)).catch((error: unknown) => error);
+    return { ending, ms: performance.now() - startedMs };
+  });
+  expect(result.ending).toMatchObject({ message: 'stopped by a signal' });
+  expect(result.ms).toBeLessThan(2500);
+});
+
 it('a rank that is missing is named, when the time is over', async () => {
   const [first] = await joinAll(3, { here: 2, timeoutMs: 600 });
   expect(first).toMatchObject({

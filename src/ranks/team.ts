@@ -98,13 +98,13 @@ export function openTeam(group: Group, store: KeyStore, lost: Lost): Team {
       const task = await announce({ name: work.name, setting, items });
       const own = work.run(setting, partOf(items, group), { group, signal });
       // Only ranks of this very code post here (join.ts), so that what comes is what `work` gives.
-      const theirs = others.map((rank) => mailOf(store, { task, rank, lost }) as AsyncIterable<Result>);
+      const theirs = others.map((rank) => mailOf(store, { task, rank, lost, signal }) as AsyncIterable<Result>);
       yield* merge([own, ...theirs]);
     },
     async beside(work, setting, own) {
       const task = await announce({ name: work.name, setting: setting(), items: [] });
       const result = await own(group);
-      for (const rank of others) for await (const _ of mailOf(store, { task, rank, lost }));
+      for (const rank of others) for await (const _ of mailOf(store, { task, rank, lost, signal: undefined }));
       return result;
     },
   };
@@ -116,16 +116,17 @@ export interface Lost {
   check(rank: number): Promise<void>;
 }
 
-/** What a rank posts about a task, until it says that it is done. Throws RankLostError RANK_FAILED or RANK_LOST. */
+/** What a rank posts about a task, until it says that it is done. Throws the aborted signal's reason, and RankLostError RANK_FAILED or RANK_LOST. */
 async function* mailOf(
   store: KeyStore,
-  { task, rank, lost }: { task: number; rank: number; lost: Lost },
+  { task, rank, lost, signal }: { task: number; rank: number; lost: Lost; signal: AbortSignal | undefined },
 ): AsyncGenerator<unknown> {
   for (let index = 0; ; index++) {
     const key = mailKey(task, rank, index);
     let bytes = await store.get(key);
     while (bytes === null) {
       await sleep(POLL_MS);
+      signal?.throwIfAborted();
       await lost.check(rank);
       bytes = await store.get(key);
     }

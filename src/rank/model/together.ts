@@ -40,7 +40,10 @@ export function rankingWork(
 }
 
 /** The ranker as all ranks together are it; as it is where it is no model, or this process is alone. */
-export function rankTogether(ranker: Ranker, { settings, team }: { settings: RankerSettings; team: Team }): Ranker {
+export function rankTogether(
+  ranker: Ranker,
+  { settings, team, signal }: { settings: RankerSettings; team: Team; signal: AbortSignal | undefined },
+): Ranker {
   if (team.group.size === 1 || rankerModel(settings) === null) return ranker;
   const here: Opened = { rank: (items) => ranker.rank(items), close: async () => {} };
   const work = rankingWork(async () => here);
@@ -51,7 +54,7 @@ export function rankTogether(ranker: Ranker, { settings, team }: { settings: Ran
       for await (const value of items) placed.push({ index: placed.length, value });
       const waiting = new Map<number, Ranking>();
       let next = 0;
-      for await (const { index, value } of team.share(work, settings, placed)) {
+      for await (const { index, value } of team.share(work, settings, placed, signal)) {
         waiting.set(index, value);
         for (let ready = waiting.get(next); ready !== undefined; ready = waiting.get(next)) {
           waiting.delete(next);
