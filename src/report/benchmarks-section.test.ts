@@ -3,6 +3,7 @@ import type { BenchmarkScores } from '../store/benchmark-scores.ts';
 import { benchmarkLines, benchmarksSection } from './benchmarks-section.ts';
 import type { ReportData } from './report-data.ts';
 import { reportFixture } from './report-fixture.testing.ts';
+import { summariseReport } from './summary.ts';
 
 /** A model that answers the first `right` of `count` items. */
 function scored(right: number, count: number, changes: Partial<BenchmarkScores> = {}): BenchmarkScores {
@@ -70,4 +71,13 @@ describe('the benchmarks of a report', () => {
     expect(text).toMatch(/row 3: it does not say which choice is right\): base; SELM, iteration 1\./);
     expect(text).toContain('7 of 40 prompts do not fit');
   });
+});
+
+it('a summary stays at 30 lines with many benchmarks, and says how many more there are', () => {
+  const scores = Array.from({ length: 12 }, (_, i) => scored(20, 40, { benchmark: `b${i}`, title: `Benchmark ${i}` }));
+  const data = reportFixture();
+  const methods = data.methods.map((method) => ({ ...method, benchmarks: [{ iteration: 3, scores }] }));
+  const lines = summariseReport({ ...data, methods }).split('\n');
+  expect(lines.length).toBeLessThanOrEqual(30);
+  expect(lines.filter((line) => /\.\.\. and \d+ more benchmark results/.test(line))).toHaveLength(1);
 });

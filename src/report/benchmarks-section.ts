@@ -10,7 +10,7 @@ import { table } from './page.ts';
 import type { MethodReport, ReportData } from './report-data.ts';
 
 /** Lines of the summary; a report has all. */
-const MOST_LINES = 4;
+const MOST_LINES = 6;
 
 /** A model on a benchmark, beside the base. */
 interface Cell {
@@ -48,8 +48,8 @@ ${table('Benchmarks by model', ['model', ...head], [withBase === undefined ? nul
 ${problems.length === 0 ? null : markup`<ul class="hint">${problems.map((line) => markup`<li>${line}</li>`)}</ul>`}`;
 }
 
-/** The last model of each method against the base, a line a benchmark, for a terminal. */
-export function benchmarkLines({ methods, statisticsSeed: seed }: ReportData): string[] {
+/** The last model of each method against the base, a line a benchmark, in at most `most` lines of a terminal. */
+export function benchmarkLines({ methods, statisticsSeed: seed }: ReportData, most = MOST_LINES): string[] {
   const lines = methods.flatMap((method) => {
     const last = method.benchmarks.at(-1);
     if (last === undefined || last.iteration === 0) return [];
@@ -60,8 +60,11 @@ export function benchmarkLines({ methods, statisticsSeed: seed }: ReportData): s
       return [cell.change === null ? name : `${name}; ${changeText(cell.change)}`];
     });
   });
-  const more = lines.length - MOST_LINES;
-  return more <= 0 ? lines : [...lines.slice(0, MOST_LINES), `... and ${more} more benchmark results in the report`];
+  const room = Math.min(most, MOST_LINES);
+  if (lines.length <= room) return lines;
+  const shown = lines.slice(0, Math.max(0, room - 1));
+  const more = `... and ${lines.length - shown.length} more benchmark results in the report`;
+  return room < 1 ? [] : [...shown, more];
 }
 
 /** Better and worse are said of enough items only, and only where the interval leaves out 0. */

@@ -5,6 +5,8 @@ import { fixed, numbersOf, type PolicyNumbers, plainInterval, verdicts, warnings
 import { opinionLines } from './rankers-section.ts';
 import type { ReportData } from './report-data.ts';
 
+const MOST_LINES = 30;
+
 /** The result in at most 30 lines of plain text, for the end of a command. */
 export function summariseReport(data: ReportData): string {
   const methods = numbersOf(data);
@@ -29,10 +31,15 @@ export function summariseReport(data: ReportData): string {
       .slice(0, 5)
       .map((line) => `  ${line}`),
   );
-  lines.push(...[...benchmarkLines(data), ...explorationLines(data), ...opinionLines(data)].map((line) => `  ${line}`));
   const found = warnings(data);
-  for (const line of found.slice(0, 4)) lines.push(`  Warning: ${line}`);
-  if (found.length > 4) lines.push(`  ... and ${found.length - 4} more warnings in the report`);
+  const rest = [
+    ...[...explorationLines(data), ...opinionLines(data)],
+    ...found.slice(0, 4).map((line) => `Warning: ${line}`),
+    ...(found.length > 4 ? [`... and ${found.length - 4} more warnings in the report`] : []),
+  ];
+  // Benchmarks have what room the others leave.
+  const room = MOST_LINES - lines.length - rest.length;
+  lines.push(...[...benchmarkLines(data, room), ...rest].map((line) => `  ${line}`));
   return lines.map((line) => line.replace(/[^\P{Cc}]/gu, ' ')).join('\n');
 }
 
