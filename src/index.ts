@@ -15,6 +15,7 @@ export {
   ModelError,
   OutOfMemoryError,
   RankerError,
+  RanksError,
   RecipeError,
   RunError,
   SelmError,
