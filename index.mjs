@@ -14,5 +14,14 @@ const api = await tsImport('./src/index.ts', {
 export const { train, fineTune, generate, rank, loadModel, recipeJsonSchema, sftRecipeJsonSchema } = api;
 export const { sweepJsonSchema } = api;
 export const { SelmError, DataError, EngineError, FileError, HubError, InterruptedError, JudgeError } = api;
-export const { ModelError, OutOfMemoryError, RankerError, RanksError, RecipeError, RunError, TensorError } = api;
+export const {
+  ModelError,
+  OutOfMemoryError,
+  RankerError,
+  RankLostError,
+  RanksError,
+  RecipeError,
+  RunError,
+  TensorError,
+} = api;
 export const { SweepError, TensorFreedError, TextError, TrainingError } = api;

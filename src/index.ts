@@ -15,6 +15,7 @@ export {
   ModelError,
   OutOfMemoryError,
   RankerError,
+  RankLostError,
   RanksError,
   RecipeError,
   RunError,
