@@ -3,13 +3,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
-import { writeFileAtomic } from '../files/atomic.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
-import { numbersOf } from '../report/findings.ts';
-import { renderReport } from '../report/report.ts';
 import { summariseReport } from '../report/summary.ts';
+import { reportJson, writeReport } from '../report/write.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { openRunArgument, RUN_ARGUMENT } from './run-argument.ts';
 
@@ -23,7 +21,10 @@ export function reportCommand(): Command {
   return new Command('report')
     .description('write the report of a run as it is now; a run in progress is not disturbed')
     .argument('<run>', RUN_ARGUMENT)
-    .option('--output <file>', 'where to write it (default: report.html in the folder of the run)')
+    .option(
+      '--output <file>',
+      'where to write it, .md and .json beside it (default: report.html in the folder of the run)',
+    )
     .option('--json', 'print what the report shows as JSON, with its estimates under numbers, and write no file')
     .addHelpText('after', '\nExamples:\n  $ selm report quickstart\n  $ selm report runs/my --output now.html')
     .action((run: string, options: ReportOptions) => {
@@ -35,13 +36,10 @@ export function reportCommand(): Command {
 export function reportText(name: string, { output, json }: ReportOptions): string {
   const { path, recipe } = recipeOfRun(name);
   const data = collectReport(recipe, twinOfRun(path));
-  if (json) {
-    const numbers = numbersOf(data).map(({ method, policies }) => ({ method: method.name, policies }));
-    return JSON.stringify({ ...data, numbers });
-  }
+  if (json) return reportJson(data);
   const file = output ?? join(path, 'report.html');
-  writeFileAtomic(file, renderReport(data));
-  return `${summariseReport(data)}\n\nReport   ${file}`;
+  const [first, ...others] = writeReport(file, data).reverse();
+  return [summariseReport(data), '', `Report   ${first}`, ...others.map((path) => `         ${path}`)].join('\n');
 }
 
 /** The recipe of a run, which may lie elsewhere now than it was made. */

@@ -3,13 +3,12 @@
  * the same again with alpha = 0 beside it, and the report. Called again on the same recipe it goes on where it stopped.
  */
 import { join } from 'node:path';
-import { writeFileAtomic } from '../files/atomic.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
-import { renderReport } from '../report/report.ts';
 import { summariseReport } from '../report/summary.ts';
+import { writeReport } from '../report/write.ts';
 import { openEvents, type Watch } from '../store/events.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { requireDevice } from '../torch/device.ts';
@@ -74,7 +73,7 @@ export async function runRecipe(
 
   const report = collectReport(recipe.written, twin);
   const reportPath = join(written.output, 'report.html');
-  writeFileAtomic(reportPath, renderReport(report));
+  writeReport(reportPath, report);
   const best = join(written.output, 'best');
   const bestPath = written.evaluate.keepBest !== null && isModelThere(best) ? best : null;
   return { path: written.output, modelPath, bestPath, reportPath, summary: summariseReport(report) };

@@ -4,11 +4,12 @@
  */
 import { type Markup, markup } from '../markup.ts';
 import { page, table } from '../page.ts';
+import { asMarkdown, sheetMarkdown, sheetMarkup } from '../sheet.ts';
 import { distributionCharts, implicitRewardCharts, iterationCharts, settingCharts } from './charts.ts';
 import { COMPARISON_FORMAT_VERSION, type ComparedArm, type ComparisonData } from './comparison-data.ts';
 import { armComparisons, benchmarkRows, lastOf, modelNumbers } from './numbers.ts';
 import { comparisonSentence } from './sentences.ts';
-import { benchmarksSheet, type Cell, differencesSheet, modelsSheet, type Sheet } from './sheets.ts';
+import { benchmarksSheet, differencesSheet, modelsSheet } from './sheets.ts';
 import { wordDifferences } from './word-differences.ts';
 
 const EXAMPLES = 3;
@@ -77,20 +78,9 @@ function nameNotes(arms: readonly ComparedArm[]): string[] {
   });
 }
 
-function sheetMarkup(sheet: Sheet | null): Markup | null {
-  if (sheet === null) return null;
-  const cell = ({ text, hint }: Cell): Markup =>
-    markup`${text}${hint === '' ? null : markup` <span class="hint">${hint}</span>`}`;
-  const rows = sheet.rows.map(
-    ({ name, cells }) =>
-      markup`<tr><th scope="row">${cell(name)}</th>${cells.map((each) => markup`<td>${cell(each)}</td>`)}</tr>`,
-  );
-  return markup`<p class="hint">${sheet.explanation}</p>${table(sheet.caption, sheet.head.map(cell), rows)}`;
-}
-
 function implicitHint({ implicitRewards }: ComparisonData): Markup {
   const [first] = implicitRewards;
-  return markup`<p class="hint">For each response, beta times the log-ratio of the last policy to the base, of one model minus that of the other; sorted. ${first?.chosen.length ?? 0} pairs that neither was trained on where held-out pairs were given.</p>`;
+  return markup`<p class="hint">For each response, beta times the log-ratio of the last policy to the base, of one model minus that of the other; sorted. ${first?.chosen.length ?? 0} pairs, seed ${first?.seed ?? 0}; they say most where no model was trained on them.</p>`;
 }
 
 /** Three prompts, evenly spread: the base's answer, and each arm's last with what the baseline's does not say marked. */
@@ -155,39 +145,23 @@ export function comparisonMarkdown(data: ComparisonData): string {
   const sheets = [modelsSheet(data), differencesSheet(data), benchmarksSheet(data)].flatMap((sheet) => sheet ?? []);
   const notes = [...data.notes, ...nameNotes(data.arms)];
   return `${[
-    `# ${escaped(data.title)}`,
+    `# ${asMarkdown(data.title)}`,
     '',
-    `${countText(data)}. ${data.createdAt}. Reward: ${escaped(data.rewardName)}.`,
+    `${countText(data)}. ${data.createdAt}. Reward: ${asMarkdown(data.rewardName)}.`,
     '',
-    ...comparisonVerdicts(data).map((line) => `- ${escaped(line)}`),
+    ...comparisonVerdicts(data).map((line) => `- ${asMarkdown(line)}`),
     ...(notes.length === 0
       ? []
-      : ['', '## Know before you quote a number', '', ...notes.map((line) => `- ${escaped(line)}`)]),
+      : ['', '## Know before you quote a number', '', ...notes.map((line) => `- ${asMarkdown(line)}`)]),
     ...sheets.flatMap((sheet) => [
       '',
-      `## ${escaped(sheet.caption)}`,
+      `## ${asMarkdown(sheet.caption)}`,
       '',
-      escaped(sheet.explanation),
+      asMarkdown(sheet.explanation),
       '',
       ...sheetMarkdown(sheet),
     ]),
   ].join('\n')}\n`;
-}
-
-/** A table of Markdown; hints stand after their values. */
-export function sheetMarkdown({ head, rows }: Sheet): string[] {
-  const cell = ({ text, hint }: Cell): string => escaped(hint === '' ? text : `${text} (${hint})`);
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [
-    line(head.map(cell)),
-    line(head.map(() => '---')),
-    ...rows.map(({ name, cells }) => line([cell(name), ...cells.map(cell)])),
-  ];
-}
-
-/** Text of models and users as text, not as Markdown or HTML. */
-function escaped(text: string): string {
-  return text.replaceAll(/[\\`*<>|]|(?<!\w)_|_(?!\w)|\](?=[([:])/g, '\\$&').replaceAll(/\s*\n\s*/g, ' ');
 }
 
 /** Every number of the comparison, for programs. NaN is null. */

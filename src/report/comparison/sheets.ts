@@ -4,6 +4,7 @@
  */
 import { type Interval, mean } from '../../evaluate/statistics.ts';
 import { fixed, percent, signedInterval } from '../findings.ts';
+import { type Cell, EMPTY, plain, type Sheet } from '../sheet.ts';
 import type { ComparisonData } from './comparison-data.ts';
 import {
   type ArmComparison,
@@ -14,24 +15,6 @@ import {
   modelNumbers,
 } from './numbers.ts';
 import { pText } from './sentences.ts';
-
-/** A value with what stands small beside it: interval, n. */
-export interface Cell {
-  text: string;
-  hint: string;
-}
-
-export interface Sheet {
-  caption: string;
-  /** What the numbers are, in a sentence or two. */
-  explanation: string;
-  /** The first is of the rows' names. */
-  head: Cell[];
-  rows: { name: Cell; cells: Cell[] }[];
-}
-
-const EMPTY: Cell = { text: '', hint: '' };
-const plain = (text: string): Cell => ({ text, hint: '' });
 
 interface Column {
   head: Cell;
