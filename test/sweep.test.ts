@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { compareText } from '../src/cli/compare.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
@@ -66,6 +67,24 @@ it('runs every arm with every seed, and costs nothing the second time', async ()
   expect(second.stderr.match(/finished before/g)).toHaveLength(4);
   expect(second.stderr).not.toMatch(/begins/);
   expect(models.map((path) => statSync(path).mtimeMs)).toEqual(before);
+});
+
+it('compares runs under labels of their own, and says what it cannot make sense of', async () => {
+  const run = (arm: string, seed: number): string => join(root, 'whole', 'runs', arm, `seed-${seed}`);
+  const runs = [1, 2].flatMap((seed) => [`zero=${run('alpha-0', seed)}`, `some=${run('alpha-0.1', seed)}`]);
+  const options = { json: true as const, pairsLimit: 1, results: [] };
+  const found = JSON.parse(await compareText(runs, { ...options, baseline: 'some' })) as {
+    arms: { name: string; runs: { seed: number }[] }[];
+    comparisons: { arm: string; baseline: string; bySeed: { seed: number }[] }[];
+  };
+  expect(found.arms.map(({ name, runs: own }) => [name, own.map(({ seed }) => seed)])).toEqual([
+    ['zero', [1, 2]],
+    ['some', [1, 2]],
+  ]);
+  expect(found.comparisons).toMatchObject([{ arm: 'zero', baseline: 'some', bySeed: [{ seed: 1 }, { seed: 2 }] }]);
+  await expect(compareText(runs, { ...options, baseline: 'som' })).rejects.toThrow('did you mean "some"');
+  await expect(compareText([...runs, `zero=${run('alpha-0', 1)}`], options)).rejects.toThrow(/two runs of seed 1/);
+  await expect(compareText(runs, { ...options, results: ['zer=x.json'] })).rejects.toThrow(/x\.json/);
 });
 
 it('tells a run that fails, goes on with the others, and ends with exit code 1', async () => {

@@ -7,12 +7,15 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
+import { readJson } from '../evaluate/records.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { makeFolder } from '../files/fs.ts';
 import { nearest } from '../recipe/nearest.ts';
 import { type ArmSource, type ComparisonSource, collectComparison } from '../report/comparison/collect.ts';
 import { comparisonJson, comparisonMarkdown, renderComparison } from '../report/comparison/comparison.ts';
 import type { ComparisonData } from '../report/comparison/comparison-data.ts';
+import { iterationsOf } from '../report/comparison/numbers.ts';
+import { type PlacedResults, readModelResults } from '../report/comparison/result-files.ts';
 import { summariseComparison } from '../report/comparison/summary.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { readSweepRecord, type SweepRecord } from '../sweep/record.ts';
@@ -28,6 +31,7 @@ export interface CompareOptions {
   title?: string;
   pairs?: string;
   pairsLimit: number;
+  results: string[];
   json?: true;
 }
 
@@ -41,6 +45,7 @@ export function compareCommand(): Command {
     .option('--title <text>', 'heading of the comparison')
     .option('--pairs <file>', 'preference rows to score under the last models: differences of their implicit rewards')
     .option('--pairs-limit <number>', 'pairs that are taken, from the first on', wholeNumber(1), 256)
+    .option('--results <arm=file>', 'what selm eval ... --json printed of its model; may be repeated', collect, [])
     .option('--json', 'print the comparison as JSON and write no file')
     .addHelpText(
       'after',
@@ -60,13 +65,13 @@ Examples:
 /** Writes the comparison and returns what the command prints. Throws RunError. */
 export async function compareText(
   runs: readonly string[],
-  { json, output, pairs, pairsLimit, ...options }: CompareOptions,
+  { json, output, pairs, pairsLimit, results, ...options }: CompareOptions,
 ): Promise<string> {
   const { source, folder } = sourceOf(runs, options);
   const collected = collectComparison(source);
   const implicitRewards =
     pairs === undefined ? [] : await implicitRewardsOf(collected, { file: resolve(pairs), limit: pairsLimit });
-  const data = { ...collected, implicitRewards };
+  const data = { ...collected, implicitRewards, results: results.map((each) => placedResults(each, collected)) };
   return json ? comparisonJson(data) : `${summariseComparison(data)}\n\n${writeComparison(data, output ?? folder)}`;
 }
 
@@ -78,6 +83,27 @@ export function writeComparison(data: ComparisonData, folder: string): string {
   writeFileAtomic(path('md'), comparisonMarkdown(data));
   writeFileAtomic(path('html'), renderComparison(data));
   return `Comparison   ${shorterPath(path('html'))} (and .md, .json)`;
+}
+
+/** `base=FILE`, `ARM=FILE` for the last model of an arm, `ARM/ITERATION=FILE` for another. */
+function placedResults(argument: string, { arms }: ComparisonData): PlacedResults {
+  const equals = argument.lastIndexOf('=');
+  const [place, file] = [argument.slice(0, Math.max(0, equals)), argument.slice(equals + 1)];
+  const [, name = place, iteration] = /^(.*?)(?:\/(\d+))?$/.exec(place) ?? [];
+  const results = readModelResults(readJson(file), file);
+  if (name === 'base') return { ...results, arm: null, iteration: 0 };
+  const arm = arms.find((each) => each.name === name || each.label === name);
+  if (arm === undefined) {
+    const names = ['base', ...arms.map((each) => each.name)];
+    throw new UsageError(
+      `Cannot tell which model --results ${argument} is of: write one of ${names.slice(0, 20).join(', ')}, then = and the file; ARM/2=FILE is of iteration 2`,
+    );
+  }
+  return { ...results, arm: arm.name, iteration: Number(iteration ?? iterationsOf(arm).at(-1) ?? 0) };
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
 }
 
 /** The arms of a sweep as it was kept. */

@@ -61,6 +61,7 @@ export function collectComparison({ title, baseline, arms }: ComparisonSource): 
     baseline: (found ?? merged[0])?.name ?? '',
     arms: merged,
     implicitRewards: [],
+    results: [],
     notes: [...notesOf(read, known, leftOut), ...missingBaseline(wanted, found)],
     statisticsSeed: 1,
   };

@@ -4,6 +4,7 @@
  */
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
 import type { Evaluation } from '../../store/evaluations.ts';
+import type { PlacedResults } from './result-files.ts';
 
 /** Version of the comparison as it is kept in comparison.json. */
 export const COMPARISON_FORMAT_VERSION = 1;
@@ -61,6 +62,8 @@ export interface ComparisonData {
   /** Those with at least one measured run. */
   arms: ComparedArm[];
   implicitRewards: ImplicitRewards[];
+  /** Results of models that were evaluated apart from their runs. */
+  results: PlacedResults[];
   /** What a reader must know, one sentence each. */
   notes: string[];
   /** Seed of bootstrap intervals and random sign patterns. */

@@ -60,6 +60,7 @@ export function comparisonOf(arms: ComparedArm[], parts: Partial<ComparisonData>
     baseline: arms[0]?.name ?? '',
     arms,
     implicitRewards: [],
+    results: [],
     notes: [],
     statisticsSeed: 1,
     ...parts,

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { comparisonJson, comparisonMarkdown, renderComparison } from './comparison.ts';
 import { armOf, comparisonOf, runOf, scoresOf } from './comparison-fixture.testing.ts';
+import { readModelResults } from './result-files.ts';
 import { summariseComparison } from './summary.ts';
 import { wordDifferences } from './word-differences.ts';
 
@@ -85,4 +86,34 @@ it('has the same numbers in Markdown and JSON, and a summary of few lines', () =
   expect(markdown).toContain('The runs \\<i\\>differ\\</i\\>.');
   expect(json.verdicts.some((line) => line.startsWith('alpha-0.1 beat alpha-0: '))).toBe(true);
   expect(summariseComparison(data).split('\n').length).toBeLessThan(20);
+});
+
+it('takes up what selm eval printed of a model, with its errors and n, and refuses what it did not print', () => {
+  const placed = [
+    {
+      win_rate: 21.3,
+      standard_error: 1.4,
+      n_total: 805,
+      length_controlled_winrate: 23.45,
+      lc_standard_error: 0.7,
+      avg_length: 1500,
+    },
+    { turn1: 7.1, turn2: 6.2, average: 6.65, rows: 160, unparsed: 1 },
+    {
+      model: 'm',
+      benchmarks: {
+        boolq: {
+          title: 'BoolQ',
+          shots: 0,
+          main_metric: 'acc',
+          metrics: { acc: { value: 0.71, low: 0.6, high: 0.8, n: 90 } },
+        },
+      },
+    },
+  ].map((value) => ({ ...readModelResults(value, 'results.json'), arm: 'alpha-0.1', iteration: 1 }));
+  const text = comparisonMarkdown({ ...data, results: placed });
+  expect(text).toContain('| 23.45 (± 0.70 (SE), n = 805) | 21.30 (± 1.40 (SE), n = 805, 1500 characters) |');
+  expect(text).toContain('| 7.10 | 6.20 | 6.65 (n = 160, 1 unparsed) |');
+  expect(text).toContain('| 0.710 ([0.600, 0.800], n = 90) |');
+  expect(() => readModelResults({ score: 3 }, 'other.json')).toThrow(/Cannot take up "other.json"/);
 });

@@ -166,7 +166,7 @@ export function comparisonMarkdown(data: ComparisonData): string {
 
 /** Every number of the comparison, for programs. NaN is null. */
 export function comparisonJson(data: ComparisonData): string {
-  const { title, createdAt, rewardName, baseline, notes, arms, implicitRewards } = data;
+  const { title, createdAt, rewardName, baseline, notes, arms, implicitRewards, results } = data;
   return JSON.stringify({
     formatVersion: COMPARISON_FORMAT_VERSION,
     ...{ title, createdAt, rewardName, baseline, notes },
@@ -178,6 +178,7 @@ export function comparisonJson(data: ComparisonData): string {
     comparisons: armComparisons(data),
     benchmarks: benchmarkRows(data),
     implicitRewards,
+    results,
     verdicts: comparisonVerdicts(data),
   });
 }

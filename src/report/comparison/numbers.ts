@@ -251,8 +251,37 @@ function differenceByPrompt(ours: ByPrompt, theirs: ByPrompt): Map<string, numbe
   );
 }
 
-/** Every model that was measured on benchmarks; empty where none was. */
-export function benchmarkRows({ arms, statisticsSeed: seed }: ComparisonData): BenchmarkRow[] {
+/** Every model that was measured on benchmarks, in its run or apart from it; empty where none was. */
+export function benchmarkRows(data: ComparisonData): BenchmarkRow[] {
+  const rows = measuredRows(data);
+  for (const { arm, iteration, benchmarks } of data.results) {
+    if (benchmarks.length === 0) continue;
+    const label = arm === null ? 'base' : (data.arms.find(({ name }) => name === arm)?.label ?? arm);
+    const row =
+      rows.find((each) => each.arm === arm && each.iteration === iteration) ?? addRow({ arm, label, iteration });
+    const isNew = ({ benchmark, shots }: { benchmark: string; shots: number }): boolean =>
+      !row.benchmarks.some((each) => each.benchmark === benchmark && each.shots === shots);
+    row.benchmarks.push(
+      ...benchmarks.filter(isNew).map(({ value, low, high, count, ...kind }) => ({
+        ...kind,
+        value: { value, low, high, count },
+        change: null, // their items are not in the file
+      })),
+    );
+  }
+  return rows;
+
+  function addRow(place: Omit<BenchmarkRow, 'benchmarks'>): BenchmarkRow {
+    const row = { ...place, benchmarks: [] };
+    const before = rows.findLastIndex((each) => each.arm === place.arm && each.iteration < place.iteration);
+    if (place.arm === null) rows.unshift(row);
+    else if (before >= 0) rows.splice(before + 1, 0, row);
+    else rows.push(row);
+    return row;
+  }
+}
+
+function measuredRows({ arms, statisticsSeed: seed }: ComparisonData): BenchmarkRow[] {
   const bases = baseRuns(arms).map(({ label, runs }) => ({ arm: null, label, runs, iterations: [0] }));
   const trained = arms.map((arm) => ({
     arm: arm.name,

@@ -14,23 +14,28 @@ import {
   type ModelNumbers,
   modelNumbers,
 } from './numbers.ts';
+import type { PlacedResults } from './result-files.ts';
 import { pText } from './sentences.ts';
 
 interface Column {
   head: Cell;
-  cell(model: ModelNumbers, base: ModelNumbers | undefined): Cell;
+  cell(model: ModelNumbers, beside: { base: ModelNumbers | undefined; results: readonly PlacedResults[] }): Cell;
 }
 
 /** Table 1: every model in numbers; columns that no model has a value in are left out. */
 export function modelsSheet(data: ComparisonData): Sheet {
   const models = modelNumbers(data);
   const base = models.find(({ arm }) => arm === null);
-  const columns = COLUMNS.filter(({ cell }) => models.some((model) => cell(model, base).text !== ''));
+  const resultsOf = ({ arm, iteration }: ModelNumbers): PlacedResults[] =>
+    data.results.filter((each) => each.arm === arm && each.iteration === iteration);
+  const cells = (model: ModelNumbers, columns: readonly Column[]): Cell[] =>
+    columns.map(({ cell }) => cell(model, { base, results: resultsOf(model) }));
+  const columns = COLUMNS.filter((column) => models.some((model) => cells(model, [column])[0]?.text !== ''));
   return {
     caption: 'Every model in numbers',
     explanation: `Means over held-out prompts, of each prompt over the seeds; brackets are 95 % bootstrap intervals over prompts. Reward: ${data.rewardName}.`,
     head: [plain('model'), ...columns.map(({ head }) => head)],
-    rows: models.map((model) => ({ name: modelName(model), cells: columns.map(({ cell }) => cell(model, base)) })),
+    rows: models.map((model) => ({ name: modelName(model), cells: cells(model, columns) })),
   };
 }
 
@@ -46,7 +51,7 @@ const COLUMNS: readonly Column[] = [
   },
   {
     head: { text: 'change', hint: 'against the base' },
-    cell: ({ reward, arm }, base) =>
+    cell: ({ reward, arm }, { base }) =>
       arm === null || base === undefined
         ? EMPTY
         : { text: arrow(reward.value - base.reward.value), hint: rangeText(reward.bySeed, 3) },
@@ -73,7 +78,41 @@ const COLUMNS: readonly Column[] = [
     head: plain('ended by itself'),
     cell: ({ finishedShare }) => (finishedShare.length === 0 ? EMPTY : plain(percent(mean(finishedShare)))),
   },
+  {
+    head: { text: 'AlpacaEval 2', hint: 'length-controlled win rate, %' },
+    cell: (_, { results }) => {
+      const found = results.findLast(({ alpaca }) => alpaca !== null)?.alpaca;
+      if (found?.lengthControlled === undefined || found.lengthControlled === null) return EMPTY;
+      return errorCell(found.lengthControlled, found.lengthControlledError, found.count);
+    },
+  },
+  {
+    head: { text: 'AlpacaEval 2', hint: 'win rate, %' },
+    cell: (_, { results }) => {
+      const found = results.findLast(({ alpaca }) => alpaca !== null)?.alpaca;
+      if (found === undefined || found === null) return EMPTY;
+      const { text, hint } = errorCell(found.winRate, found.error, found.count);
+      return { text, hint: found.length === null ? hint : `${hint}, ${found.length} characters` };
+    },
+  },
+  ...(['turn1', 'turn2', 'average'] as const).map(
+    (part): Column => ({
+      head: { text: 'MT-Bench', hint: { turn1: 'turn 1', turn2: 'turn 2', average: 'average' }[part] },
+      cell: (_, { results }) => {
+        const found = results.findLast(({ mtBench }) => mtBench !== null)?.mtBench ?? null;
+        const value = found?.[part] ?? null;
+        if (found === null || value === null) return EMPTY;
+        const unparsed = found.unparsed === 0 ? '' : `, ${found.unparsed} unparsed`;
+        return { text: fixed(value, 2), hint: part === 'average' ? `n = ${found.rows}${unparsed}` : '' };
+      },
+    }),
+  ),
 ];
+
+/** A figure of the leaderboard with its standard error. */
+function errorCell(value: number, error: number | null, count: number): Cell {
+  return { text: fixed(value, 2), hint: `${error === null ? '' : `± ${fixed(error, 2)} (SE), `}n = ${count}` };
+}
 
 function shareCell(value: Interval): Cell {
   return {
