@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { RunError } from '../../errors.ts';
 import { describeRanker } from '../../rank/open.ts';
 import type { Recipe } from '../../recipe/schema.ts';
+import { measuredScores } from '../../store/benchmark-scores.ts';
 import { type Evaluation, evaluationsOf, onCommonPrompts } from '../../store/evaluations.ts';
 import { openLedger } from '../../store/ledger.ts';
 import { readRunConfig } from '../../store/run-config.ts';
@@ -95,7 +96,7 @@ function readRun(seed: number, path: string): ReadRun | null {
     recipe,
     baseModel: identity.model,
     evaluations: evaluationsOf(ledger),
-    benchmarks: ledger.records('benchmarks').map(({ iteration, record }) => ({ iteration, scores: record.results })),
+    benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),
     seconds: ledger.stages().reduce((sum, stage) => sum + (stage.seconds ?? 0), 0),
     state: describeState(runState(path, recipe, ledger), recipe),
     measuredBy: {

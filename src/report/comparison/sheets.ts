@@ -196,25 +196,31 @@ export function benchmarksSheet(data: ComparisonData): Sheet | null {
   const all = rows.flatMap(({ benchmarks }) => benchmarks);
   const kinds = [...new Map(all.map((each) => [kindOf(each), each])).values()];
   if (kinds.length === 0) return null;
+  // A win rate against another model is on another scale than what is right or wrong.
+  const averaged = kinds.filter(({ benchmark }) => benchmark !== 'alpaca_eval');
   return {
     caption: 'Public benchmarks',
     explanation:
-      'As lm-evaluation-harness defines them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
+      'As lm-evaluation-harness and AlpacaEval define them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
     head: [
       plain('model'),
       ...kinds.map(({ title, metric, shots }) => ({
         text: title,
         hint: `${metric}, ${shots === 0 ? 'no examples' : `${shots} examples`}`,
       })),
-      ...(kinds.length > 1 ? [{ text: 'average', hint: `of the ${kinds.length}` }] : []),
+      ...(averaged.length > 1
+        ? [{ text: 'average', hint: `of ${averaged.map(({ title }) => title).join(', ')}` }]
+        : []),
     ],
     rows: rows.map((row) => {
       const found = kinds.map((kind) => row.benchmarks.find((each) => kindOf(each) === kindOf(kind)) ?? null);
-      const values = found.flatMap((each) => each?.value.value ?? []);
-      const average = values.length === kinds.length ? fixed(mean(values), 3) : '';
+      const values = found.flatMap((each) =>
+        each === null || each.benchmark === 'alpaca_eval' ? [] : each.value.value,
+      );
+      const average = values.length === averaged.length ? fixed(mean(values), 3) : '';
       return {
         name: modelName(row),
-        cells: [...found.map(benchmarkCell), ...(kinds.length > 1 ? [plain(average)] : [])],
+        cells: [...found.map(benchmarkCell), ...(averaged.length > 1 ? [plain(average)] : [])],
       };
     }),
   };
