@@ -3,8 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { compareText } from '../src/cli/compare.ts';
+import { lockHolder } from '../src/files/lock.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
@@ -68,6 +70,24 @@ it('runs every arm with every seed, and costs nothing the second time', async ()
   expect(models.map((path) => statSync(path).mtimeMs)).toEqual(before);
 });
 
+it('compares runs under labels of their own, and says what it cannot make sense of', async () => {
+  const run = (arm: string, seed: number): string => join(root, 'whole', 'runs', arm, `seed-${seed}`);
+  const runs = [1, 2].flatMap((seed) => [`zero=${run('alpha-0', seed)}`, `some=${run('alpha-0.1', seed)}`]);
+  const options = { json: true as const, pairsLimit: 1, results: [] };
+  const found = JSON.parse(await compareText(runs, { ...options, baseline: 'some' })) as {
+    arms: { name: string; runs: { seed: number }[] }[];
+    comparisons: { arm: string; baseline: string; bySeed: { seed: number }[] }[];
+  };
+  expect(found.arms.map(({ name, runs: own }) => [name, own.map(({ seed }) => seed)])).toEqual([
+    ['zero', [1, 2]],
+    ['some', [1, 2]],
+  ]);
+  expect(found.comparisons).toMatchObject([{ arm: 'zero', baseline: 'some', bySeed: [{ seed: 1 }, { seed: 2 }] }]);
+  await expect(compareText(runs, { ...options, baseline: 'som' })).rejects.toThrow('did you mean "some"');
+  await expect(compareText([...runs, `zero=${run('alpha-0', 1)}`], options)).rejects.toThrow(/two runs of seed 1/);
+  await expect(compareText(runs, { ...options, results: ['zer=x.json'] })).rejects.toThrow(/x\.json/);
+});
+
 it('tells a run that fails, goes on with the others, and ends with exit code 1', async () => {
   const file = writeSweep('failing', {
     arms: [
@@ -83,19 +103,27 @@ it('tells a run that fails, goes on with the others, and ends with exit code 1',
   expect(existsSync(modelOf('failing', 'sound', 3))).toBe(true);
 });
 
-it('stops on a signal with everything saved, and the same command ends with the same bytes', async () => {
-  const file = writeSweep('stopped', { seeds: [1], grid: { 'objective.exploration.alpha': [0] } });
+/** Starts a sweep that ends itself by a signal when a stage of a run has begun. */
+function interrupted(file: string, stage: string, signal: NodeJS.Signals): Promise<Ended> {
   let sent = false;
-  const first = await selm(['sweep', file, '--json'], (child, { stdout }) => {
-    if (sent || !stdout.includes('"kind":"stage-started","stage":"train"')) return;
+  return selm(['sweep', file, '--json'], (child, { stdout }) => {
+    if (sent || !stdout.includes(`"kind":"stage-started","stage":"${stage}"`)) return;
     sent = true;
-    child.kill('SIGTERM');
+    child.kill(signal);
   });
-  expect(first.code).toBe(143);
-  expect(first.stderr).toMatch(/go on with:\n.*selm sweep /);
-  const second = await selm(['sweep', file]);
-  expect(second.stderr).toMatch(/alpha-0, seed 1 {2}(goes on|finished before)/);
-  expect(second.code).toBe(0);
+}
+
+it('killed or stopped by a signal, it goes on to the same bytes; a kill leaves no process behind', async () => {
+  const file = writeSweep('stopped', { seeds: [1], grid: { 'objective.exploration.alpha': [0] } });
+  await interrupted(file, 'sample', 'SIGKILL');
+  const lock = join(root, 'stopped', 'runs', 'alpha-0', 'seed-1', 'run.lock');
+  await vi.waitFor(() => expect(lockHolder(lock)).toBeNull(), { timeout: 20_000, interval: 100 });
+  const stopped = await interrupted(file, 'train', 'SIGTERM');
+  expect(stopped.code).toBe(143);
+  expect(stopped.stderr).toMatch(/go on with:\n.*selm sweep /);
+  const last = await selm(['sweep', file]);
+  expect(last.stderr).toMatch(/alpha-0, seed 1 {2}(goes on|finished before)/);
+  expect(last.code).toBe(0);
   const [whole, resumed] = ['whole', 'stopped'].map((name) => readFileSync(modelOf(name, 'alpha-0', 1)));
   expect(resumed?.equals(whole ?? Buffer.alloc(0))).toBe(true);
 });
