@@ -10,7 +10,8 @@ import { errorCode, fileError } from '../files/fs.ts';
 import { isHubName } from '../hub/name.ts';
 import { checkHubNames, checkRecipe } from './checks.ts';
 import { checkSource, type RecipeForm } from './explain.ts';
-import { type ParsedRecipe, type RankerSettings, type Recipe, rankerSchema, recipeSchema } from './schema.ts';
+import { rankerSchema } from './rankers.ts';
+import { type ParsedRecipe, type RankerSettings, type Recipe, recipeSchema } from './schema.ts';
 import { type ParsedSftRecipe, type SftRecipe, sftRecipeSchema } from './sft.ts';
 import { override, parseSource } from './source.ts';
 

@@ -1,0 +1,73 @@
+/** @file The section `objective` of a recipe: the loss on a pair, and what makes the model look for better answers. */
+import { z } from 'zod';
+import { fromZero, listOf, number, oneOf, positive } from './fields.ts';
+
+const beta = () =>
+  positive()
+    .default(0.01)
+    .describe('Strength of the pull towards the reference, as in the paper')
+    .meta({ change: 'train' });
+const preference = z
+  .discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({
+        kind: z.literal('dpo').meta({ change: 'train' }),
+        beta: beta(),
+        labelSmoothing: number('a number from 0 and below 0.5', (value) => value >= 0 && value < 0.5)
+          .default(0)
+          .describe('Share of labels taken to be wrong')
+          .meta({ change: 'train' }),
+      }),
+      z.strictObject({ kind: z.literal('ipo').meta({ change: 'train' }), beta: beta() }),
+      z.strictObject({ kind: z.literal('hinge').meta({ change: 'train' }), beta: beta() }),
+      z.strictObject({
+        kind: z.literal('sppo').meta({ change: 'train' }),
+        beta: beta(),
+        targets: oneOf(['ranker', 'hard'])
+          .default('ranker')
+          .describe("ranker: its win probabilities, as in the paper. hard: 1 for chosen, 0 for rejected (TRL's)")
+          .meta({ change: 'train' }),
+      }),
+      z.strictObject({
+        kind: z.literal('kto').meta({ change: 'train' }),
+        beta: beta(),
+        chosenWeight: positive()
+          .default(1)
+          .describe('Weight of the chosen responses, lambda_D of the paper')
+          .meta({ change: 'train' }),
+        rejectedWeight: positive()
+          .default(1)
+          .describe('Weight of the rejected responses, lambda_U of the paper')
+          .meta({ change: 'train' }),
+      }),
+    ],
+    { error: 'one of dpo, ipo, hinge, sppo, kto' },
+  )
+  .describe('Loss on a pair');
+
+const alpha = () =>
+  z.union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {
+    error: 'a number from 0, or a list of them, one each iteration',
+  });
+const exploration = z
+  .discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({
+        kind: z.literal('selm').meta({ change: 'train' }),
+        alpha: alpha().describe('Weight of the optimism term; 0 is iterative DPO').meta({ change: 'train' }),
+      }),
+      z.strictObject({
+        kind: z.literal('xpo').meta({ change: 'train' }),
+        alpha: alpha()
+          .describe("Weight of the optimism term; not multiplied by beta as selm's is")
+          .meta({ change: 'train' }),
+      }),
+      z.strictObject({ kind: z.literal('none').meta({ change: 'train' }) }),
+    ],
+    { error: 'one of selm, xpo, none' },
+  )
+  .describe('What makes the model look for better answers');
+
+export const objective = z.strictObject({ preference, exploration }).describe('What training minimises');
