@@ -29,7 +29,7 @@ std::atomic<uintptr_t> heapTop{0};
 uintptr_t topOfHeap() { return reinterpret_cast<uintptr_t>(sbrk(0)); }
 
 // The heap grows in large steps (initialise). What is new of it is asked for in huge pages before it is written: fewer faults,
-// and weights that are read from memory at every pass arrive 1.4 times as fast (docs/LOG.md). A kernel without huge pages
+// and weights that are read from memory at every pass arrive 1.3 to 1.5 times as fast (docs/LOG.md). A kernel without huge pages
 // refuses, and nothing changes.
 void preferHugePages() {
   constexpr uintptr_t kPage = 4096;

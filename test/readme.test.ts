@@ -17,6 +17,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const NOT_RUN: readonly [begin: string, reason: string][] = [
   ['selm eval ./my-model --on', 'the rows of benchmarks come from the Hub'],
   ['selm sft recipes/sft.yaml', 'it is run with the other recipes (test/recipes)'],
+  ['selm sweep recipes/sweeps/alpha.yaml', 'thirty runs; a small sweep is test/sweep.test.ts'],
+  ['selm studio', 'it serves until it is stopped (src/server/app.test.ts)'],
   ['selm rank rows.jsonl --ranker pairrm', 'PairRM has weights of 1.7 GB'],
 ];
 /** What makes the run small; everything else is the command as it stands. */
