@@ -3,11 +3,11 @@
  * the fields of peers/lm_eval_tasks.py. Usage: eval-run.ts MODEL DATA BENCHMARK ITEMS DTYPE THREADS BATCH_TOKENS
  */
 
-import { benchmarkNamed } from '../src/evaluate/benchmarks/all.ts';
 import { memoryStore } from '../src/evaluate/benchmarks/answer-store.ts';
 import { openRespondent } from '../src/evaluate/benchmarks/respondent.ts';
 import { filesInFolder, readBenchmarkRows } from '../src/evaluate/benchmarks/rows.ts';
 import { runBenchmark } from '../src/evaluate/benchmarks/run.ts';
+import { benchmarkNamed } from '../src/evaluate/benchmarks/suite/all.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
 

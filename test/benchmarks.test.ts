@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { benchmarkNamed } from '../src/evaluate/benchmarks/all.ts';
 import { memoryStore } from '../src/evaluate/benchmarks/answer-store.ts';
 import type { Benchmark } from '../src/evaluate/benchmarks/benchmark.ts';
 import { openRespondent } from '../src/evaluate/benchmarks/respondent.ts';
 import { filesInFolder, readBenchmarkRows } from '../src/evaluate/benchmarks/rows.ts';
 import { type BenchmarkResult, type Respondent, runBenchmark } from '../src/evaluate/benchmarks/run.ts';
+import { benchmarkNamed } from '../src/evaluate/benchmarks/suite/all.ts';
 
 /** What the harness says of one task. */
 interface Expected {

@@ -1,6 +1,6 @@
 /**
  * @file What a benchmark is: where its rows are, which examples are shown before an item, how a row becomes a question, and how an
- * answer, or the likelihoods of given answers, become scores. One file a benchmark beside this one; run.ts runs them all.
+ * answer, or the likelihoods of given answers, become scores. One file a benchmark in suite/; run.ts runs them all.
  */
 
 /**

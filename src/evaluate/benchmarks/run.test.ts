@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type AnswerStore, memoryStore, openAnswerStore } from './answer-store.ts';
-import { arcChallenge } from './arc.ts';
-import { gsm8kCot } from './gsm8k.ts';
-import { hellaswag } from './hellaswag.ts';
-import { mmlu } from './mmlu.ts';
 import type { ChoiceRequest } from './requests.ts';
 import { type BenchmarkRun, type Respondent, runBenchmark } from './run.ts';
+import { arcChallenge } from './suite/arc.ts';
+import { gsm8kCot } from './suite/gsm8k.ts';
+import { hellaswag } from './suite/hellaswag.ts';
+import { mmlu } from './suite/mmlu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-benchmarks-'));
 afterAll(() => rmSync(folder, { recursive: true }));

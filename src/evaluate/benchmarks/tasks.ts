@@ -5,11 +5,11 @@
 import { DataError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { knownSha256 } from '../../files/known-hashes.ts';
-import { BENCHMARKS, benchmarkNamed } from './all.ts';
 import type { Benchmark, RowSource } from './benchmark.ts';
 import { readExamples, readRows, type SourceRow } from './items.ts';
 import { filesInFolder, readBenchmarkRows } from './rows.ts';
 import { promptsOf } from './shots.ts';
+import { BENCHMARKS, benchmarkNamed } from './suite/all.ts';
 
 /** A benchmark to run. */
 export interface Task {

@@ -5,6 +5,6 @@ import type { z } from 'zod';
 
 /** Reads `assets/ifeval/NAME.json.gz`. */
 export function readIfevalAsset<Value>(name: string, form: z.ZodType<Value>): Value {
-  const packed = readFileSync(new URL(`../../../../assets/ifeval/${name}.json.gz`, import.meta.url));
+  const packed = readFileSync(new URL(`../../../../../assets/ifeval/${name}.json.gz`, import.meta.url));
   return form.parse(JSON.parse(gunzipSync(packed).toString('utf8')));
 }

@@ -1,5 +1,5 @@
 /** @file ARC (Clark et al. 2018, https://arxiv.org/abs/1803.05457), the Challenge set: science questions from school. */
-import type { Benchmark } from './benchmark.ts';
+import type { Benchmark } from '../benchmark.ts';
 import { oneRightChoice, readChoices } from './choices.ts';
 
 /** 25 examples, accuracy by character, as the Open LLM Leaderboard reports it. */

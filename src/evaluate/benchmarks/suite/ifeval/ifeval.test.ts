@@ -12,7 +12,7 @@ import { numberOfWords } from './length.ts';
 import { sentences } from './sentences.ts';
 import { wordTokens } from './word-tokens.ts';
 
-const fixtures = fileURLToPath(new URL('../../../../test/fixtures/evaluate/', import.meta.url));
+const fixtures = fileURLToPath(new URL('../../../../../test/fixtures/evaluate/', import.meta.url));
 const unpacked = (path: string): string => gunzipSync(readFileSync(fixtures + path)).toString('utf8');
 const rows = unpacked('benchmarks/data/ifeval/input_data.jsonl.gz')
   .trimEnd()

@@ -2,8 +2,8 @@
  * @file EQ-Bench v2 as lm-evaluation-harness runs it: one answer without revision, and one that cannot be read scores 0.
  * `eqbench_parsed` is EQ-Bench's own rule, which leaves such answers out. The formula: ../eq-bench/score.ts.
  */
-import { questionScore, readIntensities } from '../eq-bench/score.ts';
-import type { Benchmark, Scores } from './benchmark.ts';
+import { questionScore, readIntensities } from '../../eq-bench/score.ts';
+import type { Benchmark, Scores } from '../benchmark.ts';
 
 /** Scores are in percent; 0 is chance. */
 export const eqBench: Benchmark = {

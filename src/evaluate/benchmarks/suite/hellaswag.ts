@@ -1,5 +1,5 @@
 /** @file HellaSwag (Zellers et al. 2019, https://arxiv.org/abs/1905.07830): which ending goes on with a scene. */
-import type { Benchmark, BenchmarkItem } from './benchmark.ts';
+import type { Benchmark, BenchmarkItem } from '../benchmark.ts';
 import { isTexts, oneRightChoice, placeOf, readChoices, withGold } from './choices.ts';
 
 /** 10 examples, accuracy by character, as the Open LLM Leaderboard reports it. */

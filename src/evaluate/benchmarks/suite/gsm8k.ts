@@ -3,7 +3,7 @@
  * lm-evaluation-harness has it: with solutions of the data set as examples, and with eight fixed chains of thought (Wei et al.
  * 2022, https://arxiv.org/abs/2201.11903).
  */
-import type { Benchmark, BenchmarkItem, Scores } from './benchmark.ts';
+import type { Benchmark, BenchmarkItem, Scores } from '../benchmark.ts';
 import { CHAINS_OF_THOUGHT } from './gsm8k-chains.ts';
 
 const rows = { hub: 'hub:openai/gsm8k:main/test-*.parquet', file: /^test/ };

@@ -3,7 +3,7 @@
  * than 400 words". By prompt (all instructions are followed) and by instruction; strictly, and loosely: then it is enough when the
  * answer follows without its first or last line or without Markdown's stars.
  */
-import type { Benchmark, Scores } from '../benchmark.ts';
+import type { Benchmark, Scores } from '../../benchmark.ts';
 import { isTexts } from '../choices.ts';
 import type { Follows } from './instruction.ts';
 import { INSTRUCTIONS } from './instructions.ts';

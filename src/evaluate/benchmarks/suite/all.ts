@@ -1,6 +1,7 @@
-/** @file The benchmarks by name. */
+/** @file The benchmarks by name: one file each beside this one. What runs them is in the folder above. */
+
+import type { Benchmark } from '../benchmark.ts';
 import { arcChallenge } from './arc.ts';
-import type { Benchmark } from './benchmark.ts';
 import { eqBench } from './eq-bench.ts';
 import { gsm8k, gsm8kCot } from './gsm8k.ts';
 import { hellaswag } from './hellaswag.ts';

@@ -2,7 +2,7 @@
  * @file MMLU (Hendrycks et al. 2021, https://arxiv.org/abs/2009.03300): questions of 57 subjects, from elementary mathematics to law.
  * The choices stand in the question, and the model says which by its letter.
  */
-import type { Benchmark, Scores } from './benchmark.ts';
+import type { Benchmark, Scores } from '../benchmark.ts';
 import { likeliest, readChoices } from './choices.ts';
 
 const LETTERS = ['A', 'B', 'C', 'D'] as const;

@@ -1,6 +1,6 @@
 /** @file Multiple choice as lm-evaluation-harness scores it, and the forms in which data sets keep it. Pure. */
-import { codePoints } from '../code-points.ts';
-import type { Question, Scores } from './benchmark.ts';
+import { codePoints } from '../../code-points.ts';
+import type { Question, Scores } from '../benchmark.ts';
 
 /** Choices, and the place of the right one. */
 export interface Choices {

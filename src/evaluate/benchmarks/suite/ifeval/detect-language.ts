@@ -4,7 +4,7 @@
  * it is told one; here it is 0, so that a text always has the same language.
  */
 import { z } from 'zod';
-import { PythonRandom } from '../../../python-random.ts';
+import { PythonRandom } from '../../../../python-random.ts';
 import { readIfevalAsset } from './assets.ts';
 import { isUpper } from './python-text.ts';
 

@@ -1,5 +1,5 @@
 /** @file OpenBookQA (Mihaylov et al. 2018, https://arxiv.org/abs/1809.02789): questions that a small fact and common sense answer. */
-import type { Benchmark } from './benchmark.ts';
+import type { Benchmark } from '../benchmark.ts';
 import { oneRightChoice, readChoices } from './choices.ts';
 
 /** 10 examples; the fact is not shown. The SELM paper's figures are at the level of plain accuracy. */

@@ -2,7 +2,7 @@
  * @file TruthfulQA (Lin et al. 2022, https://arxiv.org/abs/2109.07958), multiple choice: mc1 asks whether the one best answer is the
  * likeliest, mc2 how much of the probability of all given answers is on true ones.
  */
-import type { Benchmark, BenchmarkItem, Scores } from './benchmark.ts';
+import type { Benchmark, BenchmarkItem, Scores } from '../benchmark.ts';
 import { isTexts, likeliest } from './choices.ts';
 
 /** Shown before every question; it counts as no example. */

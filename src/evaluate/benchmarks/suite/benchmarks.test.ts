@@ -1,7 +1,7 @@
 /** @file What each benchmark makes of a row and of an answer. The harness itself is met in test/benchmarks.test.ts. */
 import { describe, expect, it } from 'vitest';
+import type { Benchmark, BenchmarkItem, Scores } from '../benchmark.ts';
 import { arcChallenge } from './arc.ts';
-import type { Benchmark, BenchmarkItem, Scores } from './benchmark.ts';
 import { eqBench, withoutRevision } from './eq-bench.ts';
 import { gsm8k, gsm8kCot } from './gsm8k.ts';
 import { capitalised, cleaned, hellaswag } from './hellaswag.ts';
