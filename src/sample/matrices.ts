@@ -28,16 +28,18 @@ export function packMatrices(
   const alone = [...expectedWeights(config)]
     .filter(([name, shape]) => shape.length === 2 && !inside.has(name) && (name !== EMBEDDING || config.tiedHead))
     .map(([name]) => [name]);
-  const packed = (name: string): Tensor => {
-    const weight = mergedWeight(name, weightOf(weights, name), adapter);
-    // fp32 products widen bf16 weights as they read them.
-    return packRows(dtype === 'bfloat16' ? to_dtype(weight, 'bfloat16') : weight);
+  const packed = (names: readonly string[]): Tensor[] => {
+    const parts = names.map((name) => mergedWeight(name, weightOf(weights, name), adapter));
+    // fp32 products widen bf16 weights as they read them. Joined parts need one type: an adapter widens only those it changes.
+    const areAlike = parts.every((part) => part.dtype === parts[0]?.dtype);
+    if (dtype === 'float32' && areAlike) return parts.map((part) => packRows(part));
+    return parts.map((part) => packRows(to_dtype(part, dtype)));
   };
   return new Map(
     [...joined, ...alone].map((names) => [
       names[0] ?? '',
       scope('pack', () => ({
-        panels: joinedRows(names.map(packed)),
+        panels: joinedRows(packed(names)),
         outputs: names.map((name) => weightOf(weights, name).shape[0] ?? 0),
         bias: biasOf(weights, names),
       })),
