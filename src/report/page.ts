@@ -29,7 +29,7 @@ a { color: var(--c1); }
 .warnings h3 { margin: 4px 0; color: var(--warn); }
 .warnings ul, .notes ul { margin: 6px 0; padding-left: 20px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 18px; margin: 14px 0; }
-figure { margin: 0; padding: 12px 12px 4px; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; }
+figure { margin: 0; max-width: 620px; padding: 12px 12px 4px; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; }
 figcaption { font-size: 14px; font-weight: 600; color: var(--ink); padding-left: 4px; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: var(--soft); }

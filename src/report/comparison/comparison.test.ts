@@ -64,6 +64,16 @@ it('marks in an answer what the baseline does not say', () => {
   ]);
 });
 
+it('gives the answers of an arm the colour of its lines, whichever arm is the baseline', () => {
+  const { arms } = data;
+  const other = renderComparison({ ...data, baseline: 'alpha-0.1' });
+  for (const shown of [page, other]) {
+    for (const [index, { label }] of arms.entries()) {
+      expect(shown).toContain(`<div class="answer c${index + 1}"><h3>${label}</h3>`);
+    }
+  }
+});
+
 it('draws the end reward over the values of a setting, numbers by their size', () => {
   const chart = page.slice(page.indexOf('<h2 id="settings">')).match(/<svg[\s\S]*?<\/svg>/)?.[0] ?? '';
   expect([...chart.matchAll(/<text[^>]*>(0|0\.01|0\.1)<\/text>/g)].map(([, text]) => text)).toEqual([

@@ -105,8 +105,9 @@ function examples(data: ComparisonData): Markup[] {
     const baseIndex = base.answers.findIndex((answer) => answer.promptId === promptId);
     const cards = [
       answerCard('base', 0, base.data.rewards[baseIndex] ?? Number.NaN, markup`${base.answers[baseIndex]?.text ?? ''}`),
-      ...answers.map(({ arm, text, reward }, index) =>
-        answerCard(arm.label, index + 1, reward, arm === first ? markup`${text}` : marked(text, own)),
+      // The charts' colours: an arm's place among all.
+      ...answers.map(({ arm, text, reward }) =>
+        answerCard(arm.label, data.arms.indexOf(arm) + 1, reward, arm === first ? markup`${text}` : marked(text, own)),
       ),
     ];
     return markup`<article class="example" aria-label="Prompt ${promptId}"><p class="prompt" dir="auto">${prompt}</p><div class="answers">${cards}</div></article>`;
