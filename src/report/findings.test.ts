@@ -59,9 +59,9 @@ describe('verdicts()', () => {
       expect(sentence).toMatch(new RegExp(`^Too few prompts .*: ${prompts} prompts?, and 20 are needed`));
   });
 
-  test('say on how many prompts one method beat another', () => {
+  test('say on how many prompts one method beat another, and that it is one seed', () => {
     const data = reportFixture({ methods: [methodFixture('SELM', '', [0.9]), methodFixture('twin', '', [0.1])] });
-    expect(verdicts(data)[2]).toMatch(/^SELM beat twin: .* on 64 prompts\.$/);
+    expect(verdicts(data)[2]).toMatch(/^SELM beat twin: .* on 64 prompts, one seed\.$/);
   });
 });
 

@@ -153,13 +153,14 @@ function bestSentence({ best }: ReportData): string[] {
   ];
 }
 
+/** Of two models of one seed: another seed, or sums in another order, may turn it round, so the sentence says so. */
 function duelSentence(first: string, other: string, difference: Interval): string {
   const numbers = `paired difference in mean reward ${signedInterval(difference)} on ${promptCount(difference)}`;
   switch (sideOf(difference)) {
     case 'above':
-      return `${first} beat ${other}: ${numbers}.`;
+      return `${first} beat ${other}: ${numbers}, one seed.`;
     case 'below':
-      return `${first} lost to ${other}: ${numbers}.`;
+      return `${first} lost to ${other}: ${numbers}, one seed.`;
     case 'undecided':
       return `No winner between ${first} and ${other}: ${numbers}, the interval holds 0.`;
     case 'too few':

@@ -206,7 +206,7 @@ describe('summariseReport()', () => {
     expect(lines.length).toBeLessThanOrEqual(30);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(120);
     expect(lines.join('\n')).toMatch(
-      /SELM beat alpha = 0 twin: paired difference in mean reward \+0\.1\d\d \[\+0\.\d+, \+0\.\d+\] on 64 prompts\./,
+      /SELM beat alpha = 0 twin: paired difference in mean reward \+0\.1\d\d \[\+0\.\d+, \+0\.\d+\] on 64 prompts, one seed\./,
     );
   });
 

@@ -72,7 +72,7 @@ function changes(data: ReportData, base: EvaluationData): Markup[] {
 function findingsBlock(data: ReportData): Markup {
   const found = warnings(data);
   const list = (lines: string[]) => markup`<ul>${lines.map((line) => markup`<li>${line}</li>`)}</ul>`;
-  return markup`<section class="verdict" aria-label="Result">${verdicts(data).map((line) => markup`<p>${line}</p>`)}<p class="hint">Last iterations; differences are paired by prompt, brackets are 95 % bootstrap intervals.</p></section>
+  return markup`<section class="verdict" aria-label="Result">${verdicts(data).map((line) => markup`<p>${line}</p>`)}<p class="hint">Last iterations; differences are paired by prompt, brackets are 95 % bootstrap intervals. A run has one seed: who wins here is a model, not a method; selm sweep compares over seeds.</p></section>
 ${found.length === 0 ? null : markup`<section class="warnings"><h3>Look at this first</h3>${list(found)}</section>`}
 ${data.notes.length === 0 ? null : markup`<section class="notes"><h3>Know before you quote a number</h3>${list(data.notes)}</section>`}`;
 }
