@@ -1,5 +1,5 @@
 /** @file The pairs of a run: a list that is searched and paged on the server, and one pair with where it comes from. */
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import type { PairDetail, PairPage, RunDetail } from '../src/server/api.ts';
 import type { CandidateOrigin } from '../src/store/ledger-rows.ts';
 import { short } from './format.ts';
@@ -87,22 +87,16 @@ export function PairsTab({
                   {pair.prompt?.trim() || `prompt of pair ${pair.pairId.slice(0, 12)}`}
                 </a>
                 <div class="answers">
-                  <div class="answer chosen">
-                    <h3>
-                      chosen <span class="hint">{scored(pair.chosenFrom, pair.scoreChosen)}</span>
-                    </h3>
+                  <Side side="chosen" from={scored(pair.chosenFrom, pair.scoreChosen)}>
                     <p class="text clipped" dir="auto">
                       {pair.chosen}
                     </p>
-                  </div>
-                  <div class="answer rejected">
-                    <h3>
-                      rejected <span class="hint">{scored(pair.rejectedFrom, pair.scoreRejected)}</span>
-                    </h3>
+                  </Side>
+                  <Side side="rejected" from={scored(pair.rejectedFrom, pair.scoreRejected)}>
                     <p class="text clipped" dir="auto">
                       {pair.rejected}
                     </p>
-                  </div>
+                  </Side>
                 </div>
                 <p class="hint">iteration {pair.iteration}</p>
               </li>
@@ -139,18 +133,12 @@ export function PairView({ runId, pairId }: { runId: string; pairId: string }): 
       </p>
       <p class="hint">What one answer has and the other lacks is marked.</p>
       <div class="answers">
-        <div class="answer chosen">
-          <h3>
-            chosen <span class="hint">{originText(pair.chosenFrom)}</span>
-          </h3>
+        <Side side="chosen" from={originText(pair.chosenFrom)}>
           <Marked text={pair.chosen} other={pair.rejected} />
-        </div>
-        <div class="answer rejected">
-          <h3>
-            rejected <span class="hint">{originText(pair.rejectedFrom)}</span>
-          </h3>
+        </Side>
+        <Side side="rejected" from={originText(pair.rejectedFrom)}>
           <Marked text={pair.rejected} other={pair.chosen} />
-        </div>
+        </Side>
       </div>
       {pair.rankings.map((ranking) => (
         <Verdict key={ranking.rankerId} pair={pair} ranking={ranking} />
@@ -249,4 +237,16 @@ function originText({ kind, sampleIndex }: CandidateOrigin): string {
 
 function scored(from: CandidateOrigin, score: number | null): string {
   return score === null ? originText(from) : `${originText(from)} · score ${short(score)}`;
+}
+
+/** One side of a pair, under where it comes from. */
+function Side(props: { side: 'chosen' | 'rejected'; from: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div class={`answer ${props.side}`}>
+      <h3>
+        {props.side} <span class="hint">{props.from}</span>
+      </h3>
+      {props.children}
+    </div>
+  );
 }
