@@ -19,10 +19,10 @@ import type { Ranker } from '../../rank/ranker.ts';
 import { type AnswerStore, memoryAnswers, type RankerServices } from '../../rank/services.ts';
 import type { AlpacaSettings } from '../../recipe/schema.ts';
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
-import { isModelThere } from '../lost-models.ts';
 import { answersIn } from '../rankers.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
 import { openProtocolJudge, withOutputs } from './judges.ts';
+import { canMeasure } from './measured.ts';
 
 /** Instructions with a baseline's outputs. */
 export interface AlpacaReference {
@@ -69,14 +69,8 @@ export async function judgeModel(context: IterationContext, { reference, modelDi
   const { judge, temperature, topP, maxNewTokens, limit } = alpaca;
   const decisive = [judge.model, judge.read, temperature, topP, maxNewTokens, limit, reference.sha256];
   const settings = sha256(JSON.stringify(decisive));
-  if (ledger.record(iteration, 'alpaca')?.settings !== settings) {
-    if (iteration > 0 && !isModelThere(modelDirectory)) {
-      const text = `The model of iteration ${iteration} is gone from ${modelDirectory}: its outputs are not judged`;
-      announce({ kind: 'warning', text });
-      return;
-    }
-    ledger.takeBack(iteration, { stages: ['alpaca'], tables: [] });
-  }
+  const measure = { kind: 'alpaca', settings, modelDirectory, leftOut: 'its outputs are not judged' } as const;
+  if (!canMeasure(context, measure)) return;
   await runStage(context, 'alpaca', async () => {
     const scores = await judgedScores(context, { alpaca, reference: reference.rows, modelDirectory });
     ledger.putRecord(iteration, 'alpaca', { settings, results: [scores] });

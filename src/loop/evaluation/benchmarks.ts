@@ -13,9 +13,9 @@ import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { readModelConfig } from '../../model/read-config.ts';
 import type { BenchmarkSettings, Recipe } from '../../recipe/schema.ts';
 import { type BenchmarkScores, scoresOf } from '../../store/benchmark-scores.ts';
-import { isModelThere } from '../lost-models.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
 import { answersOfRun, sharedAnswers } from './benchmark-answers.ts';
+import { canMeasure } from './measured.ts';
 
 /** The benchmarks of a recipe, in its order. DataError BENCHMARK_UNKNOWN, BENCHMARK_TWICE. */
 export function tasksOf(settings: BenchmarkSettings) {
@@ -63,19 +63,17 @@ export async function benchmarkModel(
   context: IterationContext,
   { tasks, modelDirectory }: BenchmarkInput,
 ): Promise<void> {
-  const { recipe, ledger, iteration, announce } = context;
+  const { recipe, ledger, iteration } = context;
   const { benchmarks } = recipe.evaluate;
   if (benchmarks === null || (iteration === 0 && !benchmarks.base)) return;
   const settings = sha256(JSON.stringify([benchmarks.dtype, tasks.map((task) => task.sha256)]));
-  const known = ledger.record(iteration, 'benchmarks');
-  if (known?.settings !== settings) {
-    if (iteration > 0 && !isModelThere(modelDirectory)) {
-      const text = `The model of iteration ${iteration} is gone from ${modelDirectory}: it is not measured on the benchmarks`;
-      announce({ kind: 'warning', text });
-      return;
-    }
-    ledger.takeBack(iteration, { stages: ['benchmark'], tables: [] });
-  }
+  const measure = {
+    kind: 'benchmarks',
+    settings,
+    modelDirectory,
+    leftOut: 'it is not measured on the benchmarks',
+  } as const;
+  if (!canMeasure(context, measure)) return;
   await runStage(context, 'benchmark', async () => {
     const results = await askAll(context, { tasks, modelDirectory, settings: benchmarks });
     ledger.putRecord(iteration, 'benchmarks', { settings, results });

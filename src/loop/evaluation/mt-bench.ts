@@ -12,10 +12,10 @@ import type { Ranker } from '../../rank/ranker.ts';
 import { memoryAnswers } from '../../rank/services.ts';
 import type { MtBenchSettings } from '../../recipe/schema.ts';
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
-import { isModelThere } from '../lost-models.ts';
 import { answersIn } from '../rankers.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
 import { openProtocolJudge, withOutputs } from './judges.ts';
+import { canMeasure } from './measured.ts';
 
 /** Opens the judge once, so that what is wrong with it shows before anything is sampled. RecipeError, RankerError. */
 export async function checkMtBench(settings: MtBenchSettings | null): Promise<void> {
@@ -30,14 +30,8 @@ export async function rateModel(context: IterationContext, modelDirectory: strin
   const { mtBench } = recipe.evaluate;
   if (mtBench === null || (iteration === 0 && !mtBench.base)) return;
   const settings = sha256(JSON.stringify([mtBench.judge.model, mtBench.maxNewTokens, mtBench.limit]));
-  if (ledger.record(iteration, 'mt-bench')?.settings !== settings) {
-    if (iteration > 0 && !isModelThere(modelDirectory)) {
-      const text = `The model of iteration ${iteration} is gone from ${modelDirectory}: it is not rated on MT-Bench`;
-      announce({ kind: 'warning', text });
-      return;
-    }
-    ledger.takeBack(iteration, { stages: ['mt-bench'], tables: [] });
-  }
+  const measure = { kind: 'mt-bench', settings, modelDirectory, leftOut: 'it is not rated on MT-Bench' } as const;
+  if (!canMeasure(context, measure)) return;
   await runStage(context, 'mt-bench', async () => {
     const scores = await ratedScores(context, mtBench, modelDirectory);
     ledger.putRecord(iteration, 'mt-bench', { settings, results: [scores] });
