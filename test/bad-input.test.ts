@@ -272,16 +272,22 @@ describe('the command', () => {
     expect(existsSync(output)).toBe(false);
   });
 
-  it('refuses an engine that was built against another minor of LibTorch', () => {
+  it.each([
+    ['another LibTorch', { libtorchVersion: '2.9.1' }, /built against LibTorch 2\.9\.1, but .* now holds 2\.15/],
+    [
+      'other sources',
+      { sourcesSha256: '0'.repeat(64) },
+      /built from other sources than those in .*`selm engine install`/,
+    ],
+  ])('refuses an engine that was built from %s', (_, difference, message) => {
     const { recipe, output, folder } = world();
     const engine = join(folder, 'engine');
     mkdirSync(engine);
     copyFileSync(join(engineDirectory, 'selm.node'), join(engine, 'selm.node'));
-    const record = { ...readEngineRecord(), libtorchVersion: '2.9.1' };
-    writeFileSync(join(engine, 'engine.json'), JSON.stringify(record));
+    writeFileSync(join(engine, 'engine.json'), JSON.stringify({ ...readEngineRecord(), ...difference }));
     const { status, stderr } = command(['train', recipe, '--set', `output=${output}`], { SELM_ENGINE: engine });
     expect(status).toBe(2);
-    expect(stderr).toMatch(/built against LibTorch 2\.9\.1, but .* now holds 2\.15/);
+    expect(stderr).toMatch(message);
     expect(existsSync(output)).toBe(false);
   });
 

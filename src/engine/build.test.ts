@@ -1,27 +1,18 @@
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { sha256Folder } from '../files/hash.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
-import { buildEngine, firstErrors, parallelJobs, requireBuildTools, sourcesSha256, staleReason } from './build.ts';
+import { buildEngine, firstErrors, parallelJobs, requireBuildTools, staleReason } from './build.ts';
 import { thisMachine } from './machine.ts';
 import { bareMachine, fakeLibtorch, fakePrograms, writeFiles } from './places.testing.ts';
-
-test('sourcesSha256() changes with the content and with the name of a file, and not else', () => {
-  const folder = writeFiles(temporaryFolder(), { 'a.cc': 'int a;', 'kernels/b.cc': 'int b;' });
-  const first = sourcesSha256(folder);
-  expect(sourcesSha256(writeFiles(temporaryFolder(), { 'kernels/b.cc': 'int b;', 'a.cc': 'int a;' }))).toBe(first);
-  writeFiles(folder, { 'kernels/b.cc': 'int c;' });
-  const second = sourcesSha256(folder);
-  renameSync(join(folder, 'a.cc'), join(folder, 'd.cc'));
-  expect(new Set([first, second, sourcesSha256(folder)]).size).toBe(3);
-});
 
 function builtEngine() {
   const root = temporaryFolder();
   const sources = writeFiles(join(root, 'native'), { 'a.cc': 'int a;' });
   const libtorchDirectory = fakeLibtorch(join(root, 'torch'), '2.15.0');
   const output = writeFiles(join(root, 'output'), { 'selm.node': '' });
-  const sourcesDigest = sourcesSha256(sources);
+  const sourcesDigest = sha256Folder(sources);
   const record = {
     formatVersion: 1,
     libtorchVersion: '2.15.0',

@@ -7,7 +7,6 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -18,12 +17,12 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { EngineError } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
-import { sha256 } from '../files/hash.ts';
+import { sha256Folder } from '../files/hash.ts';
 import {
   type EngineRecord,
   engineDirectory,
   libtorchVersionOf,
-  packageRoot,
+  nativeSources,
   readEngineRecord,
 } from '../torch/native.ts';
 import { sameFolder } from './locate.ts';
@@ -47,20 +46,13 @@ export interface BuildOptions {
   log: (line: string) => void;
 }
 
-/** Digest of every file below a folder, with its name. */
-export function sourcesSha256(folder: string): string {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const paths = files.map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)).sort();
-  return sha256(paths.map((path) => `${path} ${sha256(readFileSync(join(folder, path)))}\n`).join(''));
-}
-
 /** Why a built engine is no longer what would be built now, or null when it is. `libtorch` null: wherever it was. */
 export function staleReason(
   record: EngineRecord | null,
   { sources, output, libtorch }: { sources: string; output: string; libtorch: string | null },
 ): string | null {
   if (record === null || !existsSync(join(output, 'selm.node'))) return 'no engine is built yet';
-  if (record.sourcesSha256 !== sourcesSha256(sources)) return 'the native sources changed';
+  if (record.sourcesSha256 !== sha256Folder(sources)) return 'the native sources changed';
   if (libtorch !== null && !sameFolder(libtorch, record.libtorchDirectory))
     return `LibTorch is now taken from ${libtorch}`;
   const version = libtorchVersionOf(record.libtorchDirectory);
@@ -74,7 +66,7 @@ export function enginePlaces(output: string = engineDirectory): {
   output: string;
   record: EngineRecord | null;
 } {
-  return { sources: join(packageRoot, 'native'), output, record: readEngineRecord(output) };
+  return { sources: nativeSources, output, record: readEngineRecord(output) };
 }
 
 /** Builds against a LibTorch folder, tries the result, puts it in place and returns its record. Throws EngineError. */
@@ -92,7 +84,7 @@ export async function buildEngine(libtorchDirectory: string, options: BuildOptio
   const compiler = requireTool('compiler', 'build the engine', machine);
   const make = requireTool('make', 'build the engine', machine);
   // Read before the build: a file saved meanwhile makes the next run build again.
-  const digest = sourcesSha256(sources);
+  const digest = sha256Folder(sources);
   const version = libtorchVersionOf(libtorchDirectory);
   if (version === null)
     throw new EngineError('LIBTORCH_MISSING', `Cannot build the engine: no LibTorch in ${libtorchDirectory}`);

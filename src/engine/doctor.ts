@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { engineDirectory, packageRoot, readEngineRecord } from '../torch/native.ts';
+import { engineDirectory, nativeSources, packageRoot, readEngineRecord } from '../torch/native.ts';
 import { staleReason } from './build.ts';
 import { type Candidate, compareVersions, DEFAULT_VERSION, libtorchCache, locateLibtorch } from './locate.ts';
 import {
@@ -221,7 +221,7 @@ function checkEngine(directory: string, machine: Machine): Check[] {
     return [{ name: 'engine', status: 'problem', detail: `nothing is built in ${directory}`, fix: ENGINE_FIX }];
   }
   const built = `built against LibTorch ${record.libtorchVersion} in ${record.libtorchDirectory}`;
-  const stale = staleReason(record, { sources: join(packageRoot, 'native'), output: directory, libtorch: null });
+  const stale = staleReason(record, { sources: nativeSources, output: directory, libtorch: null });
   const probe = probeAddon(addon, machine);
   return [
     stale === null

@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { digestFile, digestFileSync, sha256, sha256File } from './hash.ts';
+import { digestFile, digestFileSync, sha256, sha256File, sha256Folder } from './hash.ts';
 import { temporaryFolder } from './temporary.testing.ts';
 
 // FIPS 180-4 example values.
@@ -28,4 +28,19 @@ test('sha256File() streams files of any size to the same digest as one piece', a
 test('sha256File() of a missing file is a FileError naming it', async () => {
   const path = join(temporaryFolder(), 'missing');
   await expect(sha256File(path)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND', details: { path } });
+});
+
+test('sha256Folder() changes with the content and with the name of a file, and not else', () => {
+  const [folder, twin] = [temporaryFolder(), temporaryFolder()];
+  for (const place of [folder, twin]) {
+    mkdirSync(join(place, 'kernels'));
+    writeFileSync(join(place, 'a.cc'), 'int a;');
+    writeFileSync(join(place, 'kernels', 'b.cc'), 'int b;');
+  }
+  const first = sha256Folder(folder);
+  expect(sha256Folder(twin)).toBe(first);
+  writeFileSync(join(folder, 'kernels', 'b.cc'), 'int c;');
+  const second = sha256Folder(folder);
+  renameSync(join(folder, 'a.cc'), join(folder, 'd.cc'));
+  expect(new Set([first, second, sha256Folder(folder)]).size).toBe(3);
 });

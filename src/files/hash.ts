@@ -1,11 +1,20 @@
 /** @file SHA-256 of bytes, texts and files. Files are streamed and the event loop runs between chunks. */
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Fs, fileError, nodeFs } from './fs.ts';
 
 /** Lower-case hexadecimal SHA-256 of bytes, or of a text as UTF-8. */
 export function sha256(data: Uint8Array | string): string {
   return createHash('sha256').update(data).digest('hex');
+}
+
+/** Digest of every file below a folder, with its name. For folders of sources: the whole is read at once. */
+export function sha256Folder(folder: string): string {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)).sort();
+  return sha256(paths.map((path) => `${path} ${sha256(readFileSync(join(folder, path)))}\n`).join(''));
 }
 
 /** Size and digest of a file. */

@@ -4,8 +4,8 @@
  */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { sourcesSha256 } from '../engine/build.ts';
 import { InterruptedError, RankLostError } from '../errors.ts';
+import { sha256Folder } from '../files/hash.ts';
 import { rankingWork } from '../rank/model/together.ts';
 import { openRanker } from '../rank/open.ts';
 import { type Ending, follow } from '../ranks/follow.ts';
@@ -109,7 +109,7 @@ function joinOptions(recipe: RankedRecipe, say: (line: string) => void): JoinOpt
   mkdirSync(sharedFolder, { recursive: true });
   return {
     identity: {
-      code: sourcesSha256(join(packageRoot, 'src')),
+      code: sha256Folder(join(packageRoot, 'src')),
       libtorch: minorVersion(engineVersion()),
       node: process.versions.node.split('.')[0] ?? '',
       recipe,

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from '../errors.ts';
 import { errorCode } from '../files/fs.ts';
+import { sha256Folder } from '../files/hash.ts';
 
 /** A tensor in the native handle table; 0 is never one. */
 export type Handle = number;
@@ -79,6 +80,8 @@ export interface EngineRecord {
 
 /** Root of this package (the folder with package.json). */
 export const packageRoot: string = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+/** The sources of the addon; a package with a built one may come without them. */
+export const nativeSources: string = join(packageRoot, 'native');
 /** Folder of the built addon and its record. */
 export const engineDirectory: string = process.env.SELM_ENGINE ?? join(packageRoot, 'build', 'native');
 
@@ -137,6 +140,13 @@ function load(directory: string): Native {
     throw new EngineError(
       'LIBTORCH_VERSION',
       `Cannot load the engine: it was built against LibTorch ${record.libtorchVersion}, but ${record.libtorchDirectory} now holds ${present}: ${FIX}`,
+    );
+  }
+  // Operators that an older addon lacks, or computes otherwise, would show only in the middle of a run.
+  if (existsSync(nativeSources) && record.sourcesSha256 !== sha256Folder(nativeSources)) {
+    throw new EngineError(
+      'ENGINE_STALE',
+      `Cannot load the engine in ${directory}: it was built from other sources than those in ${nativeSources}: ${FIX}`,
     );
   }
   try {
