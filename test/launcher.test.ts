@@ -1,8 +1,8 @@
 /** @file bin/selm: what it says before anything of the program is loaded. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 
@@ -38,4 +38,43 @@ test('bin/selm works through a symbolic link, from any folder', () => {
   const { status, stdout } = spawnSync(join(folder, 'selm'), ['--help'], { cwd: folder, encoding: 'utf8' });
   expect(stdout).toContain('Usage: selm');
   expect(status).toBe(0);
+});
+
+/** A package of one line a module, and what its program prints. */
+function smallPackage() {
+  const root = temporaryFolder();
+  cpSync(bin, join(root, 'bin'), { recursive: true });
+  for (const name of ['package.json', 'tsconfig.json']) cpSync(join(bin, '..', name), join(root, name));
+  symlinkSync(join(bin, '..', 'node_modules'), join(root, 'node_modules'));
+  const write = (name: string, text: string) => {
+    mkdirSync(dirname(join(root, 'src', name)), { recursive: true });
+    writeFileSync(join(root, 'src', name), text);
+  };
+  write('index.ts', '');
+  write('sweep/worker.ts', '');
+  write('cli/main.ts', "import { place } from '../files/place.ts';\nconsole.log(place satisfies string);");
+  write('files/place.ts', "export const place: string = new URL('beside.txt', import.meta.url).pathname;");
+  const run = () => {
+    const { status, stdout, stderr } = spawnSync(join(root, 'bin', 'selm'), [], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    return stdout.trim();
+  };
+  return { root, write, run };
+}
+
+test('bin/selm bundles the sources once, and again when one changed; their places stay those of the sources', () => {
+  const { root, write, run } = smallPackage();
+  const bundles = () => readdirSync(join(root, 'build', 'program'));
+  expect(run()).toBe(join(root, 'src/files/beside.txt'));
+  expect(run()).toBe(join(root, 'src/files/beside.txt'));
+  expect(bundles()).toHaveLength(1);
+  write('cli/main.ts', "console.log('changed')");
+  expect(run()).toBe('changed');
+  expect(bundles()).toHaveLength(2);
+});
+
+test('bin/selm runs without a bundle where none can be written', () => {
+  const { root, run } = smallPackage();
+  writeFileSync(join(root, 'build'), 'a file in the place of the folder');
+  expect(run()).toBe(join(root, 'src/files/beside.txt'));
 });
