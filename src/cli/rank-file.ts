@@ -1,5 +1,6 @@
 /** @file The work of `selm rank`: rows in, one line of JSON for each out, in order. */
 import { type CandidateRow, readCandidates } from '../data/candidates.ts';
+import type { BadRowRule } from '../data/read.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { type AnswerFile, openAnswerFile } from '../rank/answer-file.ts';
 import { bothOrders } from '../rank/doubt.ts';
@@ -12,7 +13,17 @@ import { coloursOf } from './colour.ts';
 import { UsageError } from './errors.ts';
 import { formatRate } from './format.ts';
 import { localRanker } from './hub.ts';
-import type { RankOptions } from './rank.ts';
+
+/** Options of the command. */
+export interface RankOptions {
+  ranker?: string;
+  recipe?: string;
+  set: string[];
+  output?: string;
+  answers?: string;
+  onBadRow?: BadRowRule;
+  json?: true;
+}
 
 /** What was done, in numbers. */
 export interface RankSummary {

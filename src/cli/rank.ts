@@ -1,20 +1,10 @@
 /** @file `selm rank FILE`: responses ranked by any ranker of the loop, without a run. */
 import { Command } from 'commander';
-import type { BadRowRule } from '../data/read.ts';
 import { InterruptedError } from '../errors.ts';
 import { onBadRowOption } from './data.ts';
 import { selmCommand } from './format.ts';
+import type { RankOptions } from './rank-file.ts';
 import { listenForStop } from './signals.ts';
-
-export interface RankOptions {
-  ranker?: string;
-  recipe?: string;
-  set: string[];
-  output?: string;
-  answers?: string;
-  onBadRow?: BadRowRule;
-  json?: true;
-}
 
 /** The command. */
 export function rankCommand(): Command {

@@ -2,7 +2,7 @@
 import { bind, integerOr, textOrNull } from './arguments.ts';
 import { strip } from './characters.ts';
 import { TemplateFault } from './faults.ts';
-import type { Filter } from './filters.ts';
+import type { Filter } from './filter.ts';
 import { fixed } from './formatting.ts';
 import { signed } from './operators.ts';
 import { numberOf, undefinedFault } from './python.ts';

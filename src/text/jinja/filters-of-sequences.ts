@@ -2,7 +2,7 @@
 import { bind, integer, text, textOrNull } from './arguments.ts';
 import { itemOf, onlyAttributeOf } from './attributes.ts';
 import { TemplateFault } from './faults.ts';
-import type { Filter, FilterContext } from './filters.ts';
+import type { Filter, FilterContext } from './filter.ts';
 import type { Meter } from './meter.ts';
 import { binary } from './operators.ts';
 import { toText } from './printing.ts';

@@ -2,7 +2,7 @@
 import { bind, integer, integerOr, text, textOrNull } from './arguments.ts';
 import { capitalize, lengthOf, sliceText, strip, WHITE_SPACE } from './characters.ts';
 import { TemplateFault } from './faults.ts';
-import type { Filter, FilterContext } from './filters.ts';
+import type { Filter, FilterContext } from './filter.ts';
 import { formatPercent } from './formatting.ts';
 import { type JsonOptions, toJson } from './json.ts';
 import { escapeMarkup, escapeText } from './markup.ts';

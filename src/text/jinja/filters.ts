@@ -1,20 +1,10 @@
 /** @file The filters of Jinja2 by their names, with the tojson of transformers. */
 import { TemplateFault } from './faults.ts';
+import type { Filter, FilterContext } from './filter.ts';
 import { numberFilters } from './filters-of-numbers.ts';
 import { sequenceFilters } from './filters-of-sequences.ts';
 import { textFilters } from './filters-of-texts.ts';
-import type { Meter } from './meter.ts';
 import type { Arguments, Value } from './values.ts';
-
-/** What a filter may use beside its value: the account, and other filters and tests (`map`, `select`). */
-export interface FilterContext {
-  meter: Meter;
-  filter: (name: string, value: Value, given: Arguments) => Value;
-  test: (name: string, value: Value, given: Arguments) => boolean;
-}
-
-/** One filter. Throws TemplateFault where Python refuses the value. */
-export type Filter = (context: FilterContext, value: Value, given: Arguments) => Value;
 
 const FILTERS: ReadonlyMap<string, Filter> = new Map([
   ...Object.entries(textFilters),

@@ -1,7 +1,7 @@
 /** @file Runs the syntax tree of a template within the budget of a Meter. */
 import { attributeOf, itemOf } from './attributes.ts';
 import { TemplateFault } from './faults.ts';
-import type { FilterContext } from './filters.ts';
+import type { FilterContext } from './filter.ts';
 import { LoopState } from './loop.ts';
 import type { Meter } from './meter.ts';
 import { binary, concatenate, signed } from './operators.ts';

@@ -1,7 +1,8 @@
 /** @file The tests of Jinja2 (`is defined` ...) by their names. */
 import { bind } from './arguments.ts';
 import { TemplateFault } from './faults.ts';
-import { type FilterContext, isFilter } from './filters.ts';
+import type { FilterContext } from './filter.ts';
+import { isFilter } from './filters.ts';
 import type { Meter } from './meter.ts';
 import { binary } from './operators.ts';
 import { toText } from './printing.ts';
