@@ -68,14 +68,16 @@ export async function runIteration(context: IterationContext, input: IterationIn
 /** The warm start: plain DPO on the pairs of the data, nothing sampled (the authors' Zephyr recipe). */
 export async function runWarmStart(context: IterationContext, input: IterationInput): Promise<void> {
   await runStage(context, 'pair', () => pairResponses(context, input.rows));
-  const { preference } = context.recipe.objective;
-  await trainOnPairs(context, { ...input, objective: { preference, exploration: { kind: 'none' } } });
+  const { preference, chosenLikelihood } = context.recipe.objective;
+  const objective: ObjectiveOptions = { preference, exploration: { kind: 'none' }, chosenLikelihood };
+  await trainOnPairs(context, { ...input, objective });
 }
 
 /** The objective with this iteration's alpha. With alpha = 0 there is no term, and y costs nothing. */
 function objectiveOf({ recipe, iteration }: IterationContext): ObjectiveOptions {
-  const { preference, exploration } = recipe.objective;
-  if (exploration.kind === 'none') return { preference, exploration };
+  const { preference, exploration, chosenLikelihood } = recipe.objective;
+  if (exploration.kind === 'none') return { preference, exploration, chosenLikelihood };
   const alpha = alphaAt(exploration.alpha, iteration);
-  return { preference, exploration: alpha === 0 ? { kind: 'none' } : { kind: exploration.kind, alpha } };
+  const term = alpha === 0 ? ({ kind: 'none' } as const) : { kind: exploration.kind, alpha };
+  return { preference, exploration: term, chosenLikelihood };
 }

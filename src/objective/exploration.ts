@@ -1,15 +1,18 @@
 /**
  * @file Exploration terms: what a training loss adds to the preference loss so that the policy looks beyond what it
  * already says. Float64, no tensors. To add one: a member of `Exploration`, a case in `explorationTerm`, golden values
- * in the test, its row in docs/objectives.md.
+ * in scripts/fixtures/objectives.py, its row in docs/objectives.md.
  */
 import { RecipeError } from '../errors.ts';
+import { sigmoid } from './sigmoid.ts';
 
-/** Which exploration term, with its own settings. `alpha` (0 or more) is the strength of the optimism. */
+/** Which exploration term, with its own settings. `alpha` (0 or more) is its strength. */
 export type Exploration =
   | { readonly kind: 'none' }
   | { readonly kind: 'selm'; readonly alpha: number }
-  | { readonly kind: 'xpo'; readonly alpha: number };
+  | { readonly kind: 'xpo'; readonly alpha: number }
+  | { readonly kind: 'popo'; readonly alpha: number }
+  | { readonly kind: 'vpo'; readonly alpha: number };
 
 /** An exploration term at one prompt: value, and derivative by the policy's log-probability of the response. */
 export interface ExplorationTerm {
@@ -30,6 +33,13 @@ const NOTHING: ExplorationTerm = { loss: 0, gradient: 0 };
  * - xpo: alpha log pi_theta(y|x), y sampled from the fixed reference. Xie et al. 2024, Algorithm 1,
  *   https://arxiv.org/abs/2405.21046, in TRL's form (XPOTrainer, default alpha 1e-5). There is no beta in it: the
  *   alpha of `selm` times beta is this alpha. Its value is far from 0, since log pi_ref is not subtracted.
+ * - popo: alpha (sigma(beta l) - 1/2) / beta, l = log pi_theta(y|x) - log pi_ref(y|x), y sampled from the last policy.
+ *   SE-POPO, Chen et al. 2025, https://arxiv.org/abs/2502.00666, as the authors' code has it (MYC000801/SE-POPO at
+ *   2150dc5, dpo_iteration/wpo.py, loss_type popo). The force is alpha / 4 at the start and vanishes as l falls, so that
+ *   the term cannot run away: it lies within alpha / (2 beta) of 0. The alpha of `selm` times 4 beta starts as strong.
+ * - vpo: -alpha beta l: `selm` with its sign turned, the pessimistic form of VPO (Cen et al. 2024,
+ *   https://arxiv.org/abs/2405.19320: one term, whose sign says optimism or pessimism; read in its abstract only). It
+ *   holds the policy to what it already says.
  *
  * @param response log-probabilities of y in nats, summed over tokens whatever the preference loss; null where a prompt
  *   has no sampled response: then nothing is added
@@ -57,6 +67,20 @@ export function explorationTerm(
       checkAlpha(alpha);
       if (response === null || alpha === 0) return NOTHING;
       return { loss: alpha * response.policy, gradient: alpha };
+    }
+    case 'popo': {
+      const { alpha } = exploration;
+      checkAlpha(alpha);
+      if (response === null || alpha === 0) return NOTHING;
+      const share = sigmoid(beta * (response.policy - response.reference));
+      return { loss: (alpha * (share - 0.5)) / beta, gradient: alpha * share * (1 - share) };
+    }
+    case 'vpo': {
+      const { alpha } = exploration;
+      checkAlpha(alpha);
+      if (response === null || alpha === 0) return NOTHING;
+      const gradient = -alpha * beta;
+      return { loss: gradient * (response.policy - response.reference), gradient };
     }
     default:
       return exploration satisfies never;

@@ -24,9 +24,9 @@ const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Case[] };
 describe('pairObjective() over a step equals', () => {
   it.each(cases.map((each, index) => ({ ...each, index })))(
     '$source: $preference with $exploration, case $index',
-    ({ pairs, preference, exploration, loss, gradients }) => {
+    ({ pairs, preference, exploration, chosenLikelihood = 0, loss, gradients }) => {
       const baseline = needsBaseline(preference) ? ktoBaseline(pairs.map(logRatios)) : NO_BASELINE;
-      const results = pairs.map((pair) => pairObjective(pair, { preference, exploration }, baseline));
+      const results = pairs.map((pair) => pairObjective(pair, { preference, exploration, chosenLikelihood }, baseline));
       const mean = results.reduce((sum, result) => sum + result.loss, 0) / pairs.length;
       // float64 on both sides; sums of squares (sppo) reach 1e6, hence relative.
       expect(Math.abs(mean - loss)).toBeLessThanOrEqual(1e-11 * Math.max(1, Math.abs(loss)));
@@ -41,10 +41,13 @@ describe('pairObjective() over a step equals', () => {
     },
   );
 
-  it('at least one case of every loss and of every exploration term', () => {
+  it('at least one case of every loss, of every exploration term and of a weighed likelihood', () => {
     expect(new Set(cases.map(({ preference }) => preference.kind))).toEqual(
-      new Set(['dpo', 'ipo', 'hinge', 'sppo', 'kto']),
+      new Set(['dpo', 'dpop', 'ipo', 'hinge', 'sppo', 'kto']),
     );
-    expect(new Set(cases.map(({ exploration }) => exploration.kind))).toEqual(new Set(['none', 'selm', 'xpo']));
+    expect(new Set(cases.map(({ exploration }) => exploration.kind))).toEqual(
+      new Set(['none', 'selm', 'xpo', 'popo', 'vpo']),
+    );
+    expect(cases.some(({ chosenLikelihood = 0 }) => chosenLikelihood > 0)).toBe(true);
   });
 });

@@ -51,12 +51,14 @@ describe('pairObjective()', () => {
         anyPreference(),
         anyExploration(),
         anyBaseline(),
-        (input, preference, exploration, baseline) => {
+        fc.constantFrom(0, 0.2, 1),
+        (input, preference, exploration, baseline, chosenLikelihood) => {
           const delta =
             input.policy.chosen - input.reference.chosen - (input.policy.rejected - input.reference.rejected);
-          // The hinge has no derivative at its kink.
+          // The hinge has no derivative at its kink, nor has dpop where the chosen response is as probable as before.
           fc.pre(preference.kind !== 'hinge' || Math.abs(1 - preference.beta * delta) > 0.01);
-          const options: ObjectiveOptions = { preference, exploration };
+          fc.pre(preference.kind !== 'dpop' || Math.abs(input.policy.chosen - input.reference.chosen) > 0.01);
+          const options: ObjectiveOptions = { preference, exploration, chosenLikelihood };
           const { gradient } = pairObjective(input, options, baseline);
           for (const sequence of ['chosen', 'rejected', 'response'] as const) {
             const slope = centralDifference(input, { options, baseline }, sequence);
@@ -74,7 +76,7 @@ describe('pairObjective()', () => {
       fc.property(
         anyInput({ response: 'sometimes' }),
         anyPreference(),
-        fc.constantFrom('selm' as const, 'xpo' as const),
+        fc.constantFrom('selm' as const, 'xpo' as const, 'popo' as const, 'vpo' as const),
         fc.constantFrom(0, -0),
         (input, preference, kind, alpha) => {
           const withTerm = outcome(input, { preference, exploration: { kind, alpha } });
@@ -159,6 +161,45 @@ describe('pairObjective()', () => {
     expect(explorationLoss).toBe(0);
   });
 
+  it('with a weight of the chosen likelihood pulls the chosen response up however settled the pair is', () => {
+    const settled: PairInput = {
+      policy: { chosen: -30, rejected: -900, response: null },
+      reference: { chosen: -3, rejected: -4, response: null },
+      lengths: { chosen: 10, rejected: 2, response: null },
+    };
+    const preference: PreferenceLoss = { kind: 'dpo', beta: 1, labelSmoothing: 0 };
+    const plain = pairObjective(settled, { preference, exploration: NONE });
+    const weighed = pairObjective(settled, { preference, exploration: NONE, chosenLikelihood: 0.5 });
+    expect(plain.gradient.chosen).toBeCloseTo(0, 12);
+    expect(weighed.gradient).toEqual({ ...plain.gradient, chosen: plain.gradient.chosen - 0.05 });
+    expect(weighed.likelihoodLoss).toBe(1.5); // 0.5 * 30 nats / 10 tokens
+    expect(weighed.loss).toBe(plain.loss + 1.5);
+  });
+
+  it('with popo stays within alpha / (2 beta) of the preference loss, and lets go of a response that has fallen', () => {
+    const objectiveAt = (fall: number): PairObjective =>
+      pairObjective(
+        {
+          policy: { chosen: -3, rejected: -4, response: -5 - fall },
+          reference: { chosen: -3, rejected: -4, response: -5 },
+          lengths: { chosen: 2, rejected: 2, response: 2 },
+        },
+        { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'popo', alpha: 0.04 } },
+      );
+    expect(objectiveAt(0)).toMatchObject({ explorationLoss: 0, gradient: { response: 0.01 } }); // alpha / 4
+    expect(objectiveAt(1e5).explorationLoss).toBeCloseTo(-0.2, 12); // alpha / (2 beta)
+    expect(objectiveAt(1e3).gradient.response).toBeLessThan(1e-40);
+  });
+
+  it.each([-1, Number.NaN])('refuses the weight %d of a chosen likelihood', (chosenLikelihood) => {
+    const logProbs = { chosen: -3, rejected: -4, response: null };
+    const input = { policy: logProbs, reference: logProbs, lengths: { chosen: 2, rejected: 2, response: null } };
+    const preference: PreferenceLoss = { kind: 'hinge', beta: 1 };
+    expect(() => pairObjective(input, { preference, exploration: NONE, chosenLikelihood })).toThrow(
+      expect.objectContaining({ code: 'OBJECTIVE_WEIGHT_INVALID' }),
+    );
+  });
+
   it.each([
     ['policy', 'chosen', Number.NaN],
     ['policy', 'rejected', Number.NEGATIVE_INFINITY],
@@ -230,6 +271,7 @@ describe('lossAtReference()', () => {
   it.each([
     [{ kind: 'dpo', beta: 0.01, labelSmoothing: 0 }, Math.LN2],
     [{ kind: 'dpo', beta: 0.01, labelSmoothing: 0.3 }, Math.LN2],
+    [{ kind: 'dpop', beta: 0.1, penalty: 5 }, Math.LN2],
     [{ kind: 'ipo', beta: 0.1 }, 25],
     [{ kind: 'hinge', beta: 0.1 }, 1],
     [{ kind: 'sppo', beta: 0.1, targets: 'hard' }, 50],
@@ -277,6 +319,7 @@ function expectSameBits(actual: PairObjective | string, expected: PairObjective 
     rest.loss,
     rest.preferenceLoss,
     rest.explorationLoss,
+    rest.likelihoodLoss,
     rest.rewardChosen,
     rest.rewardRejected,
     gradient.chosen,
@@ -328,6 +371,11 @@ function anyPreference(): fc.Arbitrary<PreferenceLoss> {
   const labelSmoothing = fc.oneof(fc.constant(0), fc.double({ min: 0, max: 0.49, noNaN: true }));
   return fc.oneof(
     fc.record({ kind: fc.constant('dpo' as const), beta, labelSmoothing }),
+    fc.record({
+      kind: fc.constant('dpop' as const),
+      beta,
+      penalty: fc.double({ min: 0, max: 10, noNaN: true }),
+    }),
     fc.record({ kind: fc.constant('ipo' as const), beta }),
     fc.record({ kind: fc.constant('hinge' as const), beta }),
     fc.record({
@@ -345,6 +393,8 @@ function anyExploration(): fc.Arbitrary<Exploration> {
     fc.constant(NONE),
     fc.record({ kind: fc.constant('selm' as const), alpha }),
     fc.record({ kind: fc.constant('xpo' as const), alpha }),
+    fc.record({ kind: fc.constant('popo' as const), alpha }),
+    fc.record({ kind: fc.constant('vpo' as const), alpha }),
   );
 }
 

@@ -5,6 +5,7 @@
  */
 import { TrainingError } from '../errors.ts';
 import { type Exploration, explorationTerm } from './exploration.ts';
+import { likelihoodTerm } from './likelihood.ts';
 import {
   type BatchBaseline,
   NO_BASELINE,
@@ -24,7 +25,7 @@ export interface SequenceLogProbs {
 export interface PairInput {
   readonly policy: SequenceLogProbs;
   readonly reference: SequenceLogProbs;
-  /** Scored tokens of each sequence; only ipo reads them. */
+  /** Scored tokens of each sequence; only ipo and a chosen likelihood read them. */
   readonly lengths: { readonly chosen: number; readonly rejected: number; readonly response: number | null };
   /** What the ranker makes of the two; only sppo reads them. Null or absent: the chosen certainly wins. */
   readonly winProbabilities?: WinProbabilities | null;
@@ -33,6 +34,8 @@ export interface PairInput {
 export interface ObjectiveOptions {
   readonly preference: PreferenceLoss;
   readonly exploration: Exploration;
+  /** Weight of the chosen response's mean log-likelihood beside both (RPO). @default 0 */
+  readonly chosenLikelihood?: number;
 }
 
 /** The objective at one pair. `gradient` is d loss / d policy log-probability (summed) of each sequence. */
@@ -40,6 +43,8 @@ export interface PairObjective {
   readonly loss: number;
   readonly preferenceLoss: number;
   readonly explorationLoss: number;
+  /** 0 without a weight of the chosen likelihood. */
+  readonly likelihoodLoss: number;
   readonly gradient: { readonly chosen: number; readonly rejected: number; readonly response: number };
   /** Implicit rewards beta (log pi_theta - log pi_ref), TRL's rewards/chosen and rewards/rejected. */
   readonly rewardChosen: number;
@@ -49,8 +54,8 @@ export interface PairObjective {
 const SEQUENCES = ['chosen', 'rejected', 'response'] as const;
 
 /**
- * The loss of one pair, minimised by training: preference loss + exploration term. For dpo and selm it is the paper's
- * Eq. 3.2 with its sign turned (https://arxiv.org/abs/2405.19332), as the authors' code has it:
+ * The loss of one pair, minimised by training: preference loss + exploration term, and where it has a weight the chosen
+ * response's likelihood. For dpo and selm it is the paper's Eq. 3.2 with its sign turned (https://arxiv.org/abs/2405.19332), as the authors' code has it:
  *
  *   -log sigma(beta Delta) + alpha beta (log pi_theta(y) - log pi_ref(y))
  *   Delta = (log pi_theta(y_w) - log pi_ref(y_w)) - (log pi_theta(y_l) - log pi_ref(y_l))
@@ -75,11 +80,14 @@ export function pairObjective(
       : { policy: policy.response, reference: reference.response },
     { exploration: options.exploration, beta: options.preference.beta },
   );
+  const likelihood = likelihoodTerm({ logProb: policy.chosen, length: lengths.chosen }, options.chosenLikelihood ?? 0);
+  const { chosen, rejected } = preference.gradient;
   const result: PairObjective = {
-    loss: preference.loss + exploration.loss,
+    loss: preference.loss + exploration.loss + likelihood.loss,
     preferenceLoss: preference.loss,
     explorationLoss: exploration.loss,
-    gradient: { ...preference.gradient, response: exploration.gradient },
+    likelihoodLoss: likelihood.loss,
+    gradient: { chosen: chosen + likelihood.gradient, rejected, response: exploration.gradient },
     rewardChosen: preference.rewardChosen,
     rewardRejected: preference.rewardRejected,
   };
@@ -97,7 +105,8 @@ export function logRatios({ policy, reference }: Pick<PairInput, 'policy' | 'ref
 
 /**
  * The loss of the pair where the policy still is the reference (every log-ratio 0): ln 2 for dpo, 1 / (2 beta)^2 for ipo,
- * 1 for hinge, 1 / (2 beta^2) for sppo with hard targets, 1/2 for kto; selm adds 0 to it and xpo alpha log pi_ref(y).
+ * 1 for hinge, 1 / (2 beta^2) for sppo with hard targets, 1/2 for kto; selm, popo and vpo add 0 to it, xpo
+ * alpha log pi_ref(y), and a chosen likelihood its own loss.
  * The first step of each iteration must meet it, or reference and policy disagree on a forward pass.
  */
 export function lossAtReference(input: Omit<PairInput, 'policy'>, options: ObjectiveOptions): number {

@@ -1,7 +1,8 @@
 /** @file The preference losses against values worked out by hand, finite differences, and TRL's conventions. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ktoBaseline, logSigmoid, type PreferenceLoss, preferenceTerm, sigmoid } from './preference.ts';
+import { ktoBaseline, type PreferenceLoss, preferenceTerm } from './preference.ts';
+import { logSigmoid, sigmoid } from './sigmoid.ts';
 
 const LENGTHS = { chosen: 10, rejected: 20 };
 const beta = 0.1;

@@ -5,10 +5,12 @@
  * docs/objectives.md.
  */
 import { RecipeError, TrainingError } from '../errors.ts';
+import { logSigmoid, sigmoid } from './sigmoid.ts';
 
 /** Which preference loss, with its own settings. `beta` (above 0) is the strength of the KL constraint. */
 export type PreferenceLoss =
   | { readonly kind: 'dpo'; readonly beta: number; readonly labelSmoothing: number }
+  | { readonly kind: 'dpop'; readonly beta: number; readonly penalty: number }
   | { readonly kind: 'ipo'; readonly beta: number }
   | { readonly kind: 'hinge'; readonly beta: number }
   | { readonly kind: 'sppo'; readonly beta: number; readonly targets: 'hard' | 'ranker' }
@@ -62,6 +64,10 @@ export interface PreferenceTerm {
  * - dpo: -log sigma(beta Delta) (1 - e) - log sigma(-beta Delta) e, e = `labelSmoothing`. Rafailov et al. 2023,
  *   https://arxiv.org/abs/2305.18290, Eq. 7 (the SELM paper's L_DPO in section 2); smoothing as in cDPO, Eq. 3,
  *   https://ericmitchell.ai/cdpo.pdf.
+ * - dpop: -log sigma(beta (Delta - penalty max(0, -chosen))): DPO-Positive of Smaug, Pal et al. 2024,
+ *   https://arxiv.org/abs/2402.13228. As soon as the chosen response is less probable than under the reference, the loss
+ *   pulls it up again: 1 + penalty times as strongly as it pushes the rejected one down. The paper's penalty is 50 and 5.
+ *   At the kink the derivative is that of dpo, as torch.relu has it.
  * - ipo: (Delta - 1 / (2 beta))^2, Azar et al. 2023, https://arxiv.org/abs/2310.12036, Eq. 17. As in TRL, the
  *   log-ratios are averages per token here, so the derivative by a summed log-probability is divided by the length.
  * - hinge: max(0, 1 - beta Delta), SLiC-HF in TRL's form, Zhao et al. 2023, https://arxiv.org/abs/2305.10425. At the
@@ -77,7 +83,7 @@ export interface PreferenceTerm {
  * the same).
  *
  * @param baseline of the step, see `needsBaseline`
- * @throws RecipeError OBJECTIVE_BETA_INVALID, OBJECTIVE_LABEL_SMOOTHING_INVALID, OBJECTIVE_WEIGHT_INVALID (kto)
+ * @throws RecipeError OBJECTIVE_BETA_INVALID, OBJECTIVE_LABEL_SMOOTHING_INVALID, OBJECTIVE_WEIGHT_INVALID (kto, dpop)
  * @throws TrainingError OBJECTIVE_LENGTH_INVALID (ipo), OBJECTIVE_PROBABILITY_INVALID (sppo)
  */
 export function preferenceTerm(
@@ -94,6 +100,14 @@ export function preferenceTerm(
       const loss = -logSigmoid(margin) * (1 - labelSmoothing) - logSigmoid(-margin) * labelSmoothing;
       const slope = beta * (sigmoid(margin) * labelSmoothing - sigmoid(-margin) * (1 - labelSmoothing));
       return term(loss, { chosen: slope, rejected: -slope }, pair, beta);
+    }
+    case 'dpop': {
+      const { penalty } = preference;
+      const fallen = Math.max(0, -pair.chosen);
+      const margin = beta * (pair.chosen - pair.rejected - penalty * fallen);
+      const slope = -beta * sigmoid(-margin);
+      const gradient = { chosen: slope * (fallen > 0 ? 1 + penalty : 1), rejected: -slope };
+      return term(-logSigmoid(margin), gradient, pair, beta);
     }
     case 'ipo': {
       const lengths = checkLengths(pair.lengths);
@@ -150,18 +164,6 @@ export function ktoBaseline(pairs: readonly Pick<PairLogRatios, 'chosen' | 'reje
   };
 }
 
-/** log sigma(x) = -log(1 + e^-x), exact to rounding for every finite x: the exponent is never positive. */
-export function logSigmoid(x: number): number {
-  return Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
-}
-
-/** sigma(x) = 1 / (1 + e^-x), exact to rounding for every finite x; 0 rather than NaN far below zero. */
-export function sigmoid(x: number): number {
-  if (x >= 0) return 1 / (1 + Math.exp(-x));
-  const exponential = Math.exp(x);
-  return exponential / (1 + exponential);
-}
-
 function term(
   loss: number,
   gradient: PreferenceTerm['gradient'],
@@ -181,6 +183,7 @@ function checkPreference(preference: PreferenceLoss): void {
     );
   }
   if (preference.kind === 'kto') checkWeights(preference);
+  if (preference.kind === 'dpop') checkPenalty(preference.penalty);
   if (preference.kind !== 'dpo') return;
   const { labelSmoothing } = preference;
   // At 0.5 the labels carry no information and the optimum is the reference itself; above, they are reversed.
@@ -203,6 +206,15 @@ function checkWeights(weights: { readonly chosenWeight: number; readonly rejecte
       { details: { [which]: weight } },
     );
   }
+}
+
+function checkPenalty(penalty: number): void {
+  if (Number.isFinite(penalty) && penalty >= 0) return;
+  throw new RecipeError(
+    'OBJECTIVE_WEIGHT_INVALID',
+    `Cannot compute the dpop loss with penalty ${penalty}: it is 0 (plain dpo) or a positive number: the paper uses 50 and 5`,
+    { details: { penalty } },
+  );
 }
 
 function checkProbabilities(probabilities: WinProbabilities): WinProbabilities {

@@ -97,6 +97,7 @@ function allowedText(issue: z.core.$ZodIssue, all: readonly string[]): string {
 /** Settings that one preference loss has and the others have not. */
 const KIND_OF_SETTING = new Map([
   ['labelSmoothing', 'dpo'],
+  ['penalty', 'dpop'],
   ['targets', 'sppo'],
   ['chosenWeight', 'kto'],
   ['rejectedWeight', 'kto'],
@@ -108,7 +109,7 @@ function unknownKey(path: readonly PropertyKey[], key: string, { root, keys: els
   if (kind !== undefined) {
     return `is only for kind ${kind}, this is ${show(valueAt(root, [...path, 'kind']))}: remove it`;
   }
-  if (section === 'objective.exploration' && key === 'alpha') return 'is only for kinds selm and xpo: remove it';
+  if (section === 'objective.exploration' && key === 'alpha') return 'is for every kind but none: remove it';
   const here = keysOf(section, elsewhere);
   const near = nearest(key, here);
   if (near !== null) return `is unknown: did you mean "${near}"`;

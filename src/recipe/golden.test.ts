@@ -23,8 +23,8 @@ ranker.budget.money.completionPrice ranker.retries
 secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decides
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
-objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
-objective.exploration objective.exploration.kind objective.exploration.alpha
+objective.preference.penalty objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
+objective.exploration objective.exploration.kind objective.exploration.alpha objective.chosenLikelihood
 rewardModel rewardModel.labels rewardModel.alpha rewardModel.beta rewardModel.learningRate rewardModel.epochs rewardModel.batchSize
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
 training.dropLastStep

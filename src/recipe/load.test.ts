@@ -84,6 +84,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     objective: {
       preference: { kind: 'dpo', beta: 0.01, labelSmoothing: 0 },
       exploration: { kind: 'selm', alpha: 0.001 },
+      chosenLikelihood: 0,
     },
     training: {
       batchSize: 128,
@@ -179,7 +180,7 @@ test.each([
   [
     'alpha without exploration',
     edit('kind: selm', 'kind: none'),
-    'line 11: objective.exploration.alpha is only for kinds selm and xpo: remove it',
+    'line 11: objective.exploration.alpha is for every kind but none: remove it',
   ],
   [
     'a number that is a text',
@@ -215,7 +216,7 @@ test.each([
   [
     'an unknown loss',
     edit('dpo', 'orpo'),
-    'line 10: objective.preference.kind is "orpo": allowed is one of dpo, ipo, hinge, sppo, kto',
+    'line 10: objective.preference.kind is "orpo": allowed is one of dpo, dpop, ipo, hinge, sppo, kto',
   ],
   [
     'smoothing of one half',

@@ -19,6 +19,14 @@ const preference = z
           .describe('Share of labels taken to be wrong')
           .meta({ change: 'train' }),
       }),
+      z.strictObject({
+        kind: z.literal('dpop').meta({ change: 'train' }),
+        beta: beta(),
+        penalty: fromZero()
+          .default(5)
+          .describe('How much more the chosen response is pulled up once it is less probable than under the reference')
+          .meta({ change: 'train' }),
+      }),
       z.strictObject({ kind: z.literal('ipo').meta({ change: 'train' }), beta: beta() }),
       z.strictObject({ kind: z.literal('hinge').meta({ change: 'train' }), beta: beta() }),
       z.strictObject({
@@ -42,7 +50,7 @@ const preference = z
           .meta({ change: 'train' }),
       }),
     ],
-    { error: 'one of dpo, ipo, hinge, sppo, kto' },
+    { error: 'one of dpo, dpop, ipo, hinge, sppo, kto' },
   )
   .describe('Loss on a pair');
 
@@ -64,10 +72,27 @@ const exploration = z
           .describe("Weight of the optimism term; not multiplied by beta as selm's is")
           .meta({ change: 'train' }),
       }),
+      z.strictObject({
+        kind: z.literal('popo').meta({ change: 'train' }),
+        alpha: alpha()
+          .describe("Weight of the bounded optimism term; selm's times 4 beta starts as strong")
+          .meta({ change: 'train' }),
+      }),
+      z.strictObject({
+        kind: z.literal('vpo').meta({ change: 'train' }),
+        alpha: alpha().describe("Weight of the pessimism term, selm's with its sign turned").meta({ change: 'train' }),
+      }),
       z.strictObject({ kind: z.literal('none').meta({ change: 'train' }) }),
     ],
-    { error: 'one of selm, xpo, none' },
+    { error: 'one of selm, xpo, popo, vpo, none' },
   )
   .describe('What makes the model look for better answers');
 
-export const objective = z.strictObject({ preference, exploration }).describe('What training minimises');
+const chosenLikelihood = fromZero()
+  .default(0)
+  .describe("Weight of the chosen response's mean log-likelihood beside both terms, as in RPO; 0 leaves it out")
+  .meta({ change: 'train' });
+
+export const objective = z
+  .strictObject({ preference, exploration, chosenLikelihood })
+  .describe('What training minimises');

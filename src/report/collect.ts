@@ -82,6 +82,10 @@ function methodName({ objective }: Recipe): string {
       return 'SELM';
     case 'xpo':
       return 'XPO';
+    case 'popo':
+      return 'POPO';
+    case 'vpo':
+      return 'VPO';
     case 'none':
       return objective.preference.kind.toUpperCase();
   }

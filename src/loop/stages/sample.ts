@@ -22,6 +22,8 @@ interface Source {
 export function exploredSample({ objective, sampling }: Pick<Recipe, 'objective' | 'sampling'>): number {
   switch (objective.exploration.kind) {
     case 'selm':
+    case 'popo':
+    case 'vpo':
       return 0;
     case 'xpo':
       return sampling.samples;
