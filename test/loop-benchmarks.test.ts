@@ -9,6 +9,7 @@ import { completion, startServer } from '../src/rank/judge/server.testing.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
+import { fitsOf, lengthControlledRates } from '../src/store/length-control.ts';
 import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
@@ -184,7 +185,8 @@ it('has a judge compare every model with a baseline, asks it once, and names wha
       join(root, 'baseline.json'),
       JSON.stringify(instructions.map((instruction) => ({ instruction, output: 'theirs' }))),
     );
-    const alpaca = `evaluate.alpaca={judge: {model: oracle, baseUrl: "${server.url}"}, reference: ${join(root, 'baseline.json')}, maxNewTokens: 8}`;
+    const facts = join(packageRoot, 'test/fixtures/evaluate/alpaca');
+    const alpaca = `evaluate.alpaca={judge: {model: oracle, baseUrl: "${server.url}"}, reference: ${join(root, 'baseline.json')}, data: ${facts}, maxNewTokens: 8}`;
     const overrides = ['evaluate.benchmarks=null', alpaca, 'evaluate.keepBest=alpaca_eval'];
     const events = await train('judged', overrides);
     using ledger = openLedger(join(root, 'judged', 'run.db'), { access: 'read' });
@@ -195,13 +197,22 @@ it('has a judge compare every model with a baseline, asks it once, and names wha
       expect(scores?.scores.win_rate?.map((share) => Number(share.toFixed(6)))).toEqual([0.9, 0.1]);
     }
     expect(ledger.records('alpaca').map(({ iteration }) => iteration)).toEqual([0, 1]);
+    // At equal lengths: over the baseline, and over the base, which got the same verdicts.
+    const rates = lengthControlledRates(fitsOf(ledger), 1);
+    expect(rates).toMatchObject({ baseline: { count: 2 }, base: { value: expect.closeTo(0.5, 1), count: 2 } });
+    const ended = events.flatMap((event) =>
+      event.kind === 'stage-finished' && event.stage === 'alpaca' ? [event.summary] : [],
+    );
+    expect(ended.at(-1)).toMatch(/; at equal lengths 0\.\d+ \[.*\], 0\.\d+ \[.*\] over the base$/);
     expect(ledger.record(1, 'best')).toMatchObject({ measure: 'alpaca_eval', iteration: 1 });
     const told = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
     expect(told.filter((text) => text.startsWith('AlpacaEval: 1 of 3 instructions have no verdict'))).toHaveLength(2);
     const asked = server.requests.length;
     await train('judged', overrides);
     expect(server.requests.length).toBe(asked);
-    expect(readFileSync(join(root, 'judged', 'report.html'), 'utf8')).toContain('AlpacaEval: win_rate');
+    const page = readFileSync(join(root, 'judged', 'report.html'), 'utf8');
+    expect(page).toContain('AlpacaEval: win_rate');
+    expect(page).toContain('AlpacaEval at equal lengths');
   } finally {
     await server.close();
   }

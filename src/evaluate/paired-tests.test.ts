@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { packageRoot } from '../torch/native.ts';
-import { holm, signFlipTest, studentQuantile, studentTest } from './paired-tests.ts';
+import { holm, mcnemarTest, signFlipTest, studentQuantile, studentTest } from './paired-tests.ts';
 
 const fixture = JSON.parse(
   readFileSync(join(packageRoot, 'test', 'fixtures', 'evaluate', 'paired-tests.json'), 'utf8'),
@@ -45,4 +45,15 @@ it('studentTest() says nothing of one difference', () => {
 it('holm() multiplies the smallest by the number of tests, the next by one less, and never falls', () => {
   expect(holm([0.04, 0.01, 0.03, 0.5])).toEqual([0.09, 0.04, 0.09, 0.5]);
   expect(holm([0.6, 0.6])).toEqual([1, 1]);
+});
+
+it("mcnemarTest() is the binomial test of the items that differ, and the sign-flip test's value for them", () => {
+  const differences = [...new Array<number>(10).fill(1), -1, -1, ...new Array<number>(300).fill(0)];
+  // scipy.stats.binomtest(2, 12).pvalue
+  expect(mcnemarTest(differences)).toBeCloseTo(0.03857421875, 12);
+  expect(signFlipTest(differences, 1)).toBe(mcnemarTest(differences));
+  const few = [0.5, -0.5, 0.5, 0.5];
+  expect(mcnemarTest(few)).toBeCloseTo(10 / 16, 12);
+  expect(mcnemarTest([0, 0])).toBe(1);
+  expect(mcnemarTest([1, 0.5])).toBeNull();
 });

@@ -13,7 +13,8 @@ const DRAWS = 9999;
 /**
  * Two-sided p-value of the sign-flip (permutation) test of the mean: the share of sign patterns whose mean is at least as
  * far from 0. Exact up to 14 differences; otherwise of 9,999 random patterns and the observed one, which keeps the test valid
- * (Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585). 1 of no differences.
+ * (Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585). Exact for any number where all that are not 0 have one size, as
+ * those of right and wrong answers have. 1 of no differences.
  *
  * @param seed of the random patterns
  */
@@ -23,6 +24,8 @@ export function signFlipTest(differences: readonly number[], seed: number): numb
   // Sums in another order may differ in their last bits.
   const limit = observed * (1 - 1e-12) - 1e-300;
   if (count === 0) return 1;
+  const alike = mcnemarTest(differences);
+  if (alike !== null) return alike;
   if (count <= MOST_EXACT) {
     let extreme = 0;
     for (let pattern = 0; pattern < 2 ** count; pattern++) {
@@ -46,6 +49,27 @@ export function signFlipTest(differences: readonly number[], seed: number): numb
     if (Math.abs(sum / count) >= limit) extreme++;
   }
   return extreme / (DRAWS + 1);
+}
+
+/**
+ * Two-sided p-value of McNemar's exact test (McNemar 1947): of the items on which two models differ, all by as much, as many favour either.
+ * It is the sign-flip test of such differences, since a sum of signs counts the plus signs. Null where sizes differ.
+ */
+export function mcnemarTest(differences: readonly number[]): number | null {
+  const apart = differences.filter((difference) => difference !== 0);
+  const [first = 0] = apart;
+  if (apart.some((difference) => Math.abs(difference) !== Math.abs(first))) return null;
+  const fewer = Math.min(
+    apart.filter((difference) => difference > 0).length,
+    apart.filter((difference) => difference < 0).length,
+  );
+  // P(X <= fewer) of a fair coin, from the logarithms of the binomial coefficients.
+  let tail = 0;
+  for (let plus = 0; plus <= fewer; plus++) {
+    const choices = logGamma(apart.length + 1) - logGamma(plus + 1) - logGamma(apart.length - plus + 1);
+    tail += Math.exp(choices - apart.length * Math.LN2);
+  }
+  return Math.min(1, 2 * tail);
 }
 
 /** A mean with Student's interval and the two-sided p-value that it is 0. */

@@ -3,18 +3,21 @@
  * of the run, and a run that goes on takes those again, wherever its branches went.
  */
 
+import { dirname } from 'node:path';
 import { HubError } from '../errors.ts';
 import { BASELINE_HUB_NAME } from '../evaluate/alpaca/protocol.ts';
+import { GAMED_HUB_NAME, OWN_INSTRUCTIONS, placeSharedFacts } from '../evaluate/alpaca/shared-facts.ts';
 import { hubNamesOf, type PlacedTask, placeTask } from '../evaluate/benchmarks/tasks.ts';
 import { type FetchOptions, fetchData, type HubPin } from '../hub/fetch.ts';
 import { localFiles, localModel } from '../hub/local.ts';
 import { isHubName } from '../hub/name.ts';
 import { hubSettings } from '../hub/settings.ts';
 import { resolveRanker } from '../recipe/load.ts';
-import type { Recipe } from '../recipe/schema.ts';
+import type { AlpacaSettings, Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Announce } from '../store/events.ts';
 import { type AnyRecipe, readRunConfig } from '../store/run-config.ts';
+import type { AlpacaFiles } from './evaluation/alpaca.ts';
 import { tasksOf } from './evaluation/benchmarks.ts';
 
 /** A recipe of local paths, and the commits of what was fetched for it. */
@@ -26,8 +29,8 @@ export interface LocalInputs<R extends AnyRecipe = Recipe> {
 /** The same of a recipe of `selm train`, with the files of its benchmarks. */
 export interface TrainInputs extends LocalInputs {
   benchmarks: PlacedTask[];
-  /** AlpacaEval's instructions and baseline; null where it is not measured. */
-  alpacaFile: string | null;
+  /** Null where it is not measured. */
+  alpaca: AlpacaFiles | null;
 }
 
 /** Options of the functions that fetch. */
@@ -62,9 +65,8 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
     const fetch = async (name: string): Promise<string[]> => (access === null ? [] : fetchData(name, access));
     benchmarks.push(await placeTask(task, folder === null ? { fetch } : { folder }));
   }
-  const [alpacaFile = null] =
-    alpacaPlace === null || access === null ? [alpacaPlace] : await localFiles([alpacaPlace], access);
-  if (access === null) return { recipe, hub: [], benchmarks, alpacaFile };
+  const alpaca = evaluate.alpaca === null ? null : await alpacaFiles(evaluate.alpaca, access);
+  if (access === null) return { recipe, hub: [], benchmarks, alpaca };
 
   const found = new Map<string, string>();
   for (const place of models) found.set(place, await localModel(place, access));
@@ -77,8 +79,25 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
     recipe: { ...local, data: { ...data, train }, sft: tuned, evaluate: { ...evaluate, prompts: heldOut } },
     hub: access.pins,
     benchmarks,
-    alpacaFile,
+    alpaca,
   };
+}
+
+/** Without the facts that all models share a win rate still stands, so that their lack is told and not thrown. */
+async function alpacaFiles({ reference, data }: AlpacaSettings, access: FetchOptions | null): Promise<AlpacaFiles> {
+  const local = async (place: string): Promise<string> =>
+    access === null ? place : ((await localFiles([place], access))[0] ?? place);
+  const own = reference === null || isHubName(reference) ? null : reference;
+  const found = placeSharedFacts({ folder: data, near: own === null ? [] : [dirname(own), dirname(dirname(own))] });
+  const file = await local(reference ?? BASELINE_HUB_NAME);
+  if (found !== null) return { reference: file, shared: found };
+  if (reference !== null) return { reference: file, shared: { problem: OWN_INSTRUCTIONS } };
+  try {
+    return { reference: file, shared: await local(GAMED_HUB_NAME) };
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    return { reference: file, shared: { problem: error.message } };
+  }
 }
 
 /** As fetchInputs, for a supervised fine-tuning. */

@@ -23,7 +23,7 @@ import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
-import { type AlpacaReference, judgeModel, loadAlpaca } from './evaluation/alpaca.ts';
+import { type AlpacaFiles, type AlpacaReference, judgeModel, loadAlpaca } from './evaluation/alpaca.ts';
 import { benchmarkModel, loadBenchmarks } from './evaluation/benchmarks.ts';
 import { checkCourse, endsHere, keepBest } from './evaluation/course.ts';
 import { evaluateModel } from './evaluation/evaluate.ts';
@@ -43,8 +43,8 @@ export interface ResolvedRecipe {
   hub: HubPin[];
   /** What it measures on, with the files of the rows. */
   benchmarks: readonly PlacedTask[];
-  /** Instructions and baseline of AlpacaEval; null where it is not measured. */
-  alpacaFile: string | null;
+  /** The files of AlpacaEval; null where it is not measured. */
+  alpaca: AlpacaFiles | null;
 }
 
 /** What a run is watched and stopped by. */
@@ -200,17 +200,17 @@ async function noteFailure<Result>(ledger: Ledger, work: () => Promise<Result>):
 }
 
 /** A recipe of local paths, and where its benchmarks are. */
-type GivenInputs = Pick<ResolvedRecipe, 'local' | 'benchmarks' | 'alpacaFile'>;
+type GivenInputs = Pick<ResolvedRecipe, 'local' | 'benchmarks' | 'alpaca'>;
 
 /** Checks the model and reads the data. Throws ModelError, TextError or DataError. */
 async function readInputs(
-  { local: recipe, benchmarks: placed, alpacaFile }: GivenInputs,
+  { local: recipe, benchmarks: placed, alpaca }: GivenInputs,
   announce: Announce,
 ): Promise<Inputs> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
   const benchmarks = await loadBenchmarks(recipe, placed);
-  const reference = await loadAlpaca(recipe.evaluate.alpaca, alpacaFile);
+  const reference = await loadAlpaca(recipe.evaluate.alpaca, alpaca);
   await checkMtBench(recipe.evaluate.mtBench);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
   const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });

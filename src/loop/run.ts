@@ -60,7 +60,7 @@ export async function runRecipe(
     local: inputs.recipe,
     hub: inputs.hub,
     benchmarks: inputs.benchmarks,
-    alpacaFile: inputs.alpacaFile,
+    alpaca: inputs.alpaca,
   };
   const recipe = written.sft === null ? given : await fineTuneFirst(given, written.sft, surroundings);
   const modelPath = await runIterations(recipe, surroundings);

@@ -79,6 +79,13 @@ const alpaca = z
         "Instructions and the baseline's outputs, as `selm eval alpaca --reference`; null: the leaderboard's, from the Hub",
       )
       .meta({ change: 'free' }),
+    data: path('a path to a folder, or null')
+      .nullable()
+      .default(null)
+      .describe(
+        "Folder with df_gamed.csv, for win rates at equal lengths; null: looked for beside the reference, the leaderboard's from the Hub",
+      )
+      .meta({ change: 'free' }),
     limit: integer(1)
       .nullable()
       .default(null)

@@ -212,6 +212,7 @@ function resolveRecipe(parsed: ParsedRecipe, folders: Folders): Recipe {
       alpaca: evaluate.alpaca && {
         ...evaluate.alpaca,
         reference: evaluate.alpaca.reference && from('evaluate.alpaca.reference', evaluate.alpaca.reference),
+        data: evaluate.alpaca.data && from('evaluate.alpaca.data', evaluate.alpaca.data),
       },
       maxNewTokens: evaluate.maxNewTokens ?? parsed.sampling.maxNewTokens,
       title: evaluate.title ?? parsed.name,

@@ -12,6 +12,7 @@ function scored(right: number, count: number, changes: Partial<BenchmarkScores> 
     benchmark: 'arc_challenge',
     title: 'ARC-Challenge',
     shots: 25,
+    basis: null,
     mainMetric: 'acc_norm',
     metrics: { acc_norm: { value, standardError: 0.1, low: value - 0.1, high: value + 0.1, count } },
     unusable: [],

@@ -4,7 +4,7 @@
  */
 import { commonDifference, FEWEST_PROMPTS, type Interval } from '../evaluate/statistics.ts';
 import { type BenchmarkScores, mainScores } from '../store/benchmark-scores.ts';
-import { fixed, plainInterval, sideOf, signedInterval } from './findings.ts';
+import { fixed, percent, plainInterval, sideOf, signedInterval } from './findings.ts';
 import { type Markup, markup } from './markup.ts';
 import { table } from './page.ts';
 import type { MethodReport, ReportData } from './report-data.ts';
@@ -43,9 +43,45 @@ export function benchmarksSection({ methods, statisticsSeed }: ReportData): Mark
   });
   const problems = problemsOf(methods);
   return markup`<h2 id="benchmarks">Public benchmarks</h2>
-<p class="hint">As lm-evaluation-harness defines them; AlpacaEval is the share of a judge's preference over the baseline, not controlled for length; MT-Bench a judge's rating from 1 to 10. Brackets are 95 % bootstrap intervals over items; changes against the base are paired by item.</p>
+<p class="hint">As lm-evaluation-harness defines them; AlpacaEval is the share of a judge's preference over the baseline, as it is; MT-Bench a judge's rating from 1 to 10. Brackets are 95 % bootstrap intervals over items; changes against the base are paired by item.</p>
 ${table('Benchmarks by model', ['model', ...head], [withBase === undefined ? null : row('base', withBase, 0), rows])}
+${lengthControlTable(methods)}
 ${problems.length === 0 ? null : markup`<ul class="hint">${problems.map((line) => markup`<li>${line}</li>`)}</ul>`}`;
+}
+
+/** `SELM, it. 3, AlpacaEval at equal lengths: 0.231 [0.197, 0.270], n = 805; 0.612 [0.550, 0.671] over the base`. */
+function lengthControlLine({ name, lengthControl }: MethodReport, iteration: number): string[] {
+  const rates = lengthControl.find((each) => each.iteration === iteration)?.rates;
+  if (rates === undefined || 'problem' in rates || rates.baseline === null) return [];
+  const { baseline, base } = rates;
+  const overBase = base === null ? '' : `; ${plainInterval(base)} over the base`;
+  return [
+    `${name}, it. ${iteration}, AlpacaEval at equal lengths: ${plainInterval(baseline)}, n = ${baseline.count}${overBase}`,
+  ];
+}
+
+/** AlpacaEval's win rates at equal lengths; null where no model has them. */
+function lengthControlTable(methods: readonly MethodReport[]): Markup | null {
+  const rateCell = (rate: Interval | null): Markup =>
+    rate === null
+      ? markup`<td></td>`
+      : markup`<td>${percent(rate.value)} <span class="hint">[${fixed(100 * rate.low, 1)}, ${fixed(100 * rate.high, 1)}], n = ${rate.count}</span></td>`;
+  const rowsOf = (method: MethodReport, isShown: (iteration: number) => boolean): Markup[] =>
+    method.lengthControl.flatMap(({ iteration, rates }) => {
+      if ('problem' in rates || !isShown(iteration)) return [];
+      return [
+        markup`<tr><th scope="row">${modelText(method.name, iteration)}</th>${[rates.baseline, rates.base, rates.previous].map(rateCell)}</tr>`,
+      ];
+    });
+  const [first] = methods;
+  const rows = [
+    ...(first === undefined ? [] : rowsOf(first, (iteration) => iteration === 0)),
+    ...methods.flatMap((method) => rowsOf(method, (iteration) => iteration > 0)),
+  ];
+  if (rows.length === 0) return null;
+  return markup`<h3>AlpacaEval at equal lengths</h3>
+<p class="hint">Length-controlled win rates: what the judge's verdicts would be if both outputs were equally long, by AlpacaEval 2's regression. Brackets are 95 % intervals of a bootstrap over instructions.</p>
+${table('Length-controlled win rates by model', ['model', 'over the baseline', 'over the base', 'over the iteration before'], rows)}`;
 }
 
 /** The last model of each method against the base, a line a benchmark, in at most `most` lines of a terminal. */
@@ -53,12 +89,13 @@ export function benchmarkLines({ methods, statisticsSeed: seed }: ReportData, mo
   const lines = methods.flatMap((method) => {
     const last = method.benchmarks.at(-1);
     if (last === undefined || last.iteration === 0) return [];
-    return last.scores.flatMap((kind) => {
+    const measured = last.scores.flatMap((kind) => {
       const cell = cellOf(method, { iteration: last.iteration, kind, seed });
       if (cell === null) return [];
       const name = `${method.name}, it. ${last.iteration}, ${kind.title}: ${plainInterval(cell.value)}, n = ${cell.value.count}`;
       return [cell.change === null ? name : `${name}; ${changeText(cell.change)}`];
     });
+    return [...measured, ...lengthControlLine(method, last.iteration)];
   });
   const room = Math.min(most, MOST_LINES);
   if (lines.length <= room) return lines;
@@ -112,12 +149,16 @@ function cellText({ value, change }: Cell): Markup {
   return markup`${fixed(value.value, 3)} <span class="hint">[${fixed(value.low, 3)}, ${fixed(value.high, 3)}], n = ${value.count}</span>${changed}`;
 }
 
+function modelText(method: string, iteration: number): string {
+  return iteration === 0 ? 'base' : `${method}, iteration ${iteration}`;
+}
+
 /** What was left out of the numbers, or asked with less than it should have; the same of every model is said once. */
 function problemsOf(methods: readonly MethodReport[]): string[] {
   const lines = methods.flatMap((method) =>
     method.benchmarks.flatMap(({ iteration, scores }) =>
       scores.flatMap(({ title, unusable, cutItems, lines: scored }) => {
-        const which = iteration === 0 ? 'base' : `${method.name}, iteration ${iteration}`;
+        const which = modelText(method.name, iteration);
         const [first] = unusable;
         return [
           ...(first === undefined
@@ -140,7 +181,14 @@ function problemsOf(methods: readonly MethodReport[]): string[] {
       }),
     ),
   );
+  const uncontrolled = methods.flatMap(({ name, lengthControl }) =>
+    lengthControl.flatMap(({ iteration, rates }) =>
+      'problem' in rates
+        ? [{ what: `AlpacaEval: no win rate at equal lengths: ${rates.problem}`, which: modelText(name, iteration) }]
+        : [],
+    ),
+  );
   const models = new Map<string, string[]>();
-  for (const { what, which } of lines) models.set(what, [...(models.get(what) ?? []), which]);
+  for (const { what, which } of [...lines, ...uncontrolled]) models.set(what, [...(models.get(what) ?? []), which]);
   return [...models].map(([what, which]) => `${what}: ${[...new Set(which)].join('; ')}.`);
 }

@@ -8,6 +8,7 @@ import { measuredScores } from '../store/benchmark-scores.ts';
 import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
 import { type Ledger, openLedger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
+import { lengthControlOf } from '../store/length-control.ts';
 import { firstRankings } from '../store/opinions.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { describeState, runState } from '../store/run-state.ts';
@@ -105,6 +106,7 @@ function methodOf({ name, recipe, ledger, evaluations }: MethodLedger): MethodRe
     pairs: pairsOf(recipe, ledger),
     exploration: explorationOf(recipe, ledger),
     benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),
+    lengthControl: lengthControlOf(ledger),
   };
 }
 

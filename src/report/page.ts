@@ -42,6 +42,8 @@ svg text.small { font-size: 11px; }
 .c5 { --own: var(--c5); } .c6 { --own: var(--c6); } .c7 { --own: var(--c7); }
 .line, .bar, .step { stroke: var(--own); } .marker { fill: var(--own); } .line.c5, .line.c6, .line.c7 { stroke-dasharray: 7 3; }
 .step.filled { fill: var(--c0); fill-opacity: .18; } .step.c2 { stroke-dasharray: 6 3; } .step.c3 { stroke-dasharray: 2 2; } .step.c4 { stroke-dasharray: 9 2 2 2; }
+svg .cell { stroke: var(--rule); } svg .better { fill: var(--c1); } svg .worse { fill: var(--c2); } svg .even { fill: none; }
+.matrix { max-width: 100%; overflow-x: auto; } .matrix svg { min-width: 420px; max-width: 900px; } .matrix svg text { fill: var(--ink); font-size: 13px; } .matrix text.number { text-anchor: middle; font-variant-numeric: tabular-nums; } .matrix text.row { text-anchor: end; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 12px 0 0; padding: 0; font-size: 14px; }
 .legend li { display: flex; align-items: center; gap: 8px; } .key { width: 28px; height: 12px; }
 .scroll { overflow-x: auto; margin: 12px 0; }

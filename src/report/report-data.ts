@@ -6,6 +6,7 @@ import type { AgreementTable } from '../evaluate/agreement.ts';
 import type { BenchmarkScores } from '../store/benchmark-scores.ts';
 import type { Best } from '../store/course.ts';
 import type { EvaluationData } from '../store/evaluations.ts';
+import type { LengthControlOfModel } from '../store/length-control.ts';
 
 /** Version of this shape, for reports that are kept as JSON. */
 export const REPORT_FORMAT_VERSION = 1;
@@ -68,6 +69,8 @@ export interface MethodReport {
   exploration: ExplorationReport[];
   /** One entry a model that was measured on public benchmarks; iteration 0 is the base. */
   benchmarks: { iteration: number; scores: BenchmarkScores[] }[];
+  /** AlpacaEval at equal lengths, one entry a model; why not, where that cannot be said. */
+  lengthControl: LengthControlOfModel[];
 }
 
 /** A prompt with the base's answer and every method's last answer. */

@@ -61,6 +61,7 @@ export function methodFixture(name: string, description: string, meanRewards: nu
       skipped: [{ reason: 'all candidates tie', count: 6 }],
     })),
     benchmarks: [],
+    lengthControl: [],
     exploration: meanRewards.map((_, index) => ({
       iteration: index + 1,
       fate: { chosen: 100, rejected: 90, between: 60, noPair: 6 },

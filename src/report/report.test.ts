@@ -136,6 +136,7 @@ describe('renderReport()', () => {
       pairs: [],
       exploration: [],
       benchmarks: [],
+      lengthControl: [],
     };
     const html = renderReport(
       reportFixture({

@@ -17,6 +17,8 @@ const scoresSchema = z.object({
   benchmark: z.string(),
   title: z.string(),
   shots: z.number(),
+  /** Hash of what the scores rest on beside the model: rows and examples, or a judge; null in a run of before it was kept. */
+  basis: z.string().nullable().default(null),
   mainMetric: z.string(),
   metrics: z.record(
     z.string(),
@@ -50,11 +52,11 @@ export function measuredScores(ledger: Ledger): Map<number, BenchmarkScores[]> {
 }
 
 /** What is kept of a result. */
-export function scoresOf(result: BenchmarkResult): BenchmarkScores {
+export function scoresOf(result: BenchmarkResult, basis: string): BenchmarkScores {
   const { benchmark, title, shots, mainMetric, metrics, unusable, cutItems, items } = result;
   const names = Object.keys(metrics);
   return {
-    ...{ benchmark, title, shots, mainMetric, metrics, unusable, cutItems },
+    ...{ benchmark, title, shots, basis, mainMetric, metrics, unusable, cutItems },
     lines: items.map(({ line }) => line),
     scores: Object.fromEntries(names.map((name) => [name, items.map(({ scores }) => oneValue(scores[name]))])),
   };

@@ -7,6 +7,7 @@ import { benchmarksSchema } from './benchmark-scores.ts';
 import { bestSchema, standingSchema } from './course.ts';
 import { evaluationSchema } from './evaluations.ts';
 import { explorationSchema } from './exploration-measure.ts';
+import { alpacaSchema } from './length-control.ts';
 import { winRatesSchema } from './win-rates.ts';
 
 /** Rows read, used and left out, as they were told; `used` is null in a run that began before it was kept. */
@@ -33,7 +34,7 @@ const SCHEMAS = {
   exploration: explorationSchema,
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,
-  alpaca: benchmarksSchema,
+  alpaca: alpacaSchema,
   'mt-bench': benchmarksSchema,
   'win-rates': winRatesSchema,
   best: bestSchema,

@@ -11,6 +11,7 @@ import {
   type JudgedPair,
   judgeOutputs,
   matchOutputs,
+  readBaseline,
   readOutputs,
 } from '../../evaluate/alpaca/judged.ts';
 import { ALPACA_JUDGE, BASELINE, BASELINE_HUB_NAME, sampleOutputs } from '../../evaluate/alpaca/protocol.ts';
@@ -39,9 +40,7 @@ export async function judgedAnnotations(
     const judge = await judges.open(ALPACA_JUDGE);
     const [file = ''] =
       options.reference === undefined ? await localFiles([BASELINE_HUB_NAME], hubAccess()) : [options.reference];
-    const baseline = readOutputs(await readResultFile(file));
-    if (baseline.length === 0)
-      throw new UsageError(`${file} has no instructions: its rows need instruction and output`);
+    const baseline = readBaseline(await readResultFile(file), { path: file, limit: null });
     const instructions = baseline.map(({ instruction }) => instruction);
     const outputs =
       options.outputs === undefined

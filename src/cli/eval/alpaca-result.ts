@@ -1,11 +1,18 @@
 /** @file The work of `selm eval alpaca`: annotations in, of files or of a judge, the leaderboard's numbers out, as text or JSON. */
-import { existsSync, writeFileSync } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { basename, dirname, extname } from 'node:path';
 import { SelmError } from '../../errors.ts';
 import { type Annotations, readAnnotations } from '../../evaluate/alpaca/annotations.ts';
 import { type LeaderboardRow, leaderboardRow } from '../../evaluate/alpaca/leaderboard-row.ts';
 import { type LengthModel, lengthControlledMatrix, type SharedFacts } from '../../evaluate/alpaca/length-controlled.ts';
-import { GAMED_FILE, GAMED_HUB_NAME, readSharedFacts, readWeights } from '../../evaluate/alpaca/shared-facts.ts';
+import {
+  GAMED_FILE,
+  GAMED_HUB_NAME,
+  OWN_INSTRUCTIONS,
+  placeSharedFacts,
+  readSharedFacts,
+  readWeights,
+} from '../../evaluate/alpaca/shared-facts.ts';
 import { codePoints } from '../../evaluate/code-points.ts';
 import { readResultFile, textOf } from '../../evaluate/records.ts';
 import { createFile } from '../../files/new-file.ts';
@@ -151,20 +158,16 @@ async function chosenWeights(file: string, names: readonly string[] | undefined)
 
 /** Without these a win rate still stands, so what is wrong with them is told and not thrown. */
 async function sharedFacts(options: EvalAlpacaOptions): Promise<SharedFacts | { problem: string }> {
-  const near = [...(options.annotations ?? []), ...(options.weights ? [options.weights] : [])].flatMap((file) => [
-    dirname(file),
-    dirname(dirname(file)),
-  ]);
-  const folders = options.data === undefined ? near : [options.data];
-  const found = folders.map((folder) => join(folder, GAMED_FILE)).find(existsSync);
-  if (found === undefined && options.data !== undefined) {
-    throw new UsageError(`There is no ${GAMED_FILE} in ${options.data}: it is in the data set ${GAMED_HUB_NAME}`);
-  }
+  const { annotations = [], weights, reference, judge } = options;
+  const files = [...annotations, ...[weights, reference].flatMap((file) => file ?? [])];
+  const near = files.flatMap((file) => [dirname(file), dirname(dirname(file))]);
+  const found = placeSharedFacts({ folder: options.data ?? null, near });
+  if (found === null && judge !== undefined && reference !== undefined) return { problem: OWN_INSTRUCTIONS };
   try {
-    const [file = ''] = found === undefined ? await localFiles([GAMED_HUB_NAME], hubAccess()) : [found];
+    const [file = ''] = found === null ? await localFiles([GAMED_HUB_NAME], hubAccess()) : [found];
     return readSharedFacts(await readResultFile(file), file);
   } catch (error) {
-    if (found !== undefined || !(error instanceof SelmError)) throw error;
+    if (found !== null || !(error instanceof SelmError)) throw error;
     return { problem: `${error.message} (or give --data FOLDER with ${GAMED_FILE})` };
   }
 }

@@ -2,7 +2,7 @@
  * @file A model's outputs beside the baseline's, and a judge's verdicts on them, as alpaca_eval keeps them. Instructions without an
  * output, outputs without an instruction, and verdicts that a judge did not give are named; none counts as a loss.
  */
-
+import { DataError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import type { Ranker, RankItem } from '../../rank/ranker.ts';
 import { codePoints } from '../code-points.ts';
@@ -40,6 +40,20 @@ export function readOutputs({ records }: ResultFile): { line: number; instructio
     const instruction = textOf(value.instruction);
     return instruction === null ? [] : [{ line, instruction, output: textOf(value.output) }];
   });
+}
+
+/** The baseline's instructions and outputs, up to a limit. DataError ALPACA_EMPTY where the file has none. */
+export function readBaseline(
+  file: ResultFile,
+  { path, limit }: { path: string; limit: number | null },
+): ReturnType<typeof readOutputs> {
+  const rows = readOutputs(file).slice(0, limit ?? undefined);
+  if (rows.length > 0) return rows;
+  throw new DataError(
+    'ALPACA_EMPTY',
+    `Cannot compare with ${path}: it has no instructions: its rows need instruction and output`,
+    { details: { file: path } },
+  );
 }
 
 /** Puts a model's outputs beside the baseline's, by instruction. */

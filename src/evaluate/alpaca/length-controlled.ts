@@ -63,10 +63,15 @@ export function lengthControlledWinRate(
 ): LengthControlled {
   const data = designOf(annotations, shared);
   const chosen = c ?? chooseInverseStrength(data);
-  const [length = 0, difficulty = 0, bias = 0] = fitLogistic(data, chosen);
-  const weights = { length, difficulty, bias };
+  const weights = fitLengthModel(data, chosen);
   const difficulties = annotations.map(({ index }) => difficultyOf(index, shared));
   return { ...predictedRate(weights, difficulties), weights, c: chosen };
+}
+
+/** Coefficients of the model whose rows a design has. DataError FIT_DIVERGED. */
+export function fitLengthModel(design: SoftLabels, c: number): LengthModel {
+  const [length = 0, difficulty = 0, bias = 0] = fitLogistic(design, c);
+  return { length, difficulty, bias };
 }
 
 /** Win rate at equal lengths, in percent, over instructions of given difficulties; `against` is the opponent. */
@@ -106,8 +111,12 @@ function meanOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Rows of the made models first, then the model's own; features are length, difficulty, and whether it is the model. */
-function designOf(annotations: readonly Annotation[], shared: SharedFacts): SoftLabels {
+/**
+ * Rows of the made models first, then the model's own; features are length, difficulty, and whether it is the model.
+ *
+ * @throws DataError EVALUATION_EMPTY, ALPACA_NO_LENGTHS, ALPACA_NO_DIFFICULTY
+ */
+export function designOf(annotations: readonly Annotation[], shared: SharedFacts): SoftLabels {
   if (annotations.length === 0) {
     throw new DataError('EVALUATION_EMPTY', 'Cannot control for length: there is no usable annotation');
   }
@@ -150,8 +159,8 @@ function difficultyOf(index: number, { difficulty }: SharedFacts): number {
   );
 }
 
-/** Five folds of rows; the value with the best mean score of what was held out, the smallest of equals. */
-function chooseInverseStrength(data: SoftLabels): number {
+/** Inverse strength of the penalty by cross-validation. Five folds of rows; the value with the best mean score of what was held out, the smallest of equals. */
+export function chooseInverseStrength(data: SoftLabels): number {
   const count = data.labels_N.length;
   // As scikit-learn's GroupKFold deals groups of equal size out: from the last row on.
   const foldOf = (row: number): number => (count - 1 - row) % FOLDS;

@@ -37,6 +37,8 @@ export interface LoadedTask extends Task {
   maxNewTokens: number;
   /** Hash of all that decides what is asked: the rows, their number, the examples. */
   sha256: string;
+  /** Hash of rows and examples, whatever the limit: models with the same one can be compared item by item. */
+  basis: string;
 }
 
 /** How a task is written: a name, or a name with numbers of its own. */
@@ -124,6 +126,7 @@ export async function loadTask({ files, exampleFiles, ...task }: PlacedTask): Pr
       0,
     ),
     sha256: sha256(JSON.stringify([benchmark.name, shots, limit, digests])),
+    basis: sha256(JSON.stringify([benchmark.name, shots, digests])),
   };
 }
 

@@ -93,7 +93,7 @@ async function askAll(
     for (const task of tasks) {
       const result = await ask(context, { task, respondent, store });
       for (const text of result.warnings) announce({ kind: 'warning', text: `${result.title}: ${text}` });
-      results.push(scoresOf(result));
+      results.push(scoresOf(result, task.basis));
     }
     return results;
   } finally {

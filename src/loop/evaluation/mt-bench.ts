@@ -77,11 +77,15 @@ async function ratedScores(
   } finally {
     for (const ranker of opened) await ranker.close();
   }
-  return scoresOfRated(answered, rated);
+  const basis = sha256(JSON.stringify([judge.model, maxNewTokens]));
+  return scoresOfRated(answered, { rated, basis });
 }
 
 /** One item a question, since its turns are not independent: the mean of the ratings that it got, and each turn's. */
-function scoresOfRated(answered: readonly AnsweredQuestion[], rated: readonly Rated[]): BenchmarkScores {
+function scoresOfRated(
+  answered: readonly AnsweredQuestion[],
+  { rated, basis }: { rated: readonly Rated[]; basis: string },
+): BenchmarkScores {
   const items = answered.flatMap(({ question }) => {
     const ratingOf = (turn: 1 | 2): number | null =>
       rated.find(({ grading }) => grading.question.id === question.id && grading.turn === turn)?.rating ?? null;
@@ -99,7 +103,7 @@ function scoresOfRated(answered: readonly AnsweredQuestion[], rated: readonly Ra
   );
   const of = (name: string): number[] => items.map(({ scores }) => scores[name] ?? Number.NaN);
   return {
-    ...{ benchmark: 'mt_bench', title: 'MT-Bench', shots: 0, mainMetric: 'average', cutItems: 0 },
+    ...{ benchmark: 'mt_bench', title: 'MT-Bench', shots: 0, basis, mainMetric: 'average', cutItems: 0 },
     metrics: metricsOf(items),
     unusable: [...unanswered, ...unrated].sort((a, b) => a.line - b.line),
     lines: items.map(({ line }) => line),

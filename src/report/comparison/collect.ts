@@ -7,6 +7,7 @@ import type { Recipe } from '../../recipe/schema.ts';
 import { measuredScores } from '../../store/benchmark-scores.ts';
 import { type Evaluation, evaluationsOf, onCommonPrompts } from '../../store/evaluations.ts';
 import { openLedger } from '../../store/ledger.ts';
+import { fitsOf } from '../../store/length-control.ts';
 import { readRunConfig } from '../../store/run-config.ts';
 import { describeState, runState } from '../../store/run-state.ts';
 import type { ArmPoint, ComparedArm, ComparedRun, ComparisonData } from './comparison-data.ts';
@@ -97,6 +98,7 @@ function readRun(seed: number, path: string): ReadRun | null {
     baseModel: identity.model,
     evaluations: evaluationsOf(ledger),
     benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),
+    fits: fitsOf(ledger),
     seconds: ledger.stages().reduce((sum, stage) => sum + (stage.seconds ?? 0), 0),
     state: describeState(runState(path, recipe, ledger), recipe),
     measuredBy: {
@@ -105,6 +107,19 @@ function readRun(seed: number, path: string): ReadRun | null {
       answers: JSON.stringify([samples, temperature, maxNewTokens]),
     },
   };
+}
+
+/** Benchmarks on which not all runs can be compared item by item. */
+function basisNotes(runs: readonly ReadRun[]): string[] {
+  const bases = new Map<string, Set<string | null>>();
+  for (const { title, basis } of runs.flatMap(({ benchmarks }) => benchmarks.flatMap(({ scores }) => scores)))
+    bases.set(title, (bases.get(title) ?? new Set()).add(basis));
+  return [...bases]
+    .filter(([, different]) => different.size > 1)
+    .map(
+      ([title]) =>
+        `Not all runs were measured on ${title} with the same rows, examples or judge; those that differ are not compared on it.`,
+    );
 }
 
 /** The same prompts for every run; where they are drawn by the seed (holdOut), for every run of a seed. */
@@ -161,6 +176,7 @@ function notesOf(read: ReadonlyMap<string, ReadRun | null>, known: readonly Read
     notes.push('The runs were measured by different rankers, so that their rewards are not on one scale.');
   if (differ('prompts'))
     notes.push('The runs were measured on different held-out files; only prompts that all have count.');
+  notes.push(...basisNotes(known));
   if (differ('answers')) {
     notes.push(
       'The runs answered the held-out prompts in different ways (evaluate.samples, temperature or maxNewTokens).',

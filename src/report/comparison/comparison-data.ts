@@ -4,6 +4,7 @@
  */
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
 import type { Evaluation } from '../../store/evaluations.ts';
+import type { JudgedFit } from '../../store/length-control.ts';
 import type { PlacedResults } from './result-files.ts';
 
 /** Version of the comparison as it is kept in comparison.json. */
@@ -18,6 +19,8 @@ export interface ComparedRun {
   /** By iteration, on the prompts that are compared; 0 is the base. */
   evaluations: ReadonlyMap<number, Evaluation>;
   benchmarks: { iteration: number; scores: BenchmarkScores[] }[];
+  /** Length-controlled fits of AlpacaEval by iteration; 0 is the base. */
+  fits: ReadonlyMap<number, JudgedFit>;
   /** Seconds of all finished stages. */
   seconds: number;
   /** How far it is, in a sentence, where it is not finished. */

@@ -32,7 +32,14 @@ export function runOf(
     last,
     text,
     benchmarks = [],
-  }: { base: number[]; last: number[]; text?: string; benchmarks?: ComparedRun['benchmarks'] },
+    fits = new Map(),
+  }: {
+    base: number[];
+    last: number[];
+    text?: string;
+    benchmarks?: ComparedRun['benchmarks'];
+    fits?: ComparedRun['fits'];
+  },
 ): ComparedRun {
   return {
     seed,
@@ -43,6 +50,7 @@ export function runOf(
       [1, evaluationOf(last, text)],
     ]),
     benchmarks,
+    fits,
     seconds: 60,
     state: null,
   };
@@ -73,6 +81,7 @@ export function scoresOf(benchmark: string, values: readonly number[]): Benchmar
     benchmark,
     title: benchmark.toUpperCase(),
     shots: 0,
+    basis: null,
     mainMetric: 'acc',
     metrics: {},
     unusable: [],

@@ -45,7 +45,7 @@ it('has every section once, under a heading with its name', () => {
 
 it('can be read by who cannot see it: captions, scopes, and figures with a text', () => {
   const tables = page.match(/<table/g)?.length ?? 0;
-  expect(tables).toBe(4);
+  expect(tables).toBe(5);
   expect(page.match(/<caption>[^<]+<\/caption>/g)).toHaveLength(tables);
   expect(page.match(/<svg viewBox[^>]*role="img" aria-label="[^"]{20,}"/g)?.length).toBe(
     page.match(/<figure>/g)?.length,

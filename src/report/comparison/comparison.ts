@@ -7,9 +7,11 @@ import { page, table } from '../page.ts';
 import { asMarkdown, sheetMarkdown, sheetMarkup } from '../sheet.ts';
 import { distributionCharts, implicitRewardCharts, iterationCharts, settingCharts } from './charts.ts';
 import { COMPARISON_FORMAT_VERSION, type ComparedArm, type ComparisonData } from './comparison-data.ts';
-import { armComparisons, benchmarkRows, lastOf, modelNumbers } from './numbers.ts';
-import { comparisonSentence } from './sentences.ts';
-import { benchmarksSheet, differencesSheet, modelsSheet } from './sheets.ts';
+import { armComparisons, benchmarkComparisons } from './differences.ts';
+import { equalLengths, equalLengthsPicture, equalLengthsSheet } from './equal-lengths.ts';
+import { benchmarkRows, lastOf, modelNumbers } from './numbers.ts';
+import { benchmarkSentence, comparisonSentence } from './sentences.ts';
+import { benchmarkDifferencesSheet, benchmarksSheet, differencesSheet, modelsSheet } from './sheets.ts';
 import { wordDifferences } from './word-differences.ts';
 
 const EXAMPLES = 3;
@@ -21,22 +23,37 @@ export function comparisonVerdicts(data: ComparisonData): string[] {
   const comparisons = armComparisons(data);
   if (comparisons.length === 0) return ['There is one arm with measurements, so that nothing is compared.'];
   const order = ['above', 'below', 'undecided', 'too few'] as const;
-  return order
-    .flatMap((side) => comparisons.filter((comparison) => comparison.side === side))
-    .map((comparison) => comparisonSentence(comparison, comparisons.length));
+  const benchmarks = benchmarkComparisons(data);
+  return [
+    ...order
+      .flatMap((side) => comparisons.filter((comparison) => comparison.side === side))
+      .map((comparison) => comparisonSentence(comparison, comparisons.length)),
+    // The table has the others: arms times benchmarks are many sentences that say nothing.
+    ...benchmarks
+      .filter(({ side }) => side === 'above' || side === 'below')
+      .map((comparison) => benchmarkSentence(comparison, benchmarks.length)),
+  ];
 }
 
 /** One self-contained HTML document. */
 export function renderComparison(data: ComparisonData): string {
   const settings = settingCharts(data);
   const implicit = implicitRewardCharts(data);
+  const judged = equalLengths(data);
   return page(`${data.title}: comparison`, [
     markup`<header><h1>${data.title}</h1><p class="meta">${countText(data)} · ${data.createdAt} · reward: ${data.rewardName}</p></header>`,
     verdictBlock(data),
     section('Models', 'models', [sheetMarkup(modelsSheet(data)), iterationCharts(data)]),
     section('Differences', 'differences', [sheetMarkup(differencesSheet(data))]),
     settings === null ? null : section('By setting', 'settings', [settings]),
-    section('Public benchmarks', 'benchmarks', [sheetMarkup(benchmarksSheet(data))]),
+    section('Public benchmarks', 'benchmarks', [
+      sheetMarkup(benchmarksSheet(data)),
+      sheetMarkup(benchmarkDifferencesSheet(data)),
+    ]),
+    section('AlpacaEval at equal lengths', 'equal-lengths', [
+      sheetMarkup(equalLengthsSheet(judged)),
+      equalLengthsPicture(judged),
+    ]),
     section('Distribution of rewards', 'distribution', [
       markup`<p class="hint">Single responses to the held-out prompts, over all seeds, as the recipe samples them for measuring.</p>`,
       distributionCharts(data),
@@ -143,7 +160,13 @@ function minutes(seconds: number): string {
 
 /** The same as Markdown. */
 export function comparisonMarkdown(data: ComparisonData): string {
-  const sheets = [modelsSheet(data), differencesSheet(data), benchmarksSheet(data)].flatMap((sheet) => sheet ?? []);
+  const sheets = [
+    modelsSheet(data),
+    differencesSheet(data),
+    benchmarksSheet(data),
+    benchmarkDifferencesSheet(data),
+    equalLengthsSheet(equalLengths(data)),
+  ].flatMap((sheet) => sheet ?? []);
   const notes = [...data.notes, ...nameNotes(data.arms)];
   return `${[
     `# ${asMarkdown(data.title)}`,
@@ -178,6 +201,8 @@ export function comparisonJson(data: ComparisonData): string {
     models: modelNumbers(data),
     comparisons: armComparisons(data),
     benchmarks: benchmarkRows(data),
+    benchmarkComparisons: benchmarkComparisons(data),
+    equalLengths: equalLengths(data),
     implicitRewards,
     results,
     verdicts: comparisonVerdicts(data),

@@ -2,7 +2,8 @@
 import { expect, it } from 'vitest';
 import { holm, signFlipTest, studentTest } from '../../evaluate/paired-tests.ts';
 import { armOf, comparisonOf, runOf, scoresOf } from './comparison-fixture.testing.ts';
-import { armComparisons, benchmarkRows, modelNumbers } from './numbers.ts';
+import { armComparisons } from './differences.ts';
+import { benchmarkRows, modelNumbers } from './numbers.ts';
 import { comparisonSentence } from './sentences.ts';
 
 /** Rewards of `count` prompts around a mean, of a pattern that is the same for every call. */

@@ -1,18 +1,11 @@
 /**
- * @file The numbers of a comparison: every model over its seeds, and every arm against the baseline, paired by prompt and by
- * seed. Pure.
- *
- * Two things vary: which prompts were drawn, and which seeds. Intervals of a model are over prompts, each prompt's reward
- * being the mean over seeds. An arm is better than the baseline only if both tests say so: that of the prompts (signs
- * flipped) and, with several seeds, that of the seeds (Student's). The larger p of the two counts (an intersection-union
- * test, Berger 1982), corrected by Holm for the number of arms.
+ * @file The numbers of a comparison's models: each over its seeds. Intervals are over prompts (items of a benchmark), each prompt's number
+ * being the mean over seeds. What arms differ in is in differences.ts. Pure.
  */
-import { holm, type StudentTest, signFlipTest, studentTest } from '../../evaluate/paired-tests.ts';
 import {
   type ByPrompt,
   bootstrapMean,
   byPrompt,
-  FEWEST_PROMPTS,
   type Interval,
   mean,
   pooledByPrompt,
@@ -21,9 +14,6 @@ import {
 import { mainScores } from '../../store/benchmark-scores.ts';
 import type { Evaluation } from '../../store/evaluations.ts';
 import type { ComparedArm, ComparedRun, ComparisonData } from './comparison-data.ts';
-
-/** Largest corrected p-value of a winner. */
-export const SIGNIFICANCE = 0.05;
 
 /** A mean over prompts, and the mean of each seed. */
 export interface Pooled extends Interval {
@@ -45,29 +35,6 @@ export interface ModelNumbers {
   klToBase: number[];
   textHealth: Pooled | null;
   finishedShare: number[];
-}
-
-/** An arm against the baseline, each at its own last iteration. */
-export interface ArmComparison {
-  arm: string;
-  label: string;
-  baseline: string;
-  baselineLabel: string;
-  /** In mean reward, over prompts; `count` is the number of prompts. */
-  difference: Interval;
-  /** How often its answer is better than the baseline's, a tie one half. */
-  winRate: Interval;
-  /** One entry a seed that both have; one for two runs of different seeds. */
-  bySeed: { seed: number | null; difference: number }[];
-  /** Over seeds; null of a single one. */
-  overSeeds: StudentTest | null;
-  pPrompts: number;
-  /** Exact sign-flip test over seeds: at least 2 / 2^seeds. */
-  pSeedsExact: number;
-  /** The larger of the prompts' and the seeds' p-values, and the same corrected for the number of arms. */
-  p: number;
-  pCorrected: number;
-  side: 'above' | 'below' | 'undecided' | 'too few';
 }
 
 /** A model on a benchmark. */
@@ -152,12 +119,13 @@ function byPromptOf({ data }: Evaluation, values: readonly number[]): Map<string
   return byPrompt(data.promptIds, values);
 }
 
-function rewardsOf(evaluation: Evaluation): Map<string, number[]> {
+/** Rewards of a measurement by prompt. */
+export function rewardsOf(evaluation: Evaluation): Map<string, number[]> {
   return byPromptOf(evaluation, evaluation.data.rewards);
 }
 
 /** Wins and half of the ties, by prompt. */
-function winRates(ours: ByPrompt, theirs: ByPrompt): Map<string, number[]> {
+export function winRates(ours: ByPrompt, theirs: ByPrompt): Map<string, number[]> {
   return new Map([...winShares(ours, theirs)].map(([promptId, { wins, ties }]) => [promptId, [wins + ties / 2]]));
 }
 
@@ -166,83 +134,14 @@ function pooled(runs: readonly ByPrompt[], seed: number): Pooled {
   return { ...interval, bySeed: runs.map((run) => mean([...run.values()].map(mean))) };
 }
 
-/** Every other arm against the baseline, corrected for how many there are; in the order of the arms. */
-export function armComparisons({ arms, baseline: name, statisticsSeed }: ComparisonData): ArmComparison[] {
-  const baseline = arms.find((arm) => arm.name === name);
-  if (baseline === undefined) return [];
-  const found = arms
-    .filter((arm) => arm !== baseline)
-    .flatMap((arm) => compareArms(arm, baseline, statisticsSeed) ?? []);
-  const corrected = holm(found.map(({ p }) => p));
-  return found.map((comparison, index) => {
-    const pCorrected = corrected[index] ?? 1;
-    return { ...comparison, pCorrected, side: sideOf(comparison.difference, pCorrected) };
-  });
-}
-
-function sideOf({ count, value }: Interval, pCorrected: number): ArmComparison['side'] {
-  if (count < FEWEST_PROMPTS) return 'too few';
-  if (pCorrected >= SIGNIFICANCE || value === 0) return 'undecided';
-  return value > 0 ? 'above' : 'below';
-}
-
-/** Null where the two have no runs to pair: no seed in common, and more than one run. */
-function compareArms(
-  arm: ComparedArm,
-  baseline: ComparedArm,
-  seed: number,
-): Omit<ArmComparison, 'pCorrected' | 'side'> | null {
-  const pairs = runPairs(arm, baseline).flatMap(({ seed: own, ours, theirs }) => {
-    const [our, their] = [lastOf(ours), lastOf(theirs)];
-    return our === null || their === null ? [] : [{ seed: own, ours: rewardsOf(our), theirs: rewardsOf(their) }];
-  });
-  if (pairs.length === 0) return null;
-  const differences = pairs.map(({ ours, theirs }) => differenceByPrompt(ours, theirs));
-  const byPromptId = [...pooledByPrompt(differences).values()];
-  const bySeed = pairs.map((pair, index) => ({
-    seed: pair.seed,
-    difference: mean([...(differences[index] ?? new Map<string, number[]>()).values()].map(mean)),
-  }));
-  const seedDifferences = bySeed.map(({ difference }) => difference);
-  const overSeeds = studentTest(seedDifferences);
-  const pPrompts = signFlipTest(byPromptId, seed);
-  const wins = pooledByPrompt(pairs.map(({ ours, theirs }) => winRates(ours, theirs)));
-  return {
-    arm: arm.name,
-    label: arm.label,
-    baseline: baseline.name,
-    baselineLabel: baseline.label,
-    difference: bootstrapMean(byPromptId, seed),
-    winRate: bootstrapMean([...wins.values()], seed),
-    bySeed,
-    overSeeds,
-    pPrompts,
-    pSeedsExact: signFlipTest(seedDifferences, seed),
-    p: Math.max(pPrompts, overSeeds?.p ?? 0),
-  };
-}
-
-/** Runs of the same seed; without one in common, a single run of each. */
-function runPairs(
-  { runs }: ComparedArm,
-  baseline: ComparedArm,
-): { seed: number | null; ours: ComparedRun; theirs: ComparedRun }[] {
-  const pairs = runs.flatMap((ours) => {
-    const theirs = baseline.runs.find(({ seed }) => seed === ours.seed);
-    return theirs === undefined ? [] : [{ seed: ours.seed, ours, theirs }];
-  });
-  const [ours, theirs] = [runs[0], baseline.runs[0]];
-  if (pairs.length > 0 || runs.length !== 1 || baseline.runs.length !== 1) return pairs;
-  return ours === undefined || theirs === undefined ? [] : [{ seed: null, ours, theirs }];
-}
-
 /** The last trained model that was measured. */
 export function lastOf({ evaluations }: ComparedRun): Evaluation | null {
   const last = Math.max(0, ...evaluations.keys());
   return last === 0 ? null : (evaluations.get(last) ?? null);
 }
 
-function differenceByPrompt(ours: ByPrompt, theirs: ByPrompt): Map<string, number[]> {
+/** Ours minus theirs, by what both have. */
+export function differenceByPrompt(ours: ByPrompt, theirs: ByPrompt): Map<string, number[]> {
   return new Map(
     [...ours].flatMap(([promptId, our]): [string, number[]][] => {
       const their = theirs.get(promptId);

@@ -1,7 +1,7 @@
-/** @file What a comparison says in words: a sentence for each arm against the baseline, with n, and no winner of too few prompts. Pure. */
+/** @file What a comparison says in words: a sentence for each arm against the baseline, in reward and on benchmarks, with n, and no winner of too few prompts or items. Pure. */
 import { FEWEST_PROMPTS } from '../../evaluate/statistics.ts';
 import { fixed, signedInterval } from '../findings.ts';
-import type { ArmComparison } from './numbers.ts';
+import type { ArmComparison, BenchmarkComparison, PairedDifference } from './differences.ts';
 
 /** One sentence. `count` is the number of comparisons that p-values are corrected for. */
 export function comparisonSentence(comparison: ArmComparison, count: number): string {
@@ -32,8 +32,30 @@ function promptText(count: number): string {
   return count === 1 ? '1 prompt' : `${count} prompts`;
 }
 
+/** One sentence of a benchmark: `On GSM8K, ...`. `count` as above. */
+export function benchmarkSentence(comparison: BenchmarkComparison, count: number): string {
+  const { title, metric, label, baselineLabel, difference, bySeed, side } = comparison;
+  const numbers = `difference in ${metric} ${signedInterval(difference)}, paired by ${itemText(difference.count)}${seedText(comparison)}`;
+  const p = `p ${pText(comparison.pCorrected).replace(/^(?=\d)/, '= ')}${count > 1 ? ` corrected for ${count} comparisons of benchmarks` : ''}`;
+  const of = bySeed.length > 1 ? '' : 'the model of ';
+  switch (side) {
+    case 'above':
+      return `On ${title}, ${of}${label} is better than ${bySeed.length > 1 ? '' : 'that of '}${baselineLabel}: ${numbers}; ${p}.`;
+    case 'below':
+      return `On ${title}, ${of}${label} is worse than ${bySeed.length > 1 ? '' : 'that of '}${baselineLabel}: ${numbers}; ${p}.`;
+    case 'undecided':
+      return `On ${title}, no winner between ${label} and ${baselineLabel}: ${numbers}; ${p}.`;
+    case 'too few':
+      return `On ${title}, too few items to say whether ${label} is better than ${baselineLabel}: ${itemText(difference.count)}, and ${FEWEST_PROMPTS} are needed; difference in ${metric} ${signedInterval(difference)}.`;
+  }
+}
+
+function itemText(count: number): string {
+  return count === 1 ? '1 item' : `${count} items`;
+}
+
 /** ` and 5 seeds, ahead in 4 (over seeds +0.01 [...])`. */
-function seedText({ bySeed, overSeeds, difference }: ArmComparison): string {
+function seedText({ bySeed, overSeeds, difference }: PairedDifference): string {
   if (overSeeds === null)
     return bySeed.length === 1 && bySeed[0]?.seed === null ? ' of two runs of different seeds' : ' and one seed';
   const same = bySeed.filter((each) => Math.sign(each.difference) === Math.sign(difference.value)).length;

@@ -6,14 +6,8 @@ import { type Interval, mean } from '../../evaluate/statistics.ts';
 import { fixed, percent, signedInterval } from '../findings.ts';
 import { type Cell, EMPTY, plain, type Sheet } from '../sheet.ts';
 import type { ComparisonData } from './comparison-data.ts';
-import {
-  type ArmComparison,
-  armComparisons,
-  type BenchmarkNumbers,
-  benchmarkRows,
-  type ModelNumbers,
-  modelNumbers,
-} from './numbers.ts';
+import { type ArmComparison, armComparisons, benchmarkComparisons, type Side } from './differences.ts';
+import { type BenchmarkNumbers, benchmarkRows, type ModelNumbers, modelNumbers } from './numbers.ts';
 import type { PlacedResults } from './result-files.ts';
 import { pText } from './sentences.ts';
 
@@ -183,12 +177,44 @@ export function differencesSheet(data: ComparisonData): Sheet | null {
   };
 }
 
-const SIDE: Record<ArmComparison['side'], string> = {
+const SIDE: Record<Side, string> = {
   above: 'better',
   below: 'worse',
   undecided: 'no winner',
-  'too few': 'too few prompts',
+  'too few': 'too few',
 };
+
+/** Every arm against the baseline on every benchmark that both have; null where there is none. */
+export function benchmarkDifferencesSheet(data: ComparisonData): Sheet | null {
+  const comparisons = benchmarkComparisons(data);
+  const [first] = comparisons;
+  if (first === undefined) return null;
+  const several = comparisons.some(({ overSeeds }) => overSeeds !== null);
+  return {
+    caption: `Every arm against ${first.baselineLabel} on benchmarks`,
+    explanation: `Last iterations, paired by item${several ? ' and by seed' : ''}. p of the sign-flip test over items, which for right and wrong answers is McNemar's exact test${several ? '; with several seeds the larger of it and of Student’s test over seeds' : ''}. Corrected by Holm for ${comparisons.length} ${comparisons.length === 1 ? 'comparison' : 'comparisons'} of arms and benchmarks.`,
+    head: [
+      plain('benchmark'),
+      plain('arm'),
+      { text: 'difference', hint: `from ${first.baselineLabel}` },
+      { text: 'items', hint: 'better · worse' },
+      plain('p'),
+      { text: 'p', hint: 'corrected' },
+      plain('verdict'),
+    ],
+    rows: comparisons.map((comparison) => ({
+      name: { text: comparison.title, hint: comparison.metric },
+      cells: [
+        plain(comparison.label),
+        { text: signedInterval(comparison.difference), hint: `n = ${comparison.difference.count} items` },
+        plain(`${comparison.better} · ${comparison.worse}`),
+        plain(pText(comparison.p)),
+        plain(pText(comparison.pCorrected)),
+        plain(SIDE[comparison.side]),
+      ],
+    })),
+  };
+}
 
 /** Table 2; null where nothing was asked. */
 export function benchmarksSheet(data: ComparisonData): Sheet | null {
@@ -196,12 +222,11 @@ export function benchmarksSheet(data: ComparisonData): Sheet | null {
   const all = rows.flatMap(({ benchmarks }) => benchmarks);
   const kinds = [...new Map(all.map((each) => [kindOf(each), each])).values()];
   if (kinds.length === 0) return null;
-  // A win rate against another model is on another scale than what is right or wrong.
-  const averaged = kinds.filter(({ benchmark }) => benchmark !== 'alpaca_eval');
+  const averaged = kinds.filter(isAccuracy);
   return {
     caption: 'Public benchmarks',
     explanation:
-      'As lm-evaluation-harness and AlpacaEval define them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
+      'As lm-evaluation-harness, AlpacaEval and MT-Bench define them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
     head: [
       plain('model'),
       ...kinds.map(({ title, metric, shots }) => ({
@@ -214,9 +239,7 @@ export function benchmarksSheet(data: ComparisonData): Sheet | null {
     ],
     rows: rows.map((row) => {
       const found = kinds.map((kind) => row.benchmarks.find((each) => kindOf(each) === kindOf(kind)) ?? null);
-      const values = found.flatMap((each) =>
-        each === null || each.benchmark === 'alpaca_eval' ? [] : each.value.value,
-      );
+      const values = found.flatMap((each) => (each === null || !isAccuracy(each) ? [] : each.value.value));
       const average = values.length === averaged.length ? fixed(mean(values), 3) : '';
       return {
         name: modelName(row),
@@ -224,6 +247,11 @@ export function benchmarksSheet(data: ComparisonData): Sheet | null {
       };
     }),
   };
+}
+
+/** A judge's win rate or rating is on another scale than shares of right answers. */
+function isAccuracy({ benchmark }: BenchmarkNumbers): boolean {
+  return benchmark !== 'alpaca_eval' && benchmark !== 'mt_bench';
 }
 
 function kindOf({ benchmark, shots }: BenchmarkNumbers): string {
