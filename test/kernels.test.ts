@@ -24,6 +24,7 @@ import {
   packRows,
   pagedAttention,
   permute,
+  readPages,
   repeat_interleave_self_int,
   rmsNorm,
   rotary,
@@ -42,6 +43,7 @@ import {
   to_device,
   to_dtype,
   treeAttention,
+  treeAttentionWithKnown,
   unsqueeze,
   writePages,
   zeros,
@@ -302,6 +304,56 @@ describe('attention over trees', () => {
       });
     },
   );
+
+  // Two trees, the first with a root of 64 tokens and two continuations.
+  it.each(['float32', 'bfloat16', 'float64'] as const)(
+    'is the same, bit for bit, behind a root that is known (%s)',
+    (dtype) => {
+      scope('known', () => {
+        noGrad(() => {
+          const [q, k, v] = ['q', 'k', 'v'].map((name, i) =>
+            to_dtype(normals(name, [203, i === 0 ? 4 : 2, 24]), dtype),
+          );
+          if (q === undefined || k === undefined || v === undefined) throw new Error('Three inputs');
+          const segments = [0, 64, -1, 64, 30, 0, 94, 15, 0, 109, 94, -1];
+          for (const rule of [{}, { window: 40, softCap: 2 }]) {
+            const all = treeAttention(q, k, v, segments, 0.3, rule);
+            const found = treeAttentionWithKnown(narrow(q, 0, 64, 139), k, v, segments, [0], 0.3, rule);
+            expect(numbers(found)).toEqual(numbers(narrow(all, 0, 64, 139)));
+            const onePiece = treeAttention(
+              narrow(q, 0, 0, 94),
+              narrow(k, 0, 0, 94),
+              narrow(v, 0, 0, 94),
+              [0, 94, -1],
+              0.3,
+              rule,
+            );
+            // The composition leaves the order of sums to LibTorch.
+            if (dtype !== 'float64') expect(numbers(onePiece)).toEqual(numbers(narrow(all, 0, 0, 94)));
+          }
+          expect(() => treeAttentionWithKnown(q, k, v, segments, [0], 0.3)).toThrow(/203 queries, expected 139/);
+          expect(() => treeAttentionWithKnown(q, k, v, segments, [1], 0.3)).toThrow(/segment 1 is not a root/);
+        });
+      });
+    },
+  );
+
+  it.each(['float32', 'bfloat16', 'float64'] as const)('reads back from pages what was written (%s)', (dtype) => {
+    scope('read', () => {
+      noGrad(() => {
+        const [keys, values] = [zeros([3, 2, 8, 16], { dtype }), zeros([3, 2, 16, 8], { dtype })];
+        const of = (name: string): Tensor =>
+          to_dtype(normals(name, [20, 2, 8]), dtype === 'float64' ? dtype : 'float32');
+        const [k, v] = [of('k'), of('v')];
+        const places = int64(Array.from({ length: 20 }, (_, i) => (i * 7) % 48));
+        writePages(keys, values, k, v, places);
+        const [readKeys, readValues] = readPages(keys, values, places);
+        expect([readKeys.dtype, numbers(readKeys)]).toEqual([dtype, numbers(to_dtype(k, dtype))]);
+        expect(numbers(readValues)).toEqual(numbers(to_dtype(v, dtype)));
+        expect(() => readPages(zeros([1, 1, 8, 16]), zeros([1, 1, 16, 8]), int64([16]))).toThrow(/place 16 of 16/);
+      });
+    });
+  });
 
   it('refuses pages that are not there', () => {
     scope('refused', () => {

@@ -25,10 +25,14 @@ inline void checkLinear(const at::Tensor& x, const at::Tensor& master, const at:
               compute.scalar_type());
 }
 
-inline void checkTreeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
-                  k.size(1) > 0 && q.size(1) % k.size(1) == 0,
+inline void checkHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(2) == k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
               "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");
+}
+
+inline void checkTreeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  checkHeads(q, k, v);
+  TORCH_CHECK(q.size(0) == k.size(0), "tree_attention: q has ", q.size(0), " tokens, k ", k.size(0));
 }
 
 inline void checkTargets(const at::Tensor& logits, const at::Tensor& targets, const char* what) {
@@ -101,6 +105,12 @@ inline void checkWritePages(const at::Tensor& keys, const at::Tensor& values, co
               "write_pages: k ", k.sizes(), " and v ", v.sizes(), " must be [T, K, d] with T int64 places, got ", places.sizes());
   checkCache(keys, values, k.size(2), "write_pages");
   TORCH_CHECK(keys.size(1) == k.size(1), "write_pages: ", k.size(1), " heads do not fit pages of ", keys.size(1));
+}
+
+inline void checkReadPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places) {
+  TORCH_CHECK(keys.dim() == 4, "read_pages: keys ", keys.sizes(), " are not [pages, K, d, 16]");
+  checkCache(keys, values, keys.size(2), "read_pages");
+  TORCH_CHECK(places.dim() == 1 && places.scalar_type() == at::kLong, "read_pages: places must be int64 [T], got ", places.sizes());
 }
 
 inline void checkSampling(const at::Tensor& logits, double temperature, double topP, size_t uniforms) {

@@ -87,6 +87,18 @@ at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Ten
   return at::cat(outputs);
 }
 
+// Known tokens ask with zeros, and what they get is dropped.
+at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, at::IntArrayRef known,
+                                  double scale, int64_t window, double softCap) {
+  const auto segments = readSegments(flat, k.size(0));
+  checkKnownRoots(q, k, v, segments, known);
+  at::Tensor asks = at::ones({k.size(0)}, at::TensorOptions().dtype(at::kBool));
+  for (const int64_t root : known) asks.narrow(0, segments[root].start, segments[root].length).fill_(false);
+  const at::Tensor rows = asks.nonzero().squeeze(1).to(q.device());
+  const at::Tensor all = at::zeros({k.size(0), q.size(1), q.size(2)}, q.options()).index_copy(0, rows, q);
+  return treeAttention(all, k, v, flat, scale, window, softCap).index_select(0, rows);
+}
+
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets) {
   checkTargets(logits, targets, "target_log_probs");
   const at::Tensor wide = logits.to(at::kFloat), normalisers = wide.logsumexp(1);
@@ -180,6 +192,12 @@ void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const
   values.permute({0, 2, 1, 3}).index_put_({pages, tokens}, v.to(values.scalar_type()));
 }
 
+std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places) {
+  checkReadPages(keys, values, places);
+  const at::Tensor pages = places.floor_divide(kPageTokens), tokens = places.remainder(kPageTokens);
+  return {keys.permute({0, 3, 1, 2}).index({pages, tokens}), values.permute({0, 2, 1, 3}).index({pages, tokens})};
+}
+
 }  // namespace selm::composite
 
 // Differentiable by their parts: a device gets its gradients from LibTorch until it has kernels of its own.
@@ -203,5 +221,7 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("row_linear", &rowLinear);
   library.impl("paged_attention", &pagedAttention);
   library.impl("write_pages", &writePages);
+  library.impl("read_pages", &readPages);
+  library.impl("tree_attention_with_known", &treeAttentionWithKnown);
   library.impl("sample_tokens", &sampleTokens);
 }

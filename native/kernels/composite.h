@@ -11,6 +11,8 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor geglu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale,
                          int64_t window, double softCap);
+at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments,
+                                  at::IntArrayRef known, double scale, int64_t window, double softCap);
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets);
 at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers, const at::Tensor& coefficients,
                              double softCap);
@@ -24,5 +26,6 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
 at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
                           const at::Tensor& lengths, double scale, int64_t window, double softCap);
 void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places);
+std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places);
 
 }  // namespace selm::composite

@@ -40,6 +40,12 @@ TORCH_LIBRARY(selm, library) {
   library.def(
       "tree_attention_backward(Tensor gradient, Tensor q, Tensor k, Tensor v, Tensor out, Tensor log_sums, int[] segments, float scale, int window, float soft_cap) -> (Tensor, Tensor, Tensor)");
 
+  // The same without a graph, where the keys of some roots are known already and nothing is asked for them: k and v [T, K, d] are of
+  // all tokens, q of all but those of the segments `known`. A token's numbers are the same whether its root is known or not, and
+  // whether it follows a root or lies in one segment with it, as long as the root's length is a multiple of 32.
+  library.def(
+      "tree_attention_with_known(Tensor q, Tensor k, Tensor v, int[] segments, int[] known, float scale, int window=0, float soft_cap=0.) -> Tensor");
+
   // (log softmax(logits [T, V])[t, targets[t]], log-sum-exp of each row), both [T] in fp32.
   library.def("target_log_probs(Tensor logits, Tensor targets) -> (Tensor, Tensor)");
   // Writes the gradient of sum_t coefficients[t] * logProb[t] by the logits over the logits. Of logits that went through
@@ -65,6 +71,8 @@ TORCH_LIBRARY(selm, library) {
   // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/paged_attention.cc has the
   // picture). write_pages puts k and v [T, K, d] at places [T], page * 16 + token of the page.
   library.def("write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()");
+  // What lies at places [T]: k and v [T, K, d] in the type of the pages.
+  library.def("read_pages(Tensor keys, Tensor values, Tensor places) -> (Tensor, Tensor)");
   // One new token of each of B sequences, q [B, H, d], against its pages: tables [B, M] list those of its prompt, then its own;
   // lengths [B, 2] are the tokens of both. Window (the last `window` tokens) and soft cap as in tree_attention.
   library.def(

@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "checks.h"
+
 namespace selm {
 
 struct Segment {
@@ -31,6 +33,21 @@ inline std::vector<Segment> readSegments(at::IntArrayRef flat, int64_t tokens) {
   }
   TORCH_CHECK(next == tokens, "tree_attention: segments cover ", next, " of ", tokens, " tokens");
   return segments;
+}
+
+// Known roots are roots, and q has a row for each token of the rest.
+inline void checkKnownRoots(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments,
+                            at::IntArrayRef known) {
+  int64_t queries = k.size(0);
+  for (const int64_t root : known) {
+    TORCH_CHECK(root >= 0 && root < static_cast<int64_t>(segments.size()) && segments[root].parent < 0,
+                "tree_attention_with_known: segment ", root, " is not a root");
+    queries -= segments[root].length;
+  }
+  TORCH_CHECK(q.size(0) == queries, "tree_attention_with_known: ", q.size(0), " queries, expected ", queries);
+  TORCH_CHECK(q.scalar_type() == k.scalar_type() && k.scalar_type() == v.scalar_type(), "tree_attention_with_known: q is ", q.scalar_type(),
+              ", k ", k.scalar_type(), ", v ", v.scalar_type());
+  checkHeads(q, k, v);
 }
 
 }  // namespace selm

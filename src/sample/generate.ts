@@ -1,7 +1,8 @@
 /**
- * @file Continuous batching: prompts are prefilled once for all their samples, a sequence that ends makes room for the
- * next at once, and every response is given out when it is finished. Randomness is counter-based, keyed by the request
- * and the token's index: a response is the same whatever else is in the batch, on a restart, and when n grows.
+ * @file Continuous batching: prompts are prefilled once for all their samples, and what several prompts begin with once for all of
+ * them; a sequence that ends makes room for the next at once, and every response is given out when it is finished. Randomness is
+ * counter-based, keyed by the request and the token's index: a response is the same whatever else is in the batch, on a restart,
+ * and when n grows.
  */
 import { InterruptedError, ModelError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
@@ -9,6 +10,7 @@ import { type RandomKey, uniformAt } from '../random.ts';
 import { index_select, sampleTokens } from '../torch/ops.ts';
 import { int64, outlive, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
 import { pagesFor } from './pages.ts';
+import { BLOCK_TOKENS, knownBlocks, pagesOf, type SharedBlock, settleBlocks, sharedBlocks } from './prefixes.ts';
 import { type Cache, decode, openCache, prefill, type Sampler } from './sampler.ts';
 
 /** How tokens are chosen. Temperature 0 is greedy; topK 0 and topP 1 switch those filters off. */
@@ -150,6 +152,7 @@ class Batch {
   readonly #options: GenerateOptions;
   readonly #stop: Set<number>;
   readonly #queue: GenerationRequest[];
+  readonly #sharedBlocks: ReadonlyMap<GenerationRequest, readonly SharedBlock[]>;
   #prompts: ActivePrompt[] = [];
   #sequences: Sequence[] = [];
 
@@ -163,6 +166,12 @@ class Batch {
     this.#options = setup.options;
     this.#stop = new Set(setup.options.stopIds);
     this.#queue = [...setup.queue].reverse();
+    const limit = longAfter(sampler.config);
+    const prompts = setup.queue.map((request) => {
+      const { promptIds } = request;
+      return { request, promptIds, kind: promptIds.length > limit ? 'long' : 'short' };
+    });
+    this.#sharedBlocks = new Map([...sharedBlocks(prompts)].map(([{ request }, blocks]) => [request, blocks]));
   }
 
   get busy(): boolean {
@@ -230,31 +239,48 @@ class Batch {
     return this.#settle(drawn);
   }
 
+  /** Prefills prompts from the queue until there is enough to do. */
   #prefillNew(): void {
     let waiting = this.#prompts.reduce((sum, prompt) => sum + prompt.waiting.length, 0);
-    const fresh: ActivePrompt[] = [];
+    const fresh: { prompt: ActivePrompt; known: number; blocks: readonly SharedBlock[] }[] = [];
+    const postponed: GenerationRequest[] = [];
+    const underWay = new Set<SharedBlock>();
     let tokens = 0;
     while (waiting < this.#room && tokens < PREFILL_TOKENS) {
       const request = this.#queue.pop();
       if (request === undefined) break;
-      const pages = this.#cache.pages.take(pagesFor(request.promptIds.length));
-      fresh.push({ request, pages, logits: null, waiting: [...request.samples], running: 0 });
+      const blocks = this.#sharedBlocks.get(request) ?? [];
+      const known = knownBlocks(blocks);
+      const missing = blocks.slice(known.length);
+      // What another prompt of this pass computes will be there in the next.
+      if (missing.some((block) => underWay.has(block))) {
+        postponed.push(request);
+        continue;
+      }
+      for (const block of missing) underWay.add(block);
+      const shared = pagesOf(known);
+      this.#cache.pages.share(shared);
+      const pages = [...shared, ...this.#cache.pages.take(pagesFor(request.promptIds.length) - shared.length)];
+      const prompt = { request, pages, logits: null, waiting: [...request.samples], running: 0 };
+      fresh.push({ prompt, known: known.length * BLOCK_TOKENS, blocks });
       waiting += request.samples.length;
-      tokens += request.promptIds.length;
+      tokens += request.promptIds.length - known.length * BLOCK_TOKENS;
     }
+    this.#queue.push(...postponed.reverse());
     if (fresh.length === 0) return;
     // Before their logits are made, so that dispose() finds those of a prefill that failed half-way.
-    this.#prompts.push(...fresh);
+    this.#prompts.push(...fresh.map(({ prompt }) => prompt));
     scope('prefill', () => {
       const logits = prefill(
         this.#sampler,
         this.#cache,
-        fresh.map(({ request, pages }) => ({ ids: request.promptIds, pages })),
+        fresh.map(({ prompt: { request, pages }, known }) => ({ ids: request.promptIds, pages, known })),
       );
-      fresh.forEach((prompt, i) => {
+      fresh.forEach(({ prompt }, i) => {
         prompt.logits = outlive(index_select(logits, 0, int64([i], { device: logits.device })));
       });
     });
+    for (const { prompt, blocks } of fresh) settleBlocks(blocks, prompt.pages, this.#cache.pages);
   }
 
   /** Draws the next token of each sequence from its row of logits. */

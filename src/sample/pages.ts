@@ -1,6 +1,7 @@
 /**
  * @file Keys and values of what is being sampled, in pages of 16 tokens. A sequence lists the pages of its prompt, which all
- * samples of the prompt list too, and its own; memory follows what is there, not the longest prompt.
+ * samples of the prompt list too, and its own; prompts that begin alike list the same pages. Memory follows what is there, not
+ * the longest prompt.
  */
 import type { ModelConfig } from '../model/config.ts';
 import { noGrad } from '../torch/autograd.ts';
@@ -29,6 +30,8 @@ export class PagePool {
   #layers: LayerPages[] = [];
   #count = 0;
   #free: number[] = [];
+  /** Pages that more than one holds, with how many hold them. */
+  readonly #holders = new Map<number, number>();
 
   constructor(config: ModelConfig, placement: { dtype: Dtype; device: string }) {
     this.#config = config;
@@ -47,14 +50,27 @@ export class PagePool {
     return this.#free.splice(this.#free.length - count, count).reverse();
   }
 
-  /** Takes pages back. */
+  /** Lends pages that are lent already to one more: each of them gives them back. */
+  share(pages: readonly number[]): void {
+    for (const page of pages) this.#holders.set(page, (this.#holders.get(page) ?? 1) + 1);
+  }
+
+  /** Takes pages back; they are free when nobody else holds them. */
   give(pages: readonly number[]): void {
-    this.#free.push(...pages.toReversed());
+    this.#free.push(...pages.toReversed().filter((page) => this.#isLast(page)));
   }
 
   dispose(): void {
     disposeAll(this.#layers);
     this.#layers = [];
+  }
+
+  /** Counts one holder less; says whether it was the last one. */
+  #isLast(page: number): boolean {
+    const others = (this.#holders.get(page) ?? 1) - 1;
+    if (others > 1) this.#holders.set(page, others);
+    else this.#holders.delete(page);
+    return others === 0;
   }
 
   /** By half at least, so that growing costs little on the whole. */

@@ -13,17 +13,18 @@ import { noGrad } from '../torch/autograd.ts';
 import {
   index_select,
   pagedAttention,
+  readPages,
   rowGated,
   rowLinear,
   rowLinears,
   softCap_,
   to_dtype,
-  treeAttention,
+  treeAttentionWithKnown,
   writePages,
 } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { type PackedMatrix, packMatrices } from './matrices.ts';
-import { PAGE_TOKENS, PagePool } from './pages.ts';
+import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
 
 /**
  * Type of sampling's products. In `bfloat16` both factors are rounded to bf16 and sums are kept in fp32, by the fastest
@@ -149,38 +150,88 @@ function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
   return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 
-/** Runs whole prompts, fills their pages, and returns the logits after each prompt, [prompts, V]. */
-export function prefill(
-  sampler: Sampler,
-  cache: Cache,
-  prompts: readonly { ids: readonly number[]; pages: readonly number[] }[],
-): Tensor {
+/** A prompt to prefill: its tokens, its pages, and how many of its first tokens are in them already (whole blocks: prefixes.ts). */
+export interface PrefillPrompt {
+  ids: readonly number[];
+  pages: readonly number[];
+  known: number;
+}
+
+/** Runs what is not known of prompts, fills their pages, and returns the logits after each prompt, [prompts, V]. */
+export function prefill(sampler: Sampler, cache: Cache, given: readonly PrefillPrompt[]): Tensor {
   return noGrad(() =>
     scope('prefill', () => {
-      const written: number[] = [];
-      const places: TokenPlace[] = [];
-      const last: number[] = [];
-      // Prompts are trees of one segment: each attends to itself, and no other prompt changes a bit of it.
-      const segments: number[] = [];
-      for (const { ids, pages } of prompts) {
-        segments.push(written.length, ids.length, -1);
-        ids.forEach((_, position) => {
-          places.push({ position, promptLength: ids.length });
-          written.push(placeOf(pages, position));
-        });
-        last.push(written.length - 1);
-      }
-      const written_T = int64(written, { device: sampler.embedding.device });
+      const { device } = sampler.embedding;
+      const { prompts, order, segments, known, seen } = promptTrees(given);
+      const fresh = prompts.flatMap(({ ids, pages, known: first }) =>
+        ids.slice(first).map((id, i) => ({ id, position: first + i, promptLength: ids.length, pages })),
+      );
+      const written_T = int64(
+        fresh.map(({ pages, position }) => placeOf(pages, position)),
+        { device },
+      );
+      const seen_S = int64(seen, { device });
       const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
         const { keys, values } = cache.pages.layer(layer);
         writePages(keys, values, k_TKd, v_TKd, written_T);
+        // As they were written: a token sees the same numbers whoever computed them, now or in an earlier pass.
+        const [seenKeys_SKd, seenValues_SKd] = readPages(keys, values, seen_S);
         const { scale, window, softCap } = attentionRule(sampler.config, layer);
-        return treeAttention(q_THd, k_TKd, v_TKd, segments, scale, { window, softCap });
+        const query = to_dtype(q_THd, keys.dtype);
+        return treeAttentionWithKnown(query, seenKeys_SKd, seenValues_SKd, segments, known, scale, { window, softCap });
       };
-      const hidden_TD = runBlocks(sampler, cache, { ids: prompts.flatMap(({ ids }) => ids), places, attend });
-      return logitsOf(sampler, index_select(hidden_TD, 0, int64(last, { device: hidden_TD.device })));
+      const hidden_TD = runBlocks(sampler, cache, { ids: fresh.map(({ id }) => id), places: fresh, attend });
+      const ends: number[] = [];
+      let end = -1;
+      prompts.forEach(({ ids, known: first }, i) => {
+        end += ids.length - first;
+        ends[order[i] ?? 0] = end;
+      });
+      return logitsOf(sampler, index_select(hidden_TD, 0, int64(ends, { device })));
     }),
   );
+}
+
+/**
+ * Prompts as trees for native tree_attention_with_known: those with the same known beginning follow it as one tree, every other
+ * one is a tree of its own.
+ */
+function promptTrees(given: readonly PrefillPrompt[]): {
+  /** In the order of the stream. */
+  prompts: PrefillPrompt[];
+  /** Where each of them stands in `given`. */
+  order: number[];
+  segments: number[];
+  /** The segments that are known. */
+  known: number[];
+  /** Places in the pages of all tokens of the stream, known ones too. */
+  seen: number[];
+} {
+  const groups = new Map<string, number[]>();
+  given.forEach(({ pages, known }, i) => {
+    const name = known === 0 ? `${i}` : `known ${pages.slice(0, pagesFor(known)).join()}`;
+    groups.set(name, [...(groups.get(name) ?? []), i]);
+  });
+  const segments: number[] = [];
+  const known: number[] = [];
+  const seen: number[] = [];
+  const add = (prompt: PrefillPrompt, [from, to]: [number, number], parent: number): void => {
+    segments.push(seen.length, to - from, parent);
+    for (let position = from; position < to; position++) seen.push(placeOf(prompt.pages, position));
+  };
+  for (const members of groups.values()) {
+    const prompts = members.flatMap((i) => given[i] ?? []);
+    const [first] = prompts;
+    let root = -1;
+    if (first !== undefined && first.known > 0) {
+      root = segments.length / 3;
+      known.push(root);
+      add(first, [0, first.known], -1);
+    }
+    for (const prompt of prompts) add(prompt, [prompt.known, prompt.ids.length], root);
+  }
+  const order = [...groups.values()].flat();
+  return { prompts: order.flatMap((i) => given[i] ?? []), order, segments, known, seen };
 }
 
 /** Where a token lies in a pool: its page's number and its place there. */

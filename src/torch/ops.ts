@@ -1701,6 +1701,20 @@ export function treeAttention(
   return asTensor(invoke(op_treeAttention, q, k, v, segments, scale, options.window, options.softCap));
 }
 
+const op_treeAttentionWithKnown = operator('selm::tree_attention_with_known', '');
+/** `selm::tree_attention_with_known(Tensor q, Tensor k, Tensor v, int[] segments, int[] known, float scale, int window=0, float soft_cap=0.) -> Tensor` */
+export function treeAttentionWithKnown(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  segments: readonly number[],
+  known: readonly number[],
+  scale: number,
+  options: { window?: number | undefined; softCap?: number | undefined } = {},
+): Tensor {
+  return asTensor(invoke(op_treeAttentionWithKnown, q, k, v, segments, known, scale, options.window, options.softCap));
+}
+
 const op_targetLogProbs = operator('selm::target_log_probs', '');
 /** `selm::target_log_probs(Tensor logits, Tensor targets) -> (Tensor, Tensor)` */
 export function targetLogProbs(logits: Tensor, targets: Tensor): [Tensor, Tensor] {
@@ -1770,6 +1784,13 @@ const op_writePages = operator('selm::write_pages', '');
 /** `selm::write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()` */
 export function writePages(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, places: Tensor): void {
   invoke(op_writePages, keys, values, k, v, places);
+}
+
+const op_readPages = operator('selm::read_pages', '');
+/** `selm::read_pages(Tensor keys, Tensor values, Tensor places) -> (Tensor, Tensor)` */
+export function readPages(keys: Tensor, values: Tensor, places: Tensor): [Tensor, Tensor] {
+  const result = invoke(op_readPages, keys, values, places) as NativeValue[];
+  return [asTensor(result[0]), asTensor(result[1])];
 }
 
 const op_pagedAttention = operator('selm::paged_attention', '');

@@ -251,10 +251,37 @@ void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, cons
   });
 }
 
+std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places_) {
+  checkReadPages(keys, values, places_);
+  if (keys.scalar_type() == at::kDouble) return composite::readPages(keys, values, places_);
+  const at::Tensor places = places_.contiguous();
+  const int64_t tokens = places.size(0), groups = keys.size(1), width = keys.size(2), room = keys.size(0) * kPageTokens;
+  const int64_t* place = places.data_ptr<int64_t>();
+  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(place[t] >= 0 && place[t] < room, "read_pages: place ", place[t], " of ", room);
+  at::Tensor k = at::empty({tokens, groups, width}, keys.options()), v = at::empty_like(k);
+  forCacheTypes(keys, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T *fromKeys = keys.data_ptr<T>(), *fromValues = values.data_ptr<T>();
+    T *toKeys = k.data_ptr<T>(), *toValues = v.data_ptr<T>();
+    at::parallel_for(0, tokens, std::max<int64_t>(1, 32768 / (groups * width)), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; t++) {
+        const int64_t page = place[t] / kPageTokens, token = place[t] % kPageTokens;
+        for (int64_t g = 0; g < groups; g++) {
+          const int64_t block = (page * groups + g) * width * kPageTokens, to = (t * groups + g) * width;
+          for (int64_t d = 0; d < width; d++) toKeys[to + d] = fromKeys[block + d * kPageTokens + token];
+          std::copy_n(fromValues + block + token * width, width, toValues + to);
+        }
+      }
+    });
+  });
+  return {k, v};
+}
+
 }  // namespace
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("paged_attention", &selm::pagedAttention);
   library.impl("write_pages", &selm::writePages);
+  library.impl("read_pages", &selm::readPages);
 }

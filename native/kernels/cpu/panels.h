@@ -27,6 +27,8 @@ constexpr int64_t kTileRows = 32;  // rows of x that a bf16 path takes at once: 
 // for kTileRows rows; rows past the last hold anything and their results are not read. Whoever is the first to read a panel
 // says so: its weights are then fetched ahead of their use, and what follows the panel in memory after them.
 void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+// Goes on from the sums in y: inputs in two parts give the bits that they give as one.
+void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 // In fp32, by whatever vectors the compiler was allowed; bf16 factors are widened.
 void vectorPanel(const float* x, int64_t inputs, const float* panel, float* y, int64_t rows, bool isFirst);

@@ -38,19 +38,29 @@ SELM_AMX void fetchStep(const c10::BFloat16* weights) {
   for (int64_t at = 0; at < kStep * 32 * 2; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
 }
 
-}  // namespace
-
 //            panel: B0 B1
 //   x:  A0          C0 C1     every step of 32 inputs adds four products of tiles; of 16 rows or fewer only the upper two
 //       A1          C2 C3
-SELM_AMX void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+// Sums begin with zero, or go on from those in y.
+template <bool kGoesOn>
+SELM_AMX void sumByTiles(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
   const int64_t strideX = inputs * 2;  // bytes
   constexpr int64_t kPanelBytes = 128, kResultBytes = 128;
-  _tile_zero(0);
-  _tile_zero(1);
+  if (kGoesOn) {
+    _tile_loadd(0, y, kResultBytes);
+    _tile_loadd(1, y + 16, kResultBytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+  }
   if (rows > 16) {
-    _tile_zero(2);
-    _tile_zero(3);
+    if (kGoesOn) {
+      _tile_loadd(2, y + 16 * 32, kResultBytes);
+      _tile_loadd(3, y + 16 * 32 + 16, kResultBytes);
+    } else {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
     for (int64_t k = 0; k < inputs; k += kStep) {
       const c10::BFloat16* weights = panel + k * 32;
       if (isFirst) fetchStep(weights);
@@ -78,6 +88,15 @@ SELM_AMX void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat
   }
   _tile_stored(0, y, kResultBytes);
   _tile_stored(1, y + 16, kResultBytes);
+}
+
+}  // namespace
+
+void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+  sumByTiles<false>(x, inputs, panel, y, rows, isFirst);
+}
+void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+  sumByTiles<true>(x, inputs, panel, y, rows, isFirst);
 }
 
 namespace {
@@ -120,6 +139,7 @@ namespace selm {
 AmxTiles::AmxTiles() = default;
 AmxTiles::~AmxTiles() = default;
 void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
+void amxPanelOnto(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 }  // namespace selm
 #endif

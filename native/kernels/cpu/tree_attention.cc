@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../checks.h"
+#include "../composite.h"
 #include "tree_attention_tiles.h"
 
 namespace selm {
@@ -162,37 +163,33 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
   std::vector<float> scores;
   float inverses[kQueries];
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
-    for (size_t s = tree.first; s < tree.last; s++) {
-      for (int64_t position = 0; position < segments[s].length; position += kQueries) {
-        const Block block(segments, tree, s, {position, kQueries}, rule.window);
-        const int64_t token = tree.start + block.first;
-        gather(q.data_ptr<T>() + token * stride + h * width, block.count, stride, queries);
-        scores.resize(kQueries * block.room);
-        for (const Range& range : block.ranges) products(queries, keys, range, block.room, scores.data());
-        const float scale = capScores(scores.data(), kQueries * block.room, rule);
-        for (int64_t i = 0; i < kQueries; i++) {
-          float* row = scores.data() + i * block.room;
-          block.forHidden(i, [&](int64_t from, int64_t to) { std::fill(row + from, row + to, -INFINITY); });
-          Float16 best = splat(-INFINITY);
-          for (int64_t j = 0; j < block.room; j += kLanes) best = maximum(best, load(row + j));
-          const float top = largest(best) * scale;
-          Float16 sums = splat(0);
-          for (int64_t j = 0; j < block.room; j += kLanes) {
-            const Float16 e = exponential(load(row + j) * scale - top);
-            store(row + j, e);
-            sums += e;
-          }
-          const float total = sum(sums);
-          inverses[i] = 1.0f / total;
-          if (i < block.count) logSums.data_ptr<float>()[(token + i) * headCount + h] = top + std::log(total);
+    forBlocks(segments, tree, kQueries, rule.window, [&](const Block& block, int64_t row) {
+      gather(q.data_ptr<T>() + row * stride + h * width, block.count, stride, queries);
+      scores.resize(kQueries * block.room);
+      for (const Range& range : block.ranges) products(queries, keys, range, block.room, scores.data());
+      const float scale = capScores(scores.data(), kQueries * block.room, rule);
+      for (int64_t i = 0; i < kQueries; i++) {
+        float* score = scores.data() + i * block.room;
+        block.forHidden(i, [&](int64_t from, int64_t to) { std::fill(score + from, score + to, -INFINITY); });
+        Float16 best = splat(-INFINITY);
+        for (int64_t j = 0; j < block.room; j += kLanes) best = maximum(best, load(score + j));
+        const float top = largest(best) * scale;
+        Float16 sums = splat(0);
+        for (int64_t j = 0; j < block.room; j += kLanes) {
+          const Float16 e = exponential(load(score + j) * scale - top);
+          store(score + j, e);
+          sums += e;
         }
-        combine(scores.data(), values, block.ranges, block.room, result);
-        for (int64_t i = 0; i < kQueries; i++) {
-          for (int64_t d = 0; d < result.room; d += kLanes) store(result.row(i) + d, load(result.row(i) + d) * inverses[i]);
-        }
-        result.spill(out.data_ptr<T>() + token * stride + h * width, block.count, stride);
+        const float total = sum(sums);
+        inverses[i] = 1.0f / total;
+        if (i < block.count) logSums.data_ptr<float>()[(row + i) * headCount + h] = top + std::log(total);
       }
-    }
+      combine(scores.data(), values, block.ranges, block.room, result);
+      for (int64_t i = 0; i < kQueries; i++) {
+        for (int64_t d = 0; d < result.room; d += kLanes) store(result.row(i) + d, load(result.row(i) + d) * inverses[i]);
+      }
+      result.spill(out.data_ptr<T>() + row * stride + h * width, block.count, stride);
+    });
   }
 }
 
@@ -212,49 +209,46 @@ void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& grad
   Rows queries(width, kQueries), outputs(width, kQueries), above(width, kQueries), result(width, kQueries);
   std::vector<float> weights, derivatives;
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
-    for (size_t s = tree.first; s < tree.last; s++) {
-      for (int64_t position = 0; position < segments[s].length; position += kQueries) {
-        const Block block(segments, tree, s, {position, kQueries}, rule.window);
-        const int64_t token = tree.start + block.first, at = token * stride + h * width;
-        gather(q.data_ptr<T>() + at, block.count, stride, queries);
-        gather(out.data_ptr<T>() + at, block.count, stride, outputs);
-        gather(gradient.data_ptr<T>() + at, block.count, stride, above);
-        weights.resize(kQueries * block.room);
-        derivatives.resize(kQueries * block.room);
-        for (const Range& range : block.ranges) {
-          products(queries, keys, range, block.room, weights.data());
-          products(above, values, range, block.room, derivatives.data());
-        }
-        const float scale = capScores(weights.data(), kQueries * block.room, rule);
-        for (int64_t i = 0; i < kQueries; i++) {
-          float* weight = weights.data() + i * block.room;
-          float* derivative = derivatives.data() + i * block.room;
-          if (i >= block.count) {
-            std::fill(weight, weight + block.room, 0.0f);
-            std::fill(derivative, derivative + block.room, 0.0f);
-            continue;
-          }
-          float delta = 0;
-          for (int64_t d = 0; d < width; d++) delta += above.row(i)[d] * outputs.row(i)[d];
-          const float logSum = logSums.data_ptr<float>()[(token + i) * headCount + h];
-          for (int64_t j = 0; j < block.room; j += kLanes) {
-            const Float16 score = load(weight + j) * scale;
-            const Float16 p = exponential(score - logSum);
-            const Float16 slope = rule.softCap > 0 ? softCapSlope(score, rule.softCap) * rule.scale : splat(rule.scale);
-            store(weight + j, p);
-            store(derivative + j, p * (load(derivative + j) - delta) * slope);
-          }
-          block.forHidden(i, [&](int64_t from, int64_t to) {
-            std::fill(weight + from, weight + to, 0.0f);
-            std::fill(derivative + from, derivative + to, 0.0f);
-          });
-        }
-        combine(derivatives.data(), keyRows, block.ranges, block.room, result);
-        result.spill(dq.data_ptr<T>() + at, block.count, stride);
-        scatter(derivatives.data(), queries, block.ranges, block.room, keyGradients);
-        scatter(weights.data(), above, block.ranges, block.room, valueGradients);
+    forBlocks(segments, tree, kQueries, rule.window, [&](const Block& block, int64_t row) {
+      const int64_t at = row * stride + h * width;
+      gather(q.data_ptr<T>() + at, block.count, stride, queries);
+      gather(out.data_ptr<T>() + at, block.count, stride, outputs);
+      gather(gradient.data_ptr<T>() + at, block.count, stride, above);
+      weights.resize(kQueries * block.room);
+      derivatives.resize(kQueries * block.room);
+      for (const Range& range : block.ranges) {
+        products(queries, keys, range, block.room, weights.data());
+        products(above, values, range, block.room, derivatives.data());
       }
-    }
+      const float scale = capScores(weights.data(), kQueries * block.room, rule);
+      for (int64_t i = 0; i < kQueries; i++) {
+        float* weight = weights.data() + i * block.room;
+        float* derivative = derivatives.data() + i * block.room;
+        if (i >= block.count) {
+          std::fill(weight, weight + block.room, 0.0f);
+          std::fill(derivative, derivative + block.room, 0.0f);
+          continue;
+        }
+        float delta = 0;
+        for (int64_t d = 0; d < width; d++) delta += above.row(i)[d] * outputs.row(i)[d];
+        const float logSum = logSums.data_ptr<float>()[(row + i) * headCount + h];
+        for (int64_t j = 0; j < block.room; j += kLanes) {
+          const Float16 score = load(weight + j) * scale;
+          const Float16 p = exponential(score - logSum);
+          const Float16 slope = rule.softCap > 0 ? softCapSlope(score, rule.softCap) * rule.scale : splat(rule.scale);
+          store(weight + j, p);
+          store(derivative + j, p * (load(derivative + j) - delta) * slope);
+        }
+        block.forHidden(i, [&](int64_t from, int64_t to) {
+          std::fill(weight + from, weight + to, 0.0f);
+          std::fill(derivative + from, derivative + to, 0.0f);
+        });
+      }
+      combine(derivatives.data(), keyRows, block.ranges, block.room, result);
+      result.spill(dq.data_ptr<T>() + at, block.count, stride);
+      scatter(derivatives.data(), queries, block.ranges, block.room, keyGradients);
+      scatter(weights.data(), above, block.ranges, block.room, valueGradients);
+    });
   }
   keyGradients.spill(dk.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
   valueGradients.spill(dv.data_ptr<T>() + tree.start * keyStride + group * width, tree.length, keyStride);
@@ -272,13 +266,8 @@ void forElementTypes(const at::Tensor& x, Body body) {
 // The kernels take fp32 and bf16.
 bool hasKernel(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
-std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, at::IntArrayRef flat,
-                                           double scale, int64_t window, double softCap) {
-  checkTreeAttention(q_, k_, v_);
-  TORCH_CHECK(hasKernel(q_), "tree_attention_forward: fp32 or bf16 is needed, got ", q_.scalar_type());
-  const auto segments = readSegments(flat, q_.size(0));
-  const auto trees = treesOf(segments);
-  const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};
+std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, const std::vector<Segment>& segments,
+                                          const std::vector<Tree>& trees, const Rule& rule) {
   const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
   at::Tensor out = at::empty_like(q);
   at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
@@ -294,6 +283,22 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q_, const at::Tenso
     });
   });
   return {out, logSums};
+}
+
+std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, double scale,
+                                           int64_t window, double softCap) {
+  checkTreeAttention(q, k, v);
+  TORCH_CHECK(hasKernel(q), "tree_attention_forward: fp32 or bf16 is needed, got ", q.scalar_type());
+  const auto segments = readSegments(flat, q.size(0));
+  return attend(q, k, v, segments, treesOf(segments), {static_cast<float>(scale), window, static_cast<float>(softCap)});
+}
+
+at::Tensor withKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, at::IntArrayRef known, double scale,
+                     int64_t window, double softCap) {
+  if (!hasKernel(q)) return composite::treeAttentionWithKnown(q, k, v, flat, known, scale, window, softCap);
+  const auto segments = readSegments(flat, k.size(0));
+  checkKnownRoots(q, k, v, segments, known);
+  return std::get<0>(attend(q, k, v, segments, treesOf(segments, known), {static_cast<float>(scale), window, static_cast<float>(softCap)}));
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradient_, const at::Tensor& q_, const at::Tensor& k_,
@@ -324,4 +329,5 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradie
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("tree_attention_forward", &selm::forward);
   library.impl("tree_attention_backward", &selm::backward);
+  library.impl("tree_attention_with_known", &selm::withKnown);
 }

@@ -110,13 +110,10 @@ void multiplyByKeys(const QueryRows& queries, const PackedKeys& keys, const Bloc
 // Writes factors[query] * sum_key weights[query][key] keys[key][d]; weights lie range by range, [32][keys of the range].
 void combineKeys(const std::vector<Bf16>& weights, const PackedKeys& keys, const Block& block, const float* factors, Bf16* out,
                  int64_t stride) {
-  alignas(64) float part[kSquare];
   for (int64_t first = 0; first < keys.width; first += kPanel) {
-    float sums[kSquare] = {};
-    for (const Range& range : block.ranges) {
-      amxPanel(weights.data() + range.at * kBlock, padded(range.count), keys.numberPanel(keys.placeOf(range), first), part, block.count, false);
-      for (int64_t j = 0; j < block.count * kPanel; j += kLanes) store(sums + j, load(sums + j) + load(part + j));
-    }
+    alignas(64) float sums[kSquare] = {};
+    for (const Range& range : block.ranges)
+      amxPanelOnto(weights.data() + range.at * kBlock, padded(range.count), keys.numberPanel(keys.placeOf(range), first), sums, block.count, false);
     for (int64_t i = 0; i < block.count; i++) {
       for (int64_t d = 0; d < std::min(kPanel, keys.width - first); d += kLanes)
         store(out + i * stride + first + d, load(sums + i * kPanel + d) * factors[i], keys.width - first - d);
@@ -187,21 +184,18 @@ void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
   std::vector<float> scores;
   std::vector<Bf16> weights;
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
-    for (size_t s = tree.first; s < tree.last; s++) {
-      for (int64_t offset = 0; offset < segments[s].length; offset += kBlock) {
-        const Block block(segments, tree, s, {offset, kBlock}, rule.window);
-        const int64_t token = tree.start + block.first, begin = token * stride + h * width;
-        queries.gather(q.data_ptr<Bf16>() + begin, block.count, stride, width);
-        multiplyByKeys(queries, keys, block, scores);
-        const float scale = capScores(scores.data(), block.room * kBlock, rule);
-        float inverses[kBlock];
-        for (int64_t i = 0; i < block.count; i++) {
-          std::tie(logSums.data_ptr<float>()[(token + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
-        }
-        roundWeights(scores, block, weights);
-        combineKeys(weights, values, block, inverses, out.data_ptr<Bf16>() + begin, stride);
+    forBlocks(segments, tree, kBlock, rule.window, [&](const Block& block, int64_t row) {
+      const int64_t begin = row * stride + h * width;
+      queries.gather(q.data_ptr<Bf16>() + begin, block.count, stride, width);
+      multiplyByKeys(queries, keys, block, scores);
+      const float scale = capScores(scores.data(), block.room * kBlock, rule);
+      float inverses[kBlock];
+      for (int64_t i = 0; i < block.count; i++) {
+        std::tie(logSums.data_ptr<float>()[(row + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
       }
-    }
+      roundWeights(scores, block, weights);
+      combineKeys(weights, values, block, inverses, out.data_ptr<Bf16>() + begin, stride);
+    });
   }
 }
 
@@ -215,46 +209,43 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
   std::vector<float> weights, derivatives, keyGradients(keys.total * keys.room), valueGradients(keys.total * keys.room);
   std::vector<Bf16> rounded;
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
-    for (size_t s = tree.first; s < tree.last; s++) {
-      for (int64_t offset = 0; offset < segments[s].length; offset += kBlock) {
-        const Block block(segments, tree, s, {offset, kBlock}, rule.window);
-        const int64_t token = tree.start + block.first, begin = token * stride + h * width;
-        queries.gather(q.data_ptr<Bf16>() + begin, block.count, stride, width);
-        above.gather(gradient.data_ptr<Bf16>() + begin, block.count, stride, width);
-        multiplyByKeys(queries, keys, block, weights);
-        multiplyByKeys(above, values, block, derivatives);
-        const float scale = capScores(weights.data(), block.room * kBlock, rule);
-        for (int64_t i = 0; i < kBlock; i++) {
-          const bool isThere = i < block.count;
-          float delta = 0;
-          for (int64_t d = 0; isThere && d < width; d++)
-            delta += static_cast<float>(above.rows[i * keys.room + d]) * static_cast<float>(out.data_ptr<Bf16>()[begin + i * stride + d]);
-          const float logSum = isThere ? logSums.data_ptr<float>()[(token + i) * headCount + h] : 0;
-          for (int64_t j = 0; j < block.room; j += kLanes) {
-            float *weight = at(weights, i, j), *derivative = at(derivatives, i, j);
-            const Float16 score = load(weight) * scale, p = exponential(score - logSum);
-            const Float16 slope = rule.softCap > 0 ? softCapSlope(score, rule.softCap) * rule.scale : splat(rule.scale);
-            store(weight, isThere ? p : splat(0));
-            store(derivative, isThere ? p * (load(derivative) - delta) * slope : splat(0));
-          }
-          if (!isThere) continue;
-          block.forHidden(i, [&](int64_t from, int64_t to) {
-            for (int64_t place = from; place < to; place++) *at(weights, i, place) = *at(derivatives, i, place) = 0.0f;
-          });
+    forBlocks(segments, tree, kBlock, rule.window, [&](const Block& block, int64_t row) {
+      const int64_t begin = row * stride + h * width;
+      queries.gather(q.data_ptr<Bf16>() + begin, block.count, stride, width);
+      above.gather(gradient.data_ptr<Bf16>() + begin, block.count, stride, width);
+      multiplyByKeys(queries, keys, block, weights);
+      multiplyByKeys(above, values, block, derivatives);
+      const float scale = capScores(weights.data(), block.room * kBlock, rule);
+      for (int64_t i = 0; i < kBlock; i++) {
+        const bool isThere = i < block.count;
+        float delta = 0;
+        for (int64_t d = 0; isThere && d < width; d++)
+          delta += static_cast<float>(above.rows[i * keys.room + d]) * static_cast<float>(out.data_ptr<Bf16>()[begin + i * stride + d]);
+        const float logSum = isThere ? logSums.data_ptr<float>()[(row + i) * headCount + h] : 0;
+        for (int64_t j = 0; j < block.room; j += kLanes) {
+          float *weight = at(weights, i, j), *derivative = at(derivatives, i, j);
+          const Float16 score = load(weight) * scale, p = exponential(score - logSum);
+          const Float16 slope = rule.softCap > 0 ? softCapSlope(score, rule.softCap) * rule.scale : splat(rule.scale);
+          store(weight, isThere ? p : splat(0));
+          store(derivative, isThere ? p * (load(derivative) - delta) * slope : splat(0));
         }
-        constexpr auto ones = [] {
-          std::array<float, kBlock> all{};
-          for (float& one : all) one = 1.0f;
-          return all;
-        }();
-        roundWeights(derivatives, block, rounded);
-        combineKeys(rounded, keys, block, ones.data(), dq.data_ptr<Bf16>() + begin, stride);
-        queries.turn();
-        above.turn();
-        addToKeys(queries, derivatives, keys, block, keyGradients);
-        addToKeys(above, weights, values, block, valueGradients);
+        if (!isThere) continue;
+        block.forHidden(i, [&](int64_t from, int64_t to) {
+          for (int64_t place = from; place < to; place++) *at(weights, i, place) = *at(derivatives, i, place) = 0.0f;
+        });
       }
-    }
+      constexpr auto ones = [] {
+        std::array<float, kBlock> all{};
+        for (float& one : all) one = 1.0f;
+        return all;
+      }();
+      roundWeights(derivatives, block, rounded);
+      combineKeys(rounded, keys, block, ones.data(), dq.data_ptr<Bf16>() + begin, stride);
+      queries.turn();
+      above.turn();
+      addToKeys(queries, derivatives, keys, block, keyGradients);
+      addToKeys(above, weights, values, block, valueGradients);
+    });
   }
   keys.forTokens(segments, tree, [&](int64_t token, int64_t place) {
     const int64_t from = place / kPanel * kPanel * keys.room + place % kPanel, to = (token * groups + group) * width;

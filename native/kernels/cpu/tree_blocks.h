@@ -13,16 +13,24 @@ struct Rule {
   int64_t window;
   float softCap;
 };
-// Segments [first, last) on tokens [start, start + length); they share nothing with other trees.
+// Segments [first, last) on tokens [start, start + length); they share nothing with other trees. A root may be known: its tokens
+// are keys without queries. Queries are those of segments [asking, last), and `known` tokens up to here have none.
 struct Tree {
   size_t first, last;
   int64_t start, length;
+  size_t asking;
+  int64_t known;
 };
 
-inline std::vector<Tree> treesOf(const std::vector<Segment>& segments) {
+inline std::vector<Tree> treesOf(const std::vector<Segment>& segments, at::IntArrayRef knownRoots = {}) {
   std::vector<Tree> trees;
+  int64_t known = 0;
   for (size_t i = 0; i < segments.size(); i++) {
-    if (segments[i].parent < 0) trees.push_back({i, i, segments[i].start, 0});
+    if (segments[i].parent < 0) {
+      const bool isKnown = std::find(knownRoots.begin(), knownRoots.end(), static_cast<int64_t>(i)) != knownRoots.end();
+      known += isKnown ? segments[i].length : 0;
+      trees.push_back({i, i, segments[i].start, 0, isKnown ? i + 1 : i, known});
+    }
     trees.back().last = i + 1;
     trees.back().length += segments[i].length;
   }
@@ -90,6 +98,17 @@ struct Block {
     }
   }
 };
+
+// Calls body(block, row of q of its first query) for the queries of a tree, at most so many at a time.
+template <typename Body>
+void forBlocks(const std::vector<Segment>& segments, const Tree& tree, int64_t most, int64_t window, Body body) {
+  for (size_t s = tree.asking; s < tree.last; s++) {
+    for (int64_t offset = 0; offset < segments[s].length; offset += most) {
+      const Block block(segments, tree, s, {offset, most}, window);
+      body(block, tree.start + block.first - tree.known);
+    }
+  }
+}
 
 // Applies the soft cap to products of queries and keys, if there is one. Returns the factor that is still to be applied.
 inline float capScores(float* scores, int64_t count, const Rule& rule) {
