@@ -67,6 +67,18 @@ describe('a run', () => {
     expect(lossesOf(events, 1)[0]).toBeLessThan(Math.LN2);
   });
 
+  it('trains on how sure the ranker is where labels are soft', async () => {
+    const settings = { iterations: 1, objective: { preference: dpo, exploration: { kind: 'none' } } };
+    const hard = await run(settings);
+    const soft = await run({ ...settings, labels: 'soft' });
+    for (const { scoreChosen, scoreRejected, label } of pairsOf(soft.output, 1))
+      expect(label?.probability).toBeCloseTo(1 / (1 + Math.exp((scoreRejected ?? 0) - (scoreChosen ?? 0))), 12);
+    expect(pairsOf(hard.output, 1).every(({ label }) => label === null)).toBe(true);
+    const [ofSoft, ofHard] = [lossesOf(soft.events, 1), lossesOf(hard.events, 1)];
+    expect([ofSoft[0], ofHard[0]]).toEqual([Math.LN2, Math.LN2]);
+    expect(ofSoft.at(-1)).toBeGreaterThan(ofHard.at(-1) ?? 0);
+  });
+
   it.each([
     [{ kind: 'sppo', beta: 0.01, targets: 'hard' }, 1 / (2 * 0.01 ** 2)],
     [{ kind: 'kto', beta: 0.1 }, 0.5],

@@ -6,13 +6,8 @@
 import { TrainingError } from '../errors.ts';
 import { type Exploration, explorationTerm } from './exploration.ts';
 import { likelihoodTerm } from './likelihood.ts';
-import {
-  type BatchBaseline,
-  NO_BASELINE,
-  type PreferenceLoss,
-  preferenceTerm,
-  type WinProbabilities,
-} from './preference.ts';
+import { type BatchBaseline, NO_BASELINE, type PreferenceLoss, type WinProbabilities } from './preference.ts';
+import { CERTAIN_LABEL, labelledTerm, type PairLabel } from './soft-label.ts';
 
 /** log pi(y|x) in nats, summed over the scored tokens of each sequence; `response` null where none was sampled. */
 export interface SequenceLogProbs {
@@ -29,6 +24,8 @@ export interface PairInput {
   readonly lengths: { readonly chosen: number; readonly rejected: number; readonly response: number | null };
   /** What the ranker makes of the two; only sppo reads them. Null or absent: the chosen certainly wins. */
   readonly winProbabilities?: WinProbabilities | null;
+  /** How sure it is that the chosen is better, and how much the pair counts. @default certainly, as any other */
+  readonly label?: PairLabel | undefined;
 }
 
 export interface ObjectiveOptions {
@@ -60,6 +57,8 @@ const SEQUENCES = ['chosen', 'rejected', 'response'] as const;
  *   -log sigma(beta Delta) + alpha beta (log pi_theta(y) - log pi_ref(y))
  *   Delta = (log pi_theta(y_w) - log pi_ref(y_w)) - (log pi_theta(y_l) - log pi_ref(y_l))
  *
+ * With a label, -log sigma is its expectation over which of the two is better (soft-label.ts).
+ *
  * With alpha = 0, or without a response, the result is that of `exploration: { kind: 'none' }` bit for bit.
  *
  * @param baseline numbers of the whole step, where the preference loss needs them (`needsBaseline`)
@@ -72,8 +71,9 @@ export function pairObjective(
   baseline: BatchBaseline = NO_BASELINE,
 ): PairObjective {
   checkInput(input);
-  const { policy, reference, lengths, winProbabilities = null } = input;
-  const preference = preferenceTerm({ ...logRatios(input), lengths, winProbabilities }, options.preference, baseline);
+  const { policy, reference, lengths, winProbabilities = null, label = CERTAIN_LABEL } = input;
+  const pair = { ...logRatios(input), lengths, winProbabilities };
+  const preference = labelledTerm(pair, label, { preference: options.preference, baseline });
   const exploration = explorationTerm(
     policy.response === null || reference.response === null
       ? null

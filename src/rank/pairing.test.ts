@@ -129,6 +129,23 @@ describe('rankedPairs() with best-and-worst', () => {
     expect(pairOf([y('a', 0), y('b', 1), y('c', 2)], [0.2, 0.1, 0.7])).toEqual(['c', 'b']);
   });
 
+  test('has the probability that the chosen is better where labels are soft, and none where that is even', () => {
+    const soft = (ranking: Ranking): Pairing | undefined =>
+      rankedPairs(item(y('y'), y_w), ranking, 'best-and-worst', { labels: 'soft' })[0];
+    const scored = rankingFromScores('p', [0, Math.log(3)]);
+    expect(soft(scored)).toMatchObject({
+      chosen: { text: 'w' },
+      label: { probability: expect.closeTo(0.75, 12), weight: 1 },
+    });
+    expect(buildPair(item(y('y'), y_w), scored, 'best-and-worst')).toMatchObject({ label: null });
+    // A judge whose two orders undo each other: its scores may still differ by what it said of others.
+    const judgements = [
+      { shown: [0, 1], value: 0.7, answerKey: 'a' },
+      { shown: [1, 0], value: 0.7, answerKey: 'b' },
+    ];
+    expect(textsOf(soft({ ...scored, judgements }))).toBe('no likely winner');
+  });
+
   test('keeps the scores of both sides, and null for a ranker that only orders', () => {
     const scored = buildPair(item(y('y'), y_w), rankingFromScores('p', [0.25, 0.75]), 'best-and-worst');
     expect(scored).toMatchObject({ scoreChosen: 0.75, scoreRejected: 0.25 });

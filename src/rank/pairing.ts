@@ -6,7 +6,9 @@
  * argmax, and the FIRST index wins a tie for both. One difference on purpose: there, a three-way tie gives a pair of a
  * text with itself (zero preference gradient); here equal texts never form a pair, and the reason is counted.
  */
+import type { PairLabel } from '../objective/soft-label.ts';
 import type { Candidate, RankItem, Ranking } from './ranker.ts';
+import { winsOver } from './win-probability.ts';
 
 /**
  * Which candidates become pairs, where a ranker decides.
@@ -35,6 +37,7 @@ export type SkipReason =
   | 'equal texts'
   | 'margin too small'
   | 'no scores for a margin'
+  | 'no likely winner'
   | 'no pair in the data';
 
 /** A preference pair, or why there is none. */
@@ -48,7 +51,8 @@ export type Pairing =
       response: Candidate | null;
       scoreChosen: number | null;
       scoreRejected: number | null;
-      /** The best (worst) place was shared, and the first candidate took it. */
+      /** How sure the ranker is of the order; null where nobody asked (`labels: hard`). */
+      label: PairLabel | null;
       /** Whether another text shares the place of the chosen or of the rejected: which of them was taken is chance. */
       sharesPlace: boolean;
     }
@@ -57,6 +61,8 @@ export type Pairing =
 export interface PairOptions {
   /** Least difference of the two scores; null takes every pair. */
   readonly minMargin?: number | null;
+  /** soft: with the ranker's probability that the chosen is better. @default hard */
+  readonly labels?: 'hard' | 'soft';
   /** Index of the sample that the exploration term takes. @default 0 */
   readonly exploredSample?: number;
 }
@@ -175,7 +181,7 @@ function replace(item: RankItem, { ranking, places }: Ranked, options: PairOptio
 function pairOf(
   item: RankItem,
   { ranking, places, best, worst }: { ranking: Ranking | null; places: readonly number[]; best: number; worst: number },
-  { minMargin = null, exploredSample = 0 }: PairOptions,
+  { minMargin = null, exploredSample = 0, labels = 'hard' }: PairOptions,
 ): Pairing {
   const { promptId, candidates } = item;
   const [chosen, rejected] = [candidates[best], candidates[worst]];
@@ -187,6 +193,9 @@ function pairOf(
     if (scoreChosen === null || scoreRejected === null) return skipped(item, 'no scores for a margin');
     if (!(scoreChosen - scoreRejected >= minMargin)) return skipped(item, 'margin too small');
   }
+  const label = labels === 'soft' && ranking !== null ? labelOf(candidates, ranking, [best, worst]) : null;
+  // A tie never trains, nor does a pair whose two orders are as likely, however it was placed.
+  if (label !== null && !(label.probability > 0.5)) return skipped(item, 'no likely winner');
   const isShared = (index: number): boolean =>
     candidates.some((other, i) => places[i] === places[index] && other.text !== candidates[index]?.text);
   return {
@@ -197,8 +206,18 @@ function pairOf(
     response: candidates.find(({ kind, sampleIndex }) => kind === 'response' && sampleIndex === exploredSample) ?? null,
     scoreChosen,
     scoreRejected,
+    label,
     sharesPlace: ranking !== null && (isShared(best) || isShared(worst)),
   };
+}
+
+/** What a ranker's verdict says of two candidates. */
+function labelOf(
+  candidates: readonly Candidate[],
+  ranking: Ranking,
+  [best, worst]: readonly [number, number],
+): PairLabel {
+  return { probability: winsOver(candidates, ranking, [best, worst]), weight: 1 };
 }
 
 /** The place of each candidate, 0 the best; all of a tie share the best place of the group (competition ranking). */

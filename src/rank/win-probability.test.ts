@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Candidate, type RankItem, rankingFromScores } from './ranker.ts';
-import { winProbabilities } from './win-probability.ts';
+import { winProbabilities, winsOver } from './win-probability.ts';
 
 const y = (sampleIndex: number): Candidate => ({ kind: 'response', sampleIndex, text: `y${sampleIndex}` });
 const y_w: Candidate = { kind: 'chosen', sampleIndex: null, text: 'w' };
@@ -48,4 +48,20 @@ test('a judge that compares says the probability itself, in whichever order and 
   expect(probabilities[3]).toBe(probabilities[0]);
   // w against y0 twice: the mean of 1 - 0.9 and 0.3; against y1, which it never met: 0.5 + (0.2 - 0.4) / 2.
   expect(probabilities[1]).toBeCloseTo((0.2 + 0.4 + 0.2) / 3, 14);
+});
+
+test('where people compared neighbours, their log-odds add up over the places between two texts', () => {
+  const logOdds = (p: number): number => Math.log(p / (1 - p));
+  const judgements = [
+    { shown: [1, 0], value: 0.8, answerKey: 'a' },
+    { shown: [2, 0], value: 0.3, answerKey: 'b' },
+    { shown: [3, 0], value: 0.5, answerKey: 'c' },
+  ];
+  const candidates = [y(0), y(1), y(2), y(3)];
+  const ranking = { promptId: 'p', scores: null, order: [1, 0, 3, 2], ties: [[0, 3]], judgements };
+  const best = winsOver(candidates, ranking, [1, 2]);
+  expect(logOdds(best)).toBeCloseTo(logOdds(0.8) + logOdds(0.7), 12);
+  expect(winsOver(candidates, ranking, [2, 1])).toBeCloseTo(1 - best, 12);
+  expect(winsOver(candidates, ranking, [1, 0])).toBe(0.8);
+  expect(winsOver(candidates, ranking, [1, 3])).toBeCloseTo(0.8, 12);
 });

@@ -1,44 +1,85 @@
-/** @file From a ranking to win probabilities: how often a candidate beats what the policy says. Pure. */
-import type { Candidate, Ranking } from './ranker.ts';
+/** @file From a ranking to win probabilities: how likely a candidate beats another one, and what the policy says. Pure. */
+import { sigmoid } from '../objective/sigmoid.ts';
+import type { Candidate, Judgement, Ranking } from './ranker.ts';
+
+/** What is read of the candidates: where they come from, and their texts. */
+type Contestant = Pick<Candidate, 'kind' | 'text'>;
+
+/**
+ * P(candidate a is better than candidate b), from 0 to 1, by a ranking without a problem. Scores are taken as Bradley-Terry
+ * log-odds, sigma(s_a - s_b), which those of PairRM and of reward models are. Who compares says the probability itself: the
+ * mean over the orders it was asked in. Where it was not asked about the two, a judge's is one half and half the difference
+ * of its mean preferences (both met a third), and people's that of Bradley and Terry over the places between them. A ranker
+ * that only orders gives 1, 1/2 (tie) or 0.
+ */
+export function winsOver(
+  candidates: readonly Contestant[],
+  ranking: Ranking,
+  [a, b]: readonly [number, number],
+): number {
+  const { order, ties, scores, judgements = [] } = ranking;
+  const compares = judgements.some(({ shown }) => shown.length === 2);
+  if (compares) {
+    const said = judged(candidates, judgements, [a, b]);
+    if (said !== null) return said;
+    if (scores === null) return alongPlaces(candidates, ranking, [a, b]);
+    return 0.5 + ((scores[a] ?? Number.NaN) - (scores[b] ?? Number.NaN)) / 2;
+  }
+  if (scores !== null) return sigmoid((scores[a] ?? Number.NaN) - (scores[b] ?? Number.NaN));
+  if (a === b || ties.some((tie) => tie.includes(a) && tie.includes(b))) return 0.5;
+  return order.indexOf(a) < order.indexOf(b) ? 1 : 0;
+}
+
+/** What was said of two texts, over all orders in which they were shown; null where they were not. */
+function judged(
+  candidates: readonly Contestant[],
+  judgements: readonly Judgement[],
+  [a, b]: readonly [number, number],
+): number | null {
+  const [ours, theirs] = [candidates[a]?.text, candidates[b]?.text];
+  if (ours === theirs) return 0.5;
+  // By text: of candidates with equal texts one was shown.
+  const said = judgements.flatMap(({ shown: [first = -1, second = -1], value }) => {
+    const [shownFirst, shownSecond] = [candidates[first]?.text, candidates[second]?.text];
+    if (value === null) return [];
+    if (shownFirst === ours && shownSecond === theirs) return [value];
+    return shownFirst === theirs && shownSecond === ours ? [1 - value] : [];
+  });
+  return said.length === 0 ? null : said.reduce((sum, value) => sum + value, 0) / said.length;
+}
+
+/** The log-odds of neighbouring places added up, from the place of one to that of the other: neighbours were compared. */
+function alongPlaces(
+  candidates: readonly Contestant[],
+  { order, ties, judgements = [] }: Ranking,
+  [a, b]: readonly [number, number],
+): number {
+  const groupOf = (index: number): readonly number[] => ties.find((tie) => tie.includes(index)) ?? [index];
+  const groups = order.map(groupOf).filter((group, at) => at === order.findIndex((index) => group.includes(index)));
+  const [from, to] = [a, b].map((index) => groups.findIndex((group) => group.includes(index)));
+  const [high = 0, low = 0] = [Math.min(from ?? 0, to ?? 0), Math.max(from ?? 0, to ?? 0)];
+  const steps = Array.from({ length: low - high }, (_, step) => {
+    const [better = [], worse = []] = [groups[high + step], groups[high + step + 1]];
+    const said = better.flatMap((i) => worse.flatMap((j) => judged(candidates, judgements, [i, j]) ?? []));
+    const probability = said.length === 0 ? 1 : said.reduce((sum, value) => sum + value, 0) / said.length;
+    return Math.log(probability) - Math.log1p(-probability);
+  });
+  const logOdds = steps.reduce((sum, each) => sum + each, 0);
+  return sigmoid(from === high ? logOdds : -logOdds);
+}
 
 /**
  * P(candidate beats pi | x) for every candidate: the mean over the policy's own responses of the probability that it
- * beats each (1/2 against itself), as SPPO estimates it (https://arxiv.org/abs/2405.00675, Eq. 4.6). Scores are taken
- * as Bradley-Terry log-odds, sigma(s_i - s_j), which those of PairRM and of reward models are. A judge that compares says
- * the probability itself: the mean over the orders it was asked in, or where it was not asked about the two (both met a
- * third), one half and half the difference of its mean preferences. A ranker that only orders gives 1, 1/2 (tie) or 0.
+ * beats each (1/2 against itself), as SPPO estimates it (https://arxiv.org/abs/2405.00675, Eq. 4.6).
  *
  * @returns one probability a candidate; empty where the ranking has a problem or nothing was sampled
  */
-export function winProbabilities(
-  item: { readonly candidates: readonly Pick<Candidate, 'kind' | 'text'>[] },
-  { order, ties, scores, problem, judgements = [] }: Ranking,
-): number[] {
-  const opponents = item.candidates.flatMap(({ kind }, index) => (kind === 'response' ? [index] : []));
-  if (problem !== undefined || opponents.length === 0) return [];
-  const place = new Map(order.map((index, at) => [index, at]));
-  const tied = (a: number, b: number): boolean => ties.some((tie) => tie.includes(a) && tie.includes(b));
-  const compares = judgements.some(({ shown }) => shown.length === 2);
-  const judged = (a: number, b: number): number => {
-    const [ours, theirs] = [item.candidates[a]?.text, item.candidates[b]?.text];
-    if (ours === theirs) return 0.5;
-    // By text: of candidates with equal texts one was shown.
-    const said = judgements.flatMap(({ shown: [first = -1, second = -1], value }) => {
-      const [shownFirst, shownSecond] = [item.candidates[first]?.text, item.candidates[second]?.text];
-      if (value === null) return [];
-      if (shownFirst === ours && shownSecond === theirs) return [value];
-      return shownFirst === theirs && shownSecond === ours ? [1 - value] : [];
-    });
-    if (said.length > 0) return said.reduce((sum, value) => sum + value, 0) / said.length;
-    return 0.5 + ((scores?.[a] ?? Number.NaN) - (scores?.[b] ?? Number.NaN)) / 2;
-  };
-  const beats = (a: number, b: number): number => {
-    if (compares) return judged(a, b);
-    if (scores !== null) return 1 / (1 + Math.exp((scores[b] ?? Number.NaN) - (scores[a] ?? Number.NaN)));
-    if (a === b || tied(a, b)) return 0.5;
-    return (place.get(a) ?? 0) < (place.get(b) ?? 0) ? 1 : 0;
-  };
-  return item.candidates.map(
-    (_, index) => opponents.reduce((sum, opponent) => sum + beats(index, opponent), 0) / opponents.length,
+export function winProbabilities(item: { readonly candidates: readonly Contestant[] }, ranking: Ranking): number[] {
+  const { candidates } = item;
+  const opponents = candidates.flatMap(({ kind }, index) => (kind === 'response' ? [index] : []));
+  if (ranking.problem !== undefined || opponents.length === 0) return [];
+  return candidates.map(
+    (_, index) =>
+      opponents.reduce((sum, opponent) => sum + winsOver(candidates, ranking, [index, opponent]), 0) / opponents.length,
   );
 }

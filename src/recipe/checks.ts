@@ -118,6 +118,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
+  problems.push(...checkLabels(recipe));
   const { secondOpinion, update } = recipe;
   if (secondOpinion !== null && (update === 'keep' || update === 'data-over-response')) {
     report('secondOpinion', `is set, and update is ${update}, which ranks nothing: set it to null`);
@@ -128,6 +129,18 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     );
   }
   return problems;
+}
+
+/** Soft labels that nobody gives, or that would count twice. */
+function checkLabels({ labels, update, objective: { preference } }: ParsedRecipe): RecipeProblem[] {
+  if (labels === 'hard') return [];
+  if (update === 'keep' || update === 'data-over-response')
+    return [{ path: ['labels'], problem: `is soft, and update is ${update}, which ranks nothing: set it to hard` }];
+  const isTwice = preference.kind === 'sppo' && preference.targets === 'ranker';
+  if (!isTwice) return [];
+  const problem =
+    "is soft, and sppo takes the ranker's probabilities already: set it to hard, or objective.preference.targets to hard";
+  return [{ path: ['labels'], problem }];
 }
 
 /** Measures that nothing measures. */

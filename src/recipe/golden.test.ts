@@ -10,7 +10,7 @@ data data.train data.limit data.columns data.columns.prompt data.columns.chosen 
 text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
-warmStart reference update minMargin accumulate
+warmStart reference update minMargin labels accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
 ranker.command ranker.folder ranker.gives

@@ -60,6 +60,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     reference: 'previous',
     update: 'best-and-worst',
     minMargin: null,
+    labels: 'hard',
     accumulate: false,
     sampling: {
       samples: 1,
@@ -343,6 +344,16 @@ test.each([
     'a second opinion where nothing is ranked',
     `${edit('selm, alpha: 1e-3', 'none')}update: keep\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
     'secondOpinion is set, and update is keep, which ranks nothing',
+  ],
+  [
+    'soft labels where nothing is ranked',
+    `${edit('selm, alpha: 1e-3', 'none')}update: keep\nlabels: soft\n`,
+    'labels is soft, and update is keep, which ranks nothing: set it to hard',
+  ],
+  [
+    'soft labels that would count twice',
+    `${edit('kind: dpo', 'kind: sppo, beta: 0.1')}labels: soft\n`,
+    "labels is soft, and sppo takes the ranker's probabilities already",
   ],
   [
     'a judge without address',

@@ -175,6 +175,12 @@ export const recipeSchema = z
       .default(null)
       .describe('Leave out pairs whose scores differ by less; null takes all')
       .meta({ change: 'pair' }),
+    labels: oneOf(['hard', 'soft'])
+      .default('hard')
+      .describe(
+        'hard: the chosen is certainly better. soft: with the probability p that the ranker gives it, p l(+) + (1 - p) l(-)',
+      )
+      .meta({ change: 'pair' }),
     accumulate: yesOrNo()
       .default(false)
       .describe('Train on the pairs of earlier iterations too')

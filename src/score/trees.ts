@@ -5,6 +5,7 @@
  */
 
 import type { WinProbabilities } from '../objective/preference.ts';
+import type { PairLabel } from '../objective/soft-label.ts';
 
 /** Ids of a sequence. */
 export type TokenIds = Int32Array;
@@ -42,6 +43,8 @@ export interface PairTree extends TokenTree {
   rejected: number;
   response: number | null;
   winProbabilities: WinProbabilities | null;
+  /** Absent: the chosen is certainly better. */
+  label?: PairLabel;
 }
 
 /** Summed log-probabilities of a tree's continuations, in their order. */
@@ -73,7 +76,14 @@ export function buildTreeOfSequences(
     rejected,
     response,
     winProbabilities = null,
-  }: { chosen: Sequence; rejected: Sequence; response: Sequence | null; winProbabilities?: WinProbabilities | null },
+    label = null,
+  }: {
+    chosen: Sequence;
+    rejected: Sequence;
+    response: Sequence | null;
+    winProbabilities?: WinProbabilities | null;
+    label?: PairLabel | null;
+  },
 ): PairTree {
   const prompts = [chosen, rejected, ...(response === null ? [] : [response])].map(({ promptIds }) => promptIds);
   const shared = prompts.reduce((length, prompt) => Math.min(length, commonLength(prompt, chosen.promptIds)), Infinity);
@@ -99,6 +109,7 @@ export function buildTreeOfSequences(
     continuations: continuations.map(({ ids }) => ids),
     ...(isWhole ? {} : { scored: continuations.map(maskOf) }),
     winProbabilities,
+    ...(label === null ? {} : { label }),
   };
 }
 

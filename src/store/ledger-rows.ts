@@ -1,4 +1,5 @@
 /** @file The rows of a ledger as typed records, and how each is kept in its columns. */
+import type { PairLabel } from '../objective/soft-label.ts';
 import type { Judgement } from '../rank/ranker.ts';
 
 /** Which candidate a text was: a sample of the policy, or one of the data's pair. */
@@ -55,6 +56,8 @@ export interface PairRecord {
   rankerId?: string | null;
   scoreChosen?: number | null;
   scoreRejected?: number | null;
+  /** How sure the chosen is better, and how much the pair counts. Null (or absent): certain, and as any other. */
+  label?: PairLabel | null;
   /** Where the row is in the data. */
   source?: { file: string; line: number } | null;
 }
@@ -157,9 +160,11 @@ export function toRanking(row: Row): RankingRecord {
 }
 
 /** A row of `pairs`. */
-export function toPair(row: Row): StoredPair {
+export function toPair({ probability, weight, ...row }: Row): StoredPair {
   return {
     ...(row as unknown as StoredPair),
+    // Absent in a file of version 4 that is open for reading.
+    label: typeof probability === 'number' ? { probability, weight: Number(weight) } : null,
     chosenFrom: parseJson(row.chosenFrom) as CandidateOrigin,
     rejectedFrom: parseJson(row.rejectedFrom) as CandidateOrigin,
     source: parseJson(row.source) as StoredPair['source'],

@@ -9,7 +9,7 @@ import { FileError, RunError } from '../errors.ts';
 import { errorCode, fileError, freeSpace } from '../files/fs.ts';
 
 /** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
-export const LEDGER_FORMAT_VERSION = 4;
+export const LEDGER_FORMAT_VERSION = 5;
 /** "selm" in ASCII: SQLite's own field for whose file it is. */
 export const LEDGER_APPLICATION_ID = 0x73656c6d;
 
@@ -87,6 +87,7 @@ const MIGRATIONS: readonly string[] = [
    ${currentMetrics('')}
    DROP TABLE audits;`,
   tablesOfVersion4(''),
+  'ALTER TABLE pairs ADD COLUMN probability REAL; ALTER TABLE pairs ADD COLUMN weight REAL;',
 ];
 
 /** What lets an older file be read as it is: temporary tables lie outside the file, and hide those of the same name. */
@@ -96,6 +97,7 @@ const READ_BESIDE: readonly string[] = [
    CREATE TEMP VIEW records AS ${RECORDS_OF_VERSION_2};
    ${currentMetrics('TEMP ')}`,
   tablesOfVersion4('TEMP '),
+  '', // columns of pairs, which a reader does without
 ];
 
 const TABLES = `
@@ -119,11 +121,12 @@ CREATE TABLE rankings (
   PRIMARY KEY (iteration, promptId, rankerId)) STRICT;
 ${answersTable('')}
 ${ANSWERS_INDEX}
--- What was trained on. response: the text of the exploration term. *From: JSON, which candidate a text was.
+-- What was trained on. response: the text of the exploration term. *From: JSON, which candidate a text was. probability: that the
+-- chosen is better, and weight: how much the pair counts; NULL is certain, and as any other.
 CREATE TABLE pairs (
   pairId TEXT PRIMARY KEY, iteration INTEGER NOT NULL, promptId TEXT NOT NULL, chosen TEXT NOT NULL, rejected TEXT NOT NULL,
   response TEXT, chosenFrom TEXT NOT NULL, rejectedFrom TEXT NOT NULL, rankerId TEXT, scoreChosen REAL, scoreRejected REAL,
-  source TEXT) STRICT;
+  source TEXT, probability REAL, weight REAL) STRICT;
 CREATE INDEX pairsOfIteration ON pairs (iteration, promptId);
 -- log pi_ref of a token sequence; the key is a hash of weights and tokens.
 CREATE TABLE reference_log_probs (key TEXT PRIMARY KEY, logProb REAL NOT NULL) STRICT, WITHOUT ROWID;

@@ -70,6 +70,7 @@ const pair: PairRecord = {
   rankerId: 'function:reward.ts',
   scoreChosen: 2,
   scoreRejected: -1,
+  label: { probability: 0.75, weight: 2 },
   source: { file: 'rows.jsonl', line: 7 },
 };
 
@@ -176,10 +177,10 @@ test('a ranking without scores and with a problem, and a pair straight from the 
   const ledger = newLedger();
   ledger.putRanking({ ...ranking, scores: null, order: [], ties: [], problem: 'timed out' });
   expect(ledger.rankings(1)).toEqual([{ ...ranking, scores: null, order: [], ties: [], problem: 'timed out' }]);
-  const { rankerId: _, scoreChosen: __, scoreRejected: ___, source: ____, ...plain } = pair;
+  const { rankerId: _, scoreChosen: __, scoreRejected: ___, label: ____, source: _____, ...plain } = pair;
   ledger.putPair({ ...plain, response: null });
   expect(ledger.pairs(1)).toEqual([
-    { ...plain, response: null, rankerId: null, scoreChosen: null, scoreRejected: null, source: null },
+    { ...plain, response: null, rankerId: null, scoreChosen: null, scoreRejected: null, label: null, source: null },
   ]);
 });
 
@@ -212,12 +213,18 @@ test('judgements of a ranking come back as they are', () => {
 });
 
 /** A file as an older version left it, with one row of each table that changed since. */
-function olderFile(version: 1 | 2 | 3): string {
+function olderFile(version: 1 | 2 | 3 | 4): string {
   const path = join(temporaryFolder(), 'run.db');
   const ledger = openLedger(path);
   ledger.putRanking(ranking);
   ledger.close();
   const database = new Database(path);
+  database.exec('ALTER TABLE pairs DROP COLUMN probability; ALTER TABLE pairs DROP COLUMN weight');
+  if (version === 4) {
+    database.pragma('user_version = 4');
+    database.close();
+    return path;
+  }
   database.exec('DROP TABLE benchmark_answers');
   if (version === 3) {
     database.pragma('user_version = 3');
@@ -301,6 +308,21 @@ test.each([1, 2] as const)('a ledger of version %i can be read as it is, and is 
   expectOlderContent(reader);
   expect([reader.answer('k'), reader.answers('k'), reader.spent('judge').calls]).toEqual([null, [], 0]);
   expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test('a ledger of version 4, which had no soft labels, can be read and gone on with', () => {
+  const path = olderFile(4);
+  const database = new Database(path);
+  database.exec(`INSERT INTO pairs (pairId, iteration, promptId, chosen, rejected, chosenFrom, rejectedFrom)
+    VALUES ('old', 1, 'p', 'a', 'b', '{"kind":"chosen","sampleIndex":null}', '{"kind":"rejected","sampleIndex":null}')`);
+  database.close();
+  using reader = openLedger(path, { access: 'read' });
+  expect(reader.pairs(1).map(({ pairId, label }) => [pairId, label])).toEqual([['old', null]]);
+  reader.close();
+  using ledger = openLedger(path);
+  const soft = { probability: 0.75, weight: 2 };
+  ledger.putPair({ ...pair, label: soft });
+  expect(ledger.pairs(1).map(({ label }) => label)).toEqual([null, soft]);
 });
 
 test('a ledger of version 3, which had no answers to benchmarks, can be read and gone on with', () => {

@@ -205,7 +205,7 @@ export class Ledger {
 
   putPair(pair: PairRecord): void {
     const { pairId, iteration, promptId, chosen, rejected, response, chosenFrom, rejectedFrom } = pair;
-    const { rankerId = null, scoreChosen = null, scoreRejected = null, source = null } = pair;
+    const { rankerId = null, scoreChosen = null, scoreRejected = null, label = null, source = null } = pair;
     this.#file.put('pairs', {
       key: { pairId },
       values: {
@@ -219,6 +219,8 @@ export class Ledger {
         rankerId,
         scoreChosen,
         scoreRejected,
+        probability: label?.probability ?? null,
+        weight: label?.weight ?? null,
         source: source === null ? null : JSON.stringify({ file: source.file, line: source.line }),
       },
     });

@@ -67,7 +67,13 @@ function evaluatePair(
   { policy, reference }: { policy: SequenceLogProbs; reference: SequenceLogProbs },
   { options, baseline }: { options: ObjectiveOptions; baseline: BatchBaseline },
 ): PairResult {
-  const input = { policy, reference, lengths: lengthsOf(tree), winProbabilities: tree.winProbabilities };
+  const input = {
+    policy,
+    reference,
+    lengths: lengthsOf(tree),
+    winProbabilities: tree.winProbabilities,
+    label: tree.label,
+  };
   try {
     return {
       pairId: tree.pairId,

@@ -33,6 +33,7 @@ function recordOf(
     rankerId,
     scoreChosen: pairing.scoreChosen,
     scoreRejected: pairing.scoreRejected,
+    label: pairing.label,
     source: row.source,
   };
 }
@@ -71,7 +72,8 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   };
   // The warm start (iteration 0) trains on the data's own pairs.
   const rule = iteration === 0 ? 'keep' : recipe.update;
-  const options = { minMargin: recipe.minMargin, exploredSample: exploredSample(recipe) };
+  const { minMargin, labels } = recipe;
+  const options = { minMargin, labels, exploredSample: exploredSample(recipe) };
   const rankings = decidingRankings(context);
   const rowOf = new Map(rows.map((row) => [row.promptId, row]));
   for (const item of rankItems(ledger, iteration, rows)) {

@@ -68,7 +68,8 @@ export function tokenisePairs(
       counts.equalPairs += 1;
       return [];
     }
-    return [buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities: probabilitiesOf?.(pair) ?? null })];
+    const winProbabilities = probabilitiesOf?.(pair) ?? null;
+    return [buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities, label: pair.label })];
   });
   return { trees, counts };
 }

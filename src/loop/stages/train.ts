@@ -78,7 +78,11 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
     JSON.stringify([
       policySha256,
       referenceSha256,
-      trees.map((tree) => [treeKey(tree), tree.winProbabilities]),
+      trees.map(({ label, ...tree }) => [
+        treeKey(tree),
+        tree.winProbabilities,
+        ...(label === undefined ? [] : [label]),
+      ]),
       steps.map((step) => step.map((tree) => tree.pairId)),
       input.objective,
       decisiveSettings(training),
