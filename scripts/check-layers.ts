@@ -11,13 +11,13 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'random', 'python-random'],
   ['files', 'torch', 'engine', 'hub'],
   ['ranks'],
-  ['model', 'text', 'data', 'objective', 'recipe'],
+  ['model', 'text', 'data', 'objective', 'select', 'recipe'],
   ['score', 'sample', 'rank', 'evaluate', 'export'],
   ['train', 'store'],
   ['report'],
   ['loop', 'server'],
   ['forecast'],
-  ['api', 'sweep'],
+  ['api', 'sweep', 'exploration-bench'],
   ['cli', 'index'],
 ];
 

@@ -1,0 +1,43 @@
+/** @file What a method of the benchmark is: how it samples, which answers it asks about, what it minimises. */
+import type { ObjectiveOptions } from '../objective/objective.ts';
+import type { SelectRuleName } from '../select/rules.ts';
+
+/**
+ * How a prompt's answers become a pair.
+ * - rank: all are ranked, and a rule makes a pair of the verdict; n answers cost n - 1 labels.
+ * - ask: a rule picks two by what is believed of them, and only those are compared: one label. Beliefs are the policy's own
+ *   (its implicit reward), or those of reward models learned from the labels so far.
+ */
+export type Pairing =
+  | { readonly kind: 'rank'; readonly rule: 'best-and-worst' | 'diverse' }
+  | { readonly kind: 'ask'; readonly rule: SelectRuleName; readonly beliefs: 'implicit' | 'learned' };
+
+/** One method. */
+export interface Method {
+  readonly name: string;
+  readonly objective: ObjectiveOptions;
+  /** Answers to a prompt, each visit; and the temperature that they are sampled at. */
+  readonly samples: number;
+  readonly temperature: number;
+  readonly pairing: Pairing;
+  /** any: prompts in their order. entropy: of four times as many visits, those whose answers the policy is least sure of. */
+  readonly prompts: 'any' | 'entropy';
+  /** What the loss holds the policy to. */
+  readonly reference: 'previous' | 'initial';
+  /** Train on the pairs of all iterations so far, not of the last alone. */
+  readonly accumulate: boolean;
+  /** Weight of COPO's count bonus with exact counts; 0 leaves it out. */
+  readonly countBonus: number;
+}
+
+/** How much a run asks and learns: the same for all methods. */
+export interface Budget {
+  /** Labels in all. */
+  readonly labels: number;
+  /** Labels between two policies. */
+  readonly labelsAnIteration: number;
+  /** Passes over an iteration's pairs, pairs of a step, rate of plain gradient descent. */
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+}
