@@ -111,6 +111,35 @@ describe('selm sft', () => {
     expect(weights(join(output, 'model'))).not.toBe(unbroken);
   });
 
+  it('learns labels from the start model as reference, and goes on to the same bytes', async () => {
+    const rows = ['Lily', 'Tom', 'Mia', 'Ben', 'Sue', 'Max'].map((name, i) => ({
+      prompt: `${name} went to`,
+      completion: i % 3 === 0 ? ' xxx zzz.' : ' the park and was happy.',
+      label: i % 3 !== 0,
+    }));
+    const { path, output } = writeSft({ objective: { kind: 'kto', beta: 0.1 } }, rows);
+    const events: LoopEvent[] = [];
+    const { modelPath } = await runSft(loadSftRecipe(path), { watch: (event) => void events.push(event) });
+    const audit = events.find((event) => event.kind === 'note')?.text ?? '';
+    expect(audit).toContain('Labels: 4 good, 2 bad; objective.desirableWeight is 1, the paper advises 0.500 to 0.667');
+    using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    const values = ledger.metrics().map((metric) => metric.values);
+    expect(values).toHaveLength(4);
+    expect(values[0]?.loss).toBeCloseTo(0.5, 5);
+    expect(values.at(-1)?.['rewards/margins'] ?? values.at(-2)?.['rewards/margins']).toBeGreaterThan(0);
+    expect(values.at(-1)?.kl).toBeGreaterThanOrEqual(0);
+    const card = readFileSync(join(modelPath, 'README.md'), 'utf8');
+    expect(card).toContain('on labelled responses');
+
+    const stop = new AbortController();
+    const second = loadSftRecipe(path, { overrides: [`output=${join(root, 'labels-again')}`] });
+    const watch = (event: LoopEvent): void => {
+      if (event.kind === 'metrics' && event.step === 1) stop.abort();
+    };
+    await expect(runSft(second, { watch, signal: stop.signal })).rejects.toThrow(InterruptedError);
+    expect(weights((await runSft(second)).modelPath)).toBe(weights(modelPath));
+  });
+
   it('trains an adapter that can be loaded', async () => {
     const adapter = { kind: 'lora', rank: 4, alpha: 8 };
     const { path } = writeSft({ training: { batchSize: 4, learningRate: 0.01, adapter } });

@@ -20,6 +20,8 @@ test('--columns reads what columnsArguments() writes', () => {
 test.each(['question', 'answer=x', 'prompt=', 'prompt=a=b'])(
   '--columns %s is refused with the names there are',
   (text) => {
-    expect(() => parsed('--columns', text)).toThrow(/one of prompt, chosen, rejected, messages, completion, promptId/);
+    expect(() => parsed('--columns', text)).toThrow(
+      /one of prompt, chosen, rejected, messages, completion, label, promptId/,
+    );
   },
 );

@@ -71,9 +71,9 @@ function weightsText({ adapter }: Pick<Recipe['training'], 'adapter'>): string {
   }
 }
 
-function sftText({ data, training }: SftRecipe): string {
+function sftText({ data, training, objective }: SftRecipe): string {
   const epochs = training.epochs === 1 ? '' : `, ${training.epochs} epochs`;
-  return `${data.train.map((path) => shorterPath(path)).join(', ')}; ${weightsText(training)}, ${training.batchSize} conversations a step${epochs}, learning rate ${training.learningRate}, ${training.dtype}`;
+  return `${data.train.map((path) => shorterPath(path)).join(', ')}; ${weightsText(training)}, ${training.batchSize} ${objective.kind === 'kto' ? 'labelled responses' : 'conversations'} a step${epochs}, learning rate ${training.learningRate}, ${training.dtype}`;
 }
 
 /** Where the results of a supervised fine-tuning lie, and what to do next. */

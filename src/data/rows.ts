@@ -48,6 +48,7 @@ export type RowProblem =
   | 'chosen equals rejected'
   | 'chosen and rejected belong to different prompts'
   | 'no completion'
+  | 'no label'
   | 'no turn of the assistant'
   | 'not of the form';
 

@@ -5,6 +5,7 @@
  *   prompt and completion {prompt: text or [messages], completion: text or [messages]}
  *   preference row        {prompt, chosen} as in rows.ts: the chosen response is learned
  */
+import type { JsonObject, Prompt, Response } from '../text/rendering.ts';
 import { type Conversation, readConversation } from '../text/supervised.ts';
 import { type DataRecord, type RecordSource, shown } from './formats/record.ts';
 import { completionOf, messagesOf, type ParsedRow, pairPrompt, promptOf, Refusal, toolsOf } from './rows.ts';
@@ -36,10 +37,12 @@ export function supervisedRowOf(record: DataRecord): ParsedSupervisedRow {
   }
 }
 
-/** A conversation with the tools of its row; a text with tools is a message of the user. */
 function conversationWithTools(row: Record<string, unknown>): Conversation {
-  const conversation = conversationOf(row);
-  const tools = toolsOf(row.tools);
+  return withToolsOf(conversationOf(row), toolsOf(row.tools));
+}
+
+/** A conversation with the tools of its row; a text with tools is a message of the user. */
+export function withToolsOf(conversation: Conversation, tools: JsonObject[]): Conversation {
   if (tools.length === 0) return conversation;
   const chat = readConversation(conversation, 'chat');
   return chat.kind === 'chat' ? { ...chat, tools } : chat;
@@ -51,14 +54,7 @@ function conversationOf(row: Record<string, unknown>): Conversation {
   if (has('completion')) return completed(row);
   if (has('chosen')) {
     const chosen = completionOf(row.chosen, 'chosen');
-    const prompt = pairPrompt(row, chosen, chosen);
-    return prompt.kind === 'text'
-      ? { kind: 'text', prompt: prompt.text, completion: chosen.text }
-      : {
-          kind: 'chat',
-          messages: [...prompt.messages, chosen.message ?? { role: 'assistant', content: chosen.text }],
-          from: prompt.messages.length,
-        };
+    return conversationOfResponse(pairPrompt(row, chosen, chosen), chosen);
   }
   const fields = Object.keys(row).join(', ') || 'none';
   throw new Refusal(
@@ -66,6 +62,13 @@ function conversationOf(row: Record<string, unknown>): Conversation {
     'messages',
     `the row has no messages, completion or chosen; its fields are ${fields}`,
   );
+}
+
+/** A prompt with one response, of which the response is learned. */
+export function conversationOfResponse(prompt: Prompt, { text, message }: Response): Conversation {
+  if (prompt.kind === 'text') return { kind: 'text', prompt: prompt.text, completion: text };
+  const answer = message ?? { role: 'assistant', content: text };
+  return { kind: 'chat', messages: [...prompt.messages, answer], from: prompt.messages.length };
 }
 
 /** The prompt-completion form: two texts, or a conversation in two parts. */

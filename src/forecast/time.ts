@@ -11,6 +11,7 @@ import {
 import type { ModelConfig } from '../model/config.ts';
 import { EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { SftRecipe } from '../recipe/sft.ts';
 import { chooseActivations } from '../train/activations.ts';
 import type { BenchmarkFacts } from './benchmarks.ts';
 import { parameterCount, type TokenFacts } from './cost.ts';
@@ -164,7 +165,8 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
   const fineTuneSeconds =
     fineTuning === null || recipe.sft === null
       ? 0
-      : (recipe.sft.training.epochs * gradientPasses * flopsOf(fineTuning)) / rates.trainFlops;
+      : ((recipe.sft.training.epochs * gradientPasses + labelPasses(recipe.sft)) * flopsOf(fineTuning)) /
+        rates.trainFlops;
   const before = evaluateBaseSeconds + benchmarkBaseSeconds;
   const runSeconds = iterations.reduce((sum, each) => sum + secondsOf(each), before);
   return {
@@ -174,6 +176,12 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     benchmarkBaseSeconds,
     totalSeconds: fineTuneSeconds + runSeconds * (evaluate.twin ? 2 : 1),
   };
+}
+
+/** Forward passes that labels need beside training: the reference once over every response, and the mismatched ones of both. */
+function labelPasses({ objective, training }: SftRecipe): number {
+  if (objective.kind === 'likelihood') return 0;
+  return objective.baseline === 'none' ? 1 : 1 + 2 * training.epochs;
 }
 
 /** Of all stages of an iteration. */

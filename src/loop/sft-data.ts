@@ -1,14 +1,12 @@
 /** @file The conversations of a supervised fine-tuning: read, rendered, cut, counted and packed into trees, before step 1. */
 import { basename } from 'node:path';
+import type { DataRecord } from '../data/formats/record.ts';
 import { readNamedRecords } from '../data/known-forms.ts';
+import { labelledFields, labelledRowsOf, type ParsedLabelledRows } from '../data/label-rows.ts';
 import { badRowError } from '../data/read.ts';
-import {
-  type ParsedSupervisedRow,
-  type SupervisedRow,
-  supervisedFields,
-  supervisedRowOf,
-} from '../data/supervised-rows.ts';
+import { type SupervisedRow, supervisedFields, supervisedRowOf } from '../data/supervised-rows.ts';
 import { DataError } from '../errors.ts';
+import { advisedDesirableWeight } from '../objective/labels.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { scoredTokens, type TokenTree } from '../score/trees.ts';
 import { messageText } from '../text/message.ts';
@@ -23,8 +21,11 @@ import {
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { buildConversationTree, conversationTokens } from '../train/supervised.ts';
 
+/** A conversation to learn from; with a label where the objective learns from labels. */
+export type ConversationTree = TokenTree & { desirable?: boolean };
+
 export interface Conversations {
-  trees: TokenTree[];
+  trees: ConversationTree[];
   /** What was read, used and left out, as text. */
   audit: string;
 }
@@ -35,6 +36,9 @@ interface SftAudit {
   dropped: Map<string, number>;
   /** Rows whose prompt is a text. */
   texts: number;
+  /** Sequences with either label. */
+  desirable: number;
+  undesirable: number;
   /** Turns of the assistant that are learned. */
   turns: number;
   emptyTurns: number;
@@ -52,6 +56,27 @@ interface SftAudit {
   longestRow: { tokens: number; source: string } | null;
 }
 
+/** A row, with its label where it has one. */
+type Row = SupervisedRow & { desirable?: boolean };
+type ParsedRows = { kind: 'rows'; rows: Row[] } | Extract<ParsedLabelledRows, { kind: 'problem' }>;
+
+/** How the rows of an objective are read. */
+interface Reader {
+  fieldsOf(available: readonly string[]): string[];
+  rowsOf(record: DataRecord): ParsedRows;
+}
+
+const READERS: Readonly<Record<SftRecipe['objective']['kind'], Reader>> = {
+  likelihood: {
+    fieldsOf: supervisedFields,
+    rowsOf(record) {
+      const parsed = supervisedRowOf(record);
+      return parsed.kind === 'row' ? { kind: 'rows', rows: [parsed.row] } : parsed;
+    },
+  },
+  kto: { fieldsOf: labelledFields, rowsOf: labelledRowsOf },
+};
+
 /** Rows rendered at once: speed and memory, never the result. */
 const BATCH_ROWS = 256;
 
@@ -63,6 +88,8 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
     used: 0,
     dropped: new Map(),
     texts: 0,
+    desirable: 0,
+    undesirable: 0,
     turns: 0,
     changed: 0,
     earlierReasoning: 0,
@@ -74,10 +101,11 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
     scored: 0,
     longestRow: null,
   };
-  const trees: TokenTree[] = [];
-  let batch: SupervisedRow[] = [];
+  const trees: ConversationTree[] = [];
+  let batch: Row[] = [];
+  const reader = READERS[recipe.objective.kind];
   const reading = promptReading(recipe.text.prompts, tokenizer);
-  const leaveOut = (problem: Extract<ParsedSupervisedRow, { kind: 'problem' }>): void => {
+  const leaveOut = (problem: Extract<ParsedRows, { kind: 'problem' }>): void => {
     if (onBadRow === 'stop') throw badRowError(problem);
     audit.dropped.set(problem.problem, (audit.dropped.get(problem.problem) ?? 0) + 1);
   };
@@ -93,21 +121,21 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
     }
     batch = [];
   };
-  for await (const record of readNamedRecords(train, supervisedFields, columns)) {
+  for await (const record of readNamedRecords(train, reader.fieldsOf, columns)) {
     if (limit !== null && audit.used + batch.length >= limit) renderBatch();
     if (limit !== null && audit.used >= limit) break;
     audit.read += 1;
-    const parsed = supervisedRowOf(record);
+    const parsed = reader.rowsOf(record);
     if (parsed.kind === 'problem') {
       leaveOut(parsed);
       continue;
     }
-    audit.texts += parsed.row.conversation.kind === 'text' ? 1 : 0;
-    batch.push(parsed.row);
+    audit.texts += parsed.rows.some(({ conversation }) => conversation.kind === 'text') ? 1 : 0;
+    batch.push(...parsed.rows);
     if (batch.length >= BATCH_ROWS) renderBatch();
   }
   renderBatch();
-  const text = formatSftAudit(audit, reading);
+  const text = [formatSftAudit(audit, reading), ...labelLines(audit, recipe.objective)].join('\n');
   if (trees.length === 0) {
     throw new DataError(
       'DATA_EMPTY',
@@ -120,9 +148,9 @@ export async function loadConversations(recipe: SftRecipe, tokenizer: Tokenizer)
 
 /** Trees of one row, cut to fit; they are named by the row's place, so that an error can name it. */
 function treesOf(
-  { conversation, source }: SupervisedRow,
+  { conversation, source, desirable }: Row,
   options: { rendered: Extract<RenderedConversation, { kind: 'sequences' }>; maxLength: number; audit: SftAudit },
-): TokenTree[] {
+): ConversationTree[] {
   const { rendered, maxLength, audit } = options;
   const learned =
     conversation.kind === 'text'
@@ -140,7 +168,9 @@ function treesOf(
       audit.longestRow = { tokens, source: `${source.file}:${source.line}` };
     if (tokens > maxLength) audit.truncated += 1;
     const cut = truncateScored(sequence, maxLength);
-    const name = `${basename(source.file)}:${source.line}${index === 0 ? '' : `#${index + 1}`}`;
+    // The rejected response of a pair is of the same row as the chosen one.
+    const part = desirable === false ? '-' : index === 0 ? '' : `#${index + 1}`;
+    const name = `${basename(source.file)}:${source.line}${part}`;
     const tree = cut === null ? null : buildConversationTree(name, cut);
     if (tree === null) {
       audit.nothingLeft += 1;
@@ -148,12 +178,25 @@ function treesOf(
     }
     audit.tokens += conversationTokens(tree);
     audit.scored += scoredTokens(tree, 0);
-    return [tree];
+    if (desirable === undefined) return [tree];
+    audit[desirable ? 'desirable' : 'undesirable'] += 1;
+    return [{ ...tree, desirable }];
   });
 }
 
 function isAssistant({ role }: Message): boolean {
   return role === 'assistant';
+}
+
+/** How many labels there are of each kind, and which weight would make both count alike. */
+function labelLines({ desirable, undesirable }: SftAudit, objective: SftRecipe['objective']): string[] {
+  if (objective.kind !== 'kto') return [];
+  const labels = `Labels: ${desirable} good, ${undesirable} bad`;
+  if (desirable === 0 || undesirable === 0) return [`${labels}: all are alike, so that nothing is told apart`];
+  const { from, to } = advisedDesirableWeight({ desirable, undesirable }, objective.undesirableWeight);
+  const isInside = objective.desirableWeight >= from && objective.desirableWeight <= to;
+  const advice = `; objective.desirableWeight is ${objective.desirableWeight}, the paper advises ${from.toPrecision(3)} to ${to.toPrecision(3)} for these`;
+  return [`${labels}${isInside ? '' : advice}`];
 }
 
 function formatSftAudit(audit: SftAudit, reading: PromptReading): string {

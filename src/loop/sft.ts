@@ -4,15 +4,11 @@
  */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.ts';
-import { sha256 } from '../files/hash.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
-import { randomKey } from '../random.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
-import { decisiveSettings } from '../recipe/decisive.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
-import type { TokenTree } from '../score/trees.ts';
 import { openEventLog } from '../store/event-log.ts';
 import { type Announce, openEvents, type Watch } from '../store/events.ts';
 import { readingAsBefore } from '../store/run-config.ts';
@@ -20,18 +16,16 @@ import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
-import { planSteps } from '../train/plan.ts';
+import type { StepMetrics } from '../train/run-steps.ts';
 import { learningRateAt, singleStepWarning, warmupSteps } from '../train/schedule.ts';
 import { checkModel } from './check-model.ts';
 import { fetchSftInputs } from './inputs.ts';
-import { modelSha256 } from './model-hash.ts';
 import { sftCard } from './sft-card.ts';
 import { type Conversations, loadConversations } from './sft-data.ts';
-import { type Lesson, learn } from './stages/lesson.ts';
+import { planFineTuning } from './sft-plan.ts';
+import { learn } from './stages/lesson.ts';
 import { trainAndSave } from './stages/train-and-save.ts';
 import { policyFiles } from './stages/training-settings.ts';
-
-const CONVERSATIONS: Lesson = { kind: 'conversations' };
 
 export interface SftOptions {
   watch?: Watch | undefined;
@@ -95,7 +89,7 @@ export async function fineTune(
 
 /** Trains on conversations, step by step, and returns the folder of the model. */
 async function trainOn(
-  { trees }: Conversations,
+  conversations: Conversations,
   {
     run,
     recipe,
@@ -105,10 +99,8 @@ async function trainOn(
   }: { run: Run<SftRecipe>; recipe: SftRecipe; announce: Announce; signal: AbortSignal | undefined; team: Team },
 ): Promise<string> {
   const { training } = recipe;
-  const keys = Array.from({ length: training.epochs }, (_, epoch) => randomKey(recipe.seed, 'shuffle', 'sft', epoch));
-  const steps = planSteps(trees.length, { ...training, keys }).map((indices) =>
-    indices.flatMap((index) => trees[index] ?? []),
-  );
+  const context = { ledger: run.ledger, announce, signal, team, iteration: 0, recipe };
+  const { steps, id, lesson } = await planFineTuning(context, conversations);
   const schedule = {
     totalSteps: steps.length,
     warmupSteps: warmupSteps(steps.length, training.warmupRatio),
@@ -118,26 +110,22 @@ async function trainOn(
   const warning = singleStepWarning(schedule, 'Fine-tuning');
   if (warning !== null) announce({ kind: 'warning', text: warning });
   const modelPath = join(run.path, 'model');
-  await trainAndSave(
-    { ledger: run.ledger, announce, signal, team, iteration: 0 },
-    {
-      ...policyFiles(recipe),
-      stage: 'sft',
-      recipe,
-      startDirectory: recipe.model,
-      modelDirectory: modelPath,
-      checkpointsDirectory: join(run.path, 'checkpoints'),
-      steps,
-      plan: await planId(recipe, { trees, steps }),
-      learningRateAt: (step) => learningRateAt(step, schedule),
-      learningRateSetting: 'training.learningRate',
-      lesson: CONVERSATIONS,
-      train: (from, settings) => learn(CONVERSATIONS, from, settings),
-      detail: ({ loss = Number.NaN, mean_token_accuracy: accuracy = Number.NaN }) =>
-        `loss ${loss.toFixed(4)}, token accuracy ${accuracy.toFixed(3)}`,
-      material: `${trees.length} conversations`,
-    },
-  );
+  await trainAndSave(context, {
+    ...policyFiles(recipe),
+    stage: 'sft',
+    recipe,
+    startDirectory: recipe.model,
+    modelDirectory: modelPath,
+    checkpointsDirectory: join(run.path, 'checkpoints'),
+    steps,
+    plan: id,
+    learningRateAt: (step) => learningRateAt(step, schedule),
+    learningRateSetting: 'training.learningRate',
+    lesson,
+    train: (from, settings) => learn(lesson, from, settings),
+    detail: fineTuningDetail,
+    material: `${conversations.trees.length} ${lesson.kind === 'labels' ? 'labelled responses' : 'conversations'}`,
+  });
   writeFileAtomic(join(modelPath, 'README.md'), sftCard(run));
   return modelPath;
 }
@@ -151,14 +139,17 @@ export async function readConversations(recipe: SftRecipe, announce: Announce): 
   return conversations;
 }
 
-/** Hash of everything that decides the weights that come out. */
-async function planId(
-  { model, training }: SftRecipe,
-  { trees, steps }: { trees: readonly TokenTree[]; steps: readonly (readonly TokenTree[])[] },
-): Promise<string> {
-  const tokens = trees.map(({ promptIds, continuations, scored }) =>
-    sha256([promptIds, ...continuations, ...(scored ?? [])].map((ids) => ids.join(' ')).join('\n')),
-  );
-  const order = steps.map((step) => step.map(({ pairId }) => pairId));
-  return sha256(JSON.stringify([await modelSha256(model), tokens, order, decisiveSettings(training)]));
+/** What the progress shows of a step. */
+function fineTuningDetail({
+  loss = Number.NaN,
+  mean_token_accuracy: accuracy,
+  'rewards/margins': margin,
+}: StepMetrics): string {
+  const further =
+    accuracy !== undefined
+      ? `, token accuracy ${accuracy.toFixed(3)}`
+      : margin !== undefined
+        ? `, margin ${margin.toFixed(3)}`
+        : '';
+  return `loss ${loss.toFixed(4)}${further}`;
 }

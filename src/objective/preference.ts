@@ -131,13 +131,16 @@ export function preferenceTerm(
     }
     case 'kto': {
       const { chosenWeight, rejectedWeight } = preference;
-      const chosen = beta * (baseline.chosen - pair.chosen);
-      const rejected = beta * (pair.rejected - baseline.rejected);
+      const chosen = ktoTerm(pair.chosen, { desirable: true, beta, weight: chosenWeight, point: baseline.chosen });
+      const rejected = ktoTerm(pair.rejected, {
+        desirable: false,
+        beta,
+        weight: rejectedWeight,
+        point: baseline.rejected,
+      });
       // Half: a pair is two examples, and the mean over examples is the mean over pairs of half their sum.
-      const loss = (chosenWeight * sigmoid(chosen) + rejectedWeight * sigmoid(rejected)) / 2;
-      const slope = (x: number): number => (beta * sigmoid(x) * sigmoid(-x)) / 2;
-      const gradient = { chosen: -chosenWeight * slope(chosen), rejected: rejectedWeight * slope(rejected) };
-      return term(loss, gradient, pair, beta);
+      const gradient = { chosen: chosen.gradient / 2, rejected: rejected.gradient / 2 };
+      return term((chosen.loss + rejected.loss) / 2, gradient, pair, beta);
     }
     default:
       return preference satisfies never;
@@ -162,6 +165,29 @@ export function ktoBaseline(pairs: readonly Pick<PairLogRatios, 'chosen' | 'reje
     chosen: Math.max(0, mean(pairs.map(({ rejected }) => rejected))),
     rejected: Math.max(0, mean(pairs.map(({ chosen }) => chosen))),
   };
+}
+
+/** How one response counts in KTO. */
+export interface KtoExample {
+  /** Whether the response is good: its log-ratio shall rise, else fall. */
+  readonly desirable: boolean;
+  readonly beta: number;
+  readonly weight: number;
+  /** The reference point z, an estimate of KL(policy || reference). It has no derivative. */
+  readonly point: number;
+}
+
+/**
+ * KTO's loss of one response by its log-ratio r, and its derivative by the policy's log-probability: w sigma(beta (z - r))
+ * for a desirable one, w sigma(beta (r - z)) for another. Ethayarajh et al. 2024, https://arxiv.org/abs/2402.01306, Eq. 7.
+ */
+export function ktoTerm(
+  logRatio: number,
+  { desirable, beta, weight, point }: KtoExample,
+): { loss: number; gradient: number } {
+  const x = beta * (desirable ? point - logRatio : logRatio - point);
+  const slope = weight * (beta * sigmoid(x) * sigmoid(-x));
+  return { loss: weight * sigmoid(x), gradient: desirable ? -slope : slope };
 }
 
 function term(

@@ -114,7 +114,9 @@ function unknownKey(path: readonly PropertyKey[], key: string, { root, keys: els
   const near = nearest(key, here);
   if (near !== null) return `is unknown: did you mean "${near}"`;
   const name = nearest(key, elsewhere.map(lastPart));
-  const home = elsewhere.find((candidate) => name !== null && lastPart(candidate) === name);
+  // A fine-tuning before the run has settings of the same names; the run's own are what is meant.
+  const homes = elsewhere.filter((candidate) => name !== null && lastPart(candidate) === name);
+  const home = homes.find((candidate) => !candidate.startsWith('sft.')) ?? homes[0];
   if (home !== undefined) return `is unknown here: did you mean "${home}"`;
   return `is unknown: allowed are ${here.join(', ')}`;
 }

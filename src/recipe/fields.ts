@@ -77,5 +77,6 @@ export const columnsOf = () =>
     rejected: column('Field that is the worse response'),
     messages: column('Field that is a whole conversation'),
     completion: column('Field that is the response to learn, in a supervised fine-tuning'),
+    label: column('Field that says whether the response is good, for kto'),
     promptId: column('Field that names the prompt'),
   });

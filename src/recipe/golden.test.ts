@@ -6,7 +6,7 @@ import { sftRecipeKeys } from './sft.ts';
 const KEYS = `
 name output seed model device threads
 sft
-data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.promptId data.onBadRow
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.onBadRow
 text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
@@ -32,7 +32,7 @@ training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon 
 training.microBatchTokens training.activations training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
-evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
+evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.label evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
 evaluate.explorationPrompts evaluate.benchmarks evaluate.benchmarks.on evaluate.benchmarks.data evaluate.benchmarks.limit evaluate.benchmarks.base
 evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.alpaca evaluate.alpaca.judge evaluate.alpaca.judge.model evaluate.alpaca.judge.baseUrl evaluate.alpaca.judge.apiKeyVariable evaluate.alpaca.judge.read evaluate.alpaca.judge.budget evaluate.alpaca.judge.budget.calls evaluate.alpaca.judge.budget.money
 evaluate.alpaca.judge.budget.money.limit evaluate.alpaca.judge.budget.money.promptPrice evaluate.alpaca.judge.budget.money.completionPrice evaluate.alpaca.judge.retries evaluate.alpaca.judge.timeoutMs evaluate.alpaca.judge.concurrency evaluate.alpaca.reference evaluate.alpaca.data
@@ -42,7 +42,8 @@ evaluate.stopOnRegression.by evaluate.stopOnRegression.patience evaluate.twin
 `;
 
 const SFT_KEYS = `
-data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.promptId data.onBadRow
+objective objective.kind objective.beta objective.desirableWeight objective.undesirableWeight objective.baseline
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.onBadRow
 text text.prompts text.maxLength
 training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
 training.dropLastStep

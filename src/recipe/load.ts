@@ -71,7 +71,8 @@ export function parseSftRecipe(
  */
 export function completeRecipe(kept: Recipe): Recipe {
   const sft = kept.sft ?? null; // absent in one of before there was the section
-  const section = sft === null ? null : { data: sft.data, text: sft.text, training: sft.training };
+  const section =
+    sft === null ? null : { objective: sft.objective, data: sft.data, text: sft.text, training: sft.training };
   const parsed = recipeSchema.safeParse({ ...kept, sft: section });
   if (!parsed.success) return kept;
   // The fine-tuning starts from the model as it was written, the rest of the run from what came out of it.

@@ -8,12 +8,47 @@ import { editorSchema, keysOfSchema } from './keys.ts';
 import { runFields } from './run-fields.ts';
 import { optimisation } from './training.ts';
 
+const objective = z
+  .discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({ kind: z.literal('likelihood').meta({ change: 'train' }) }),
+      z.strictObject({
+        kind: z.literal('kto').meta({ change: 'train' }),
+        beta: positive()
+          .default(0.1)
+          .describe('Strength of the pull towards the start model')
+          .meta({ change: 'train' }),
+        desirableWeight: positive()
+          .default(1)
+          .describe('Weight of the good responses, lambda_D of the paper')
+          .meta({ change: 'train' }),
+        undesirableWeight: positive()
+          .default(1)
+          .describe('Weight of the bad responses, lambda_U of the paper')
+          .meta({ change: 'train' }),
+        baseline: oneOf(['mismatched', 'none'])
+          .default('mismatched')
+          .describe(
+            "Reference point of the values. mismatched: an estimate of the KL from prompts with other prompts' responses. none: 0 (TRL's apo_zero_unpaired)",
+          )
+          .meta({ change: 'train' }),
+      }),
+    ],
+    { error: 'one of likelihood, kto' },
+  )
+  .prefault({ kind: 'likelihood' })
+  .describe(
+    'What is minimised. likelihood: the negative log-likelihood of what the assistant wrote. kto: the loss of responses with a label, good or bad',
+  );
+
 const sections = {
+  objective,
   data: z
     .strictObject({
       train: filesOf()
         .describe(
-          'Conversations ("messages"), or "prompt" and "completion", or preference rows (their chosen response)',
+          'Conversations ("messages"), or "prompt" and "completion", or preference rows (their chosen response); with a "label" for kto',
         )
         .meta({ change: 'never', compared: 'by content' }),
       limit: integer(1)

@@ -7,7 +7,7 @@ import { scoreRanges } from './head.ts';
 import { microBatchTrees, type PackedTrees, packTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
 import { scoredHidden } from './stream.ts';
-import type { PairTree, TokenTree, TreeLogProbs } from './trees.ts';
+import type { TokenTree, TreeLogProbs } from './trees.ts';
 
 /** Summed log-probabilities of every continuation of every tree of a batch, by pair. */
 export function scoreTrees(policy: Policy, batch: PackedTrees<TokenTree>): Map<string, TreeLogProbs> {
@@ -32,13 +32,13 @@ function treeAt(batch: PackedTrees<TokenTree>, index: number): TokenTree {
 
 /** What of the trees of some steps has to be scored, as the batches of training; those whose pairs are all known are left out. */
 export function batchesToScore(
-  steps: readonly (readonly PairTree[])[],
+  steps: readonly (readonly TokenTree[])[],
   {
     microBatchTokens,
     known,
     longAfter,
   }: { microBatchTokens: number; known: ReadonlyMap<string, TreeLogProbs>; longAfter: number },
-): PairTree[][] {
+): TokenTree[][] {
   const done = new Set(known.keys());
   return steps.flatMap((trees) =>
     microBatchTrees(trees, microBatchTokens, longAfter).filter((batch) => {
@@ -63,7 +63,7 @@ export async function* scoreBatches(
 /** Scores the trees of every step, batch by batch, skipping batches whose pairs are all `known`. */
 export function scoreSteps(
   policy: Policy,
-  steps: readonly (readonly PairTree[])[],
+  steps: readonly (readonly TokenTree[])[],
   options: { microBatchTokens: number; known: ReadonlyMap<string, TreeLogProbs> },
 ): AsyncGenerator<Map<string, TreeLogProbs>> {
   return scoreBatches(policy, batchesToScore(steps, { ...options, longAfter: longAfter(policy.config) }));

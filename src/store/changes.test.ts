@@ -7,7 +7,7 @@ import { writeSafetensors } from '../files/safetensors-write.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { fieldAt } from '../recipe/keys.ts';
 import { parseRecipe, parseSftRecipe } from '../recipe/load.ts';
-import { recipeKeys, recipeSchema } from '../recipe/schema.ts';
+import { type Recipe, recipeKeys, recipeSchema } from '../recipe/schema.ts';
 import { sftRecipeKeys, sftRecipeSchema } from '../recipe/sft.ts';
 import type { Effect } from './changes.ts';
 import type { RankerSources } from './identity.ts';
@@ -32,7 +32,7 @@ function project(): string {
 
 const judge = { kind: 'judge', model: 'm', baseUrl: 'http://127.0.0.1:1/v1' };
 const money = { limit: 1, promptPrice: 1, completionPrice: 1 };
-const columns = { prompt: 'a', chosen: 'b', rejected: 'c', messages: 'd', completion: 'e', promptId: 'f' };
+const columns = { prompt: 'a', chosen: 'b', rejected: 'c', messages: 'd', completion: 'e', label: 'g', promptId: 'f' };
 const optimised = { learningRate: 1e-6, adapter: { kind: 'lora' } };
 
 /** Recipes that have every setting between them. */
@@ -58,7 +58,7 @@ const RECIPES: Record<string, unknown>[] = [
   { secondOpinion: { ranker: { kind: 'command', command: ['python3', 'reward.py'] } } },
 ];
 
-function recipeIn(folder: string, changes: Record<string, unknown> = {}): AnyRecipe {
+function recipeIn(folder: string, changes: Record<string, unknown> = {}): Recipe {
   const value = {
     name: 'first',
     model: 'model',
@@ -72,8 +72,11 @@ function recipeIn(folder: string, changes: Record<string, unknown> = {}): AnyRec
   return parseRecipe(value, { workingDirectory: folder });
 }
 
-function sftRecipeIn(folder: string): AnyRecipe {
-  const value = { name: 'first', model: 'model', data: { train: 'chats.jsonl', columns }, training: optimised };
+const SFT_RECIPES: Record<string, unknown>[] = [{}, { objective: { kind: 'kto' } }];
+
+function sftRecipeIn(folder: string, changes: Record<string, unknown> = {}): AnyRecipe {
+  const data = { train: 'chats.jsonl', columns };
+  const value = { name: 'first', model: 'model', data, training: optimised, ...changes };
   return parseSftRecipe(value, { workingDirectory: folder });
 }
 
@@ -163,7 +166,12 @@ const EFFECTS: Record<string, Effect['kind']> = {
 
 test.each([
   ['a run', recipeSchema, recipeKeys(), RECIPES.map((changes) => (folder: string) => recipeIn(folder, changes))],
-  ['a fine-tuning', sftRecipeSchema, sftRecipeKeys(), [sftRecipeIn]],
+  [
+    'a fine-tuning',
+    sftRecipeSchema,
+    sftRecipeKeys(),
+    SFT_RECIPES.map((changes) => (folder: string) => sftRecipeIn(folder, changes)),
+  ],
 ])('a change of every setting of %s in progress comes to what its field says', (_, schema, keys, makers) => {
   const folder = project();
   const recipes = makers.map((make, index) => ({ ...make(folder), output: join(folder, `run-${index}`) }));

@@ -15,7 +15,7 @@ export interface UpdateSettings {
 
 /** What a step was made of, for its errors. */
 export interface StepItems {
-  what: 'pairs' | 'conversations' | 'prompts';
+  what: 'pairs' | 'conversations' | 'responses' | 'prompts';
   ids: readonly string[];
 }
 

@@ -1,11 +1,13 @@
 /** @file What a training learns from, as plain data: every rank that has it makes the same steps. */
+import type { LabelLoss } from '../../objective/labels.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import type { PairTree, TokenTree, TreeLogProbs } from '../../score/trees.ts';
+import { type LabelledTree, trainLabels } from '../../train/labels.ts';
 import type { Optimisation, StepsInput, TakenStep } from '../../train/run-steps.ts';
 import { trainSupervised } from '../../train/supervised.ts';
 import { trainPolicy } from '../../train/train.ts';
 
-/** Preferences, with what the reference says of every pair; or conversations, which say all themselves. */
+/** Preferences or labels, with what the reference says of every response; or conversations, which say all themselves. */
 export type Lesson =
   | {
       kind: 'preferences';
@@ -13,6 +15,7 @@ export type Lesson =
       startsAtReference: boolean;
       objective: ObjectiveOptions;
     }
+  | { kind: 'labels'; reference: ReadonlyMap<string, TreeLogProbs>; objective: LabelLoss }
   | { kind: 'conversations' };
 
 /** Makes the steps of a lesson. */
@@ -23,6 +26,12 @@ export function learn(lesson: Lesson, input: StepsInput<TokenTree>, settings: Op
       // Trees of preferences are pairs.
       const pairs = input as StepsInput<PairTree>;
       return trainPolicy({ ...pairs, reference, startsAtReference }, { ...settings, objective });
+    }
+    case 'labels': {
+      const { objective, reference } = lesson;
+      // Trees of labels are responses with their labels.
+      const responses = input as StepsInput<LabelledTree>;
+      return trainLabels({ ...responses, reference }, { ...settings, objective });
     }
     case 'conversations':
       return trainSupervised(input, settings);

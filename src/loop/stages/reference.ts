@@ -1,9 +1,10 @@
 /**
- * @file Log-probabilities of pairs under pi_ref: those that the ledger has, and the others computed and put there. Their key
+ * @file Log-probabilities of trees under pi_ref: those that the ledger has, and the others computed and put there. Their key
  * is all that decides them, so that they are right for whoever asks: training, and the measurement after it.
  */
 import { sha256 } from '../../files/hash.ts';
-import type { PairTree, TreeLogProbs } from '../../score/trees.ts';
+import type { TokenTree, TreeLogProbs } from '../../score/trees.ts';
+import type { ScoringContext } from './scoring.ts';
 import { scoreTogether } from './scoring.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -12,7 +13,7 @@ export interface ReferenceRequest {
   /** Of the reference's weights. */
   referenceSha256: string;
   /** Trees in the steps of their training: batches of the same trees give the same bits. */
-  steps: readonly (readonly PairTree[])[];
+  steps: readonly (readonly TokenTree[])[];
 }
 
 /** Hears how far the work is: pairs that are known, of all. Not called where all are known at once. */
@@ -23,14 +24,14 @@ export interface ReferenceProgress {
 
 /** The log-probabilities of every pair, by its id. The aborted signal's reason is thrown between micro-batches. */
 export async function loadOrScoreReference(
-  context: IterationContext,
+  context: ScoringContext & Pick<IterationContext, 'ledger'>,
   { referenceDirectory, referenceSha256, steps }: ReferenceRequest,
   progress: ReferenceProgress,
 ): Promise<Map<string, TreeLogProbs>> {
   const { recipe, ledger, signal } = context;
   const { dtype, adapter } = recipe.training;
   const treeOf = new Map(steps.flat().map((tree) => [tree.pairId, tree]));
-  const keyOf = (tree: PairTree, index: number): string => `${referenceSha256}/${dtype}/${treeKey(tree)}/${index}`;
+  const keyOf = (tree: TokenTree, index: number): string => `${referenceSha256}/${dtype}/${treeKey(tree)}/${index}`;
   const known = new Map<string, TreeLogProbs>();
   for (const [pairId, tree] of treeOf) {
     const stored = tree.continuations.map((_, index) => ledger.getReferenceLogProb(keyOf(tree, index)));
@@ -55,6 +56,6 @@ export async function loadOrScoreReference(
 }
 
 /** Of all that decides a tree's log-probabilities, the weights aside. */
-export function treeKey(tree: PairTree): string {
+export function treeKey(tree: TokenTree): string {
   return sha256([tree.promptIds, ...tree.continuations, ...(tree.scored ?? [])].map((ids) => ids.join(' ')).join('\n'));
 }

@@ -6,8 +6,9 @@ import { longAfter } from '../../model/rope.ts';
 import type { SharedWork } from '../../ranks/team.ts';
 import { batchesToScore, scoreBatches } from '../../score/log-probs.ts';
 import { openPolicy, type PolicyOptions } from '../../score/policy.ts';
-import type { PairTree, TokenTree, TreeLogProbs } from '../../score/trees.ts';
+import type { TokenTree, TreeLogProbs } from '../../score/trees.ts';
 import type { IterationContext } from './stage.ts';
+import type { TrainingRecipe } from './training-settings.ts';
 
 /** Which model scores, and how its weights are read. */
 export interface ScoringSetting extends Pick<PolicyOptions, 'dtype' | 'frozen'> {
@@ -30,10 +31,13 @@ export const scoringWork: SharedWork<ScoringSetting, readonly TokenTree[], Map<s
   },
 };
 
+/** What of its surroundings scoring uses. */
+export type ScoringContext = Pick<IterationContext, 'team' | 'signal'> & { recipe: TrainingRecipe };
+
 /** Scores the trees of some steps that are not `known`, batch by batch. */
 export function scoreTogether(
-  { recipe, team, signal }: Pick<IterationContext, 'recipe' | 'team' | 'signal'>,
-  steps: readonly (readonly PairTree[])[],
+  { recipe, team, signal }: ScoringContext,
+  steps: readonly (readonly TokenTree[])[],
   {
     known = new Map(),
     ...model

@@ -28,7 +28,7 @@ export interface IterationContext {
  * ledger holds. It returns a sentence about what it did.
  */
 export async function runStage(
-  context: IterationContext,
+  context: Pick<IterationContext, 'ledger' | 'iteration' | 'announce'>,
   stage: StageName,
   body: () => Promise<string>,
 ): Promise<void> {
