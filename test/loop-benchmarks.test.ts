@@ -186,8 +186,9 @@ it('has a judge compare every model with a baseline, asks it once, and names wha
       JSON.stringify(instructions.map((instruction) => ({ instruction, output: 'theirs' }))),
     );
     const facts = join(packageRoot, 'test/fixtures/evaluate/alpaca');
-    const alpaca = `evaluate.alpaca={judge: {model: oracle, baseUrl: "${server.url}"}, reference: ${join(root, 'baseline.json')}, data: ${facts}, maxNewTokens: 8}`;
-    const overrides = ['evaluate.benchmarks=null', alpaca, 'evaluate.keepBest=alpaca_eval'];
+    const alpaca = `evaluate.alpaca={reference: ${join(root, 'baseline.json')}, data: ${facts}, maxNewTokens: 8}`;
+    const judge = `evaluate.judge={model: oracle, baseUrl: "${server.url}"}`;
+    const overrides = ['evaluate.benchmarks=null', judge, alpaca, 'evaluate.keepBest=alpaca_eval'];
     const events = await train('judged', overrides);
     using ledger = openLedger(join(root, 'judged', 'run.db'), { access: 'read' });
     for (const { record } of ledger.records('alpaca')) {
@@ -226,8 +227,8 @@ it('has a judge rate both turns of MT-Bench, by question, and names turns withou
     return { kind: 'reply', body: completion(isSecond ? 'I would rather not.' : 'Rating: [[7]]') };
   });
   try {
-    const mtBench = `evaluate.mtBench={judge: {model: oracle, baseUrl: "${server.url}"}, limit: 2, maxNewTokens: 4}`;
-    const overrides = ['evaluate.benchmarks=null', mtBench];
+    const judge = `evaluate.judge={model: oracle, baseUrl: "${server.url}"}`;
+    const overrides = ['evaluate.benchmarks=null', judge, 'evaluate.mtBench={limit: 2, maxNewTokens: 4}'];
     const events = await train('rated', overrides);
     using ledger = openLedger(join(root, 'rated', 'run.db'), { access: 'read' });
     const found = ledger.records('mt-bench');

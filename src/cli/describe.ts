@@ -2,6 +2,7 @@
 import type { RunOutcome } from '../loop/run.ts';
 import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
+import { judgeOf } from '../recipe/evaluate.ts';
 import { hasHeldOut, heldOutColumns } from '../recipe/iterations.ts';
 import type { BenchmarkSettings, Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
@@ -38,12 +39,19 @@ export function describeRecipe(recipe: Recipe): string {
     ...(recipe.evaluate.benchmarks === null
       ? []
       : [['benchmark', benchmarksText(recipe.evaluate.benchmarks)] satisfies [string, string]]),
-    ...(recipe.evaluate.alpaca === null
-      ? []
-      : [['judge', `outputs of each model, by ${recipe.evaluate.alpaca.judge.model}`] satisfies [string, string]]),
+    ...judgeFacts(recipe),
     ['output', shorterPath(recipe.output)],
   ];
   return factsText(recipe, facts);
+}
+
+/** Which judges measure what. */
+function judgeFacts({ evaluate: { judge, alpaca, mtBench } }: Recipe): [string, string][] {
+  const by = [
+    ...(alpaca === null ? [] : [`AlpacaEval by ${judgeOf(judge, alpaca).model}`]),
+    ...(mtBench === null ? [] : [`MT-Bench by ${judgeOf(judge, mtBench).model}`]),
+  ];
+  return by.length === 0 ? [] : [['judge', `outputs of each model: ${by.join(', ')}`]];
 }
 
 /** The settings of a supervised fine-tuning. */

@@ -5,6 +5,7 @@ import type { IterationPlan } from '../forecast/plan.ts';
 import type { IterationCost } from '../forecast/time.ts';
 import { questionCount } from '../rank/judge/rounds.ts';
 import { describeRanker } from '../rank/open.ts';
+import { judgeOf } from '../recipe/evaluate.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { singleStepWarning } from '../train/schedule.ts';
 import { describeRecipe } from './describe.ts';
@@ -68,19 +69,19 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
           secondOpinion.share,
           secondOpinion.doubtMargin === null ? '' : ', and more on doubt',
         );
-  const { alpaca, mtBench, twin } = recipe.evaluate;
+  const { judge, alpaca, mtBench, twin } = recipe.evaluate;
   const models = (base: boolean): number => (recipe.iterations + (base ? 1 : 0)) * (twin ? 2 : 1);
   const rated =
     mtBench === null
       ? []
       : [
-          `  judge ${mtBench.judge.model} for MT-Bench: about ${count(2 * (mtBench.limit ?? 80) * models(mtBench.base))} questions`,
+          `  judge ${judgeOf(judge, mtBench).model} for MT-Bench: about ${count(2 * (mtBench.limit ?? 80) * models(mtBench.base))} questions`,
         ];
   const compared =
     alpaca === null
       ? []
       : [
-          `  judge ${alpaca.judge.model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models(alpaca.base)} models`,
+          `  judge ${judgeOf(judge, alpaca).model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models(alpaca.base)} models`,
         ];
   return [
     ...compared,

@@ -210,8 +210,8 @@ async function readInputs(
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   checkModel(recipe);
   const benchmarks = await loadBenchmarks(recipe, placed);
-  const reference = await loadAlpaca(recipe.evaluate.alpaca, alpaca);
-  await checkMtBench(recipe.evaluate.mtBench);
+  const reference = await loadAlpaca(recipe.evaluate, alpaca);
+  await checkMtBench(recipe.evaluate);
   const data = await loadTrainingData(recipe, { tokenizer, announce });
   const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });
   checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks, instructions: reference?.rows.length ?? 0 });

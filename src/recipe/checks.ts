@@ -148,6 +148,7 @@ function checkMeasures({
   prompts,
   holdOut,
   benchmarks,
+  judge,
   alpaca,
   mtBench,
   ...evaluate
@@ -157,6 +158,16 @@ function checkMeasures({
     ...(alpaca === null ? [] : ['alpaca_eval']),
     ...(mtBench === null ? [] : ['mt_bench']),
   ];
+  const judged = [...(alpaca === null ? [] : ['alpaca']), ...(mtBench === null ? [] : ['mtBench'])];
+  const missing: RecipeProblem[] =
+    judge !== null || judged.length === 0
+      ? []
+      : [
+          {
+            path: ['evaluate', 'judge'],
+            problem: `is missing, and evaluate.${judged.join(' and evaluate.')} ask a judge: set it to a section with model, baseUrl ...`,
+          },
+        ];
   const hasHeldOut = prompts !== null || holdOut > 0;
   const problemOf = (measure: string): string | null => {
     if (named.includes(measure.replaceAll('-', '_'))) return null;
@@ -166,7 +177,7 @@ function checkMeasures({
     if (hasHeldOut) return null;
     return `is ${measure}, and there are no held-out prompts: set evaluate.prompts or evaluate.holdOut`;
   };
-  return (
+  const measures = (
     [
       [['evaluate', 'keepBest'], evaluate.keepBest],
       [['evaluate', 'stopOnRegression', 'measure'], evaluate.stopOnRegression?.measure ?? null],
@@ -175,6 +186,7 @@ function checkMeasures({
     const problem = measure === null ? null : problemOf(measure);
     return problem === null ? [] : [{ path: [...path], problem }];
   });
+  return [...missing, ...measures];
 }
 
 /** Names on the Hub in what every run has; other places are paths. */

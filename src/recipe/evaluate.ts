@@ -59,19 +59,37 @@ const benchmarks = z
   .meta({ change: 'free' });
 
 const { model: judgeName, baseUrl, apiKeyVariable, budget, retries, timeoutMs, concurrency } = judgeRanker.shape;
+const judge = z
+  .strictObject({
+    model: judgeName.meta({ change: 'free' }),
+    ...{ baseUrl, apiKeyVariable },
+    budget: budget.describe(
+      'What all measures of the run together may use; it stops before it uses more, and goes on when this is raised',
+    ),
+    ...{ retries, timeoutMs, concurrency },
+  })
+  .nullable()
+  .default(null)
+  .describe('The judge of alpaca and mtBench: where it is, and what it may use; how it is asked is theirs')
+  .meta({ change: 'free' });
+
+/** Another model of the judge's server. */
+const ownJudge = () =>
+  path(
+    'the name of a model, or null; where the judge is and what it may use stands in evaluate.judge for all measures (also budget, retries, timeoutMs, concurrency), and read beside it',
+  )
+    .nullable()
+    .default(null)
+    .describe("Model that judges here, on the judge's server; null: that of evaluate.judge")
+    .meta({ change: 'free' });
+
 const alpaca = z
   .strictObject({
-    judge: z
-      .strictObject({
-        model: judgeName.meta({ change: 'free' }),
-        ...{ baseUrl, apiKeyVariable },
-        read: oneOf(['log-probabilities', 'text', 'auto'])
-          .default('log-probabilities')
-          .describe("As alpaca_eval's weighted annotator, or the verdict in the text where a server has none")
-          .meta({ change: 'free' }),
-        ...{ budget, retries, timeoutMs, concurrency },
-      })
-      .describe('The judge; its other settings are those of AlpacaEval'),
+    judge: ownJudge(),
+    read: oneOf(['log-probabilities', 'text', 'auto'])
+      .default('log-probabilities')
+      .describe("As alpaca_eval's weighted annotator, or the verdict in the text where a server has none")
+      .meta({ change: 'free' }),
     reference: path('a path or null')
       .nullable()
       .default(null)
@@ -105,12 +123,7 @@ const alpaca = z
 
 const mtBench = z
   .strictObject({
-    judge: z
-      .strictObject({
-        model: judgeName.meta({ change: 'free' }),
-        ...{ baseUrl, apiKeyVariable, budget, retries, timeoutMs, concurrency },
-      })
-      .describe("The judge; its other settings are FastChat's"),
+    judge: ownJudge(),
     limit: integer(1)
       .nullable()
       .default(null)
@@ -158,6 +171,7 @@ export const evaluate = z
       .describe('Prompts on which each iteration measures what exploration did; 0 measures nothing')
       .meta({ change: 'warn' }),
     benchmarks,
+    judge,
     alpaca,
     mtBench,
     keepBest: measure()
@@ -193,3 +207,13 @@ export const evaluate = z
   })
   .prefault({})
   .describe('What is measured after each iteration');
+
+/** A judge of measures: which model, where it is, and what it may use. */
+export type JudgePlace = NonNullable<z.output<typeof judge>>;
+
+/** The judge of a measure: the one of all, under the measure's own model where it names one. */
+export function judgeOf(all: JudgePlace | null, measure: { judge: string | null }): JudgePlace {
+  // checks.ts refuses a measure by a judge without one.
+  if (all === null) throw new Error('A measure by a judge, and no judge');
+  return { ...all, model: measure.judge ?? all.model };
+}

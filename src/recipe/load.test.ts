@@ -117,6 +117,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       title: 'first',
       explorationPrompts: 64,
       benchmarks: null,
+      judge: null,
       alpaca: null,
       mtBench: null,
       keepBest: null,
@@ -319,6 +320,16 @@ test.each([
     'a twin of a run whose alphas are zero',
     `${edit('1e-3', '[0, 0, 0]')}evaluate: { twin: true }\n`,
     'evaluate.twin is true but exploration is off',
+  ],
+  [
+    'a measure by a judge without a judge',
+    `${minimal}evaluate: { alpaca: {}, mtBench: {} }\n`,
+    'evaluate.judge is missing, and evaluate.alpaca and evaluate.mtBench ask a judge: set it to a section with model, baseUrl',
+  ],
+  [
+    'a judge where recipes had it before',
+    `${minimal}evaluate: { alpaca: { judge: { model: m, baseUrl: http://localhost/v1, read: text } } }\n`,
+    'evaluate.alpaca.judge is a section: allowed is the name of a model, or null; where the judge is and what it may use stands in evaluate.judge',
   ],
   [
     'a reward model for a rule that ranks nothing',

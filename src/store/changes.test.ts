@@ -35,6 +35,8 @@ const money = { limit: 1, promptPrice: 1, completionPrice: 1 };
 const columns = { prompt: 'a', chosen: 'b', rejected: 'c', messages: 'd', completion: 'e', label: 'g', promptId: 'f' };
 const optimised = { learningRate: 1e-6, adapter: { kind: 'lora' } };
 
+const measuring = { model: 'm', baseUrl: judge.baseUrl, budget: { money } };
+
 /** Recipes that have every setting between them. */
 const RECIPES: Record<string, unknown>[] = [
   {},
@@ -49,9 +51,9 @@ const RECIPES: Record<string, unknown>[] = [
   { sft: { data: { train: 'chats.jsonl' }, training: optimised } },
   { data: { train: 'rows.jsonl', columns }, evaluate: { prompts: 'heldout.jsonl', columns } },
   {
-    evaluate: { alpaca: { judge: { model: 'm', baseUrl: judge.baseUrl, budget: { money } }, reference: 'rows.jsonl' } },
+    evaluate: { judge: measuring, alpaca: { reference: 'rows.jsonl' } },
   },
-  { evaluate: { mtBench: { judge: { model: 'm', baseUrl: judge.baseUrl, budget: { money } } } } },
+  { evaluate: { judge: measuring, mtBench: {} } },
   { evaluate: { prompts: 'heldout.jsonl', stopOnRegression: { measure: 'reward' } } },
   { evaluate: { prompts: 'heldout.jsonl', benchmarks: { on: ['arc_challenge'], data: 'rows' } } },
   { ranker: { kind: 'command', command: ['python3', 'reward.py'] } },

@@ -16,6 +16,9 @@ const dataAudit = z.object({ text: z.string(), used: z.number().nullable().defau
 /** Ids of the first ranker, and of the second where there is one. */
 const rankers = z.object({ first: z.string(), second: z.string().nullable() });
 
+/** Ids of the judges that measured, one for each way of asking: their budget is one. */
+const measureJudges = z.object({ ids: z.array(z.string()) });
+
 /**
  * Pairs of an iteration; `from`: by the places of their texts; `skipped`: prompts without a pair, by reason;
  * `sharedPlaces`: pairs whose best or worst place another text shared, null in a run that began before it was counted.
@@ -30,6 +33,7 @@ const pairCounts = z.object({
 const SCHEMAS = {
   'data-audit': dataAudit,
   rankers,
+  'measure-judges': measureJudges,
   'pair-counts': pairCounts,
   exploration: explorationSchema,
   evaluation: evaluationSchema,

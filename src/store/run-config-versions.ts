@@ -6,12 +6,12 @@
 import { SAMPLED } from './identity.ts';
 
 /** Version of config.yaml and of the layout of the directory. A change of meaning raises it and brings a step below. */
-export const RUN_FORMAT_VERSION = 4;
+export const RUN_FORMAT_VERSION = 5;
 
 type Content = Record<string, unknown>;
 
 /** Item n makes version n + 2 of version n + 1. */
-const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2, ofVersion3];
+const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2, ofVersion3, ofVersion4];
 
 /** The content of a config.yaml of any version so far, as this version writes it. */
 export function upToDate(content: { formatVersion: number }): Content {
@@ -39,6 +39,35 @@ function ofVersion3(content: Content): Content {
   );
   const identity = { ...others, model: `${SAMPLED}${model}`, ranker: [...files, ...models], secondRanker: [] };
   return { ...content, identity };
+}
+
+/** AlpacaEval and MT-Bench each said where their judge is; now `evaluate.judge` says it, and they name another model at most. */
+function ofVersion4(content: Content): Content {
+  const recipe = asContent(content.recipe);
+  const evaluate = asContent(recipe.evaluate);
+  const [alpaca, mtBench] = [evaluate.alpaca ?? null, evaluate.mtBench ?? null].map((measure) =>
+    measure === null ? null : asContent(measure),
+  );
+  if ((alpaca ?? null) === null && (mtBench ?? null) === null) return content;
+  const { read, ...ofAlpaca } = asContent(alpaca?.judge);
+  // Of two different servers the first is kept: where a judge is may change in any run.
+  const judge = alpaca == null ? asContent(mtBench?.judge) : ofAlpaca;
+  const ownModel = (measure: Content): unknown => {
+    const { model } = asContent(measure.judge);
+    return model === judge.model ? null : model;
+  };
+  return {
+    ...content,
+    recipe: {
+      ...recipe,
+      evaluate: {
+        ...evaluate,
+        judge,
+        alpaca: alpaca == null ? null : { ...alpaca, judge: ownModel(alpaca), ...(read === undefined ? {} : { read }) },
+        mtBench: mtBench == null ? null : { ...mtBench, judge: ownModel(mtBench) },
+      },
+    },
+  };
 }
 
 function asContent(value: unknown): Content {

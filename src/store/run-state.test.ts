@@ -15,7 +15,7 @@ function stateAfter(work: (ledger: Ledger) => void, lock: 'locked' | 'free' = 'f
   if (lock === 'locked') writeFileSync(join(path, 'run.lock'), JSON.stringify(thisProcess()));
   const recipe = {
     iterations: 2,
-    evaluate: { prompts: null, benchmarks: null, alpaca: null, mtBench: null, stopOnRegression: null },
+    evaluate: { prompts: null, benchmarks: null, judge: null, alpaca: null, mtBench: null, stopOnRegression: null },
   } as unknown as Recipe; // all that is read of it
   return describeState(runState(path, recipe, ledger), recipe);
 }

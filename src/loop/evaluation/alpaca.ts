@@ -22,14 +22,14 @@ import type { Interval } from '../../evaluate/statistics.ts';
 import { sha256 } from '../../files/hash.ts';
 import { knownSha256 } from '../../files/known-hashes.ts';
 import type { Ranker } from '../../rank/ranker.ts';
-import { type AnswerStore, memoryAnswers, type RankerServices } from '../../rank/services.ts';
-import type { AlpacaSettings } from '../../recipe/schema.ts';
+import { memoryAnswers, type RankerServices } from '../../rank/services.ts';
+import { type JudgePlace, judgeOf } from '../../recipe/evaluate.ts';
+import type { AlpacaSettings, Recipe } from '../../recipe/schema.ts';
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
 import { fitsOf, lengthControlledRates } from '../../store/length-control.ts';
 import type { RecordOf } from '../../store/records.ts';
-import { answersIn } from '../rankers.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
-import { openProtocolJudge, withOutputs } from './judges.ts';
+import { judgeAnswers, openProtocolJudge, withOutputs } from './judges.ts';
 import { canMeasure } from './measured.ts';
 
 /** The files that AlpacaEval rests on. */
@@ -52,13 +52,16 @@ export interface AlpacaReference {
  * ALPACA_EMPTY and ALPACA_SHARED, or RecipeError and RankerError of the judge.
  */
 export async function loadAlpaca(
-  settings: AlpacaSettings | null,
+  evaluate: Recipe['evaluate'],
   files: AlpacaFiles | null,
 ): Promise<AlpacaReference | null> {
+  const { alpaca: settings } = evaluate;
   if (settings === null || files === null) return null;
   const { reference: path, shared } = files;
   const rows = readBaseline(await readResultFile(path), { path, limit: settings.limit });
-  await (await openAlpacaJudge(settings, { answers: () => memoryAnswers() })).close();
+  await (
+    await openAlpacaJudge(judgeOf(evaluate.judge, settings), settings, { answers: () => memoryAnswers() })
+  ).close();
   return { rows, sha256: await knownSha256(path), shared: await loadShared(shared) };
 }
 
@@ -67,7 +70,11 @@ async function loadShared(shared: AlpacaFiles['shared']): Promise<AlpacaReferenc
   return { facts: readSharedFacts(await readResultFile(shared), shared), sha256: await knownSha256(shared) };
 }
 
-function openAlpacaJudge({ judge: { read, ...judge } }: AlpacaSettings, services: RankerServices): Promise<Ranker> {
+function openAlpacaJudge(
+  judge: JudgePlace,
+  { read }: Pick<AlpacaSettings, 'read'>,
+  services: RankerServices,
+): Promise<Ranker> {
   return openProtocolJudge(judge, { ...ALPACA_JUDGE, ask: { ...ALPACA_JUDGE.ask, read } }, services);
 }
 
@@ -82,13 +89,14 @@ export async function judgeModel(context: IterationContext, { reference, modelDi
   const { recipe, ledger, iteration, announce } = context;
   const { alpaca } = recipe.evaluate;
   if (alpaca === null || reference === null || (iteration === 0 && !alpaca.base)) return;
-  const { judge, temperature, topP, maxNewTokens, limit } = alpaca;
+  const { read, temperature, topP, maxNewTokens, limit } = alpaca;
+  const { model } = judgeOf(recipe.evaluate.judge, alpaca);
   const { shared } = reference;
   // A run of before there was length control is judged again where it can be had now: from the outputs and replies that are there.
   const facts = 'facts' in shared ? [shared.sha256] : [];
-  const decisive = [judge.model, judge.read, temperature, topP, maxNewTokens, limit, reference.sha256, ...facts];
+  const decisive = [model, read, temperature, topP, maxNewTokens, limit, reference.sha256, ...facts];
   const settings = sha256(JSON.stringify(decisive));
-  const basis = sha256(JSON.stringify([judge.model, judge.read, reference.sha256, ...facts]));
+  const basis = sha256(JSON.stringify([model, read, reference.sha256, ...facts]));
   const measure = { kind: 'alpaca', settings, modelDirectory, leftOut: 'its outputs are not judged' } as const;
   if (!canMeasure(context, measure)) return;
   await runStage(context, 'alpaca', async () => {
@@ -154,8 +162,8 @@ async function judgeAll(
     sampleOutputs(model, instructions, { ...alpaca, seed: 0 }),
   );
   const { pairs, missing } = matchOutputs(reference, outputs);
-  const answers: AnswerStore = answersIn(ledger);
-  const judge = await openAlpacaJudge(alpaca, {
+  const answers = judgeAnswers(ledger);
+  const judge = await openAlpacaJudge(judgeOf(context.recipe.evaluate.judge, alpaca), alpaca, {
     answers: () => answers,
     signal,
     warn: (text) => announce({ kind: 'warning', text }),

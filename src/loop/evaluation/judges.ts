@@ -2,14 +2,13 @@
 import { type OutputModel, openOutputModel } from '../../evaluate/outputs.ts';
 import { openRanker } from '../../rank/open.ts';
 import type { Ranker } from '../../rank/ranker.ts';
-import type { RankerServices } from '../../rank/services.ts';
+import type { AnswerStore, RankerServices, Spending } from '../../rank/services.ts';
+import type { JudgePlace } from '../../recipe/evaluate.ts';
 import { loadRanker } from '../../recipe/load.ts';
-import type { AlpacaSettings } from '../../recipe/schema.ts';
+import type { Ledger } from '../../store/ledger.ts';
+import { answersIn } from '../rankers.ts';
 import type { IterationContext } from '../stages/stage.ts';
 import { answersOfRun, sharedAnswers } from './benchmark-answers.ts';
-
-/** Where a judge is and what it may use, as `evaluate.alpaca.judge` and `evaluate.mtBench.judge` have it. */
-export type JudgePlace = Omit<AlpacaSettings['judge'], 'read'>;
 
 /** Opens a judge under a protocol's settings; what it does not answer is dropped and named. RecipeError, RankerError. */
 export function openProtocolJudge(
@@ -18,6 +17,27 @@ export function openProtocolJudge(
   services: RankerServices,
 ): Promise<Ranker> {
   return openRanker(loadRanker({ kind: 'judge', ...judge, onError: 'drop', ...protocol }), services);
+}
+
+/** The ledger as a store of a judge's answers, whose budget is one for all measures, however differently they ask. */
+export function judgeAnswers(ledger: Ledger): AnswerStore {
+  return {
+    ...answersIn(ledger),
+    spent(rankerId) {
+      const known = ledger.record(0, 'measure-judges')?.ids ?? [];
+      const ids = [...new Set([...known, rankerId])];
+      if (ids.length > known.length) ledger.putRecord(0, 'measure-judges', { ids });
+      return ids.map((id) => ledger.spent(id)).reduce(sumOf);
+    },
+  };
+}
+
+function sumOf(a: Spending, b: Spending): Spending {
+  return {
+    calls: a.calls + b.calls,
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+  };
 }
 
 /** Opens a model for as long as `body` asks it; its outputs are kept in the run. */

@@ -10,18 +10,18 @@ import { mean } from '../../evaluate/statistics.ts';
 import { sha256 } from '../../files/hash.ts';
 import type { Ranker } from '../../rank/ranker.ts';
 import { memoryAnswers } from '../../rank/services.ts';
-import type { MtBenchSettings } from '../../recipe/schema.ts';
+import { judgeOf } from '../../recipe/evaluate.ts';
+import type { MtBenchSettings, Recipe } from '../../recipe/schema.ts';
 import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
-import { answersIn } from '../rankers.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
-import { openProtocolJudge, withOutputs } from './judges.ts';
+import { judgeAnswers, openProtocolJudge, withOutputs } from './judges.ts';
 import { canMeasure } from './measured.ts';
 
 /** Opens the judge once, so that what is wrong with it shows before anything is sampled. RecipeError, RankerError. */
-export async function checkMtBench(settings: MtBenchSettings | null): Promise<void> {
-  if (settings === null) return;
+export async function checkMtBench({ judge, mtBench }: Recipe['evaluate']): Promise<void> {
+  if (mtBench === null) return;
   const protocol = { temperature: 0, maxTokens: 1, ask: { kind: 'rating' } };
-  await (await openProtocolJudge(settings.judge, protocol, { answers: () => memoryAnswers() })).close();
+  await (await openProtocolJudge(judgeOf(judge, mtBench), protocol, { answers: () => memoryAnswers() })).close();
 }
 
 /** Has a model's turns rated, unless that was done with the same judge and settings. */
@@ -29,7 +29,9 @@ export async function rateModel(context: IterationContext, modelDirectory: strin
   const { recipe, ledger, iteration, announce } = context;
   const { mtBench } = recipe.evaluate;
   if (mtBench === null || (iteration === 0 && !mtBench.base)) return;
-  const settings = sha256(JSON.stringify([mtBench.judge.model, mtBench.maxNewTokens, mtBench.limit]));
+  const settings = sha256(
+    JSON.stringify([judgeOf(recipe.evaluate.judge, mtBench).model, mtBench.maxNewTokens, mtBench.limit]),
+  );
   const measure = { kind: 'mt-bench', settings, modelDirectory, leftOut: 'it is not rated on MT-Bench' } as const;
   if (!canMeasure(context, measure)) return;
   await runStage(context, 'mt-bench', async () => {
@@ -49,17 +51,19 @@ export async function rateModel(context: IterationContext, modelDirectory: strin
 
 async function ratedScores(
   context: IterationContext,
-  { judge, maxNewTokens, limit }: MtBenchSettings,
+  settings: MtBenchSettings,
   modelDirectory: string,
 ): Promise<BenchmarkScores> {
-  const { ledger, announce, signal } = context;
+  const { recipe, ledger, announce, signal } = context;
+  const { maxNewTokens, limit } = settings;
+  const judge = judgeOf(recipe.evaluate.judge, settings);
   const questions = mtBenchQuestions().slice(0, limit ?? undefined);
   const total = 2 * questions.length;
   announce({ kind: 'stage-started', stage: 'mt-bench', total, done: 0, unit: 'turns' });
   const answered = await withOutputs(context, modelDirectory, (model) =>
     answerQuestions(model, questions, maxNewTokens),
   );
-  const answers = answersIn(ledger);
+  const answers = judgeAnswers(ledger);
   const opened: Ranker[] = [];
   const rated: Rated[] = [];
   try {
