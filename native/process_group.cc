@@ -15,10 +15,12 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <variant>
 
@@ -52,8 +54,37 @@ struct OpenStore {
   std::shared_ptr<std::atomic<bool>> isBeating = std::make_shared<std::atomic<bool>>(false);
 };
 
+// Collectives of a group happen one after the other, in the order in which JavaScript asked for them, without its help: the
+// next one begins also while JavaScript computes.
+class Turns {
+ public:
+  int64_t take() { return taken_++; }
+  void await(int64_t turn) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return now_ == turn; });
+  }
+  void end() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      now_ += 1;
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  int64_t taken_ = 0;  // of the JavaScript thread
+  int64_t now_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+struct OpenGroup {
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  std::shared_ptr<Turns> turns = std::make_shared<Turns>();
+};
+
 Table<OpenStore> stores;
-Table<c10::intrusive_ptr<c10d::ProcessGroupGloo>> groups;
+Table<OpenGroup> groups;
 
 // One call in flight: the promise, and what the thread found.
 struct Call {
@@ -121,6 +152,20 @@ napi_value promised(napi_env env, std::function<Result()> work,
     napi_release_threadsafe_function(settle, napi_tsfn_release);
   }).detach();
   return promise;
+}
+
+// A promise of a collective, which runs when those before it have ended.
+napi_value collective(napi_env env, const OpenGroup& group, std::function<void(c10d::ProcessGroupGloo&)> work) {
+  return promised(env, [group, turn = group.turns->take(), work = std::move(work)]() -> Result {
+    const at::NoGradGuard noGrad;
+    group.turns->await(turn);
+    struct End {
+      Turns& turns;
+      ~End() { turns.end(); }
+    } const end{*group.turns};
+    work(*group.gloo);
+    return {};
+  });
 }
 
 Bytes bytesOf(napi_env env, napi_value value) {
@@ -278,7 +323,7 @@ napi_value openGroup(napi_env env, napi_callback_info info) {
                                                                 options);
           return {};
         },
-        [opened](napi_env env, const Result&) { return makeNumber(env, groups.keep(*opened)); });
+        [opened](napi_env env, const Result&) { return makeNumber(env, groups.keep(OpenGroup{*opened})); });
   });
 }
 
@@ -327,12 +372,10 @@ void asOne(std::vector<at::Tensor>& bucket, const std::function<void(std::vector
 napi_value groupSum(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments arguments(env, info);
-    return promised(env, [group = groups.at(arguments.number(0)), tensors = arguments.tensors(1)]() -> Result {
-      const at::NoGradGuard noGrad;
+    return collective(env, groups.at(arguments.number(0)), [tensors = arguments.tensors(1)](c10d::ProcessGroupGloo& gloo) {
       eachBucket(tensors, [&](std::vector<at::Tensor>& bucket) {
-        asOne(bucket, [&](std::vector<at::Tensor>& flat) { group->allreduce(flat)->wait(); });
+        asOne(bucket, [&](std::vector<at::Tensor>& flat) { gloo.allreduce(flat)->wait(); });
       });
-      return {};
     });
   });
 }
@@ -343,13 +386,12 @@ napi_value groupSend(napi_env env, napi_callback_info info) {
     Arguments arguments(env, info);
     c10d::BroadcastOptions options;
     options.rootRank = static_cast<int64_t>(arguments.number(2));
-    return promised(env, [group = groups.at(arguments.number(0)), tensors = arguments.tensors(1), options]() -> Result {
-      const at::NoGradGuard noGrad;
-      eachBucket(tensors, [&](std::vector<at::Tensor>& bucket) {
-        asOne(bucket, [&](std::vector<at::Tensor>& flat) { group->broadcast(flat, options)->wait(); });
-      });
-      return {};
-    });
+    return collective(env, groups.at(arguments.number(0)),
+                      [tensors = arguments.tensors(1), options](c10d::ProcessGroupGloo& gloo) {
+                        eachBucket(tensors, [&](std::vector<at::Tensor>& bucket) {
+                          asOne(bucket, [&](std::vector<at::Tensor>& flat) { gloo.broadcast(flat, options)->wait(); });
+                        });
+                      });
   });
 }
 
@@ -358,15 +400,69 @@ napi_value groupSend(napi_env env, napi_callback_info info) {
 napi_value groupGather(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments arguments(env, info);
-    return promised(env, [group = groups.at(arguments.number(0)), input = arguments.tensor(1),
-                          outputs = arguments.tensors(2)]() -> Result {
-      const at::NoGradGuard noGrad;
-      std::vector<at::Tensor> inputs{input};
-      std::vector<std::vector<at::Tensor>> lists;
-      if (!outputs.empty()) lists.push_back(outputs);
-      group->gather(lists, inputs)->wait();
-      return {};
-    });
+    return collective(env, groups.at(arguments.number(0)),
+                      [input = arguments.tensor(1), outputs = arguments.tensors(2)](c10d::ProcessGroupGloo& gloo) {
+                        std::vector<at::Tensor> inputs{input};
+                        std::vector<std::vector<at::Tensor>> lists;
+                        if (!outputs.empty()) lists.push_back(outputs);
+                        gloo.gather(lists, inputs)->wait();
+                      });
+  });
+}
+
+// Calls `body` with the columns of all ranks' slices, [size, slice], that fill a bucket together.
+void eachColumns(const at::Tensor& slices, const std::function<void(const at::Tensor&, int64_t, int64_t)>& body) {
+  const int64_t length = slices.size(1);
+  const int64_t step = std::max<int64_t>(1, kBucketBytes / static_cast<int64_t>(slices.size(0) * slices.element_size()));
+  for (int64_t begin = 0; begin < length; begin += step) {
+    const int64_t count = std::min(step, length - begin);
+    body(slices.narrow(1, begin, count), begin, count);
+  }
+}
+
+at::Tensor asSlices(const at::Tensor& whole, const c10d::ProcessGroupGloo& gloo, const at::Tensor& own) {
+  TORCH_CHECK(whole.is_contiguous() && own.is_contiguous() && whole.dim() == 1 && own.dim() == 1,
+              "whole and own are to be vectors without gaps");
+  TORCH_CHECK(whole.numel() == own.numel() * gloo.getSize() && whole.scalar_type() == own.scalar_type(), "the whole of ",
+              whole.numel(), " numbers is not ", gloo.getSize(), " slices of ", own.numel());
+  return whole.view({gloo.getSize(), own.numel()});
+}
+
+// groupReduceSlices(group, whole, own): the whole of every rank is as many slices as there are ranks; `own` becomes the sum,
+// over all ranks in their order, of the slice with this rank's number. It may lie in the whole.
+napi_value groupReduceSlices(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments arguments(env, info);
+    return collective(env, groups.at(arguments.number(0)),
+                      [whole = arguments.tensor(1), own = arguments.tensor(2)](c10d::ProcessGroupGloo& gloo) {
+                        eachColumns(asSlices(whole, gloo, own), [&](const at::Tensor& columns, int64_t begin, int64_t count) {
+                          at::Tensor sent = columns.contiguous(), received = at::empty_like(sent);
+                          std::vector<int64_t> equal;
+                          gloo.all_to_all_single(received, sent, equal, equal)->wait();
+                          at::Tensor sum = received[0];
+                          for (int64_t rank = 1; rank < received.size(0); rank++) sum.add_(received[rank]);
+                          own.narrow(0, begin, count).copy_(sum);
+                        });
+                      });
+  });
+}
+
+// groupGatherSlices(group, own, whole): the whole becomes the slices of all ranks in their order. `own` may lie in the whole.
+napi_value groupGatherSlices(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments arguments(env, info);
+    return collective(env, groups.at(arguments.number(0)),
+                      [own = arguments.tensor(1), whole = arguments.tensor(2)](c10d::ProcessGroupGloo& gloo) {
+                        // Bytes, whatever they mean: Gloo does not know every type.
+                        const at::Tensor ownBytes = own.view(at::kByte);
+                        eachColumns(asSlices(whole.view(at::kByte), gloo, ownBytes),
+                                    [&](const at::Tensor& columns, int64_t begin, int64_t count) {
+                                      at::Tensor sent = ownBytes.narrow(0, begin, count).clone();
+                                      at::Tensor received = at::empty({gloo.getSize() * count}, sent.options());
+                                      gloo.all_gather_single(received, sent)->wait();
+                                      columns.copy_(received.view({gloo.getSize(), count}));
+                                    });
+                      });
   });
 }
 
@@ -385,6 +481,8 @@ void defineProcessGroup(napi_env env, napi_value exports) {
   define(env, exports, "groupSum", groupSum);
   define(env, exports, "groupSend", groupSend);
   define(env, exports, "groupGather", groupGather);
+  define(env, exports, "groupReduceSlices", groupReduceSlices);
+  define(env, exports, "groupGatherSlices", groupGatherSlices);
 }
 
 }  // namespace selm

@@ -6,6 +6,7 @@ import { groupInProcess } from './group.testing.ts';
 import { ALONE, type Group } from './group.ts';
 import { KeyStore } from './key-store.ts';
 import { memoryStatistics } from './memory.ts';
+import { narrow } from './ops.ts';
 import { disposeAll, float32, toFloat32Array } from './tensor.ts';
 
 const open: { close(): void }[] = [];
@@ -58,6 +59,26 @@ describe.each(KINDS)('a group %s', (_, groupOf) => {
     expect(sums[0]?.[0]?.slice(1)).toEqual([2 * size, 3 * size, 4 * size]);
     expect(sums[0]?.[1]).toEqual([10 * total]);
     for (const each of sums) expect(each).toEqual(sums[0]);
+  });
+
+  it('adds the slices of every rank in the order of ranks, and gathers them again, also in place', async () => {
+    const before = memoryStatistics().liveTensors;
+    const values = (rank: number) => [0.1, 0.2, 0.3, 1, 2, 3].map((value) => Math.fround(value * (rank + 1)));
+    const results = await everyRank(await groupOf(3), async (group) => {
+      const whole = float32(values(group.rank));
+      const own = narrow(whole, 0, 2 * group.rank, 2);
+      await group.reduceSlices('gradients', whole, own);
+      const sums = Array.from(toFloat32Array(own));
+      await group.gatherSlices('weights', own, whole);
+      const all = Array.from(toFloat32Array(whole));
+      disposeAll([whole, own]);
+      return { sums, all };
+    });
+    const [a, b, c] = [0, 1, 2].map((rank) => Float32Array.from(values(rank)));
+    const expected = values(0).map((_, i) => Math.fround(Math.fround((a?.[i] ?? 0) + (b?.[i] ?? 0)) + (c?.[i] ?? 0)));
+    expect(results.flatMap(({ sums }) => sums)).toEqual(expected);
+    for (const { all } of results) expect(all).toEqual(expected);
+    expect(memoryStatistics().liveTensors).toBe(before);
   });
 
   it('sends the tensors of one rank to all', async () => {

@@ -42,36 +42,44 @@ export async function openGloo(store: KeyStore, options: GlooOptions): Promise<G
   let entered = 0;
   let before: Promise<unknown> = Promise.resolve();
 
-  /** Collectives of a rank happen one after the other, as they were called. */
-  const collective = <Result>(name: string, body: () => Promise<Result>): Promise<Result> => {
-    const own = before.then(async () => {
-      entered += 1;
-      const at = `${name} (collective ${entered})`;
-      // Where this rank goes is for the others' errors: its own work does not wait for the telling.
-      store.set(placeKey(rank), at).catch(() => {});
-      const startedMs = performance.now();
-      try {
-        return await body();
-      } catch (cause) {
-        const waitedMs = performance.now() - startedMs;
-        throw await explainFailure(store, { rank, size, at, waitedMs, cause });
-      }
-    });
+  const enter = async <Result>(name: string, body: () => Promise<Result>): Promise<Result> => {
+    entered += 1;
+    const at = `${name} (collective ${entered})`;
+    // Where this rank goes is for the others' errors: its own work does not wait for the telling.
+    store.set(placeKey(rank), at).catch(() => {});
+    const startedMs = performance.now();
+    try {
+      return await body();
+    } catch (cause) {
+      const waitedMs = performance.now() - startedMs;
+      throw await explainFailure(store, { rank, size, at, waitedMs, cause });
+    }
+  };
+  let waiting = 0;
+  /** After all that was called before. */
+  const inTurn = <Result>(name: string, body: () => Promise<Result>): Promise<Result> => {
+    waiting += 1;
+    const own = before.then(() => enter(name, body)).finally(() => void (waiting -= 1));
     before = own.catch(() => {});
     return own;
   };
+  /** A collective of one message takes its turn in the engine: it begins also while this thread computes. */
+  const message = async (name: string, body: () => Promise<null>): Promise<void> =>
+    void (await (waiting === 0 ? enter(name, body) : inTurn(name, body)));
   const handles = (tensors: readonly Tensor[]): number[] => tensors.map(({ handle }) => handle);
   const send = (tensors: readonly Tensor[], from: number) => native().groupSend(id, handles(tensors), from);
 
   return {
     rank,
     size,
-    sum: (name, tensors) => collective(name, async () => void (await native().groupSum(id, handles(tensors)))),
-    broadcast: (name, tensors, from = 0) => collective(name, async () => void (await send(tensors, from))),
-    gather: (name, bytes) => collective(name, () => gatherBytes(id, { rank, size, bytes })),
-    share: (name, bytes) => collective(name, () => shareBytes({ rank, bytes, send })),
+    sum: (name, tensors) => message(name, () => native().groupSum(id, handles(tensors))),
+    reduceSlices: (name, whole, own) => message(name, () => native().groupReduceSlices(id, whole.handle, own.handle)),
+    gatherSlices: (name, own, whole) => message(name, () => native().groupGatherSlices(id, own.handle, whole.handle)),
+    broadcast: (name, tensors, from = 0) => message(name, () => send(tensors, from)),
+    gather: (name, bytes) => inTurn(name, () => gatherBytes(id, { rank, size, bytes })),
+    share: (name, bytes) => inTurn(name, () => shareBytes({ rank, bytes, send })),
     barrier: (name) =>
-      collective(name, () => withTensor(int64([0]), async (one) => void (await native().groupSum(id, [one.handle])))),
+      inTurn(name, () => withTensor(int64([0]), async (one) => void (await native().groupSum(id, [one.handle])))),
     close: () => void native().closeGroup(id),
   };
 }

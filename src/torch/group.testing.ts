@@ -4,8 +4,8 @@
  */
 import { noGrad } from './autograd.ts';
 import type { Group } from './group.ts';
-import { add__Tensor, copy_ } from './ops.ts';
-import { scope, type Tensor } from './tensor.ts';
+import { add__Tensor, cat, clone, copy_, narrow } from './ops.ts';
+import { outlive, scope, type Tensor } from './tensor.ts';
 
 interface Arrival {
   name: string;
@@ -58,6 +58,21 @@ export function groupInProcess(size: number): Group[] {
         if (rank === 0) scope('sum of ranks', () => noGrad(() => sumInto(all.map((each) => each.tensors))));
         await afterAll(name);
       },
+      async reduceSlices(name, whole, own) {
+        const all = await meeting.arrive(rank, { name, ...none, tensors: [whole] });
+        const sum = outlive(scope('sum of slices', () => noGrad(() => sumSlices(all, own.size, rank))));
+        await afterAll(name); // `own` may lie in the whole
+        noGrad(() => copyInto([own], [sum]));
+        sum.dispose();
+      },
+      async gatherSlices(name, own, whole) {
+        const all = await meeting.arrive(rank, { name, ...none, tensors: [own] });
+        const slices = all.flatMap(({ tensors }) => tensors);
+        if (slices.some(({ size: length }) => length !== own.size) || whole.size !== size * own.size)
+          throw new Error('Ranks gather slices of different lengths');
+        noGrad(() => scope('gather slices', () => void copy_(whole, cat(slices))));
+        await afterAll(name);
+      },
       async broadcast(name, tensors, from = 0) {
         const all = await meeting.arrive(rank, { name, ...none, tensors });
         if (rank !== from) noGrad(() => copyInto(tensors, all[from]?.tensors ?? []));
@@ -88,6 +103,15 @@ function sumInto(lists: readonly (readonly Tensor[])[]): void {
     }
   }
   for (const other of others) copyInto(other, first);
+}
+
+/** The sum of the slices of one rank, in the order of the ranks that give them. */
+function sumSlices(all: readonly Arrival[], length: number, rank: number): Tensor {
+  const [first, ...others] = all.flatMap(({ tensors }) => tensors.map((whole) => narrow(whole, 0, rank * length, length)));
+  if (first === undefined) throw new Error('Nobody gave a slice');
+  const sum = clone(first);
+  for (const other of others) add__Tensor(sum, other);
+  return sum;
 }
 
 function copyInto(targets: readonly Tensor[], sources: readonly Tensor[]): void {

@@ -65,6 +65,8 @@ export interface Native {
   groupSum(group: number, tensors: Handle[]): Promise<null>;
   groupSend(group: number, tensors: Handle[], from: number): Promise<null>;
   groupGather(group: number, input: Handle, outputs: Handle[]): Promise<null>;
+  groupReduceSlices(group: number, whole: Handle, own: Handle): Promise<null>;
+  groupGatherSlices(group: number, own: Handle, whole: Handle): Promise<null>;
 }
 
 /** What `selm engine install` writes beside the addon. */
