@@ -11,7 +11,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'random', 'python-random'],
   ['files', 'torch', 'engine', 'hub'],
   ['ranks'],
-  ['model', 'text', 'data', 'objective', 'select', 'recipe'],
+  ['model', 'shard', 'text', 'data', 'objective', 'select', 'recipe'],
   ['score', 'sample', 'rank', 'evaluate', 'export'],
   ['train', 'store'],
   ['report'],

@@ -19,7 +19,7 @@ import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { untilStopped } from '../src/train/pausing.ts';
 import { learningRateAt } from '../src/train/schedule.ts';
-import { shareOf } from '../src/train/share.ts';
+import { sharedStep, shareOf } from '../src/train/share.ts';
 import { trainingStep } from '../src/train/step.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'trl');
@@ -94,7 +94,7 @@ describe('training steps equal TRL 1.16', () => {
       const takeStep = async ({ group, policy: own, optimiser }: (typeof members)[number]) => {
         const taken = trainingStep(own, optimiser, {
           batches: microBatches(shareOf(all, group), 4096),
-          ...(ranks === 1 ? {} : { shared: { group, name: `step ${step}`, trees: all } }),
+          ...sharedStep(all, { group, step, microBatchTokens: 4096, long: Number.POSITIVE_INFINITY }),
           reference,
           objective: { preference: fixture.preference, exploration: { kind: 'none' } },
           activations: 'keep',

@@ -161,9 +161,10 @@ test('formatManifest() lists files by name, so that equal directories have equal
 
 test('commitDirectory() that fails the first time leaves no directory', async () => {
   const path = join(temporaryFolder(), 'model');
-  await expect(commitDirectory(path, () => Promise.reject(new ModelError('X', 'Cannot save')))).rejects.toMatchObject({
-    code: 'X',
-  });
+  const fail = async (): Promise<void> => {
+    throw new ModelError('X', 'Cannot save');
+  };
+  await expect(commitDirectory(path, fail)).rejects.toMatchObject({ code: 'X' });
   expect(existsSync(path)).toBe(false);
   await expect(verifyDirectory(path)).rejects.toMatchObject({
     code: 'DIRECTORY_INCOMPLETE',

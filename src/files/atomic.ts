@@ -51,7 +51,10 @@ export type WrittenFiles = ReadonlyMap<string, FileDigest>;
  */
 export async function commitDirectory(
   finalPath: string,
-  fill: ((temporaryPath: string) => Promise<void> | void) | ((temporaryPath: string) => WrittenFiles),
+  fill:
+    | ((temporaryPath: string) => Promise<void> | void)
+    | ((temporaryPath: string) => WrittenFiles)
+    | ((temporaryPath: string) => Promise<WrittenFiles>),
   { fs = nodeFs, details = {}, bytesNeeded }: CommitOptions = {},
 ): Promise<DirectoryManifest> {
   const temporaryPath = siblingPath(finalPath, 'tmp');

@@ -2,6 +2,8 @@
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WrittenFiles } from '../files/atomic.ts';
+import { elementBytes } from '../files/dtype.ts';
+import type { FileDigest } from '../files/hash.ts';
 import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write.ts';
 import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
 import { narrow, to_dtype } from '../torch/ops.ts';
@@ -17,6 +19,15 @@ const NAMES: Record<SavedDtype, 'F32' | 'BF16' | 'F16'> = { float32: 'F32', bflo
 
 const WEIGHTS = 'model.safetensors';
 
+/** A weight in vectors that follow each other, such as the slices that ranks wrote of it. */
+export interface WeightInParts {
+  shape: readonly number[];
+  parts: readonly Tensor[];
+}
+
+/** Most bytes of a file of weights, as Hugging Face's own writer has it; a larger tensor has a file of its own. */
+const SHARD_BYTES = 5_000_000_000;
+
 /** Files beside the weights that make a directory usable; copied from the base model when it has them. */
 const COMPANIONS = [
   'tokenizer.json',
@@ -29,7 +40,7 @@ const COMPANIONS = [
 ];
 
 /** Bytes that weights take in a file of that type, its header left out. */
-export function weightBytes(weights: ReadonlyMap<string, Tensor>, dtype: SavedDtype): number {
+export function weightBytes(weights: ReadonlyMap<string, Pick<Tensor, 'size'>>, dtype: SavedDtype): number {
   return [...weights.values()].reduce((sum, { size }) => sum + size * dtypeBytes(dtype), 0);
 }
 
@@ -42,17 +53,22 @@ export interface SavedForm {
   /** Merged into the weights. @default null */
   adapter?: Adapter | null | undefined;
   /** Most bytes in memory at once, where a row has no more. @default 16 MiB */
-  sliceBytes?: number;
+  sliceBytes?: number | undefined;
 }
 
 /** Weights as entries for writeSafetensors; an adapter is merged into them, and they are converted, when their turn comes. */
-export function tensorEntries(weights: ReadonlyMap<string, Tensor>, form: SavedForm): TensorToWrite[] {
-  return [...weights].map(([name, tensor]) => ({
+export function tensorEntries(weights: ReadonlyMap<string, Tensor | WeightInParts>, form: SavedForm): TensorToWrite[] {
+  return [...weights].map(([name, weight]) => ({
     name,
     dtype: NAMES[form.dtype],
-    shape: tensor.shape,
-    bytes: () => savedSlices(name, tensor, form),
+    shape: weight.shape,
+    bytes: () => ('parts' in weight ? savedParts(name, weight, form) : savedSlices(name, weight, form)),
   }));
+}
+
+function* savedParts(name: string, { parts }: WeightInParts, { dtype, sliceBytes }: SavedForm): Generator<Uint8Array> {
+  for (const part of parts)
+    yield* savedSlices(name, part, sliceBytes === undefined ? { dtype } : { dtype, sliceBytes });
 }
 
 /** The bytes of a weight, some rows at a time. */
@@ -85,15 +101,17 @@ export interface ModelToSave {
   base: string;
   /** config.json. */
   raw: ModelConfig['raw'];
-  weights: ReadonlyMap<string, Tensor>;
-  /** Merged into the weights. @default null */
+  weights: ReadonlyMap<string, Tensor | WeightInParts>;
+  /** Merged into the weights, which are then no parts. @default null */
   adapter?: Adapter | null;
   dtype: SavedDtype;
+  /** Most bytes of a file, a larger tensor aside. @default 5 GB */
+  shardBytes?: number;
 }
 
 /**
- * Fills `directory` (which exists) with config.json, model.safetensors and the base's tokenizer files. The caller makes
- * it durable and gives it its name (files/atomic.ts).
+ * Fills `directory` (which exists) with config.json, model.safetensors (or its shards and their index, where it would be
+ * larger than one) and the base's tokenizer files. The caller makes it durable and gives it its name (files/atomic.ts).
  */
 export function writeModelFiles(directory: string, model: ModelToSave): WrittenFiles {
   const fields: Record<string, unknown> = { ...model.raw.fields };
@@ -101,9 +119,40 @@ export function writeModelFiles(directory: string, model: ModelToSave): WrittenF
   if ('torch_dtype' in fields) fields.torch_dtype = model.dtype;
   if ('dtype' in fields || !('torch_dtype' in fields)) fields.dtype = model.dtype;
   writeFileSync(join(directory, 'config.json'), configText(fields, model.raw.text));
-  const digest = writeSafetensors(join(directory, WEIGHTS), tensorEntries(model.weights, model), [['format', 'pt']]);
+  const written = writeShards(directory, tensorEntries(model.weights, model), model.shardBytes ?? SHARD_BYTES);
   copyCompanions(model.base, directory);
-  return new Map([[WEIGHTS, digest]]);
+  return written;
+}
+
+/** One file where that is small enough; else shards of neighbours, and the index that says where each tensor is. */
+function writeShards(directory: string, entries: readonly TensorToWrite[], shardBytes: number): WrittenFiles {
+  const shards: TensorToWrite[][] = [];
+  let filled = Number.POSITIVE_INFINITY;
+  let totalBytes = 0;
+  for (const entry of entries) {
+    const bytes = entry.shape.reduce((product, length) => product * length, elementBytes(entry.dtype));
+    if (filled + bytes > shardBytes) {
+      shards.push([]);
+      filled = 0;
+    }
+    shards.at(-1)?.push(entry);
+    filled += bytes;
+    totalBytes += bytes;
+  }
+  const nameOf = (index: number): string => {
+    const number = (value: number): string => String(value).padStart(5, '0');
+    return shards.length === 1 ? WEIGHTS : `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`;
+  };
+  const digests = shards.map((shard, index): [string, FileDigest] => [
+    nameOf(index),
+    writeSafetensors(join(directory, nameOf(index)), shard, [['format', 'pt']]),
+  ]);
+  if (shards.length > 1) {
+    const map = shards.flatMap((shard, index) => shard.map(({ name }) => [name, nameOf(index)] as const));
+    const index = { metadata: { total_size: totalBytes }, weight_map: Object.fromEntries(map) };
+    writeFileSync(join(directory, `${WEIGHTS}.index.json`), `${JSON.stringify(index, null, 2)}\n`);
+  }
+  return new Map(digests);
 }
 
 /** Copies the tokenizer's files and their like from one folder to another. */

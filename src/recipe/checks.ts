@@ -86,6 +86,14 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       `is ${slices.share}, and ${needed} slices of it are more than all rows: set it to 1/${needed} or less, or slices.reuse to cycle`,
     );
   }
+  problems.push(...checkSharding(['training'], training));
+  if (sft !== null) problems.push(...checkSharding(['sft', 'training'], sft.training));
+  if (training.sharding !== 'none' && recipe.rewardModel !== null) {
+    report(
+      'training.sharding',
+      `is ${training.sharding}, and the reward model of rewardModel is trained whole by one process: set it to none, or rewardModel to null`,
+    );
+  }
   problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
   if (evaluate.twin && !explores && (recipe.rewardModel?.alpha ?? 0) === 0) {
@@ -143,6 +151,17 @@ function checkLabels({ labels, update, objective: { preference } }: ParsedRecipe
   return [{ path: ['labels'], problem }];
 }
 
+/** Weights that are gathered block by block cannot stay for the backward pass. */
+function checkSharding(
+  path: PropertyKey[],
+  { sharding, activations }: Pick<ParsedRecipe['training'], 'sharding' | 'activations'>,
+): RecipeProblem[] {
+  if (sharding !== 'full' || activations !== 'keep') return [];
+  const problem =
+    'is full, which frees a block after its forward pass, and activations is keep, which needs it until its backward pass: set activations to recompute or auto, or sharding to optimiser';
+  return [{ path: [...path, 'sharding'], problem }];
+}
+
 /** Measures that nothing measures. */
 function checkMeasures({
   prompts,
@@ -189,8 +208,13 @@ function checkMeasures({
   return [...missing, ...measures];
 }
 
+/** Everything that cannot be meant in a recipe of fine-tuning alone. */
+export function checkSftRecipe(recipe: ParsedSftRecipe): RecipeProblem[] {
+  return [...checkHubNames(recipe), ...checkSharding(['training'], recipe.training)];
+}
+
 /** Names on the Hub in what every run has; other places are paths. */
-export function checkHubNames({ model, data }: Pick<ParsedSftRecipe, 'model' | 'data'>): RecipeProblem[] {
+function checkHubNames({ model, data }: Pick<ParsedSftRecipe, 'model' | 'data'>): RecipeProblem[] {
   return [...hubProblem(['model'], model, 'refused'), ...trainProblems(['data', 'train'], data.train)];
 }
 

@@ -29,7 +29,7 @@ rewardModel rewardModel.labels rewardModel.alpha rewardModel.beta rewardModel.le
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
 training.dropLastStep
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
-training.microBatchTokens training.activations training.checkpointEverySteps
+training.microBatchTokens training.activations training.sharding training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
 evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.label evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
@@ -47,7 +47,7 @@ text text.prompts text.maxLength
 training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
 training.dropLastStep
 training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
-training.microBatchTokens training.activations training.checkpointEverySteps
+training.microBatchTokens training.activations training.sharding training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
 `;

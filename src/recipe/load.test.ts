@@ -103,6 +103,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       dtype: 'float32',
       microBatchTokens: 8192,
       activations: 'auto',
+      sharding: 'none',
       checkpointEverySteps: 50,
       adapter: { kind: 'none' },
     },

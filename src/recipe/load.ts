@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { RecipeError } from '../errors.ts';
 import { errorCode, fileError } from '../files/fs.ts';
 import { isHubName } from '../hub/name.ts';
-import { checkHubNames, checkRecipe } from './checks.ts';
+import { checkRecipe, checkSftRecipe } from './checks.ts';
 import { checkSource, type RecipeForm } from './explain.ts';
 import { rankerSchema } from './rankers.ts';
 import { type ParsedRecipe, type RankerSettings, type Recipe, recipeSchema } from './schema.ts';
@@ -33,7 +33,7 @@ export interface ParseOptions {
 
 /** Recipes of `selm train`, and of `selm sft`. */
 const TRAIN_FORM: RecipeForm<ParsedRecipe> = { schema: recipeSchema, crossChecks: checkRecipe };
-const SFT_FORM: RecipeForm<ParsedSftRecipe> = { schema: sftRecipeSchema, crossChecks: checkHubNames };
+const SFT_FORM: RecipeForm<ParsedSftRecipe> = { schema: sftRecipeSchema, crossChecks: checkSftRecipe };
 /** A ranker without a recipe around it. */
 const RANKER_FORM = { schema: z.strictObject({ ranker: rankerSchema }), crossChecks: () => [] };
 

@@ -69,6 +69,12 @@ export const optimisation = {
     .default('auto')
     .describe('Keep activations for the backward pass or compute them again')
     .meta({ change: 'free' }),
+  sharding: oneOf(['none', 'optimiser', 'full'])
+    .default('none')
+    .describe(
+      'What ranks share of the model in training: nothing; masters and moments (ZeRO-1); weights and gradients too (ZeRO-3)',
+    )
+    .meta({ change: 'free' }),
   checkpointEverySteps: integer(1).default(50).meta({ change: 'free' }),
   adapter,
 };

@@ -14,6 +14,11 @@ export function scoreTrees(policy: Policy, batch: PackedTrees<TokenTree>): Map<s
   const hidden_SD = scoredHidden(policy, batch);
   const logProbs = scoreRanges(policy, batch, hidden_SD);
   hidden_SD.dispose();
+  return byPair(batch, logProbs);
+}
+
+/** The log-probabilities of a batch's ranges, by pair. */
+export function byPair(batch: PackedTrees<TokenTree>, logProbs: readonly number[]): Map<string, TreeLogProbs> {
   const result = new Map<string, number[]>();
   batch.ranges.forEach((range, i) => {
     const { pairId } = treeAt(batch, range.tree);

@@ -15,6 +15,7 @@ import {
 import type { ModelConfig } from '../model/config.ts';
 import type { Model } from '../model/load.ts';
 import { EMBEDDING, weightOf } from '../model/weights.ts';
+import { clearShards, type Shards } from '../shard/shards.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
 import { clone, copy_, to_dtype, zero_, zeros_like } from '../torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
@@ -44,8 +45,15 @@ export interface Policy {
    * policy that only scores.
    */
   masters: ReadonlyMap<string, Tensor>;
-  /** fp32 gradients of the masters; null for a policy that only scores. */
+  /**
+   * What the backward pass adds gradients to: the masters; or, where ranks share those, the weights that are whole at the
+   * moment, by their own names.
+   */
+  leaves: ReadonlyMap<string, Tensor>;
+  /** fp32 gradients of the leaves; null for a policy that only scores. */
   gradients: ReadonlyMap<string, Tensor> | null;
+  /** What ranks share of it; its masters are then this rank's slices, by their flats' names. Null where it is whole. */
+  shards: Shards | null;
   dispose(): void;
   [Symbol.dispose](): void;
 }
@@ -78,7 +86,7 @@ export interface PolicyOptions {
 
 /** Makes a policy of a model, which may be disposed afterwards. */
 export function openPolicy(model: PolicySource, options: PolicyOptions): Policy {
-  const build = (): Omit<Policy, 'device' | 'dispose' | typeof Symbol.dispose> => {
+  const build = (): Omit<Policy, 'device' | 'leaves' | 'shards' | 'dispose' | typeof Symbol.dispose> => {
     if (options.purpose === 'score') return scoringPolicy(model, options);
     if (options.lora) return adapterPolicy(model, { ...options, lora: options.lora });
     return fullPolicy(model, options);
@@ -87,7 +95,7 @@ export function openPolicy(model: PolicySource, options: PolicyOptions): Policy 
   const { masters, compute, vectors, lowRank, gradients } = built;
   const { device } = weightOf(compute, EMBEDDING);
   const dispose = (): void => disposeAll([masters, compute, vectors, lowRank, gradients]);
-  return { ...built, device, dispose, [Symbol.dispose]: dispose };
+  return { ...built, leaves: masters, shards: null, device, dispose, [Symbol.dispose]: dispose };
 }
 
 /** Every weight has a master; an adapter of the model is merged into them. */
@@ -151,7 +159,7 @@ function scoringPolicy({ config, weights, adapter = null }: PolicySource, { dtyp
 }
 
 /** Weights that only compute; an adapter that is `merged` is for copies. */
-function frozenWeights(
+export function frozenWeights(
   weights: ReadonlyMap<string, Tensor>,
   { dtype, frozen, merged = null }: { dtype: ComputeDtype; frozen: 'copied' | 'in-place'; merged?: Adapter | null },
 ): Pick<Policy, 'compute' | 'vectors'> {
@@ -189,12 +197,13 @@ function gradientsOf(masters: ReadonlyMap<string, Tensor>): Map<string, Tensor> 
 
 /** Sets all gradients to zero. */
 export function clearGradients(policy: Policy): void {
-  scope('clear gradients', () => noGrad(() => policy.gradients?.forEach((gradient) => void zero_(gradient))));
+  if (policy.shards !== null) clearShards(policy.shards);
+  else scope('clear gradients', () => noGrad(() => policy.gradients?.forEach((gradient) => void zero_(gradient))));
 }
 
-/** Brings the computing copies up to date with the masters after an update. */
-export function refreshCompute({ dtype, masters, compute, lowRank }: Policy): void {
-  if (dtype === 'float32') return;
+/** Brings the computing copies up to date with the masters after an update; where ranks share these, refreshResident does. */
+export function refreshCompute({ dtype, masters, compute, lowRank, shards }: Policy): void {
+  if (dtype === 'float32' || shards !== null) return;
   scope('refresh weights', () =>
     noGrad(() => {
       if (lowRank === null) {

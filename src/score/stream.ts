@@ -15,7 +15,8 @@ import type { TokenTree } from './trees.ts';
 /** Keep a block's activations from forward to backward, or compute them again. */
 export type Activations = 'keep' | 'recompute';
 
-function contextOf(policy: Policy, batch: PackedTrees<TokenTree>): BlockContext {
+/** What the blocks need to know of a stream. */
+export function contextOf(policy: Policy, batch: PackedTrees<TokenTree>): BlockContext {
   return packedContext(policy.config, batch, {
     device: policy.device,
     vector: (name) => weightOf(policy.vectors, name),
@@ -24,9 +25,9 @@ function contextOf(policy: Policy, batch: PackedTrees<TokenTree>): BlockContext 
 }
 
 /** x W^T plus the bias, plus scale * (x A^T) B^T where the matrix has an adapter; gradients go to whatever has a master. */
-function policyLinear({ masters, compute, vectors, lowRank }: Policy, x: Tensor, name: string): Tensor {
+function policyLinear({ leaves, compute, vectors, lowRank }: Policy, x: Tensor, name: string): Tensor {
   const weight = weightOf(compute, name);
-  const product = mixedLinear(x, masters.get(name) ?? weight, weight, { bias: vectors.get(biasName(name)) });
+  const product = mixedLinear(x, leaves.get(name) ?? weight, weight, { bias: vectors.get(biasName(name)) });
   const factors = lowRank?.adapter.factors.get(name);
   const copies = lowRank?.compute.get(name);
   if (lowRank === null || factors === undefined || copies === undefined) return product;
@@ -34,7 +35,8 @@ function policyLinear({ masters, compute, vectors, lowRank }: Policy, x: Tensor,
   return add_Tensor(product, mixedLinear(inner_TR, factors.b_OR, copies.b_OR), { alpha: lowRank.adapter.scale });
 }
 
-function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor): Tensor {
+/** The rows of the embedding, [T, D]. */
+export function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor): Tensor {
   return embedTokens(masters.get(EMBEDDING) ?? weightOf(compute, EMBEDDING), ids_T, { config, dtype });
 }
 
@@ -90,16 +92,21 @@ export function forwardBackward<R>(
       outer_TD.dispose('the block before');
       input_TD.dispose('its backward pass');
     }
-    noGrad(() => {
-      const embedding = policy.gradients?.get(EMBEDDING);
-      const alpha = policy.config.embeddingScale;
-      if (embedding !== undefined) index_add_(embedding, 0, ids_T, to_dtype(gradient_TD, 'float32'), { alpha });
-    });
+    addEmbeddingGradient(policy, ids_T, gradient_TD);
     return result;
   });
 }
 
-function backwardThrough(output: Tensor, gradient: Tensor, input: Tensor): Tensor {
+/** Adds what the embedding's rows got to its gradient, where it is trained. */
+export function addEmbeddingGradient(policy: Policy, ids_T: Tensor, gradient_TD: Tensor): void {
+  const embedding = policy.gradients?.get(EMBEDDING);
+  if (embedding === undefined) return;
+  const alpha = policy.config.embeddingScale;
+  noGrad(() => void index_add_(embedding, 0, ids_T, to_dtype(gradient_TD, 'float32'), { alpha }));
+}
+
+/** The gradient by the input of a block, from that by its output, which is freed. */
+export function backwardThrough(output: Tensor, gradient: Tensor, input: Tensor): Tensor {
   backward([output], [gradient]);
   output.dispose('its backward pass');
   const result = gradientOf(input);

@@ -59,7 +59,11 @@ export async function openGloo(store: KeyStore, options: GlooOptions): Promise<G
   /** After all that was called before. */
   const inTurn = <Result>(name: string, body: () => Promise<Result>): Promise<Result> => {
     waiting += 1;
-    const own = before.then(() => enter(name, body)).finally(() => void (waiting -= 1));
+    const own = before
+      .then(() => enter(name, body))
+      .finally(() => {
+        waiting -= 1;
+      });
     before = own.catch(() => {});
     return own;
   };

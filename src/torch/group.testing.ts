@@ -46,6 +46,13 @@ export function groupInProcess(size: number): Group[] {
   const ranks = Array.from({ length: size }, (_, rank) => rank);
   return ranks.map((rank) => {
     const none = { tensors: [], bytes: new Uint8Array() };
+    let before: Promise<unknown> = Promise.resolve();
+    /** Collectives of a rank happen one after the other, as they were called. */
+    const inTurn = <Result>(body: () => Promise<Result>): Promise<Result> => {
+      const own = before.then(body);
+      before = own.catch(() => {});
+      return own;
+    };
     /** Everybody reads what the others brought before anybody goes on and changes it. */
     const afterAll = async (name: string): Promise<void> => {
       await meeting.arrive(rank, { name: `end of ${name}`, ...none });
@@ -53,42 +60,49 @@ export function groupInProcess(size: number): Group[] {
     return {
       rank,
       size,
-      async sum(name, tensors) {
-        const all = await meeting.arrive(rank, { name, ...none, tensors });
-        if (rank === 0) scope('sum of ranks', () => noGrad(() => sumInto(all.map((each) => each.tensors))));
-        await afterAll(name);
-      },
-      async reduceSlices(name, whole, own) {
-        const all = await meeting.arrive(rank, { name, ...none, tensors: [whole] });
-        const sum = outlive(scope('sum of slices', () => noGrad(() => sumSlices(all, own.size, rank))));
-        await afterAll(name); // `own` may lie in the whole
-        noGrad(() => copyInto([own], [sum]));
-        sum.dispose();
-      },
-      async gatherSlices(name, own, whole) {
-        const all = await meeting.arrive(rank, { name, ...none, tensors: [own] });
-        const slices = all.flatMap(({ tensors }) => tensors);
-        if (slices.some(({ size: length }) => length !== own.size) || whole.size !== size * own.size)
-          throw new Error('Ranks gather slices of different lengths');
-        noGrad(() => scope('gather slices', () => void copy_(whole, cat(slices))));
-        await afterAll(name);
-      },
-      async broadcast(name, tensors, from = 0) {
-        const all = await meeting.arrive(rank, { name, ...none, tensors });
-        if (rank !== from) noGrad(() => copyInto(tensors, all[from]?.tensors ?? []));
-        await afterAll(name);
-      },
-      async gather(name, bytes) {
-        const all = await meeting.arrive(rank, { name, ...none, bytes });
-        return rank === 0 ? all.map((each) => Uint8Array.from(each.bytes)) : [];
-      },
-      async share(name, bytes) {
-        const all = await meeting.arrive(rank, { name, ...none, bytes });
-        return Uint8Array.from(all[0]?.bytes ?? []);
-      },
-      async barrier(name) {
-        await meeting.arrive(rank, { name, ...none });
-      },
+      sum: (name, tensors) =>
+        inTurn(async () => {
+          const all = await meeting.arrive(rank, { name, ...none, tensors });
+          if (rank === 0) scope('sum of ranks', () => noGrad(() => sumInto(all.map((each) => each.tensors))));
+          await afterAll(name);
+        }),
+      reduceSlices: (name, whole, own) =>
+        inTurn(async () => {
+          const all = await meeting.arrive(rank, { name, ...none, tensors: [whole] });
+          const sum = outlive(scope('sum of slices', () => noGrad(() => sumSlices(all, own.size, rank))));
+          await afterAll(name); // `own` may lie in the whole
+          noGrad(() => copyInto([own], [sum]));
+          sum.dispose();
+        }),
+      gatherSlices: (name, own, whole) =>
+        inTurn(async () => {
+          const all = await meeting.arrive(rank, { name, ...none, tensors: [own] });
+          const slices = all.flatMap(({ tensors }) => tensors);
+          if (slices.some(({ size: length }) => length !== own.size) || whole.size !== size * own.size)
+            throw new Error('Ranks gather slices of different lengths');
+          noGrad(() => scope('gather slices', () => void copy_(whole, cat(slices))));
+          await afterAll(name);
+        }),
+      broadcast: (name, tensors, from = 0) =>
+        inTurn(async () => {
+          const all = await meeting.arrive(rank, { name, ...none, tensors });
+          if (rank !== from) noGrad(() => copyInto(tensors, all[from]?.tensors ?? []));
+          await afterAll(name);
+        }),
+      gather: (name, bytes) =>
+        inTurn(async () => {
+          const all = await meeting.arrive(rank, { name, ...none, bytes });
+          return rank === 0 ? all.map((each) => Uint8Array.from(each.bytes)) : [];
+        }),
+      share: (name, bytes) =>
+        inTurn(async () => {
+          const all = await meeting.arrive(rank, { name, ...none, bytes });
+          return Uint8Array.from(all[0]?.bytes ?? []);
+        }),
+      barrier: (name) =>
+        inTurn(async () => {
+          await meeting.arrive(rank, { name, ...none });
+        }),
     };
   });
 }
@@ -107,7 +121,9 @@ function sumInto(lists: readonly (readonly Tensor[])[]): void {
 
 /** The sum of the slices of one rank, in the order of the ranks that give them. */
 function sumSlices(all: readonly Arrival[], length: number, rank: number): Tensor {
-  const [first, ...others] = all.flatMap(({ tensors }) => tensors.map((whole) => narrow(whole, 0, rank * length, length)));
+  const [first, ...others] = all.flatMap(({ tensors }) =>
+    tensors.map((whole) => narrow(whole, 0, rank * length, length)),
+  );
   if (first === undefined) throw new Error('Nobody gave a slice');
   const sum = clone(first);
   for (const other of others) add__Tensor(sum, other);

@@ -117,6 +117,24 @@ export function scope<T>(name: string, body: () => T): T {
   }
 }
 
+/** Runs `body`; all tensors that it makes live until they are freed together: for work that goes on across await. */
+export function hold<T>(name: string, body: () => T): { result: T; free(): void } {
+  const own = new Scope(name);
+  const free = (): void => {
+    for (const tensor of own.tensors) tensor.dispose(`the end of ${name}`);
+  };
+  open.push(own);
+  try {
+    return { result: body(), free };
+  } catch (error) {
+    free();
+    throw error;
+  } finally {
+    const at = open.lastIndexOf(own);
+    open.splice(at, open.length - at);
+  }
+}
+
 /** Takes a tensor (or all tensors of a structure) out of the open scopes: whoever calls this must free it. */
 export function outlive<T>(value: T): T {
   const kept = tensorsIn(value);

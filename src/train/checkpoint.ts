@@ -5,24 +5,36 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SelmError } from '../errors.ts';
-import { commitDirectory, removeQuietly, verifyDirectory } from '../files/atomic.ts';
-import { readSafetensorsHeader } from '../files/safetensors.ts';
+import { commitDirectory, removeQuietly, verifyDirectory, type WrittenFiles } from '../files/atomic.ts';
+import type { FileDigest } from '../files/hash.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
-import { tensorEntries, weightBytes } from '../model/save.ts';
+import { tensorEntries, type WeightInParts, weightBytes } from '../model/save.ts';
 import { type Policy, refreshCompute } from '../score/policy.ts';
+import type { FlatLayout } from '../shard/layout.ts';
 import { noGrad } from '../torch/autograd.ts';
-import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
-import { copy_ } from '../torch/ops.ts';
-import { scope, type Tensor } from '../torch/tensor.ts';
+import type { Group } from '../torch/group.ts';
+import { hold, scope, type Tensor } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
+import {
+  openStored,
+  partsOfSlice,
+  readSlice,
+  readWhole,
+  type StoredWeights,
+  weightsFile,
+  weightsInParts,
+} from './stored-weights.ts';
 
 const PREFIX = 'checkpoint-';
 /** The last one may be the one that a crash interrupts, so two are kept. */
 const KEPT = 2;
 
-function groups(policy: Policy, optimiser: OptimiserState): [string, ReadonlyMap<string, Tensor>][] {
+/** What a checkpoint holds: tensors by weight, or this rank's slices by flat. */
+const WEIGHTS = 'weights';
+
+function kinds(policy: Policy, optimiser: OptimiserState): [string, ReadonlyMap<string, Tensor>][] {
   return [
-    ['weights', policy.masters],
+    [WEIGHTS, policy.masters],
     ['first-moments', optimiser.firstMoments],
     ['second-moments', optimiser.secondMoments],
   ];
@@ -44,23 +56,88 @@ function listCheckpoints(folder: string): { path: string; step: number }[] {
     .sort((a, b) => b.step - a.step);
 }
 
-/** Writes `folder`/checkpoint-`step` after `step` updates, and removes all but the newest two. */
-export async function saveCheckpoint(
-  folder: string,
-  state: { policy: Policy; optimiser: OptimiserState; step: number; plan: string },
-): Promise<void> {
+/** The state to be saved after `step` updates. */
+interface SavedState {
+  policy: Policy;
+  optimiser: OptimiserState;
+  step: number;
+  plan: string;
+}
+
+/**
+ * Writes `folder`/checkpoint-`step` after `step` updates, and removes all but the newest two. Where ranks share the
+ * policy, all of them call this: each writes what it has, and rank 0 makes it whole.
+ */
+export async function saveCheckpoint(folder: string, state: SavedState): Promise<void> {
+  const { policy, step, plan } = state;
+  const { shards } = policy;
+  if (shards !== null && shards.group.rank > 0) return writeAsOther(shards.group, state);
+  const path = join(folder, `${PREFIX}${step}`);
   await commitDirectory(
-    join(folder, `${PREFIX}${state.step}`),
-    (temporary) =>
-      new Map(
-        [...groups(state.policy, state.optimiser)].map(([group, tensors]) => {
-          const name = `${group}.safetensors`;
-          return [name, writeSafetensors(join(temporary, name), tensorEntries(tensors, { dtype: 'float32' }))];
-        }),
-      ),
-    { details: { step: state.step, plan: state.plan }, bytesNeeded: 3 * weightBytes(state.policy.masters, 'float32') },
+    path,
+    async (temporary) =>
+      shards === null ? writeState(temporary, state) : await writeWithOthers(shards.group, temporary, state),
+    { details: { step, plan }, bytesNeeded: 3 * trainedBytes(policy) },
   );
-  for (const { path } of listCheckpoints(folder).slice(KEPT)) removeQuietly(path);
+  for (const { path: old } of listCheckpoints(folder).slice(KEPT)) removeQuietly(old);
+}
+
+/** Bytes of all masters, whoever has them. */
+export function trainedBytes({ masters, shards }: Policy): number {
+  if (shards === null) return weightBytes(masters, 'float32');
+  const elements = shards.flats.map(({ layout, gradient }) => (gradient === null ? 0 : layout.length));
+  return 4 * elements.reduce((sum, length) => sum + length, 0);
+}
+
+/** Writes what this process has of a state. */
+function writeState(directory: string, { policy, optimiser }: SavedState): Map<string, FileDigest> {
+  const { shards } = policy;
+  const digests = kinds(policy, optimiser).map(([kind, tensors]): [string, FileDigest] => {
+    const name = weightsFile(kind, shards === null ? null : shards.group);
+    const { result, free } = hold('a checkpoint', () =>
+      noGrad(() => (shards === null ? tensors : new Map(trainedFlats(policy, tensors).flatMap(partsOf)))),
+    );
+    try {
+      return [name, writeSafetensors(join(directory, name), tensorEntries(result, { dtype: 'float32' }))];
+    } finally {
+      free();
+    }
+  });
+  return new Map(digests);
+}
+
+interface SliceOfFlat {
+  layout: FlatLayout;
+  group: Group;
+  own: Tensor;
+}
+
+const partsOf = ({ own, ...place }: SliceOfFlat): [string, Tensor][] => partsOfSlice(own, place);
+
+/** This rank's slices of what is trained, with their layouts. */
+function trainedFlats({ shards }: Policy, slices: ReadonlyMap<string, Tensor>): SliceOfFlat[] {
+  if (shards === null) return [];
+  const { group, flats } = shards;
+  return flats.flatMap(({ layout }) => {
+    const own = slices.get(layout.name);
+    return own === undefined ? [] : [{ layout, group, own }];
+  });
+}
+
+/** Rank 0: says where to write, writes, and collects what the others wrote. */
+async function writeWithOthers(group: Group, temporary: string, state: SavedState): Promise<WrittenFiles> {
+  await group.share(`folder of checkpoint ${state.step}`, Buffer.from(temporary));
+  const own = Buffer.from(JSON.stringify([...writeState(temporary, state)]));
+  const all = await group.gather(`files of checkpoint ${state.step}`, own);
+  // Of ranks of this very code.
+  return new Map(all.flatMap((bytes) => JSON.parse(Buffer.from(bytes).toString()) as [string, FileDigest][]));
+}
+
+/** Another rank: writes where rank 0 says. */
+async function writeAsOther(group: Group, state: SavedState): Promise<void> {
+  const temporary = Buffer.from(await group.share(`folder of checkpoint ${state.step}`, new Uint8Array())).toString();
+  const own = Buffer.from(JSON.stringify([...writeState(temporary, state)]));
+  await group.gather(`files of checkpoint ${state.step}`, own);
 }
 
 /** A checkpoint that was found, or passed over and why. */
@@ -91,8 +168,7 @@ export async function restoreCheckpoint(
       passedOver.push({ path, reason: error.message });
       continue;
     }
-    for (const [name, tensors] of groups(state.policy, state.optimiser))
-      readInto(join(path, `${name}.safetensors`), tensors);
+    readState(path, state);
     refreshCompute(state.policy);
     state.optimiser.updates = step;
     return { step, passedOver };
@@ -100,22 +176,45 @@ export async function restoreCheckpoint(
   return { step: 0, passedOver };
 }
 
-function readInto(path: string, tensors: ReadonlyMap<string, Tensor>): void {
-  const header = readSafetensorsHeader(path);
+/** Reads what this process needs of a state, whoever wrote it. */
+function readState(path: string, { policy, optimiser }: { policy: Policy; optimiser: OptimiserState }): void {
   scope('read a checkpoint', () =>
     noGrad(() => {
-      const file = mapFile(path);
-      for (const [name, tensor] of tensors) {
-        const entry = header.tensors.get(name);
-        if (entry === undefined) throw new Error(`${path} has no tensor ${name}`);
-        const begin = header.dataOffset + entry.begin;
-        copy_(
-          tensor,
-          mappedTensor(file, { begin, end: header.dataOffset + entry.end, dtype: 'float32', shape: entry.shape }),
-        );
+      for (const [kind, tensors] of kinds(policy, optimiser)) {
+        const stored = openStored(path, kind);
+        if (policy.shards === null) for (const [name, tensor] of tensors) readWhole(stored, name, tensor);
+        for (const slice of trainedFlats(policy, tensors)) readSlice(stored, slice);
+        if (kind === WEIGHTS) readResident(policy, stored);
       }
     }),
   );
+}
+
+/** Weights that every rank has whole. */
+function readResident({ shards }: Policy, stored: StoredWeights): void {
+  for (const { resident, gradient } of shards?.flats ?? [])
+    if (resident !== null && gradient !== null)
+      for (const [name, weight] of resident.weights) readWhole(stored, name, weight);
+}
+
+/** Lets `body` have the trained weights of the newest checkpoint of a folder, by name, backed by its files. */
+export function withStoredWeights<Result>(
+  folder: string,
+  policy: Policy,
+  body: (weights: ReadonlyMap<string, WeightInParts>) => Result,
+): Result {
+  const [newest] = listCheckpoints(folder);
+  if (newest === undefined) throw new Error(`No checkpoint in ${folder}`);
+  const shapes = new Map(
+    (policy.shards?.flats ?? []).flatMap(({ layout, gradient }) =>
+      gradient === null ? [] : layout.entries.map(({ name, shape }) => [name, shape] as const),
+    ),
+  );
+  const { result, free } = hold('saved weights', () =>
+    noGrad(() => body(weightsInParts(openStored(newest.path, WEIGHTS), shapes))),
+  );
+  free();
+  return result;
 }
 
 /** Removes all checkpoints of a folder, when what they were for is saved. */

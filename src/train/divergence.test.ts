@@ -10,6 +10,7 @@ import { noGrad } from '../torch/autograd.ts';
 import { fill__Scalar } from '../torch/ops.ts';
 import { disposeAll, scope } from '../torch/tensor.ts';
 import { checkTrained, explainDivergence, lossWarning } from './divergence.ts';
+import { withoutPause } from './pausing.ts';
 
 const config = smallConfig();
 const progress = { made: 3, of: 3, loss: 3893, learningRate: 50, setting: 'training.learningRate' };
@@ -30,7 +31,7 @@ function trained(names: readonly string[], value: number): Policy {
 
 test('a policy that computes is let through', () => {
   using policy = trained(['model.norm.weight'], 1);
-  checkTrained(policy, batches, progress);
+  withoutPause(checkTrained(policy, { batches }, progress));
 });
 
 test.each([
@@ -41,7 +42,7 @@ test.each([
     names.map((name) => `model.layers.0.mlp.${name}.weight`),
     value,
   );
-  expect(() => checkTrained(policy, batches, progress)).toThrow(
+  expect(() => withoutPause(checkTrained(policy, { batches }, progress))).toThrow(
     expect.objectContaining({
       code: 'TRAINING_DIVERGED',
       message: expect.stringMatching(

@@ -3,14 +3,18 @@
  * one, and a loss that ends far above where it began. It is said with the learning rate, before anything is saved.
  */
 import { TrainingError } from '../errors.ts';
+import { gatheredHidden } from '../score/gathered.ts';
 import type { PackedTrees } from '../score/packing.ts';
 import type { Policy } from '../score/policy.ts';
 import { scoredHidden } from '../score/stream.ts';
 import type { TokenTree } from '../score/trees.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { to_dtype } from '../torch/ops.ts';
-import { scope, toFloat32Array } from '../torch/tensor.ts';
+import { scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import { normOf } from './optimiser.ts';
+import { passesOf } from './passes.ts';
+import type { Pausing } from './pausing.ts';
+import { type SharedStep, sumNumbers } from './share.ts';
 
 /** Codes of errors that a step throws at numbers that are not finite. */
 const NOT_FINITE: ReadonlySet<string> = new Set([
@@ -42,19 +46,36 @@ export function explainDivergence(error: unknown, progress: Progress): unknown {
 
 /**
  * Checks that a policy that was trained still computes: its weights are finite, and so are the hidden states of the trees
- * of its last step.
+ * of its last step. Where ranks share the policy, all of them call this, each with its batches, and find the same.
  *
  * @throws TrainingError TRAINING_DIVERGED
  */
-export function checkTrained(policy: Policy, batches: readonly PackedTrees<TokenTree>[], progress: Progress): void {
-  if (!Number.isFinite(normOf([...policy.masters.values()])))
+export function* checkTrained(
+  policy: Policy,
+  passes: { batches: readonly PackedTrees<TokenTree>[]; shared?: SharedStep | undefined },
+  progress: Progress,
+): Pausing<void> {
+  const everywhere = function* (what: string, isFine: boolean): Pausing<boolean> {
+    if (policy.shards === null) return isFine;
+    const [faults] = yield* sumNumbers({ ...policy.shards, name: 'the trained policy' }, what, [isFine ? 0 : 1]);
+    return faults === 0;
+  };
+  const weightsAreFine = Number.isFinite(normOf([...policy.masters.values()]));
+  if (!(yield* everywhere('weights', weightsAreFine)))
     throw diverged('its weights are no longer finite numbers', progress);
-  for (const batch of batches) {
-    const hidden = scope('check the policy', () =>
-      noGrad(() => toFloat32Array(to_dtype(scoredHidden(policy, batch), 'float32'))),
-    );
-    if (!hidden.every(Number.isFinite)) throw diverged('the model that came out computes no finite numbers', progress);
+  const areNumbers = (hidden_SD: Tensor): boolean =>
+    toFloat32Array(to_dtype(hidden_SD, 'float32')).every(Number.isFinite);
+  const isGathered = policy.shards?.gathered != null;
+  let computes = true;
+  for (const [batch, name] of passesOf(isGathered ? passes : { batches: passes.batches })) {
+    const found =
+      isGathered || batch === null
+        ? yield* gatheredHidden(policy, batch, { name, use: areNumbers })
+        : scope('check the policy', () => noGrad(() => areNumbers(scoredHidden(policy, batch))));
+    computes &&= found ?? true;
   }
+  if (!(yield* everywhere('hidden states', computes)))
+    throw diverged('the model that came out computes no finite numbers', progress);
 }
 
 /** What a person should know of a loss that ended far above its first; null where it did not. */

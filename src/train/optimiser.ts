@@ -39,9 +39,30 @@ export function openOptimiser(policy: Policy): OptimiserState {
   return { ...moments, updates: 0, dispose, [Symbol.dispose]: dispose };
 }
 
-/** Euclidean norm of all gradients together. */
+/** What a step of the optimiser changes: masters and their gradients, by name; this rank's slices where ranks share them. */
+interface Trained {
+  masters: ReadonlyMap<string, Tensor>;
+  gradients: ReadonlyMap<string, Tensor>;
+  /** Names of the matrices, which decay. */
+  matrices: ReadonlySet<string>;
+}
+
+function trainedOf({ masters, gradients, shards }: Policy): Trained {
+  if (shards !== null) {
+    const flats = shards.flats.flatMap(({ layout, gradient }) => (gradient === null ? [] : [{ layout, gradient }]));
+    return {
+      masters,
+      gradients: new Map(flats.map(({ layout, gradient }) => [layout.name, gradient])),
+      matrices: new Set(flats.flatMap(({ layout }) => (layout.kind === 'matrices' ? [layout.name] : []))),
+    };
+  }
+  const matrices = [...masters].flatMap(([name, { shape }]) => (shape.length > 1 ? [name] : []));
+  return { masters, gradients: gradients ?? new Map(), matrices: new Set(matrices) };
+}
+
+/** Euclidean norm of all gradients together; of this rank's slices where ranks share them. */
 export function gradientNorm(policy: Policy): number {
-  return normOf([...(policy.gradients ?? new Map<string, Tensor>()).values()]);
+  return normOf([...trainedOf(policy).gradients.values()]);
 }
 
 /** Euclidean norm of tensors together, summed in float64; not finite where a number of one is not. */
@@ -60,8 +81,8 @@ export function normOf(tensors: readonly Tensor[]): number {
  */
 export function clipGradients(policy: Policy, limits: { norm: number; maxNorm: number }): number {
   const factor = Math.min(1, limits.maxNorm / (limits.norm + 1e-6));
-  if (factor < 1 && policy.gradients !== null) {
-    const gradients = [...policy.gradients.values()];
+  if (factor < 1) {
+    const gradients = [...trainedOf(policy).gradients.values()];
     scope('clip gradients', () => noGrad(() => _foreach_mul__Scalar(gradients, factor)));
   }
   return factor;
@@ -76,15 +97,15 @@ export function updateWeights(
   state: OptimiserState,
   options: AdamWSettings & { learningRate: number },
 ): void {
-  const { gradients } = policy;
-  if (gradients === null) throw new Error('A policy that only scores has no gradients');
+  if (policy.gradients === null) throw new Error('A policy that only scores has no gradients');
+  const { masters, gradients, matrices: decaying } = trainedOf(policy);
   const { learningRate, beta1, beta2, epsilon } = options;
   const update = (names: readonly string[], { steps, weightDecay }: { steps: Tensor[]; weightDecay: number }): void => {
     if (names.length === 0) return;
     const pick = (weights: ReadonlyMap<string, Tensor>): Tensor[] => names.map((name) => weightOf(weights, name));
     const moments = [pick(state.firstMoments), pick(state.secondMoments)] as const;
     _fused_adamw_(
-      pick(policy.masters),
+      pick(masters),
       pick(gradients),
       ...moments,
       [],
@@ -100,13 +121,12 @@ export function updateWeights(
   };
   scope('AdamW', () =>
     noGrad(() => {
-      const names = [...policy.masters.keys()];
-      const isMatrix = (name: string): boolean => weightOf(policy.masters, name).shape.length > 1;
-      const matrices = names.filter(isMatrix);
-      const others = names.filter((name) => !isMatrix(name));
+      const names = [...masters.keys()];
+      const matrices = names.filter((name) => decaying.has(name));
+      const others = names.filter((name) => !decaying.has(name));
       // All memory is asked for before the first weight changes: without it, the step has not happened.
       const stepsOf = (group: readonly string[]): Tensor[] =>
-        group.map((name) => float32([state.updates + 1], { shape: [], device: weightOf(policy.masters, name).device }));
+        group.map((name) => float32([state.updates + 1], { shape: [], device: weightOf(masters, name).device }));
       const [matrixSteps, otherSteps] = [stepsOf(matrices), stepsOf(others)];
       update(matrices, { steps: matrixSteps, weightDecay: options.weightDecay });
       update(others, { steps: otherSteps, weightDecay: 0 });

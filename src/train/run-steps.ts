@@ -21,7 +21,7 @@ export interface StepsInput<Item> {
   steps: readonly (readonly Item[])[];
   /** Steps already done (a restored checkpoint). */
   firstStep: number;
-  /** Folder of checkpoints, and what they belong to; null where another rank writes them. */
+  /** Folder of checkpoints, and what they belong to; null where another rank writes all of them. */
   checkpoints: { folder: string; plan: string } | null;
   /** The ranks that make each step together. @default this process alone */
   group?: Group;
@@ -58,7 +58,16 @@ export async function* runSteps<Item>(
     at: { step: number; learningRate: number },
   ) => Pausing<StepMetrics & { tokens: number }>,
 ): AsyncGenerator<TakenStep> {
-  const { policy, optimiser, steps, checkpoints, signal } = input;
+  const { policy, optimiser, steps, checkpoints } = input;
+  const { shards } = policy;
+  // Ranks that share the policy stop together: after a step, where rank 0 says so, and never inside of one.
+  const signal = shards === null ? input.signal : undefined;
+  const isToStop = async (done: number): Promise<boolean> => {
+    const isAsked = input.signal?.aborted === true;
+    if (shards === null) return isAsked;
+    const [answer] = await shards.group.share(`whether to stop after step ${done}`, Uint8Array.of(isAsked ? 1 : 0));
+    return answer === 1;
+  };
   let saved = input.firstStep;
   const save = async (done: number): Promise<void> => {
     if (done > saved && checkpoints !== null)
@@ -79,8 +88,12 @@ export async function* runSteps<Item>(
     await eventLoopTurn();
 
     const done = step + 1;
-    if (done === steps.length) break;
-    if (signal?.aborted === true) {
+    if (done === steps.length) {
+      // No rank has the weights that came out: the model is put together from what all of them write.
+      if (shards !== null) await save(done);
+      break;
+    }
+    if (await isToStop(done)) {
       await save(done);
       throw stopped(done, { inside: false, of: steps.length });
     }

@@ -8,9 +8,11 @@ import { randomKey, uniformAt } from '../random.ts';
 import { scoreTrees } from '../score/log-probs.ts';
 import { microBatches } from '../score/packing.ts';
 import { type ComputeDtype, openPolicy, type Policy } from '../score/policy.ts';
+import { openSharedPolicy } from '../score/shared-policy.ts';
 import { buildTree, type PairTree, type TokenTree, treeTokens } from '../score/trees.ts';
+import type { SharingKind } from '../shard/shards.ts';
 import { groupInProcess } from '../torch/group.testing.ts';
-import { ALONE } from '../torch/group.ts';
+import { ALONE, type Group } from '../torch/group.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { disposeAll, toBytes } from '../torch/tensor.ts';
 import { openOptimiser } from './optimiser.ts';
@@ -60,12 +62,16 @@ afterEach(() => {
 interface Kind {
   dtype?: ComputeDtype;
   lora?: LoraSettings;
+  sharding?: 'none' | SharingKind;
 }
 
-function open({ dtype = 'float32', lora }: Kind): Policy {
+function open({ dtype = 'float32', lora, sharding = 'none' }: Kind, group: Group): Policy {
   const weights = smallWeights(config);
   const start = lora === undefined ? null : { settings: lora, seed: 5 };
-  const policy = openPolicy({ config, weights }, { dtype, purpose: 'train', lora: start });
+  const policy =
+    sharding === 'none'
+      ? openPolicy({ config, weights }, { dtype, purpose: 'train', lora: start })
+      : openSharedPolicy({ config, weights }, { dtype, lora: start, sharing: { kind: sharding, group } });
   opened.push({ dispose: () => disposeAll(weights) }, policy);
   return policy;
 }
@@ -74,17 +80,17 @@ function open({ dtype = 'float32', lora }: Kind): Policy {
 async function train(
   ranks: number,
   kind: Kind,
-  taken: (input: StepsInput<never>, policy: Policy) => AsyncGenerator<TakenStep>,
+  taken: (input: StepsInput<never>) => AsyncGenerator<TakenStep>,
 ): Promise<{ metrics: Record<string, number>[]; weights: string }[]> {
   const groups = ranks === 1 ? [ALONE] : groupInProcess(ranks);
   return Promise.all(
     groups.map(async (group) => {
-      const policy = open(kind);
+      const policy = open(kind, group);
       const optimiser = openOptimiser(policy);
       opened.push(optimiser);
       const metrics: Record<string, number>[] = [];
       const input = { policy, optimiser, steps: steps as never[][], firstStep: 0, checkpoints: null, group };
-      for await (const step of taken(input, policy)) metrics.push(step.metrics);
+      for await (const step of taken(input)) metrics.push(step.metrics);
       const hash = createHash('sha256');
       for (const master of policy.masters.values()) hash.update(toBytes(master));
       return { metrics, weights: hash.digest('hex') };
@@ -93,9 +99,10 @@ async function train(
 }
 
 function preferences(objective: ObjectiveOptions) {
-  return (input: StepsInput<never>, policy: Policy): AsyncGenerator<TakenStep> => {
+  return (input: StepsInput<never>): AsyncGenerator<TakenStep> => {
+    const start = open({ dtype: input.policy.dtype }, ALONE);
     const reference = new Map(
-      steps.slice(0, 4).flatMap((own) => microBatches(own, 40).flatMap((batch) => [...scoreTrees(policy, batch)])),
+      steps.slice(0, 4).flatMap((own) => microBatches(own, 40).flatMap((batch) => [...scoreTrees(start, batch)])),
     );
     const startsAtReference = objective.preference.kind === 'dpo';
     return trainPolicy(
@@ -132,13 +139,17 @@ describe('the pairs of a step', () => {
 });
 
 describe.each<[string, Kind]>([
+  ['all weights, moments in shards', { sharding: 'optimiser' }],
+  ['all weights in shards', { sharding: 'full' }],
+  ['an adapter, moments in shards', { lora: LORA, sharding: 'optimiser' }],
+  ['an adapter, all in shards', { lora: LORA, sharding: 'full' }],
   ['all weights', {}],
   ['an adapter', { lora: LORA }],
 ])('training %s', (_, kind) => {
   it.each([2, 3])(
     'on %i ranks has the losses and gradient norms of one, and all ranks the same weights',
     async (ranks) => {
-      const [alone] = await train(1, kind, preferences(DPO));
+      const [alone] = await train(1, { ...kind, sharding: 'none' }, preferences(DPO));
       const together = await train(ranks, kind, preferences(DPO));
       for (const { metrics, weights } of together) {
         // fp32 sums in another order, over twelve updates.
@@ -147,7 +158,7 @@ describe.each<[string, Kind]>([
         expect(metrics.map(({ pairs, tokens }) => [pairs, tokens])).toEqual(
           alone?.metrics.map(({ pairs, tokens }) => [pairs, tokens]),
         );
-        expect(weights).toBe(together[0]?.weights);
+        if (kind.sharding === undefined) expect(weights).toBe(together[0]?.weights);
       }
       expect(metricsOf(together[0])).toEqual(metricsOf(together.at(-1)));
     },

@@ -2,8 +2,10 @@
  * @file A step that several ranks make together: who computes which of its trees, and how what they find comes together.
  * The mean is over all pairs of the step, so that its loss and gradient do not depend on the number of ranks.
  */
+import { microBatchTrees } from '../score/packing.ts';
 import type { Policy } from '../score/policy.ts';
 import { type TokenTree, treeTokens } from '../score/trees.ts';
+import { reduceResident } from '../shard/shards.ts';
 import type { Group } from '../torch/group.ts';
 import { outlive, tensorFrom, toFloat64Array } from '../torch/tensor.ts';
 import type { Pausing } from './pausing.ts';
@@ -13,6 +15,8 @@ export interface SharedStep {
   group: Group;
   /** `step 12`. */
   name: string;
+  /** Most micro-batches that a rank has: where blocks are gathered, all make as many passes. */
+  passes: number;
 }
 
 /**
@@ -36,7 +40,11 @@ export function shareOf<Tree extends TokenTree>(
 }
 
 /** Sums numbers over the ranks. Where all but one rank give 0, every rank has that one's number to the bit. */
-export function* sumNumbers({ group, name }: SharedStep, what: string, numbers: readonly number[]): Pausing<number[]> {
+export function* sumNumbers(
+  { group, name }: Pick<SharedStep, 'group' | 'name'>,
+  what: string,
+  numbers: readonly number[],
+): Pausing<number[]> {
   if (group.size === 1) return [...numbers];
   const sums = outlive(tensorFrom(Float64Array.from(numbers), [numbers.length], 'float64'));
   try {
@@ -47,8 +55,23 @@ export function* sumNumbers({ group, name }: SharedStep, what: string, numbers: 
   }
 }
 
-/** Sums the gradients over the ranks. */
+/** The ranks' shares of a step of several ranks; nothing of a step of one process. */
+export function sharedStep<Tree extends TokenTree>(
+  trees: readonly Tree[],
+  { group, step, microBatchTokens, long }: { group: Group; step: number; microBatchTokens: number; long: number },
+): { shared?: SharedStep & { trees: readonly Tree[] } } {
+  const { size } = group;
+  if (size === 1) return {};
+  const passes = Array.from(
+    { length: size },
+    (_, rank) => microBatchTrees(shareOf(trees, { rank, size }, long), microBatchTokens, long).length,
+  );
+  return { shared: { group, name: `step ${step + 1}`, passes: Math.max(...passes), trees } };
+}
+
+/** Sums the gradients over the ranks; those of gathered blocks are summed already, in each pass. */
 export function* sumGradients({ group, name }: SharedStep, policy: Policy): Pausing<void> {
-  if (group.size > 1 && policy.gradients !== null)
+  if (policy.shards !== null) yield reduceResident(policy.shards, name);
+  else if (group.size > 1 && policy.gradients !== null)
     yield group.sum(`gradients of ${name}`, [...policy.gradients.values()]);
 }

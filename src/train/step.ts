@@ -14,12 +14,12 @@ import {
 } from '../objective/objective.ts';
 import { type BatchBaseline, ktoBaseline, NO_BASELINE, needsBaseline } from '../objective/preference.ts';
 import { headForwardBackward } from '../score/head.ts';
-import { scoreTrees } from '../score/log-probs.ts';
 import type { PackedTrees, ScoredRange } from '../score/packing.ts';
 import { clearGradients, type Policy } from '../score/policy.ts';
-import { type Activations, forwardBackward } from '../score/stream.ts';
+import type { Activations } from '../score/stream.ts';
 import { type PairTree, scoredTokens, type TreeLogProbs, treeTokens } from '../score/trees.ts';
 import type { OptimiserState } from './optimiser.ts';
+import { backwardPasses, scoringPasses } from './passes.ts';
 import type { Pausing } from './pausing.ts';
 import { type SharedStep, sumGradients, sumNumbers } from './share.ts';
 import { optimiserStep, type UpdateSettings } from './update.ts';
@@ -146,11 +146,9 @@ export function* totalsOf(policy: Policy, input: StepInput): Pausing<StepTotals>
   const pairs = trees.length;
   if (!needsBaseline(input.objective.preference)) return { pairs, baseline: NO_BASELINE };
   const own = new Map<string, SequenceLogProbs>();
-  for (const batch of input.batches) {
-    const scores = scoreTrees(policy, batch);
-    for (const tree of batch.trees) own.set(tree.pairId, sequenceLogProbs(tree, scores.get(tree.pairId) ?? []));
-    yield;
-  }
+  const scores = yield* scoringPasses(policy, input);
+  for (const tree of input.batches.flatMap((batch) => batch.trees))
+    own.set(tree.pairId, sequenceLogProbs(tree, scores.get(tree.pairId) ?? []));
   const all = yield* everyRanksLogProbs(input, 'baseline', own);
   const ratios = trees.map((tree) => logRatios(atReference(tree, all, input.reference)));
   return { pairs, baseline: ktoBaseline(ratios) };
@@ -200,8 +198,7 @@ export function* accumulateGradients(
   const pairs: PairResult[] = [];
   const objective = { options: input.objective, baseline: totals.baseline };
   clearGradients(policy);
-  for (const [index, batch] of input.batches.entries()) {
-    if (index > 0) yield;
+  yield* backwardPasses(policy, input, (batch, hidden_SD) => {
     const derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]): number[] => {
       const result: number[] = [];
       for (let i = 0; i < ranges.length; ) {
@@ -219,14 +216,8 @@ export function* accumulateGradients(
       }
       return result;
     };
-    forwardBackward(policy, batch, {
-      activations: input.activations,
-      head: (hidden_SD) => ({
-        gradient_SD: headForwardBackward(policy, batch, { hidden_SD, derivatives }),
-        result: undefined,
-      }),
-    });
-  }
+    return headForwardBackward(policy, batch, { hidden_SD, derivatives });
+  });
   return {
     pairs,
     loss: pairs.reduce((sum, pair) => sum + pair.objective.loss, 0) / totals.pairs,

@@ -6,16 +6,17 @@ import { longAfter } from '../model/rope.ts';
 import { headForwardBackward } from '../score/head.ts';
 import { microBatches, type PackedTrees } from '../score/packing.ts';
 import { clearGradients, type Policy } from '../score/policy.ts';
-import { type Activations, forwardBackward } from '../score/stream.ts';
+import type { Activations } from '../score/stream.ts';
 import { scoredTokens, type TokenTree } from '../score/trees.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { ALONE } from '../torch/group.ts';
 import { argmax } from '../torch/ops.ts';
 import { scope, type Tensor, toIntegers } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
+import { backwardPasses } from './passes.ts';
 import type { Pausing } from './pausing.ts';
 import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
-import { type SharedStep, shareOf, sumGradients, sumNumbers } from './share.ts';
+import { type SharedStep, sharedStep, shareOf, sumGradients, sumNumbers } from './share.ts';
 import { optimiserStep, type UpdateSettings } from './update.ts';
 
 export interface SupervisedInput {
@@ -57,14 +58,13 @@ export function* supervisedStepGradients(policy: Policy, input: SupervisedInput)
  */
 export function* supervisedGradients(
   policy: Policy,
-  { batches, activations }: SupervisedInput,
-  scored = scoredTokensOf(batches),
+  input: SupervisedInput,
+  scored = scoredTokensOf(input.batches),
 ): Pausing<SupervisedResult> {
   let logProb = 0;
   let hits = 0;
   clearGradients(policy);
-  for (const [index, batch] of batches.entries()) {
-    if (index > 0) yield;
+  yield* backwardPasses(policy, input, (batch, hidden_SD) => {
     const derivatives = (ranges: readonly unknown[], logProbs: readonly number[]): number[] => {
       for (const each of logProbs) logProb += each;
       return ranges.map(() => -1 / scored);
@@ -72,15 +72,9 @@ export function* supervisedGradients(
     const observe = (logits_CV: Tensor, targets_C: Int32Array): void => {
       hits += countHits(logits_CV, targets_C);
     };
-    forwardBackward(policy, batch, {
-      activations,
-      head: (hidden_SD) => ({
-        gradient_SD: headForwardBackward(policy, batch, { hidden_SD, derivatives, observe }),
-        result: undefined,
-      }),
-    });
-  }
-  const tokens = batches.reduce((sum, batch) => sum + batch.ids_T.length, 0);
+    return headForwardBackward(policy, batch, { hidden_SD, derivatives, observe });
+  });
+  const tokens = input.batches.reduce((sum, batch) => sum + batch.ids_T.length, 0);
   return { loss: -logProb / scored, scoredTokens: scored, hits, tokens };
 }
 
@@ -121,7 +115,7 @@ export function trainSupervised(input: StepsInput<TokenTree>, settings: Optimisa
   const tokensAfter = totals(steps.map((trees) => trees.reduce((sum, tree) => sum + conversationTokens(tree), 0)));
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
     const batches = microBatches(shareOf(trees, group, long), settings.microBatchTokens, long);
-    const shared = group.size === 1 ? {} : { shared: { group, name: `step ${step + 1}`, trees } };
+    const shared = sharedStep(trees, { group, step, long, microBatchTokens: settings.microBatchTokens });
     const result = yield* supervisedStep(policy, optimiser, { ...settings, batches, ...shared, learningRate });
     return {
       loss: result.loss,

@@ -9,7 +9,7 @@ import { microBatches } from '../score/packing.ts';
 import type { PairTree, TreeLogProbs } from '../score/trees.ts';
 import { ALONE } from '../torch/group.ts';
 import { type Optimisation, runSteps, type StepMetrics, type StepsInput, type TakenStep } from './run-steps.ts';
-import { shareOf } from './share.ts';
+import { sharedStep, shareOf } from './share.ts';
 import { type StepResult, trainingStep } from './step.ts';
 
 export interface TrainSettings extends Optimisation {
@@ -30,7 +30,7 @@ export function trainPolicy(input: TrainInput, settings: TrainSettings): AsyncGe
   const long = longAfter(policy.config);
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
     const batches = microBatches(shareOf(trees, group, long), settings.microBatchTokens, long);
-    const shared = group.size === 1 ? {} : { shared: { group, name: `step ${step + 1}`, trees } };
+    const shared = sharedStep(trees, { group, step, long, microBatchTokens: settings.microBatchTokens });
     const result = yield* trainingStep(policy, optimiser, { ...settings, batches, ...shared, reference, learningRate });
     if (step === 0 && input.startsAtReference) checkFirstLoss(result);
     return stepMetrics(result);

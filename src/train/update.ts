@@ -3,8 +3,10 @@
  */
 import { TrainingError } from '../errors.ts';
 import { type Policy, refreshCompute } from '../score/policy.ts';
+import { refreshResident } from '../shard/shards.ts';
 import { type AdamWSettings, clipGradients, gradientNorm, type OptimiserState, updateWeights } from './optimiser.ts';
 import type { Pausing } from './pausing.ts';
+import { sumNumbers } from './share.ts';
 
 export interface UpdateSettings {
   adamW: AdamWSettings;
@@ -30,16 +32,25 @@ export function* optimiserStep<Found extends { loss: number }>(
   step: { gradients: Pausing<Found>; items: StepItems; settings: UpdateSettings },
 ): Pausing<Found & { gradientNorm: number }> {
   const found = yield* step.gradients;
-  const gradientNorm = applyUpdate(policy, optimiser, { ...step, loss: found.loss });
+  const gradientNorm = yield* applyUpdate(policy, optimiser, { ...step, loss: found.loss });
   return { ...found, gradientNorm };
 }
 
-function applyUpdate(
+/** Norm of the whole gradient, whoever holds it. */
+function* wholeNorm(policy: Policy, name: string): Pausing<number> {
+  const own = gradientNorm(policy);
+  if (policy.shards === null) return own;
+  const [squares = Number.NaN] = yield* sumNumbers({ ...policy.shards, name }, 'gradient norms', [own * own]);
+  return Math.sqrt(squares);
+}
+
+function* applyUpdate(
   policy: Policy,
   optimiser: OptimiserState,
   { loss, items, settings }: { loss: number; items: StepItems; settings: UpdateSettings },
-): number {
-  const norm = gradientNorm(policy);
+): Pausing<number> {
+  const name = `update ${optimiser.updates + 1}`;
+  const norm = yield* wholeNorm(policy, name);
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
     throw new TrainingError(
       'GRADIENT_NOT_FINITE',
@@ -50,5 +61,6 @@ function applyUpdate(
   if (settings.maxGradientNorm !== null) clipGradients(policy, { norm, maxNorm: settings.maxGradientNorm });
   updateWeights(policy, optimiser, { ...settings.adamW, learningRate: settings.learningRate });
   refreshCompute(policy);
+  if (policy.shards !== null) yield refreshResident(policy.shards, name);
   return norm;
 }

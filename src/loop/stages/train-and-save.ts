@@ -3,21 +3,19 @@
  * very plan, its steps are made and kept, and the model is saved whole or not at all.
  */
 import { SelmError } from '../../errors.ts';
-import { commitDirectory, verifyDirectory } from '../../files/atomic.ts';
+import { commitDirectory, verifyDirectory, type WrittenFiles } from '../../files/atomic.ts';
 import { withModel } from '../../model/load.ts';
-import { longAfter } from '../../model/rope.ts';
-import { weightBytes } from '../../model/save.ts';
-import { microBatches } from '../../score/packing.ts';
 import type { TokenTree } from '../../score/trees.ts';
 import { resetPeak } from '../../torch/memory.ts';
-import { removeCheckpoints, restoreCheckpoint } from '../../train/checkpoint.ts';
+import { removeCheckpoints, restoreCheckpoint, trainedBytes, withStoredWeights } from '../../train/checkpoint.ts';
 import { checkTrained, explainDivergence, lossWarning, type Progress } from '../../train/divergence.ts';
 import { openOptimiser } from '../../train/optimiser.ts';
+import { untilStopped } from '../../train/pausing.ts';
 import type { Optimisation, StepMetrics, StepsInput, TakenStep } from '../../train/run-steps.ts';
 import type { Lesson } from './lesson.ts';
 import { finishStage, type IterationContext } from './stage.ts';
-import { optimisationOf, type PolicyFiles, type TrainingRecipe } from './training-settings.ts';
-import { type TrainingSetting, trainingWork } from './training-work.ts';
+import { optimisationOf, type PolicyFiles, sharingOf, type TrainingRecipe } from './training-settings.ts';
+import { lastPasses, type TrainingSetting, trainingWork } from './training-work.ts';
 
 /** One training: from where, of what, and where to. */
 export interface TrainingJob<Item extends TokenTree> extends PolicyFiles {
@@ -62,7 +60,13 @@ export async function trainAndSave<Item extends TokenTree>(
     return;
   }
   resetPeak();
-  using policy = withModel(job.startDirectory, (model) => job.open(model), { device: recipe.device });
+  const sharing = sharingOf(recipe, context.team.group);
+  if (recipe.training.sharding !== 'none' && sharing === null)
+    announce({
+      kind: 'note',
+      text: `One process has the policy whole: training.sharding ${recipe.training.sharding} is for ranks`,
+    });
+  using policy = withModel(job.startDirectory, (model) => job.open(model, sharing), { device: recipe.device });
   using optimiser = openOptimiser(policy);
   const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan });
   for (const { path, reason } of restored.passedOver)
@@ -80,9 +84,13 @@ export async function trainAndSave<Item extends TokenTree>(
   };
   await withOtherRanks(context, job, { input, makeSteps: (all) => makeSteps(context, job, all) });
   announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
-  await commitDirectory(modelDirectory, (temporary) => job.write(temporary, policy), {
+  const write = (temporary: string): WrittenFiles =>
+    policy.shards === null
+      ? job.write(temporary, policy, null)
+      : withStoredWeights(checkpointsDirectory, policy, (stored) => job.write(temporary, policy, stored));
+  await commitDirectory(modelDirectory, write, {
     details: { plan, iteration },
-    bytesNeeded: weightBytes(policy.masters, 'float32'),
+    bytesNeeded: trainedBytes(policy),
   });
   removeCheckpoints(checkpointsDirectory);
   finish(`${steps.length} steps on ${job.material}, last loss ${lossInLedger(context, stage, total - 1).toFixed(4)}`);
@@ -95,7 +103,8 @@ function withOtherRanks<Item extends TokenTree>(
   { input, makeSteps }: { input: StepsInput<Item>; makeSteps: (input: StepsInput<Item>) => Promise<void> },
 ): Promise<void> {
   const { steps, firstStep, checkpoints } = input;
-  if (lesson === null || firstStep === steps.length) return makeSteps(input);
+  const isShared = input.policy.shards !== null;
+  if (lesson === null || (firstStep === steps.length && !isShared)) return makeSteps(input);
   const setting = (): TrainingSetting => ({
     recipe,
     startDirectory,
@@ -138,8 +147,8 @@ async function makeSteps<Item extends TokenTree>(
   } catch (error) {
     throw explainDivergence(error, progress(made));
   }
-  const lastBatches = microBatches(steps.at(-1) ?? [], optimisation.microBatchTokens, longAfter(policy.config));
-  checkTrained(policy, lastBatches, progress(total));
+  const last = lastPasses(steps, { policy, group: context.team.group, optimisation });
+  await untilStopped(checkTrained(policy, last, progress(total)), undefined);
   const warning = lossWarning(lossInLedger(context, stage, 0), progress(total));
   if (warning !== null) announce({ kind: 'warning', text: warning });
 }

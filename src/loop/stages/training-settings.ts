@@ -1,10 +1,13 @@
 /** @file From a recipe to what training is done with: the policy's files, and how its steps are made. The same at every rank. */
 import type { WrittenFiles } from '../../files/atomic.ts';
-import { baseDirectory, writeAdapterFiles } from '../../model/adapter/adapter.ts';
+import { baseDirectory, namedFactors, writeAdapterFiles } from '../../model/adapter/adapter.ts';
 import type { Model } from '../../model/load.ts';
-import { writeModelFiles } from '../../model/save.ts';
+import { type WeightInParts, writeModelFiles } from '../../model/save.ts';
 import type { SftRecipe } from '../../recipe/sft.ts';
 import { type LoraStart, openPolicy, type Policy } from '../../score/policy.ts';
+import { openSharedPolicy } from '../../score/shared-policy.ts';
+import type { Sharing } from '../../shard/shards.ts';
+import type { Group } from '../../torch/group.ts';
 import { chooseActivations } from '../../train/activations.ts';
 import type { Optimisation } from '../../train/run-steps.ts';
 
@@ -41,23 +44,41 @@ export function loraStart({ training: { adapter }, seed }: TrainingRecipe): Lora
   }
 }
 
+/** How the ranks of a group share the policy; null where each has it whole, as one process does. */
+export function sharingOf({ training }: TrainingRecipe, group: Group): Sharing | null {
+  return training.sharding === 'none' || group.size === 1 ? null : { kind: training.sharding, group };
+}
+
 /** How a policy is opened, and saved. */
 export interface PolicyFiles {
-  /** The policy to train, of a model. */
-  open(model: Model): Policy;
-  /** Fills a new directory with what came out. */
-  write(directory: string, policy: Policy): WrittenFiles;
+  /** The policy to train, of a model; this rank's part of it where ranks share it. */
+  open(model: Model, sharing: Sharing | null): Policy;
+  /** Fills a new directory with what came out: `stored` where ranks share the policy, and none has it whole. */
+  write(directory: string, policy: Policy, stored: StoredPolicy | null): WrittenFiles;
 }
+
+/** The trained weights of a policy as they lie in a checkpoint, by name. */
+export type StoredPolicy = ReadonlyMap<string, WeightInParts>;
 
 /** How the policy of a recipe is opened, and saved: a whole model, or an adapter that names its base. */
 export function policyFiles(recipe: TrainingRecipe): PolicyFiles {
+  const { dtype } = recipe.training;
+  const lora = loraStart(recipe);
   return {
-    open: (model) => openPolicy(model, { dtype: recipe.training.dtype, purpose: 'train', lora: loraStart(recipe) }),
-    write(directory, { config, masters, lowRank }) {
+    open: (model, sharing) =>
+      sharing === null
+        ? openPolicy(model, { dtype, purpose: 'train', lora })
+        : openSharedPolicy(model, { dtype, lora, sharing }),
+    write(directory, { config, masters, lowRank }, stored) {
       const base = baseDirectory(recipe.model);
-      return lowRank === null
-        ? writeModelFiles(directory, { base, raw: config.raw, weights: masters, dtype: 'float32' })
-        : writeAdapterFiles(directory, { adapter: lowRank.adapter, config, base });
+      if (lowRank === null)
+        return writeModelFiles(directory, { base, raw: config.raw, weights: stored ?? masters, dtype: 'float32' });
+      return writeAdapterFiles(directory, {
+        adapter: lowRank.adapter,
+        factors: stored ?? namedFactors(lowRank.adapter),
+        config,
+        base,
+      });
     },
   };
 }

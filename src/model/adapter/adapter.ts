@@ -14,7 +14,7 @@ import { clone, to_dtype } from '../../torch/ops.ts';
 import { outlive, scope, type Tensor } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
 import { checkFinite } from '../finite.ts';
-import { copyCompanions, tensorEntries } from '../save.ts';
+import { copyCompanions, tensorEntries, type WeightInParts } from '../save.ts';
 import { checkShape, openTensor } from '../weight-files.ts';
 import { ADAPTER_CONFIG, formatAdapterConfig, readAdapterConfig } from './adapter-config.ts';
 import { baseNameOf, findBase, looksLikeHubName } from './base.ts';
@@ -128,14 +128,25 @@ function badTensor(path: string, tensor: string, problem: string): ModelError {
  */
 export function writeAdapterFiles(
   directory: string,
-  { adapter, config, base }: { adapter: Adapter; config: ModelConfig; base: string },
+  {
+    adapter,
+    factors = namedFactors(adapter),
+    config,
+    base,
+  }: {
+    adapter: Adapter;
+    /** Its numbers by PEFT's names, where they lie elsewhere. @default those of `adapter` */
+    factors?: ReadonlyMap<string, Tensor | WeightInParts>;
+    config: ModelConfig;
+    base: string;
+  },
 ): WrittenFiles {
   const targets = targetNames(config, adapter.factors.keys());
   writeFileSync(
     join(directory, ADAPTER_CONFIG),
     formatAdapterConfig({ ...adapter, ...baseNameOf(base, directory), targets }),
   );
-  const entries = tensorEntries(namedFactors(adapter), { dtype: 'float32' });
+  const entries = tensorEntries(factors, { dtype: 'float32' });
   const digest = writeSafetensors(join(directory, ADAPTER_WEIGHTS), entries, [['format', 'pt']]);
   copyCompanions(base, directory);
   return new Map([[ADAPTER_WEIGHTS, digest]]);
