@@ -94,7 +94,7 @@ describe('training steps equal TRL 1.16', () => {
       const takeStep = async ({ group, policy: own, optimiser }: (typeof members)[number]) => {
         const taken = trainingStep(own, optimiser, {
           batches: microBatches(shareOf(all, group), 4096),
-          ...sharedStep(all, { group, step, microBatchTokens: 4096, long: Number.POSITIVE_INFINITY }),
+          ...sharedStep(all, { group, name: `step ${step}`, microBatchTokens: 4096, long: Number.POSITIVE_INFINITY }),
           reference,
           objective: { preference: fixture.preference, exploration: { kind: 'none' } },
           activations: 'keep',

@@ -6,16 +6,16 @@ import { TrainingError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
 import { type LabelLoss, labelDivergence, labelLossAtReference, labelTerm } from '../objective/labels.ts';
 import { headForwardBackward } from '../score/head.ts';
-import { scoreTrees } from '../score/log-probs.ts';
 import { microBatches } from '../score/packing.ts';
 import { clearGradients, type Policy } from '../score/policy.ts';
-import { type Activations, forwardBackward } from '../score/stream.ts';
+import type { Activations } from '../score/stream.ts';
 import { type TokenIds, type TokenTree, type TreeLogProbs, treeTokens } from '../score/trees.ts';
 import { ALONE, type Group } from '../torch/group.ts';
 import type { OptimiserState } from './optimiser.ts';
+import { backwardPasses, scoringPasses } from './passes.ts';
 import type { Pausing } from './pausing.ts';
 import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
-import { shareOf, sumGradients, sumNumbers } from './share.ts';
+import { cutStep, shareOf, sumGradients, sumNumbers } from './share.ts';
 import { optimiserStep, type UpdateSettings } from './update.ts';
 
 /** A prompt with one response and its label. */
@@ -110,8 +110,9 @@ export function* labelStepGradients(policy: Policy, input: LabelStepInput): Paus
   const divergence = yield* divergenceOf(policy, input);
   const sums = { loss: 0, chosenReward: 0, chosenLogProb: 0, rejectedReward: 0, rejectedLogProb: 0 };
   clearGradients(policy);
-  for (const [index, batch] of microBatches(shareOf(trees, group, long), microBatchTokens, long).entries()) {
-    if (index > 0) yield;
+  const batches = microBatches(shareOf(trees, group, long), microBatchTokens, long);
+  const shared = cutStep(trees, { group, name, microBatchTokens, long });
+  yield* backwardPasses(policy, { batches, shared, activations }, (batch, hidden_SD) => {
     // Every tree has one response, so that a range is a tree.
     const derivatives = (_: readonly unknown[], logProbs: readonly number[]): number[] =>
       batch.trees.map((tree, i) => {
@@ -122,14 +123,8 @@ export function* labelStepGradients(policy: Policy, input: LabelStepInput): Paus
         sums[tree.desirable ? 'chosenLogProb' : 'rejectedLogProb'] += logProb;
         return gradient / trees.length;
       });
-    forwardBackward(policy, batch, {
-      activations,
-      head: (hidden_SD) => ({
-        gradient_SD: headForwardBackward(policy, batch, { hidden_SD, derivatives }),
-        result: undefined,
-      }),
-    });
-  }
+    return headForwardBackward(policy, batch, { hidden_SD, derivatives });
+  });
   const all = yield* sumNumbers(
     { group, name },
     'losses',
@@ -172,11 +167,12 @@ function* divergenceOf(policy: Policy, input: LabelStepInput): Pausing<number> {
   const long = longAfter(policy.config);
   const mismatched = mismatchedOf(trees);
   let sum = 0;
-  for (const batch of microBatches(shareOf(mismatched, group, long), microBatchTokens, long)) {
-    for (const [pairId, [logProb = Number.NaN]] of scoreTrees(policy, batch))
-      sum += logProb - (reference.get(pairId)?.[0] ?? Number.NaN);
-    yield;
-  }
+  const batches = microBatches(shareOf(mismatched, group, long), microBatchTokens, long);
+  const scores = yield* scoringPasses(policy, {
+    batches,
+    shared: cutStep(mismatched, { group, name: `the divergence of ${name}`, microBatchTokens, long }),
+  });
+  for (const [pairId, [logProb = Number.NaN]] of scores) sum += logProb - (reference.get(pairId)?.[0] ?? Number.NaN);
   const [total = Number.NaN] = yield* sumNumbers({ group, name }, 'divergence', [sum]);
   return labelDivergence({ sum: total, count: mismatched.length });
 }

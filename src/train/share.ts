@@ -55,22 +55,38 @@ export function* sumNumbers(
   }
 }
 
-/** The ranks' shares of a step of several ranks; nothing of a step of one process. */
-export function sharedStep<Tree extends TokenTree>(
+/** How a step is cut. */
+interface StepCut {
+  group: Group;
+  /** `step 12`. */
+  name: string;
+  microBatchTokens: number;
+  long: number;
+}
+
+/** A step as its ranks share it. */
+export function cutStep<Tree extends TokenTree>(
   trees: readonly Tree[],
-  { group, step, microBatchTokens, long }: { group: Group; step: number; microBatchTokens: number; long: number },
-): { shared?: SharedStep & { trees: readonly Tree[] } } {
+  { group, name, microBatchTokens, long }: StepCut,
+): SharedStep & { trees: readonly Tree[] } {
   const { size } = group;
-  if (size === 1) return {};
   const passes = Array.from(
     { length: size },
     (_, rank) => microBatchTrees(shareOf(trees, { rank, size }, long), microBatchTokens, long).length,
   );
-  return { shared: { group, name: `step ${step + 1}`, passes: Math.max(...passes), trees } };
+  return { group, name, passes: Math.max(...passes), trees };
+}
+
+/** The same; nothing of a step of one process. */
+export function sharedStep<Tree extends TokenTree>(
+  trees: readonly Tree[],
+  cut: StepCut,
+): { shared?: SharedStep & { trees: readonly Tree[] } } {
+  return cut.group.size === 1 ? {} : { shared: cutStep(trees, cut) };
 }
 
 /** Sums the gradients over the ranks; those of gathered blocks are summed already, in each pass. */
-export function* sumGradients({ group, name }: SharedStep, policy: Policy): Pausing<void> {
+export function* sumGradients({ group, name }: Pick<SharedStep, 'group' | 'name'>, policy: Policy): Pausing<void> {
   if (policy.shards !== null) yield reduceResident(policy.shards, name);
   else if (group.size > 1 && policy.gradients !== null)
     yield group.sum(`gradients of ${name}`, [...policy.gradients.values()]);

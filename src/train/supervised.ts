@@ -115,7 +115,12 @@ export function trainSupervised(input: StepsInput<TokenTree>, settings: Optimisa
   const tokensAfter = totals(steps.map((trees) => trees.reduce((sum, tree) => sum + conversationTokens(tree), 0)));
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
     const batches = microBatches(shareOf(trees, group, long), settings.microBatchTokens, long);
-    const shared = sharedStep(trees, { group, step, long, microBatchTokens: settings.microBatchTokens });
+    const shared = sharedStep(trees, {
+      group,
+      name: `step ${step + 1}`,
+      long,
+      microBatchTokens: settings.microBatchTokens,
+    });
     const result = yield* supervisedStep(policy, optimiser, { ...settings, batches, ...shared, learningRate });
     return {
       loss: result.loss,

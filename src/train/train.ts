@@ -30,7 +30,12 @@ export function trainPolicy(input: TrainInput, settings: TrainSettings): AsyncGe
   const long = longAfter(policy.config);
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
     const batches = microBatches(shareOf(trees, group, long), settings.microBatchTokens, long);
-    const shared = sharedStep(trees, { group, step, long, microBatchTokens: settings.microBatchTokens });
+    const shared = sharedStep(trees, {
+      group,
+      name: `step ${step + 1}`,
+      long,
+      microBatchTokens: settings.microBatchTokens,
+    });
     const result = yield* trainingStep(policy, optimiser, { ...settings, batches, ...shared, reference, learningRate });
     if (step === 0 && input.startsAtReference) checkFirstLoss(result);
     return stepMetrics(result);

@@ -82,6 +82,6 @@ export function lastPasses(
   if (policy.shards === null) return { batches: microBatches(trees, microBatchTokens, long) };
   return {
     batches: microBatches(shareOf(trees, group, long), microBatchTokens, long),
-    ...sharedStep(trees, { group, step: steps.length - 1, microBatchTokens, long }),
+    ...sharedStep(trees, { group, name: 'the check of the last step', microBatchTokens, long }),
   };
 }
