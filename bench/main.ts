@@ -1,5 +1,6 @@
 /** @file `npm run bench -- WHAT [options]`: speed as a ratio measured in the same run, or memory. See bench/README.md. */
 import { benchAudit } from './audit.ts';
+import { benchDecode } from './decode.ts';
 import { benchDpo } from './dpo.ts';
 import { benchEval } from './eval.ts';
 import { benchLora } from './lora.ts';
@@ -12,6 +13,9 @@ const [what = '', ...options] = process.argv.slice(2);
 switch (what) {
   case 'audit':
     await benchAudit(options);
+    break;
+  case 'decode':
+    await benchDecode(options);
     break;
   case 'dpo':
     await benchDpo(options);
@@ -38,6 +42,7 @@ switch (what) {
     process.stderr.write(`Usage:
   npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
   npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16]
+  npm run bench -- decode --model FOLDER [--dtype float32|bfloat16] [--tokens 128] [--save NAME]
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
   npm run bench -- ranks [--dtype float32|bfloat16] [--kind full|lora] [--steps 6] [--batch 32]

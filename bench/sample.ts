@@ -3,11 +3,12 @@
  * the same length. Loading is left out and prefill counts. Ratios are taken within one turn, where all met the same machine.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, homedir, loadavg } from 'node:os';
+import { cpus, homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { normalAt, randomKey, uniformAt } from '../src/random.ts';
 import { here, measureAs, prepare, python, spread } from './dpo.ts';
+import { saveResult } from './results.ts';
 
 /** What one process measured. */
 interface Result {
@@ -59,15 +60,6 @@ function peersOf(dtype: string, batch: string, wanted: string): Peer[] {
     ...(existsSync(vllmPython) && dtype === 'bfloat16' ? [vllm] : []),
   ];
   return wanted === 'all' ? all : all.filter(([name]) => name.startsWith(wanted));
-}
-
-/** Every turn's numbers, with the machine they belong to, as JSON in bench/results/. */
-function save(name: string, result: Record<string, unknown>): void {
-  const folder = join(here, 'results');
-  mkdirSync(folder, { recursive: true });
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, loadAfter: loadavg(), node: process.version };
-  const text = JSON.stringify({ formatVersion: 1, date: new Date().toISOString(), machine, ...result }, null, 2);
-  writeFileSync(join(folder, `${name}.json`), `${text}\n`);
 }
 
 /**
@@ -126,7 +118,7 @@ export function benchSample(args: string[]): void {
     if (values.save !== undefined) {
       const { model, prompts, tokens, samples, batch, threads } = values;
       const settings = { model: basename(model), prompts, promptTokens, tokens, samples, batch, threads, dtype };
-      save(`${values.save}-${dtype}`, { settings, turns: { selm: ours, ...Object.fromEntries(theirs) } });
+      saveResult(`${values.save}-${dtype}`, { settings, turns: { selm: ours, ...Object.fromEntries(theirs) } });
     }
     for (const [name, results] of theirs) {
       const ratios = results.map((each, turn) => (ours[turn]?.tokens_per_s ?? Number.NaN) / each.tokens_per_s);

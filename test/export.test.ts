@@ -55,7 +55,7 @@ function llamaCpp(tasks: readonly Task[]): Answer[] {
 }
 
 describe('stories260K in llama.cpp', () => {
-  const types: GgufTensorType[] = ['f32', 'f16', 'q8_0'];
+  const types: GgufTensorType[] = ['f32', 'f16', 'bf16', 'q8_0'];
   let answers: Answer[] = [];
   let ours: Decoded = { ids: [], logProb: 0 };
   beforeAll(async () => {

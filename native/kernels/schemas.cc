@@ -78,6 +78,26 @@ TORCH_LIBRARY(selm, library) {
   library.def(
       "paged_attention(Tensor q, Tensor keys, Tensor values, Tensor tables, Tensor lengths, float scale, int window=0, float soft_cap=0.) -> Tensor");
 
+  // Sampling's steps between products, where a backend has them; decoder_blocks.cc says what they are made of. rms_norm_operand is a
+  // norm in the type in which the next product reads it. place_heads rotates q [T, H, d] and k [T, K, d], puts k and v into pages, and
+  // returns q in `dtype`. add_row_linear_ adds x times packed weights, and a bias, to sum.
+  library.def("rms_norm_operand(Tensor x, Tensor weight, float eps, str arithmetic) -> Tensor");
+  library.def(
+      "place_heads(Tensor q, Tensor k, Tensor v, Tensor cos, Tensor sin, Tensor(a!) keys, Tensor(b!) values, Tensor places, ScalarType dtype) -> Tensor");
+  library.def("add_row_linear_(Tensor(a!) sum, Tensor x, Tensor packed, Tensor? bias, str arithmetic) -> Tensor(a!)");
+
+  // All blocks of a decoder on the embeddings x [T, D] of new tokens, in place. weights: 14 of each block (decoder_blocks.cc has their
+  // order). keys, values, cos, sin [T, d/2], windows: one a layer. Tokens go to `places` of the pages, and see: in decode, what
+  // tables and lengths say (paged_attention); in prefill, their tree of the tokens at places `seen` (tree_attention_with_known).
+  library.def(
+      "decode_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, "
+      "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor tables, "
+      "Tensor lengths) -> Tensor(a!)");
+  library.def(
+      "prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, "
+      "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor seen, "
+      "int[] segments, int[] known) -> Tensor(a!)");
+
   // One token of each row of logits [B, V]: ids and their log-probabilities under the unchanged distribution.
   library.def("sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");
 }

@@ -7,7 +7,7 @@ import { shorterPath } from './format.ts';
 
 /** The command. */
 export function exportCommand(): Command {
-  const types: GgufTensorType[] = ['f16', 'q8_0', 'f32'];
+  const types: GgufTensorType[] = ['f16', 'bf16', 'q8_0', 'f32'];
   return new Command('export')
     .description('export a model for other programs: GGUF for llama.cpp, with a Modelfile for Ollama')
     .argument('<model>', 'model folder, an adapter, which is merged into its base, or hub:owner/name')

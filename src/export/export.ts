@@ -29,7 +29,7 @@ import { ggufData } from './quantise.ts';
 import { tokenizerMetadata } from './tokenizer.ts';
 
 /** llama.cpp's numbers for what most of a file's weights are. */
-const FILE_TYPES: Record<GgufTensorType, number> = { f32: 0, f16: 1, q8_0: 7 };
+const FILE_TYPES: Record<GgufTensorType, number> = { f32: 0, f16: 1, bf16: 32, q8_0: 7 };
 
 /** What was written. */
 export interface Exported {

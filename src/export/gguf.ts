@@ -16,7 +16,7 @@ export type GgufValue =
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 /** Types of tensor data, by GGML's names. q8_0: blocks of 32 numbers in 34 bytes. */
-export type GgufTensorType = 'f32' | 'f16' | 'q8_0';
+export type GgufTensorType = 'f32' | 'f16' | 'bf16' | 'q8_0';
 
 /** A tensor to write; its data are asked for when their turn comes. */
 export interface GgufTensor {
@@ -30,7 +30,7 @@ export interface GgufTensor {
 const ALIGNMENT = 32;
 /** Numbers of a q8_0 block. */
 export const Q8_BLOCK = 32;
-const TENSOR_TYPES: Record<GgufTensorType, number> = { f32: 0, f16: 1, q8_0: 8 };
+const TENSOR_TYPES: Record<GgufTensorType, number> = { f32: 0, f16: 1, bf16: 30, q8_0: 8 };
 const UINT32 = 4;
 const INT32 = 5;
 const FLOAT32 = 6;
@@ -45,6 +45,7 @@ export function ggufBytes({ type, shape }: Pick<GgufTensor, 'type' | 'shape'>): 
     case 'f32':
       return elements * 4;
     case 'f16':
+    case 'bf16':
       return elements * 2;
     case 'q8_0':
       return (elements / Q8_BLOCK) * (2 + Q8_BLOCK);

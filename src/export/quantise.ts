@@ -1,4 +1,4 @@
-/** @file Weights as the bytes of a GGUF tensor: fp32, fp16, or q8_0 as ggml's reference rounds it. */
+/** @file Weights as the bytes of a GGUF tensor: fp32, fp16, bf16, or q8_0 as ggml's reference rounds it. */
 import { ModelError } from '../errors.ts';
 import { abs, amax, to_dtype } from '../torch/ops.ts';
 import { scope, type Tensor, tensorFrom, toBytes, toFloat32Array } from '../torch/tensor.ts';
@@ -13,6 +13,8 @@ export function ggufData(tensor: Tensor, type: GgufTensorType): Uint8Array {
       case 'f16':
         refuseOverflow(tensor);
         return toBytes(to_dtype(tensor, 'float16'));
+      case 'bf16':
+        return toBytes(to_dtype(tensor, 'bfloat16'));
       case 'q8_0':
         return quantiseQ8(toFloat32Array(to_dtype(tensor, 'float32')));
     }
@@ -27,7 +29,7 @@ function refuseOverflow(tensor: Tensor): void {
   if (largest <= LARGEST_HALF) return;
   throw new ModelError(
     'EXPORT_UNSUPPORTED',
-    `Cannot export weights as f16: one is ${largest}, and fp16 ends at ${LARGEST_HALF}: export with --type f32 or q8_0`,
+    `Cannot export weights as f16: one is ${largest}, and fp16 ends at ${LARGEST_HALF}: export with --type f32, bf16 or q8_0`,
     { details: { largest } },
   );
 }

@@ -101,7 +101,8 @@ export async function* generate(
   const promptLength = work.reduce((most, request) => Math.max(most, request.promptIds.length), 0);
   checkLengths(sampler, work, promptLength);
   checkLongRope(sampler, work, options.maxNewTokens);
-  const cache = openCache(sampler, promptLength + Math.min(options.maxNewTokens, sampler.config.maxPositions));
+  const length = promptLength + Math.min(options.maxNewTokens, sampler.config.maxPositions);
+  const cache = openCache(sampler, length, fullBatchPages(work, options));
   const batch = new Batch(sampler, cache, { queue: work, options });
   try {
     while (batch.busy) {
@@ -114,6 +115,14 @@ export async function* generate(
     batch.dispose();
     cache.dispose();
   }
+}
+
+/** Pages of a full batch whose responses are all as long as they may be. */
+function fullBatchPages(work: readonly GenerationRequest[], { batchSize, maxNewTokens }: GenerateOptions): number {
+  const samples = work.reduce((sum, request) => sum + request.samples.length, 0);
+  const prompts = work.reduce((sum, request) => sum + pagesFor(request.promptIds.length), 0);
+  const share = Math.min(1, batchSize / samples);
+  return Math.ceil(share * (prompts + samples * pagesFor(maxNewTokens)));
 }
 
 /**

@@ -6,7 +6,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { noGrad } from '../torch/autograd.ts';
 import type { Dtype } from '../torch/dtype.ts';
-import { copy_, narrow, zeros } from '../torch/ops.ts';
+import { copy_, empty_memory_format, narrow } from '../torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 
 /** Tokens of a page; native/kernels/cpu/paged_attention.cc draws one. */
@@ -27,15 +27,18 @@ export interface LayerPages {
 export class PagePool {
   readonly #config: ModelConfig;
   readonly #placement: { dtype: Dtype; device: string };
+  readonly #expected: number;
   #layers: LayerPages[] = [];
   #count = 0;
   #free: number[] = [];
   /** Pages that more than one holds, with how many hold them. */
   readonly #holders = new Map<number, number>();
 
-  constructor(config: ModelConfig, placement: { dtype: Dtype; device: string }) {
+  /** `expected` pages are asked for at once; what is not used of them is not touched, and takes no memory. */
+  constructor(config: ModelConfig, placement: { dtype: Dtype; device: string }, expected = 0) {
     this.#config = config;
     this.#placement = placement;
+    this.#expected = expected;
   }
 
   layer(index: number): LayerPages {
@@ -76,13 +79,13 @@ export class PagePool {
   /** By half at least, so that growing costs little on the whole. */
   #grow(missing: number): void {
     const before = this.#count;
-    const after = before + Math.max(missing, Math.ceil(before / 2), 16);
+    const after = Math.max(this.#expected, before + Math.max(missing, Math.ceil(before / 2), 16));
     const { layers, keyValueHeads, headSize } = this.#config;
     const grown = (old: Tensor | undefined, shape: readonly number[]): Tensor => {
       const pages = outlive(
         scope('grow pages', () =>
           noGrad(() => {
-            const larger = zeros([after, keyValueHeads, ...shape], this.#placement);
+            const larger = empty_memory_format([after, keyValueHeads, ...shape], this.#placement);
             if (old !== undefined) copy_(narrow(larger, 0, 0, before), old);
             return larger;
           }),

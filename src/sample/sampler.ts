@@ -5,26 +5,15 @@
  */
 
 import type { ModelConfig } from '../model/config.ts';
-import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
+import { scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
 import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
-import { EMBEDDING, expectedWeights, headName, weightOf } from '../model/weights.ts';
+import { EMBEDDING, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
-import {
-  index_select,
-  pagedAttention,
-  readPages,
-  rowGated,
-  rowLinear,
-  rowLinears,
-  softCap_,
-  to_dtype,
-  treeAttentionWithKnown,
-  writePages,
-} from '../torch/ops.ts';
+import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm, rowLinear, softCap_, to_dtype } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
-import { type PackedMatrix, packMatrices } from './matrices.ts';
 import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
+import { type PackedWeights, packWeights } from './weights.ts';
 
 /**
  * Type of sampling's products. In `bfloat16` both factors are rounded to bf16 and sums are kept in fp32, by the fastest
@@ -36,9 +25,7 @@ export type SamplingDtype = 'float32' | 'bfloat16';
 export interface Sampler {
   config: ModelConfig;
   dtype: SamplingDtype;
-  matrices: ReadonlyMap<string, PackedMatrix>;
-  /** Norms, fp32. */
-  vectors: ReadonlyMap<string, Tensor>;
+  packed: PackedWeights;
   /** [V, D], in the type on disk. */
   embedding: Tensor;
   dispose(): void;
@@ -53,18 +40,17 @@ export function openSampler(
   const built = outlive(
     scope('open a sampler', () =>
       noGrad(() => {
-        const matrices = packMatrices({ config, weights, adapter }, dtype);
-        const vectors = new Map<string, Tensor>();
-        for (const [name, shape] of expectedWeights(config)) {
-          if (shape.length === 1) vectors.set(name, to_dtype(weightOf(weights, name), 'float32', { copy: true }));
-        }
+        const packed = packWeights({ config, weights, adapter }, dtype);
         const embedding = weightOf(weights, EMBEDDING);
-        return { matrices, vectors, embedding: to_dtype(embedding, embedding.dtype, { copy: true }) };
+        return { packed, embedding: to_dtype(embedding, embedding.dtype, { copy: true }) };
       }),
     ),
   );
-  return { config, dtype, ...built, dispose: () => disposeAll([built.matrices, built.vectors, built.embedding]) };
+  return { config, dtype, ...built, dispose: () => disposeAll([built.packed, built.embedding]) };
 }
+
+/** A pool begins with no more than this, and grows beyond when it is full. */
+const MOST_EXPECTED_BYTES = 2 ** 30;
 
 /** What a batch of sequences shares: their keys and values, and the rotations of positions 0 .. length - 1. */
 export interface Cache {
@@ -74,9 +60,15 @@ export interface Cache {
   dispose(): void;
 }
 
-/** A cache for sequences of at most `length` tokens, prompt included; keys and values are kept in the sampler's type. */
-export function openCache({ config, dtype, embedding: { device } }: Sampler, length: number): Cache {
-  const pages = new PagePool(config, { dtype, device });
+/**
+ * A cache for sequences of at most `length` tokens, prompt included, and about so many pages in all; keys and values are kept in
+ * the sampler's type.
+ */
+export function openCache({ config, dtype, embedding: { device } }: Sampler, length: number, expectedPages = 0): Cache {
+  const { layers, keyValueHeads, headSize } = config;
+  const pageBytes = 2 * layers * keyValueHeads * headSize * PAGE_TOKENS * (dtype === 'bfloat16' ? 2 : 4);
+  const expected = Math.min(expectedPages, Math.floor(MOST_EXPECTED_BYTES / pageBytes));
+  const pages = new PagePool(config, { dtype, device }, expected);
   const rotary = outlive(scope('open a cache', () => rotaryTables(config, length, device)));
   const dispose = (): void => {
     pages.dispose();
@@ -90,54 +82,63 @@ function required<T>(value: T | undefined, what: string): T {
   return value;
 }
 
-type Attend = BlockContext['attend'];
-
-/** A token's position, and the length of the prompt that it belongs to or follows. */
-interface TokenPlace {
+/** A token of a pass: its place in the pages, its position, and the length of the prompt that it belongs to or follows. */
+interface NewToken {
+  id: number;
+  place: number;
   position: number;
   promptLength: number;
 }
 
-function runBlocks(
-  sampler: Sampler,
-  cache: Cache,
-  input: { ids: readonly number[]; places: readonly TokenPlace[]; attend: Attend },
-): Tensor {
-  const { config, matrices, vectors } = sampler;
+/** How a pass attends: each new token to its sequence's pages, or prompts as trees of tokens that lie in pages. */
+type Attention =
+  | { kind: 'decode'; tables: Tensor; lengths: Tensor }
+  | { kind: 'prefill'; seen: Tensor; segments: readonly number[]; known: readonly number[] };
+
+/** Runs all blocks on new tokens, which get their places in the pages; returns what the head reads, [tokens, D]. */
+function runBlocks(sampler: Sampler, cache: Cache, tokens: readonly NewToken[], attention: Attention): Tensor {
+  const { config, packed, embedding } = sampler;
+  const { device } = embedding;
   // A sequence that starts long stays long; one that would become it is refused (generate.ts).
   const limit = longAfter(config);
-  const rows = input.places.map(({ position, promptLength }) => position + (promptLength > limit ? cache.length : 0));
-  const arithmetic = arithmeticOf(sampler);
-  const matrix = (name: string): PackedMatrix => required(matrices.get(name), name);
-  const context: BlockContext = {
-    config,
-    vector: (name) => required(vectors.get(name), name),
-    linear: (x, name) => product(x, matrix(name), arithmetic),
-    together: {
-      products: (x, [first = '']) => {
-        const { panels, outputs, bias } = matrix(first);
-        return rowLinears(x, panels, outputs, { bias, arithmetic });
-      },
-      gated: (x, gate) => {
-        const { panels, outputs } = matrix(gate);
-        const activation = config.activation === 'silu' ? 'silu' : 'gelu_tanh';
-        return rowGated(x, panels, outputs[0] ?? 0, activation, { arithmetic });
-      },
-    },
-    attend: input.attend,
-    rotation: rotations(config, cache.rotary, rows),
-  };
-  const rows_TD = index_select(sampler.embedding, 0, int64(input.ids, { device: sampler.embedding.device }));
-  let x_TD = scaledEmbedding(to_dtype(rows_TD, 'float32'), config);
-  for (let layer = 0; layer < config.layers; layer++) {
-    const input_TD = x_TD;
-    x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
-  }
-  return finalNorm(x_TD, context);
-}
-
-function product(x: Tensor, { panels, outputs, bias }: PackedMatrix, arithmetic: string): Tensor {
-  return rowLinear(x, panels, outputs[0] ?? 0, { bias, arithmetic });
+  const rows = tokens.map(({ position, promptLength }) => position + (promptLength > limit ? cache.length : 0));
+  const rotation = rotations(config, cache.rotary, rows);
+  const layers = Array.from({ length: config.layers }, (_, layer) => ({
+    ...cache.pages.layer(layer),
+    ...rotation(layer),
+    window: config.layerAttention[layer]?.window ?? 0,
+  }));
+  const ids_T = int64(
+    tokens.map(({ id }) => id),
+    { device },
+  );
+  const x_TD = scaledEmbedding(to_dtype(index_select(embedding, 0, ids_T), 'float32'), config);
+  const shared = [
+    x_TD,
+    packed.blocks,
+    layers.map(({ keys }) => keys),
+    layers.map(({ values }) => values),
+    layers.map(({ cos_TR }) => cos_TR),
+    layers.map(({ sin_TR }) => sin_TR),
+    int64(
+      tokens.map(({ place }) => place),
+      { device },
+    ),
+    layers.map(({ window }) => window),
+    config.heads,
+    config.intermediateSize,
+    config.queryKeyNorm === 'whole',
+    config.normEpsilon,
+    config.attentionScale,
+    config.attentionSoftCap,
+    config.activation === 'silu' ? 'silu' : 'gelu_tanh',
+    arithmeticOf(sampler),
+  ] as const;
+  const hidden_TD =
+    attention.kind === 'decode'
+      ? decodeBlocks_(...shared, attention.tables, attention.lengths)
+      : prefillBlocks_(...shared, attention.seen, attention.segments, attention.known);
+  return rmsNorm(hidden_TD, packed.finalNorm, config.normEpsilon);
 }
 
 function arithmeticOf({ dtype }: Sampler): string {
@@ -145,8 +146,9 @@ function arithmeticOf({ dtype }: Sampler): string {
 }
 
 function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
-  const { config, matrices } = sampler;
-  const logits_TV = product(hidden_TD, required(matrices.get(headName(config)), 'head'), arithmeticOf(sampler));
+  const { config, packed, embedding } = sampler;
+  const { panels, bias } = packed.head;
+  const logits_TV = rowLinear(hidden_TD, panels, embedding.shape[0] ?? 0, { bias, arithmetic: arithmeticOf(sampler) });
   return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 
@@ -163,24 +165,14 @@ export function prefill(sampler: Sampler, cache: Cache, given: readonly PrefillP
     scope('prefill', () => {
       const { device } = sampler.embedding;
       const { prompts, order, segments, known, seen } = promptTrees(given);
-      const fresh = prompts.flatMap(({ ids, pages, known: first }) =>
-        ids.slice(first).map((id, i) => ({ id, position: first + i, promptLength: ids.length, pages })),
+      const tokens = prompts.flatMap(({ ids, pages, known: first }) =>
+        ids.slice(first).map((id, i) => {
+          const position = first + i;
+          return { id, place: placeOf(pages, position), position, promptLength: ids.length };
+        }),
       );
-      const written_T = int64(
-        fresh.map(({ pages, position }) => placeOf(pages, position)),
-        { device },
-      );
-      const seen_S = int64(seen, { device });
-      const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
-        const { keys, values } = cache.pages.layer(layer);
-        writePages(keys, values, k_TKd, v_TKd, written_T);
-        // As they were written: a token sees the same numbers whoever computed them, now or in an earlier pass.
-        const [seenKeys_SKd, seenValues_SKd] = readPages(keys, values, seen_S);
-        const { scale, window, softCap } = attentionRule(sampler.config, layer);
-        const query = to_dtype(q_THd, keys.dtype);
-        return treeAttentionWithKnown(query, seenKeys_SKd, seenValues_SKd, segments, known, scale, { window, softCap });
-      };
-      const hidden_TD = runBlocks(sampler, cache, { ids: fresh.map(({ id }) => id), places: fresh, attend });
+      const attention = { kind: 'prefill', seen: int64(seen, { device }), segments, known } as const;
+      const hidden_TD = runBlocks(sampler, cache, tokens, attention);
       const ends: number[] = [];
       let end = -1;
       prompts.forEach(({ ids, known: first }, i) => {
@@ -253,10 +245,6 @@ export function decode(sampler: Sampler, cache: Cache, rows: readonly DecodeRow[
   return noGrad(() =>
     scope('decode', () => {
       const { device } = sampler.embedding;
-      const written_B = int64(
-        rows.map(({ pages, position }) => placeOf(pages, position)),
-        { device },
-      );
       const perRow = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
       const tables = rows.flatMap(({ prompt, pages }) => {
         const unused = perRow - prompt.pages.length - pages.length;
@@ -267,17 +255,14 @@ export function decode(sampler: Sampler, cache: Cache, rows: readonly DecodeRow[
         rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
         { shape: [rows.length, 2], device },
       );
-      const attend: Attend = ({ q_THd, k_TKd, v_TKd }, layer) => {
-        const { keys, values } = cache.pages.layer(layer);
-        writePages(keys, values, k_TKd, v_TKd, written_B);
-        const { scale, window, softCap } = attentionRule(sampler.config, layer);
-        return pagedAttention(q_THd, keys, values, tables_BM, lengths_B2, scale, { window, softCap });
-      };
-      const places = rows.map(({ prompt, position }) => ({
+      const tokens = rows.map(({ prompt, pages, position, token }) => ({
+        id: token,
+        place: placeOf(pages, position),
         position: prompt.length + position,
         promptLength: prompt.length,
       }));
-      const hidden_TD = runBlocks(sampler, cache, { ids: rows.map(({ token }) => token), places, attend });
+      const attention = { kind: 'decode', tables: tables_BM, lengths: lengths_B2 } as const;
+      const hidden_TD = runBlocks(sampler, cache, tokens, attention);
       return logitsOf(sampler, hidden_TD);
     }),
   );

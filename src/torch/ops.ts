@@ -1807,6 +1807,102 @@ export function pagedAttention(
   return asTensor(invoke(op_pagedAttention, q, keys, values, tables, lengths, scale, options.window, options.softCap));
 }
 
+const op_decodeBlocks_ = operator('selm::decode_blocks_', '');
+/** `selm::decode_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor tables, Tensor lengths) -> Tensor(a!)` */
+export function decodeBlocks_(
+  x: Tensor,
+  weights: readonly (Tensor | null)[],
+  keys: readonly Tensor[],
+  values: readonly Tensor[],
+  cos: readonly Tensor[],
+  sin: readonly Tensor[],
+  places: Tensor,
+  windows: readonly number[],
+  heads: number,
+  innerSize: number,
+  normsWhole: boolean,
+  eps: number,
+  scale: number,
+  softCap: number,
+  activation: string,
+  arithmetic: string,
+  tables: Tensor,
+  lengths: Tensor,
+): Tensor {
+  return asTensor(
+    invoke(
+      op_decodeBlocks_,
+      x,
+      weights,
+      keys,
+      values,
+      cos,
+      sin,
+      places,
+      windows,
+      heads,
+      innerSize,
+      normsWhole,
+      eps,
+      scale,
+      softCap,
+      activation,
+      arithmetic,
+      tables,
+      lengths,
+    ),
+  );
+}
+
+const op_prefillBlocks_ = operator('selm::prefill_blocks_', '');
+/** `selm::prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor seen, int[] segments, int[] known) -> Tensor(a!)` */
+export function prefillBlocks_(
+  x: Tensor,
+  weights: readonly (Tensor | null)[],
+  keys: readonly Tensor[],
+  values: readonly Tensor[],
+  cos: readonly Tensor[],
+  sin: readonly Tensor[],
+  places: Tensor,
+  windows: readonly number[],
+  heads: number,
+  innerSize: number,
+  normsWhole: boolean,
+  eps: number,
+  scale: number,
+  softCap: number,
+  activation: string,
+  arithmetic: string,
+  seen: Tensor,
+  segments: readonly number[],
+  known: readonly number[],
+): Tensor {
+  return asTensor(
+    invoke(
+      op_prefillBlocks_,
+      x,
+      weights,
+      keys,
+      values,
+      cos,
+      sin,
+      places,
+      windows,
+      heads,
+      innerSize,
+      normsWhole,
+      eps,
+      scale,
+      softCap,
+      activation,
+      arithmetic,
+      seen,
+      segments,
+      known,
+    ),
+  );
+}
+
 const op_sampleTokens = operator('selm::sample_tokens', '');
 /** `selm::sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)` */
 export function sampleTokens(

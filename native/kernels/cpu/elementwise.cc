@@ -5,6 +5,7 @@
 
 #include "../checks.h"
 #include "activations.h"
+#include "panels.h"
 #include "vector.h"
 
 namespace selm {
@@ -21,18 +22,19 @@ void forTypes(const at::Tensor& x, Body body) {
 
 constexpr int64_t kGrain = 64;  // rows a task
 
-template <typename T>
-void rmsForward(const T* x, const float* weight, T* y, float* inverse, int64_t rows, int64_t width, double eps) {
+// inverse may be null.
+template <typename X, typename Y>
+void rmsForward(const X* x, const float* weight, Y* y, float* inverse, int64_t rows, int64_t width, double eps) {
   at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
-      const T* in = x + row * width;
+      const X* in = x + row * width;
       Float16 squares = splat(0);
       for (int64_t i = 0; i < width; i += kLanes) {
         const Float16 v = load(in + i, width - i);
         squares += v * v;
       }
       const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(width) + static_cast<float>(eps));
-      inverse[row] = scale;
+      if (inverse != nullptr) inverse[row] = scale;
       for (int64_t i = 0; i < width; i += kLanes) {
         store(y + row * width + i, load(in + i, width - i) * scale * load(weight + i, width - i), width - i);
       }
@@ -79,6 +81,21 @@ std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at
     rmsForward(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), rows, width, eps);
   });
   return {y, inverse};
+}
+
+// A result in bf16 has room for whole tiles.
+at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double eps, std::string_view arithmetic) {
+  checkRmsNorm(x_, weight);
+  const at::Tensor x = x_.to(at::kFloat).contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
+  const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
+  if (arithmetic == "float32") {
+    at::Tensor y = at::empty_like(x);
+    rmsForward<float, float>(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y.data_ptr<float>(), nullptr, rows, width, eps);
+    return y;
+  }
+  const at::Tensor y = at::empty({roomFor(rows), width}, x.options().dtype(at::kBFloat16));
+  rmsForward(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y.data_ptr<c10::BFloat16>(), static_cast<float*>(nullptr), rows, width, eps);
+  return y.narrow(0, 0, rows);
 }
 
 std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x_, const at::Tensor& weight,
@@ -183,6 +200,7 @@ std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, con
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("rms_norm_forward", &selm::rmsNormForward);
   library.impl("rms_norm_backward", &selm::rmsNormBackward);
+  library.impl("rms_norm_operand", &selm::rmsNormOperand);
   library.impl("rotate", &selm::rotate);
   library.impl("gated", &selm::gated);
   library.impl("gated_backward", &selm::gatedBackward);

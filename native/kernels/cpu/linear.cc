@@ -34,8 +34,6 @@ bool hasRoom(const at::Tensor& x, int64_t rows) {
   return static_cast<int64_t>(x.storage().nbytes()) >= end;
 }
 
-int64_t roomFor(int64_t rows) { return (rows + kTileRows - 1) / kTileRows * kTileRows; }
-
 // x [rows, inputs] as a path reads it: in type X, with `padded` inputs of which the last are zeros, and room for whole tiles.
 template <typename X>
 at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
@@ -114,7 +112,8 @@ void fetchRows(T* first, int64_t stride, int64_t rows) {
   }
 }
 
-// Results of each panel as they are, plus a bias.
+// Results of each panel as they are, plus a bias; or added to what is there.
+template <bool kAdds>
 struct WriteSums {
   static constexpr int64_t kTogether = 1;
   // Where a panel's results go in their rows.
@@ -138,8 +137,9 @@ struct WriteSums {
     for (int64_t r = 0; r < rows; r++) {
       float* to = place.first + (row + r) * place.stride;
       for (int64_t i = 0; i < place.width; i += kLanes) {
-        const Float16 sums = load(results[0] + r * kPanel + i);
-        store(to + i, place.bias != nullptr ? sums + load(place.bias + i, place.width - i) : sums, place.width - i);
+        Float16 sums = load(results[0] + r * kPanel + i);
+        if (place.bias != nullptr) sums += load(place.bias + i, place.width - i);
+        store(to + i, kAdds ? load(to + i, place.width - i) + sums : sums, place.width - i);
       }
     }
   }
@@ -182,7 +182,7 @@ std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed
   checkRowLinears(x, packed, outputs, bias_);
   const at::Tensor bias = bias_.has_value() && bias_->defined() ? bias_->to(at::kFloat).contiguous() : at::Tensor();
   std::vector<at::Tensor> products;
-  WriteSums write;
+  WriteSums<false> write;
   int64_t first = 0;
   for (const int64_t count : outputs) {
     products.push_back(at::empty({x.size(0), count}, x.options().dtype(at::kFloat)));
@@ -196,6 +196,18 @@ std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed
 at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
                      std::string_view arithmetic) {
   return rowLinears(x, packed, outputs, bias, arithmetic)[0];
+}
+
+at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias_,
+                          std::string_view arithmetic) {
+  checkRowLinears(x, packed, {sum.size(1)}, bias_);
+  TORCH_CHECK(sum.scalar_type() == at::kFloat && sum.is_contiguous() && sum.size(0) == x.size(0), "add_row_linear_: a sum of ", sum.sizes(), " in ",
+              sum.scalar_type(), " is not contiguous fp32 with ", x.size(0), " rows");
+  const at::Tensor bias = bias_.has_value() && bias_->defined() ? bias_->to(at::kFloat).contiguous() : at::Tensor();
+  WriteSums<true> write;
+  write.add(sum, bias.defined() ? bias.data_ptr<float>() : nullptr);
+  multiply(x.contiguous(), packed, arithmetic, write);
+  return sum;
 }
 
 at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic) {
@@ -222,5 +234,6 @@ TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("pack_rows", &selm::packRows);
   library.impl("row_linear", &selm::rowLinear);
   library.impl("row_linears", &selm::rowLinears);
+  library.impl("add_row_linear_", &selm::addRowLinear_);
   library.impl("row_gated", &selm::rowGated);
 }

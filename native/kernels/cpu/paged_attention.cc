@@ -251,6 +251,64 @@ void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, cons
   });
 }
 
+// One head rotated: numbers i and i + half of x turn by the angle i. Result(i, number) takes them, sixteen at a time.
+template <typename Result>
+void rotateHead(const float* x, const float* cos, const float* sin, int64_t half, Result result) {
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const int64_t left = half - i;
+    const Float16 a = load(x + i, left), b = load(x + half + i, left), c = load(cos + i, left), s = load(sin + i, left);
+    result(i, a * c - b * s, std::min<int64_t>(left, kLanes));
+    result(half + i, b * c + a * s, std::min<int64_t>(left, kLanes));
+  }
+}
+
+at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, const at::Tensor& cos_, const at::Tensor& sin_, at::Tensor& keys,
+                      at::Tensor& values, const at::Tensor& places_, at::ScalarType type) {
+  checkRotary(q_, cos_, sin_);
+  checkWritePages(keys, values, k_, v_, places_);
+  TORCH_CHECK(q_.scalar_type() == at::kFloat && k_.scalar_type() == at::kFloat && v_.scalar_type() == at::kFloat && q_.size(2) == k_.size(2) &&
+                  q_.size(0) == k_.size(0),
+              "place_heads: q ", q_.sizes(), ", k ", k_.sizes(), " and v must be fp32, of the same tokens and width");
+  const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous(), cos = cos_.contiguous(), sin = sin_.contiguous(),
+                   places = places_.contiguous();
+  const int64_t tokens = q.size(0), heads = q.size(1), groups = k.size(1), width = q.size(2), half = width / 2, room = keys.size(0) * kPageTokens;
+  const int64_t* place = places.data_ptr<int64_t>();
+  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(place[t] >= 0 && place[t] < room, "place_heads: place ", place[t], " of ", room);
+  const at::Tensor out = at::empty(q.sizes(), q.options().dtype(type));
+  const auto run = [&](auto* query, auto* page) {
+    using Q = std::remove_pointer_t<decltype(query)>;
+    using T = std::remove_pointer_t<decltype(page)>;
+    Q* to = out.data_ptr<Q>();
+    T *toKeys = keys.data_ptr<T>(), *toValues = values.data_ptr<T>();
+    at::parallel_for(0, tokens, std::max<int64_t>(1, 32768 / ((heads + 2 * groups) * width)), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; t++) {
+        const float *c = cos.data_ptr<float>() + t * half, *s = sin.data_ptr<float>() + t * half;
+        for (int64_t h = 0; h < heads; h++) {
+          const int64_t at = (t * heads + h) * width;
+          rotateHead(q.data_ptr<float>() + at, c, s, half, [&](int64_t i, Float16 value, int64_t count) { store(to + at + i, value, count); });
+        }
+        for (int64_t g = 0; g < groups; g++) {
+          const int64_t from = (t * groups + g) * width, token = place[t] % kPageTokens;
+          const int64_t block = (place[t] / kPageTokens * groups + g) * width * kPageTokens;
+          rotateHead(k.data_ptr<float>() + from, c, s, half, [&](int64_t i, Float16 value, int64_t count) {
+            T numbers[kLanes];
+            store(numbers, value);
+            for (int64_t n = 0; n < count; n++) toKeys[block + (i + n) * kPageTokens + token] = numbers[n];
+          });
+          const float* value = v.data_ptr<float>() + from;
+          for (int64_t d = 0; d < width; d += kLanes) store(toValues + block + token * width + d, load(value + d, width - d), width - d);
+        }
+      }
+    });
+  };
+  forCacheTypes(keys, [&](auto* page) {
+    if (type == at::kFloat) return run(static_cast<float*>(nullptr), page);
+    TORCH_CHECK(type == at::kBFloat16, "place_heads: queries become fp32 or bf16, not ", type);
+    run(static_cast<c10::BFloat16*>(nullptr), page);
+  });
+  return out;
+}
+
 std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places_) {
   checkReadPages(keys, values, places_);
   if (keys.scalar_type() == at::kDouble) return composite::readPages(keys, values, places_);
@@ -284,4 +342,5 @@ TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("paged_attention", &selm::pagedAttention);
   library.impl("write_pages", &selm::writePages);
   library.impl("read_pages", &selm::readPages);
+  library.impl("place_heads", &selm::placeHeads);
 }

@@ -23,6 +23,9 @@ namespace selm {
 constexpr int64_t kStep = 32;      // inputs of a tile
 constexpr int64_t kTileRows = 32;  // rows of x that a bf16 path takes at once: two tiles
 
+// Rows that bf16 operands take in memory.
+inline int64_t roomFor(int64_t rows) { return (rows + kTileRows - 1) / kTileRows * kTileRows; }
+
 // y [rows, 32] = x [rows, inputs] times a panel; `inputs` is a multiple of kStep, rows at most kTileRows. x and y have room
 // for kTileRows rows; rows past the last hold anything and their results are not read. Whoever is the first to read a panel
 // says so: its weights are then fetched ahead of their use, and what follows the panel in memory after them.

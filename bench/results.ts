@@ -1,0 +1,22 @@
+/** @file Results of a benchmark as JSON in bench/results/, with the machine and the versions that they belong to. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { engineVersion } from '../src/torch/native.ts';
+import { here } from './dpo.ts';
+
+/** Writes bench/results/NAME.json. */
+export function saveResult(name: string, result: Record<string, unknown>): void {
+  const folder = join(here, 'results');
+  mkdirSync(folder, { recursive: true });
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, loadAfter: loadavg() };
+  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).stdout.trim();
+  const versions = { selm: commit, libtorch: engineVersion(), node: process.version };
+  const text = JSON.stringify(
+    { formatVersion: 1, date: new Date().toISOString(), machine, versions, ...result },
+    null,
+    2,
+  );
+  writeFileSync(join(folder, `${name}.json`), `${text}\n`);
+}
