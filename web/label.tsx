@@ -92,6 +92,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
         <p class="empty">Nothing is asked at the moment. When the run has a question, it appears here.</p>
       ) : (
         <article>
+          {question.reason === '' ? null : <p class="hint">Why this one: {question.reason}</p>}
           <p class="prompt" dir="auto">
             {question.prompt}
           </p>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bothOrders, inDoubt } from './doubt.ts';
+import { bothOrders, doubtOf, inDoubt } from './doubt.ts';
 import type { Judgement } from './ranker.ts';
 
 const judged = (first: number, second: number, value: number | null): Judgement => ({
@@ -41,4 +41,16 @@ test.each([
   ['orders that disagree on others', { ...clear, judgements: [judged(0, 1, 1), judged(1, 0, 1)] }, 0, false],
 ])('inDoubt(): %s', (_, ranking, margin, expected) => {
   expect(inDoubt(ranking, margin)).toBe(expected);
+});
+
+test('doubt is told in percent of best over worst, and a ranker without a verdict is not sure at all', () => {
+  const candidates = ['a', 'b'].map((text, sampleIndex) => ({ kind: 'response' as const, sampleIndex, text }));
+  const ranking = { promptId: 'p', scores: [0, Math.log(3)], order: [1, 0], ties: [] };
+  const why = doubtOf(candidates, ranking, 'the judge');
+  expect(why).toEqual({
+    text: 'the judge is 75:25 between its best and its worst here',
+    sureness: expect.closeTo(0.5),
+  });
+  const without = { ...ranking, scores: null, order: [], problem: 'no answer' };
+  expect(doubtOf(candidates, without, 'the judge').sureness).toBe(0);
 });

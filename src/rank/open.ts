@@ -28,7 +28,7 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
     case 'judge':
       return openJudge(settings, services);
     case 'people':
-      return openPeople(services);
+      return openPeople(settings, services);
   }
 }
 

@@ -142,8 +142,18 @@ export const judgeRanker = z.strictObject({
   concurrency: integer(1).default(8).describe('Requests under way at once').meta({ change: 'free' }),
   onError: onError(),
 });
-/** People answer in the studio; there is nothing to set about them yet. */
-const peopleRanker = z.strictObject({ kind: z.literal('people').meta({ change: 'rank' }) });
+const peopleRanker = z.strictObject({
+  kind: z.literal('people').meta({ change: 'rank' }),
+  votes: integer(1)
+    .default(1)
+    .describe('Different people who answer each question; more than one also tells how able each of them is')
+    .meta({ change: 'warn' }),
+  budget: integer(1)
+    .nullable()
+    .default(null)
+    .describe('Answers that an iteration may take; prompts beyond it are not asked about. null: all are')
+    .meta({ change: 'warn' }),
+});
 
 /** A `ranker` section alone. */
 export const rankerSchema = z.discriminatedUnion(

@@ -139,6 +139,8 @@ export interface ShownQuestion {
   prompt: string;
   left: string;
   right: string;
+  /** Why this prompt is asked about; empty where all are. */
+  reason: string;
 }
 
 /** What a run asks people. */

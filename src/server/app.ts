@@ -7,12 +7,13 @@ import { type Context, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { SelmError } from '../errors.ts';
+import { OWNER } from '../rank/people/questions.ts';
 import type { Problem } from './api.ts';
 import type { Asset } from './assets.ts';
 import { type Refusal, requestProblem, shownText } from './guard.ts';
 import type { OpenRuns } from './open-runs.ts';
 import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
-import { giveAnswer, givenAnswer, openQuestions } from './people.ts';
+import { giveAnswer, givenAnswer, openQuestions, votesOf } from './people.ts';
 import { reportOf } from './report.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
 import { followRun, followRuns, type Sent } from './stream.ts';
@@ -194,11 +195,21 @@ export function createStudio({
     const afterId = Number(eventId.parse(c.req.header('last-event-id') ?? c.req.query('after') ?? '0'));
     return sent(c, (signal) => followRun(runs, { id, afterId }, { signal }));
   });
-  app.get('/api/runs/:id/questions', (c) => c.json(openQuestions(runs.find(c.req.param('id')).path)));
+  /** Where people answer a run's questions, and who does. */
+  const asking = (id: string): { path: string; votes: number; annotator: string } => {
+    const { listed, config } = runs.open(id);
+    const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
+    return { path: listed.path, votes: votes ?? 1, annotator: OWNER };
+  };
+  app.get('/api/runs/:id/questions', (c) => {
+    const { path, ...who } = asking(c.req.param('id'));
+    return c.json(openQuestions(path, who));
+  });
   app.post('/api/runs/:id/answers', async (c) => {
-    const { path } = runs.find(c.req.param('id'));
-    await giveAnswer(path, givenAnswer.parse(JSON.parse(await c.req.text())), clock());
-    return c.json(openQuestions(path)); // durable by now
+    const { path, ...who } = asking(c.req.param('id'));
+    const answer = givenAnswer.parse(JSON.parse(await c.req.text()));
+    await giveAnswer(path, answer, { annotator: who.annotator, timeMs: clock() });
+    return c.json(openQuestions(path, who)); // durable by now
   });
   app.get('/api/runs/:id/report', (c) => {
     const { html, policy } = reportOf(runs.open(c.req.param('id')));

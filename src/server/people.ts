@@ -1,7 +1,14 @@
 /** @file What a run asks people, as a page shows it, and what they say back. Nothing is acknowledged before it is on the disk. */
 import { z } from 'zod';
 import { sha256 } from '../files/hash.ts';
-import { type Choice, peopleFolder, type Question, readQuestions, say } from '../rank/people/questions.ts';
+import {
+  type Choice,
+  peopleFolder,
+  type Question,
+  type Questions,
+  readQuestions,
+  say,
+} from '../rank/people/questions.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { GivenAnswer, OpenQuestions, ShownQuestion } from './api.ts';
 
@@ -16,51 +23,71 @@ export const givenAnswer = z.strictObject({
   key: z.string().min(8).max(100),
 }) satisfies z.ZodType<GivenAnswer>;
 
-/** Whether a run asks people. */
-export function asksPeople({ ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>): boolean {
-  return ranker.kind === 'people' || secondOpinion?.ranker.kind === 'people';
+/** How many answers a run that asks people still waits for. */
+export function questionsLeft(
+  runPath: string,
+  { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
+): number {
+  const votes = votesOf({ ranker, secondOpinion });
+  return votes === null ? 0 : openTo(readQuestions(peopleFolder(runPath)), { votes, annotator: null }).length;
 }
 
-/** How many questions of a run have no answer. */
-export function questionsLeft(runPath: string, recipe: Pick<Recipe, 'ranker' | 'secondOpinion'>): number {
-  return asksPeople(recipe) ? openQuestions(runPath).open : 0;
+/** How many people answer each question of a run; null where it asks none. */
+export function votesOf({ ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>): number | null {
+  if (ranker.kind === 'people') return ranker.votes;
+  return secondOpinion?.ranker.kind === 'people' ? secondOpinion.ranker.votes : null;
 }
 
-/** The questions of a run that wait for an answer. */
-export function openQuestions(runPath: string): OpenQuestions {
-  const { asked, settled, answers } = readQuestions(peopleFolder(runPath));
-  const open = [...asked.values()].filter(({ id }) => !settled.has(id) && !answers.has(id));
-  const last = [...answers.keys()].findLast((id) => !settled.has(id));
-  const undoable = last === undefined ? undefined : asked.get(last);
+/** The questions that wait for an answer of somebody; with several annotators each begins at another one. */
+export function openQuestions(
+  runPath: string,
+  { votes, annotator }: { votes: number; annotator: string },
+): OpenQuestions {
+  const questions = readQuestions(peopleFolder(runPath));
+  const { asked, settled, answers } = questions;
+  const open = openTo(questions, { votes, annotator });
+  const last = answers.findLast((each) => each.annotator === annotator && !settled.has(each.question));
+  const undoable = last === undefined ? undefined : asked.get(last.question);
   return {
-    next: open.slice(0, NEXT).map(shown),
+    next: open.slice(0, NEXT).map((each) => shown(each, annotator)),
     open: open.length,
-    answered: answers.size,
-    undoable: undoable === undefined ? null : shown(undoable),
+    answered: answers.filter((each) => each.annotator === annotator).length,
+    undoable: undoable === undefined ? null : shown(undoable, annotator),
   };
+}
+
+/** Questions with too few answers; of an annotator those that it has not answered itself. */
+function openTo(
+  { asked, settled, answersTo }: Questions,
+  { votes, annotator }: { votes: number; annotator: string | null },
+): Question[] {
+  return [...asked.values()].filter(({ id }) => {
+    const own = answersTo.get(id) ?? [];
+    return !settled.has(id) && own.length < votes && !own.some((each) => each.annotator === annotator);
+  });
 }
 
 /** Keeps an answer. Throws RankerError PEOPLE_QUESTION_UNKNOWN or PEOPLE_QUESTION_SETTLED. */
 export async function giveAnswer(
   runPath: string,
   { question, choice, seconds, key }: GivenAnswer,
-  timeMs: number,
+  { annotator, timeMs }: { annotator: string; timeMs: number },
 ): Promise<void> {
   const folder = peopleFolder(runPath);
-  if (choice === 'undo') return say(folder, { kind: 'undo', question, key, timeMs });
-  const left = leftOf(question);
-  await say(folder, { kind: 'answer', question, choice: choiceOf(choice, left), left, seconds, key, timeMs });
+  const who = { question, annotator, key, timeMs };
+  if (choice === 'undo') return say(folder, { kind: 'undo', ...who });
+  const left = leftOf(question, annotator);
+  await say(folder, { kind: 'answer', ...who, choice: choiceOf(choice, left), left, seconds });
 }
 
-function shown({ id, prompt, texts: [first, second] }: Question): ShownQuestion {
-  return leftOf(id) === 'first'
-    ? { id, prompt, left: first, right: second }
-    : { id, prompt, left: second, right: first };
+function shown({ id, prompt, texts: [first, second], reason }: Question, annotator: string): ShownQuestion {
+  const [left, right] = leftOf(id, annotator) === 'first' ? [first, second] : [second, first];
+  return { id, prompt, left, right, reason };
 }
 
-/** Which text stands left: a coin, thrown once for each question. */
-function leftOf(id: string): 'first' | 'second' {
-  return Number.parseInt(sha256(`side of ${id}`).slice(0, 2), 16) % 2 === 0 ? 'first' : 'second';
+/** Which text stands left: a coin, thrown once for each annotator and question. */
+function leftOf(id: string, annotator: string): 'first' | 'second' {
+  return Number.parseInt(sha256(`side of ${id} for ${annotator}`).slice(0, 2), 16) % 2 === 0 ? 'first' : 'second';
 }
 
 function choiceOf(choice: Exclude<GivenAnswer['choice'], 'undo'>, left: 'first' | 'second'): Choice {

@@ -20,7 +20,9 @@ test.skipIf(program === undefined)(
     const better = (n: number): string => `better ${n} <img src=x onerror=window.ran=1>`;
     ask(
       people,
-      Array.from({ length: 50 }, (_, n) => questionOf(`p${n}`, `prompt ${n}`, better(n), `worse ${n}`)),
+      Array.from({ length: 50 }, (_, n) =>
+        questionOf({ promptId: `p${n}`, prompt: `prompt ${n}` }, [better(n), `worse ${n}`]),
+      ),
     );
     const studio = await serveStudio({ folders: [folder], port: 0, token: 'token-of-the-browser-test' });
     onTestFinished(() => studio.close());

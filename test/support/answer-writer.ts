@@ -6,6 +6,15 @@ const [folder = '', attempt = ''] = process.argv.slice(2);
 const [id = ''] = readQuestions(folder).asked.keys();
 for (let n = 0; ; n++) {
   const key = `${attempt}-${n}`;
-  await say(folder, { kind: 'answer', question: id, choice: 'tie', left: 'first', seconds: 0, key, timeMs: n });
+  await say(folder, {
+    kind: 'answer',
+    question: id,
+    annotator: 'owner',
+    choice: 'tie',
+    left: 'first',
+    seconds: 0,
+    key,
+    timeMs: n,
+  });
   writeSync(1, `${key}\n`);
 }

@@ -4,6 +4,8 @@
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { agreementOf } from '../../evaluate/agreement.ts';
+import { DRAWN, doubtOf } from '../../rank/doubt.ts';
+import { describeRanker } from '../../rank/open.ts';
 import { agreementText } from '../../report/rankers-section.ts';
 import { opinionReason, opinionTables } from '../../store/opinions.ts';
 import { rankItems, rankWith } from './rank.ts';
@@ -13,13 +15,19 @@ import type { IterationContext } from './stage.ts';
 export async function askSecondOpinion(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
   const { recipe, ledger, iteration, ranker, secondRanker, announce } = context;
   if (secondRanker === null) return 'no second ranker';
+  const firsts = ledger.rankings(iteration).filter(({ rankerId }) => rankerId === ranker.id);
+  const name = describeRanker(recipe.ranker);
   const reasons = new Map(
-    ledger
-      .rankings(iteration)
-      .filter(({ rankerId }) => rankerId === ranker.id)
-      .map((first) => [first.promptId, opinionReason(recipe, first)]),
+    firsts.flatMap((first) => {
+      const reason = opinionReason(recipe, first);
+      if (reason === null) return [];
+      return [[first.promptId, reason === 'drawn' ? DRAWN : doubtOf([...first.candidates], first, name)] as const];
+    }),
   );
-  const items = rankItems(ledger, iteration, rows).filter(({ promptId }) => (reasons.get(promptId) ?? null) !== null);
+  const items = rankItems(ledger, iteration, rows).flatMap((item) => {
+    const why = reasons.get(item.promptId);
+    return why === undefined ? [] : [{ ...item, why }];
+  });
   const done = await rankWith(context, { stage: 'second-opinion', ranker: secondRanker, items });
   const { drawn, doubt } = opinionTables(recipe, ledger, iteration);
   for (const [tables, where] of [

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { temporaryFolder } from '../../files/temporary.testing.ts';
 import type { RankItem, Ranking } from '../ranker.ts';
 import { memoryAnswers } from '../services.ts';
@@ -20,32 +20,45 @@ async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
   yield* items;
 }
 
-async function ranked(runPath: string, items: readonly RankItem[], signal?: AbortSignal): Promise<Ranking[]> {
-  const ranker = openPeople({ answers: () => memoryAnswers(), runPath: () => runPath, signal });
+interface Options {
+  votes?: number;
+  budget?: number | null;
+  signal?: AbortSignal;
+}
+
+async function ranked(
+  runPath: string,
+  items: readonly RankItem[],
+  { votes = 1, budget = null, signal }: Options = {},
+): Promise<Ranking[]> {
+  const settings = { kind: 'people', votes, budget } as const;
+  const ranker = openPeople(settings, { answers: () => memoryAnswers(), runPath: () => runPath, signal });
   const rankings: Ranking[] = [];
   for await (const ranking of ranker.rank(stream(items))) rankings.push(ranking);
   return rankings;
 }
 
 let count = 0;
-function answer(question: string, choice: Choice): Said {
+function answer(question: string, choice: Choice, annotator = 'owner'): Said {
   count += 1;
-  return { kind: 'answer', question, choice, left: 'first', seconds: 1, key: `key-${count}`, timeMs: count };
+  return { kind: 'answer', question, annotator, choice, left: 'first', seconds: 1, key: `key-${count}`, timeMs: count };
 }
 
-/** Someone who answers every open question by the length of the texts, until `until` is done. */
-async function answering(runPath: string, until: Promise<unknown>): Promise<void> {
+/** Annotators who answer every open question by the length of the texts, until `until` is done. */
+async function answering(runPath: string, until: Promise<unknown>, annotators = ['owner']): Promise<void> {
   const folder = peopleFolder(runPath);
   let isDone = false;
   void until.finally(() => {
     isDone = true;
   });
   while (!isDone) {
-    const { asked, answers } = readQuestions(folder);
+    const { asked, answersTo } = readQuestions(folder);
     for (const { id, texts } of asked.values()) {
-      if (answers.has(id)) continue;
       const [a, b] = [texts[0].length, texts[1].length];
-      await say(folder, answer(id, a > b ? 'first' : a < b ? 'second' : 'tie'));
+      for (const annotator of annotators) {
+        if (answersTo.get(id)?.some((each) => each.annotator === annotator)) continue;
+        await say(folder, answer(id, a > b ? 'first' : a < b ? 'second' : 'tie', annotator));
+      }
     }
     await setTimeout(20);
   }
@@ -55,9 +68,62 @@ test('a run waits until people have put the texts of every prompt in order', asy
   const runPath = temporaryFolder();
   const rankings = ranked(runPath, [item('p', ['aa', 'a', 'aaa']), item('q', ['b', 'c', 'bb', 'b'])]);
   await answering(runPath, rankings);
-  expect(await rankings).toEqual([
+  expect(await rankings).toMatchObject([
     { promptId: 'p', scores: null, order: [2, 0, 1], ties: [] },
     { promptId: 'q', scores: null, order: [2, 0, 1, 3], ties: [[0, 1, 3]] },
+  ]);
+});
+
+test('every comparison is kept with its probability, which grows with the votes for it', async () => {
+  const probabilityOf = async (votes: number): Promise<number> => {
+    const runPath = temporaryFolder();
+    const rankings = ranked(runPath, [item('p', ['a', 'aa'])], { votes });
+    await answering(runPath, rankings, ['ada', 'ben', 'cleo'].slice(0, votes));
+    const [ranking] = await rankings;
+    expect(ranking).toMatchObject({ order: [1, 0], judgements: [{ shown: [0, 1] }] });
+    return 1 - (ranking?.judgements?.[0]?.value ?? 1);
+  };
+  const [one, three] = [await probabilityOf(1), await probabilityOf(3)];
+  expect(one).toBeCloseTo(0.938, 3);
+  expect(three).toBeGreaterThan(0.99);
+});
+
+test('as many votes for one text as for the other are a tie, and a question waits until all votes are there', async () => {
+  const runPath = temporaryFolder();
+  const rankings = ranked(runPath, [item('p', ['a', 'b'])], { votes: 2 });
+  const folder = peopleFolder(runPath);
+  const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
+  await say(folder, answer(id, 'first', 'ada'));
+  await setTimeout(400);
+  expect(readQuestions(folder).settled.size).toBe(0);
+  await say(folder, answer(id, 'second', 'ben'));
+  expect(await rankings).toMatchObject([{ ties: [[0, 1]] }]);
+});
+
+test('within a budget people are asked where the first ranker is least sure, and a stopped run asks the same again', async () => {
+  const runPath = temporaryFolder();
+  const unsure = (promptId: string, sureness: number | null): RankItem => ({
+    ...item(promptId, ['a', 'aa']),
+    why: { text: `because ${promptId}`, sureness },
+  });
+  const items = [unsure('sure', 0.9), unsure('unsure', 0.1), unsure('drawn', null), unsure('less', 0.5)];
+  const stop = new AbortController();
+  const first = ranked(runPath, items, { budget: 3, signal: stop.signal }).catch(() => {});
+  await setTimeout(50);
+  stop.abort();
+  await first;
+  const second = ranked(runPath, items, { budget: 3 });
+  await answering(runPath, second);
+  expect((await second).map(({ promptId, problem }) => [promptId, problem])).toEqual([
+    ['sure', 'people were not asked'],
+    ['unsure', undefined],
+    ['drawn', undefined],
+    ['less', undefined],
+  ]);
+  expect([...readQuestions(peopleFolder(runPath)).asked.values()].map(({ reason }) => reason)).toEqual([
+    'because drawn',
+    'because unsure',
+    'because less',
   ]);
 });
 
@@ -72,7 +138,7 @@ test('a run that is started again asks nothing twice', async () => {
 
 test('a run that waits hears the signal to stop', async () => {
   const stop = new AbortController();
-  const rankings = ranked(temporaryFolder(), [item('p', ['a', 'b'])], stop.signal);
+  const rankings = ranked(temporaryFolder(), [item('p', ['a', 'b'])], { signal: stop.signal });
   stop.abort(new Error('stopped'));
   await expect(rankings).rejects.toThrow('stopped');
 });
@@ -96,7 +162,7 @@ test('a skipped prompt has no verdict, and a prompt with one text needs none', a
 async function asked(): Promise<{ folder: string; id: string }> {
   const runPath = temporaryFolder();
   const stop = new AbortController();
-  const rankings = ranked(runPath, [item('p', ['a', 'b'])], stop.signal).catch(() => {});
+  const rankings = ranked(runPath, [item('p', ['a', 'b'])], { signal: stop.signal }).catch(() => {});
   await setTimeout(50);
   stop.abort();
   await rankings;
@@ -110,17 +176,19 @@ test('an answer that is sent twice counts once, and the last of several stands',
   await say(folder, first);
   await say(folder, answer(id, 'second'));
   await say(folder, first);
-  expect(readQuestions(folder).answers.get(id)?.choice).toBe('second');
+  expect(readQuestions(folder).answersTo.get(id)?.[0]?.choice).toBe('second');
 });
 
 test('an answer may be taken back until the run has used it, and then no more', async () => {
   const { folder, id } = await asked();
   await say(folder, answer(id, 'first'));
-  await say(folder, { kind: 'undo', question: id, key: 'undo-1', timeMs: 1 });
-  expect(readQuestions(folder).answers.size).toBe(0);
+  await say(folder, { kind: 'undo', question: id, annotator: 'owner', key: 'undo-1', timeMs: 1 });
+  expect(readQuestions(folder).answers).toEqual([]);
   await say(folder, answer(id, 'tie'));
-  await settle(folder, (answers) => ({ result: answers.get(id)?.choice, ids: [id] }));
-  await expect(say(folder, { kind: 'undo', question: id, key: 'undo-2', timeMs: 2 })).rejects.toMatchObject({
+  await settle(folder, ({ answers }) => ({ result: answers, ids: [id] }));
+  await expect(
+    say(folder, { kind: 'undo', question: id, annotator: 'owner', key: 'undo-2', timeMs: 2 }),
+  ).rejects.toMatchObject({
     code: 'PEOPLE_QUESTION_SETTLED',
   });
   await expect(say(folder, answer('nothing', 'first'))).rejects.toMatchObject({ code: 'PEOPLE_QUESTION_UNKNOWN' });
@@ -134,10 +202,12 @@ test('half an answer that a dying process left is none, and the next one is whol
   for (let length = 1; length < whole.length; length += 7) {
     appendFileSync(path, whole.slice(0, length));
     await say(folder, answer(id, length % 2 === 0 ? 'tie' : 'second'));
-    expect(readQuestions(folder).answers.get(id)?.choice).toBe(length % 2 === 0 ? 'tie' : 'second');
+    expect(readQuestions(folder).answersTo.get(id)?.[0]?.choice).toBe(length % 2 === 0 ? 'tie' : 'second');
   }
 });
 
 test('without a run there are no people to ask', () => {
-  expect(() => openPeople({ answers: () => memoryAnswers() })).toThrow(/ranker: \{kind: people\}/);
+  expect(() => openPeople({ kind: 'people', votes: 1, budget: null }, { answers: () => memoryAnswers() })).toThrow(
+    /ranker: \{kind: people\}/,
+  );
 });

@@ -4,13 +4,17 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { RankerError } from '../../errors.ts';
+import type { RankerSettings } from '../../recipe/schema.ts';
 import { shownPrompt } from '../../text/shown.ts';
-import type { Ranker, RankItem, Ranking } from '../ranker.ts';
+import type { Judgement, Ranker, RankItem, Ranking } from '../ranker.ts';
 import type { RankerServices } from '../services.ts';
 import { type Comparison, orderBy } from './order.ts';
 import {
+  type Answer,
   ask,
   type Choice,
+  itemKey,
+  keepSelection,
   peopleFolder,
   type Question,
   type Questions,
@@ -18,12 +22,16 @@ import {
   readQuestions,
   settle,
 } from './questions.ts';
+import { mostQuestions, selectItems } from './selection.ts';
+import { fitVotes, type VoteModel } from './votes.ts';
+
+type PeopleSettings = Extract<RankerSettings, { kind: 'people' }>;
 
 /** Milliseconds between two looks at the answers. */
 const LOOK_MS = 300;
 
 /** Opens people as a ranker. Throws RankerError PEOPLE_NO_RUN where there is no run whose folder keeps their answers. */
-export function openPeople({ runPath, signal, warn = () => {} }: RankerServices): Ranker {
+export function openPeople(settings: PeopleSettings, { runPath, signal, warn = () => {} }: RankerServices): Ranker {
   if (runPath === undefined) {
     throw new RankerError(
       'PEOPLE_NO_RUN',
@@ -34,89 +42,145 @@ export function openPeople({ runPath, signal, warn = () => {} }: RankerServices)
     id: 'people version=1',
     gives: 'order',
     async *rank(items) {
-      const waiting: RankItem[] = [];
-      for await (const item of items) waiting.push(item);
+      const all: RankItem[] = [];
+      for await (const item of items) all.push(item);
       const path = runPath();
       const folder = peopleFolder(path);
-      let isTold = false;
-      while (waiting.length > 0) {
+      const asked = selectedOf(folder, all, settings);
+      let rankings: Map<string, Ranking> | null = null;
+      for (let isTold = false; rankings === null; ) {
         signal?.throwIfAborted();
         const questions = readQuestions(folder);
-        const next = waiting.map((item) => nextOf(item, questions.answers));
+        const next = asked.map((item) => nextOf(item, questions, settings));
         ask(folder, unasked(next, questions));
-        // Results come in the order of the items; whoever answers goes in that order too.
-        for (const known of next) {
-          const [item] = waiting;
-          if (known.kind !== 'known' || item === undefined) break;
-          const ranking = await settle(folder, (answers) => {
-            const now = nextOf(item, answers);
-            return now.kind === 'known' ? { result: now.ranking, ids: now.ids } : null;
-          });
-          if (ranking === null) break;
-          waiting.shift();
-          yield ranking;
-        }
         const open = next.filter(({ kind }) => kind === 'asks').length;
-        if (!isTold && open > 0)
+        if (open === 0) rankings = await settleAll(folder, asked, settings);
+        if (rankings !== null) break;
+        if (!isTold)
           warn(`Waiting for people: ${open} prompts have a question: answer them in \`selm studio ${path}\``);
-        isTold ||= open > 0;
-        if (waiting.length > 0)
-          await setTimeout(LOOK_MS, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+        isTold = true;
+        await setTimeout(LOOK_MS, undefined, signal === undefined ? {} : { signal }).catch(() => {});
       }
+      for (const { promptId } of all) yield rankings.get(promptId) ?? withoutVerdict(promptId, 'people were not asked');
     },
     textHealth: async () => null,
     close: async () => {},
   };
 }
 
-type Next = { kind: 'known'; ranking: Ranking; ids: string[] } | { kind: 'asks'; question: Question };
+/** The items that people are asked about, those asked first in front: as it was decided before, or else within the budget. */
+function selectedOf(folder: string, items: readonly RankItem[], { budget, votes }: PeopleSettings): RankItem[] {
+  const keyed = new Map(items.map((item) => [itemKey(item.promptId, textsOf(item)), item]));
+  const { selected } = readQuestions(folder);
+  const fresh = [...keyed].filter(([key]) => !selected.has(key));
+  const chosen = selectItems(
+    fresh.map(([key, item]) => ({
+      key,
+      cost: mostQuestions(textsOf(item).length) * votes,
+      sureness: item.why?.sureness ?? null,
+    })),
+    budget,
+  );
+  const isChosen = new Set(chosen);
+  const passed = fresh.map(([key]) => key).filter((key) => !isChosen.has(key));
+  // Without a budget nothing is passed over, and there is nothing to keep.
+  if (passed.length > 0) keepSelection(folder, { asked: chosen, passed });
+  const before = [...selected].flatMap(([key, isAsked]) => (isAsked ? [key] : []));
+  return [...before, ...chosen].flatMap((key) => keyed.get(key) ?? []);
+}
+
+/** Settles everything that the items rest on, where nothing is missing any more, and ranks them. */
+async function settleAll(
+  folder: string,
+  items: readonly RankItem[],
+  settings: PeopleSettings,
+): Promise<Map<string, Ranking> | null> {
+  return settle(folder, (questions) => {
+    const next = items.map((item) => nextOf(item, questions, settings));
+    const known = next.flatMap((each) => (each.kind === 'known' ? [each] : []));
+    if (known.length < next.length) return null; // an answer was taken back in the meantime
+    const ids = known.flatMap((each) => each.ids);
+    const model = fitVotes(votesOf(questions, new Set(ids)));
+    const rankings = known.map((each) => ({ ...each.ranking, ...judgementsOf(each, model) }));
+    return { result: new Map(rankings.map((ranking) => [ranking.promptId, ranking])), ids };
+  });
+}
+
+/** The votes that count: of questions that are settled, or are being so. */
+function votesOf({ answers, settled }: Questions, ids: ReadonlySet<string>): Parameters<typeof fitVotes>[0] {
+  return answers.flatMap(({ question, annotator, choice }) =>
+    (settled.has(question) || ids.has(question)) && (choice === 'first' || choice === 'second')
+      ? [{ question, annotator, says: choice }]
+      : [],
+  );
+}
+
+interface Known {
+  kind: 'known';
+  ranking: Ranking;
+  ids: string[];
+  /** What was asked, as indices of the candidates. */
+  compared: { id: string; shown: [number, number] }[];
+}
+type Next = Known | { kind: 'asks'; question: Question };
 
 /** The ranking of an item by answers, or the question that is missing for it. */
-function nextOf({ promptId, prompt, candidates }: RankItem, answers: Questions['answers']): Next {
-  const texts = [...new Set(candidates.map(({ text }) => text))];
-  const shown = shownPrompt(prompt);
-  const question = (a: number, b: number): Question => questionOf(promptId, shown, texts[a] ?? '', texts[b] ?? '');
+function nextOf(item: RankItem, { answersTo }: Questions, { votes }: PeopleSettings): Next {
+  const { promptId, prompt, candidates, why } = item;
+  const texts = textsOf(item);
+  const asked = { promptId, prompt: shownPrompt(prompt), reason: why?.text ?? '' };
+  const question = (a: number, b: number): Question => questionOf(asked, [texts[a] ?? '', texts[b] ?? '']);
   const ids: string[] = [];
+  const compared: Known['compared'] = [];
+  const indexOf = (text: string): number => candidates.findIndex((each) => each.text === text);
   const ordering = orderBy(texts.length, (a, b) => {
     const { id, texts: pair } = question(a, b);
-    const answer = answers.get(id);
-    if (answer === undefined) return null;
+    const answers = answersTo.get(id) ?? [];
+    if (answers.length < votes) return null;
     ids.push(id);
-    return comparisonOf(answer.choice, pair[0] === texts[a]);
+    compared.push({ id, shown: [indexOf(pair[0]), indexOf(pair[1])] });
+    return comparisonOf(answers, pair[0] === texts[a]);
   });
   switch (ordering.kind) {
     case 'asks':
       return { kind: 'asks', question: question(ordering.first, ordering.second) };
     case 'skipped':
-      return {
-        kind: 'known',
-        ids,
-        ranking: { promptId, scores: null, order: [], ties: [], problem: 'skipped by people' },
-      };
+      return { kind: 'known', ids, compared: [], ranking: withoutVerdict(promptId, 'skipped by people') };
     case 'ordered': {
       // Candidates of one text share its place, in their own order.
       const places = ordering.places.map((place) =>
         candidates.flatMap(({ text }, index) => (place.includes(texts.indexOf(text)) ? [index] : [])),
       );
       const ties = places.filter((place) => place.length > 1);
-      return { kind: 'known', ids, ranking: { promptId, scores: null, order: places.flat(), ties } };
+      return { kind: 'known', ids, compared, ranking: { promptId, scores: null, order: places.flat(), ties } };
     }
   }
 }
 
-/** A choice between the texts of a question, as one between the two that are compared. */
-function comparisonOf(choice: Choice, isInOrder: boolean): Comparison {
-  switch (choice) {
-    case 'first':
-      return isInOrder ? 'first' : 'second';
-    case 'second':
-      return isInOrder ? 'second' : 'first';
-    case 'tie':
-    case 'both-bad':
-      return 'tie';
-    case 'skip':
-      return 'skip';
-  }
+/** What most of the answers to a question say; who skips says nothing, and as many for one as for the other are a tie. */
+function comparisonOf(answers: readonly Answer[], isInOrder: boolean): Comparison {
+  const count = (...choices: Choice[]): number => answers.filter(({ choice }) => choices.includes(choice)).length;
+  const [first, second, tie] = [count('first'), count('second'), count('tie', 'both-bad')];
+  if (first + second + tie === 0) return 'skip';
+  if (first === second || tie > Math.max(first, second)) return 'tie';
+  return first > second === isInOrder ? 'first' : 'second';
+}
+
+/** How likely each comparison is to be as it was said, by who said it; a question without a vote is a tie. */
+function judgementsOf({ compared }: Known, { probabilities }: VoteModel): { judgements?: Judgement[] } {
+  if (compared.length === 0) return {};
+  return {
+    judgements: compared.map(({ id, shown }) => ({ shown, value: probabilities.get(id) ?? 0.5, answerKey: id })),
+  };
+}
+
+/** The different texts of an item. */
+function textsOf({ candidates }: RankItem): string[] {
+  return [...new Set(candidates.map(({ text }) => text))];
+}
+
+function withoutVerdict(promptId: string, problem: string): Ranking {
+  return { promptId, scores: null, order: [], ties: [], problem };
 }
 
 function unasked(next: readonly Next[], { asked }: Questions): Question[] {

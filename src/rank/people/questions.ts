@@ -15,6 +15,8 @@ export interface Question {
   /** As a person reads it. */
   prompt: string;
   texts: readonly [string, string];
+  /** Why people are asked about this prompt, in words for them. */
+  reason: string;
 }
 
 const question = z.object({
@@ -23,9 +25,15 @@ const question = z.object({
   promptId: z.string(),
   prompt: z.string(),
   texts: z.tuple([z.string(), z.string()]),
+  reason: z.string().default(''),
 });
+/** Which of the items that came to be ranked people are asked about, each by its `itemKey`; the others are passed over. */
+const selected = z.object({ kind: z.literal('selected'), asked: z.array(z.string()), passed: z.array(z.string()) });
 const settled = z.object({ kind: z.literal('settled'), ids: z.array(z.string()) });
-const asked = z.discriminatedUnion('kind', [question, settled]);
+const asked = z.discriminatedUnion('kind', [question, selected, settled]);
+
+/** Who has the studio's own token. */
+export const OWNER = 'owner';
 
 /** What a person says; `both-bad` is a tie of two texts that neither is good. */
 export const CHOICES = ['first', 'second', 'tie', 'both-bad', 'skip'] as const;
@@ -34,6 +42,8 @@ export type Choice = (typeof CHOICES)[number];
 const answer = z.object({
   kind: z.literal('answer'),
   question: z.string(),
+  /** Who says it. */
+  annotator: z.string().default(OWNER),
   choice: z.enum(CHOICES),
   /** Which text stood on the left. */
   left: z.enum(['first', 'second']),
@@ -43,11 +53,18 @@ const answer = z.object({
   key: z.string(),
   timeMs: z.number(),
 });
-const undo = z.object({ kind: z.literal('undo'), question: z.string(), key: z.string(), timeMs: z.number() });
+const undo = z.object({
+  kind: z.literal('undo'),
+  question: z.string(),
+  annotator: z.string().default(OWNER),
+  key: z.string(),
+  timeMs: z.number(),
+});
 const said = z.discriminatedUnion('kind', [answer, undo]);
 
 /** An answer, or that one is taken back. */
 export type Said = z.output<typeof said>;
+export type Answer = Extract<Said, { kind: 'answer' }>;
 
 const QUESTIONS = 'questions.jsonl';
 const ANSWERS = 'answers.jsonl';
@@ -58,18 +75,34 @@ export function peopleFolder(runPath: string): string {
 }
 
 /** A question about two texts, the same whichever comes first. */
-export function questionOf(promptId: string, prompt: string, a: string, b: string): Question {
+export function questionOf(
+  { promptId, prompt, reason = '' }: { promptId: string; prompt: string; reason?: string },
+  [a, b]: readonly [string, string],
+): Question {
   const texts: [string, string] = a < b ? [a, b] : [b, a];
-  return { id: sha256(JSON.stringify([promptId, ...texts])).slice(0, 32), promptId, prompt, texts };
+  return { id: keyOf(promptId, texts), promptId, prompt, texts, reason };
+}
+
+/** What an item is known by: its prompt and its texts, in whatever order. */
+export function itemKey(promptId: string, texts: readonly string[]): string {
+  return keyOf(promptId, [...new Set(texts)].sort());
+}
+
+function keyOf(promptId: string, texts: readonly string[]): string {
+  return sha256(JSON.stringify([promptId, ...texts])).slice(0, 32);
 }
 
 /** Everything asked and said in a run. */
 export interface Questions {
   /** In the order in which they were asked. */
   asked: ReadonlyMap<string, Question>;
+  /** Items that were selected, by their keys: whether people are asked about them. */
+  selected: ReadonlyMap<string, boolean>;
   settled: ReadonlySet<string>;
-  /** What stands: taken back answers are gone. */
-  answers: ReadonlyMap<string, Extract<Said, { kind: 'answer' }>>;
+  /** What stands, the latest last: one answer of an annotator to a question; what was taken back is gone. */
+  answers: readonly Answer[];
+  /** The same by question. */
+  answersTo: ReadonlyMap<string, readonly Answer[]>;
   /** Of everything said, taken back or not. */
   keys: ReadonlySet<string>;
 }
@@ -78,17 +111,41 @@ export interface Questions {
 export function readQuestions(folder: string): Questions {
   const questions = readLog(join(folder, QUESTIONS)).flatMap((value) => asked.safeParse(value).data ?? []);
   const sayings = readLog(join(folder, ANSWERS)).flatMap((value) => said.safeParse(value).data ?? []);
-  const answers = new Map<string, Extract<Said, { kind: 'answer' }>>();
+  const standing = new Map<string, Answer>();
   for (const each of sayings) {
-    answers.delete(each.question); // the latest stands last
-    if (each.kind === 'answer') answers.set(each.question, each);
+    const place = JSON.stringify([each.question, each.annotator]);
+    standing.delete(place); // the latest stands last
+    if (each.kind === 'answer') standing.set(place, each);
   }
+  const answers = [...standing.values()];
   return {
     asked: new Map(questions.flatMap((each) => (each.kind === 'asked' ? [[each.id, each]] : []))),
+    selected: new Map(
+      questions.flatMap((each) =>
+        each.kind === 'selected'
+          ? [...each.asked.map((key) => [key, true] as const), ...each.passed.map((key) => [key, false] as const)]
+          : [],
+      ),
+    ),
     settled: new Set(questions.flatMap((each) => (each.kind === 'settled' ? each.ids : []))),
     answers,
+    answersTo: byQuestion(answers),
     keys: new Set(sayings.map(({ key }) => key)),
   };
+}
+
+function byQuestion(answers: readonly Answer[]): Map<string, Answer[]> {
+  const found = new Map<string, Answer[]>();
+  for (const each of answers) found.set(each.question, [...(found.get(each.question) ?? []), each]);
+  return found;
+}
+
+/** Keeps which items people are asked about, so that a run that is started again asks about the same ones. */
+export function keepSelection(
+  folder: string,
+  selection: { asked: readonly string[]; passed: readonly string[] },
+): void {
+  append(folder, QUESTIONS, [{ kind: 'selected', ...selection }]);
 }
 
 /** Asks what was not asked yet. */
@@ -106,10 +163,10 @@ export function ask(folder: string, questions: readonly Question[]): void {
  */
 export async function settle<Result>(
   folder: string,
-  use: (answers: Questions['answers']) => { result: Result; ids: readonly string[] } | null,
+  use: (questions: Questions) => { result: Result; ids: readonly string[] } | null,
 ): Promise<Result | null> {
   return whileLocked(folder, () => {
-    const used = use(readQuestions(folder).answers);
+    const used = use(readQuestions(folder));
     if (used === null) return null;
     if (used.ids.length > 0) append(folder, QUESTIONS, [{ kind: 'settled', ids: used.ids }]);
     return used.result;
