@@ -11,7 +11,12 @@ const { pathToFileURL } = require('node:url');
 const ROOT = path.join(__dirname, '..');
 const BUNDLES = path.join(ROOT, 'build', 'program');
 /** What can be started: each is a file of its own in the bundle. */
-const ENTRIES = { main: 'src/cli/main.ts', library: 'src/index.ts', 'sweep-worker': 'src/sweep/worker.ts' };
+const ENTRIES = {
+  main: 'src/cli/main.ts',
+  library: 'src/index.ts',
+  'sweep-worker': 'src/sweep/worker.ts',
+  'bench-worker': 'src/exploration-bench/worker.ts',
+};
 /** Bundles of earlier sources go when they are this old: a run that started on one still loads parts of it. */
 const KEPT_MS = 30 * 24 * 3_600_000;
 

@@ -1,6 +1,7 @@
 /** @file The program `selm`: its commands, in the order in which a newcomer needs them. main.ts runs it. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { benchCommand } from './bench/bench.ts';
 import { compareCommand } from './compare.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
@@ -39,6 +40,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(reportCommand())
     .addCommand(compareCommand())
     .addCommand(studioCommand())
+    .addCommand(benchCommand())
     .addCommand(dataCommand())
     .addCommand(doctorCommand())
     .addCommand(engineCommand())

@@ -7,7 +7,7 @@ const beta = () =>
     .default(0.01)
     .describe('Strength of the pull towards the reference, as in the paper')
     .meta({ change: 'train' });
-const preference = z
+export const preference = z
   .discriminatedUnion(
     'kind',
     [
@@ -58,7 +58,7 @@ const alpha = () =>
   z.union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {
     error: 'a number from 0, or a list of them, one each iteration',
   });
-const exploration = z
+export const exploration = z
   .discriminatedUnion(
     'kind',
     [
@@ -88,7 +88,7 @@ const exploration = z
   )
   .describe('What makes the model look for better answers');
 
-const chosenLikelihood = fromZero()
+export const chosenLikelihood = fromZero()
   .default(0)
   .describe("Weight of the chosen response's mean log-likelihood beside both terms, as in RPO; 0 leaves it out")
   .meta({ change: 'train' });

@@ -1,0 +1,10 @@
+/** @file `selm bench`: methods measured where the truth is known. */
+import { Command } from 'commander';
+import { benchExplorationCommand } from './exploration.ts';
+
+/** The command and those below it. */
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description('measure methods of preference learning in worlds whose truth is known')
+    .addCommand(benchExplorationCommand());
+}

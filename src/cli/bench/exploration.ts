@@ -1,0 +1,79 @@
+/**
+ * @file `selm bench exploration GRID`: worlds x methods x seeds, resumable, some at a time, and what they found: results.json,
+ * results.md and results.svg.
+ */
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { runBench } from '../../exploration-bench/bench.ts';
+import { cellsOf, readCell } from '../../exploration-bench/cells.ts';
+import { type BenchComparison, compareMethods } from '../../exploration-bench/comparison.ts';
+import { type BenchGrid, loadGrid } from '../../exploration-bench/grid.ts';
+import { comparisonPicture } from '../../exploration-bench/picture.ts';
+import { comparisonTables } from '../../exploration-bench/tables.ts';
+import { writeFileAtomic } from '../../files/atomic.ts';
+import { makeFolder } from '../../files/fs.ts';
+import { selmCommand, shorterPath } from '../format.ts';
+import { wholeNumber } from '../numbers.ts';
+import { listenForStop } from '../signals.ts';
+
+interface BenchExplorationOptions {
+  parallel: number;
+  json?: true;
+}
+
+/** The command. */
+export function benchExplorationCommand(): Command {
+  return new Command('exploration')
+    .description('compare ways of exploring under one budget of labels; run it again to go on where it stopped')
+    .argument('<grid>', 'file of worlds, methods and seeds (YAML)')
+    .option('--parallel <number>', 'processes at once', wholeNumber(1), 1)
+    .option('--json', 'print the comparison as one JSON object')
+    .addHelpText('after', '\nExample:\n  $ selm bench exploration recipes/bench/tabular.yaml --parallel 2')
+    .action(benchExploration);
+}
+
+async function benchExploration(file: string, { parallel, json }: BenchExplorationOptions): Promise<void> {
+  const grid = loadGrid(file);
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const stop = listenForStop((name) =>
+    say(`${name}: ends after the runs under way; press Ctrl-C again to stop at once`),
+  );
+  const runs = grid.worlds.length * grid.methods.length * grid.seeds.length;
+  say(`${grid.worlds.length} worlds, ${grid.methods.length} methods, ${grid.seeds.length} seeds: ${runs} runs`);
+  let told = 0;
+  const progress = (done: number, total: number): void => {
+    if (done < total && performance.now() - told < 5000) return;
+    told = performance.now();
+    say(`${done} of ${total} runs`);
+  };
+  try {
+    await runBench(grid, { parallel, signal: stop.signal, progress });
+  } finally {
+    stop.close();
+  }
+  if (stop.received !== null) {
+    say(`What is finished is saved; go on with:\n  ${selmCommand(['bench', 'exploration', file])}`);
+    process.exitCode = stop.received.exitCode;
+    return;
+  }
+  const comparison = writeResults(grid);
+  process.stdout.write(
+    json
+      ? `${JSON.stringify(comparison)}\n`
+      : `${comparisonTables(grid, comparison)}\nIn ${shorterPath(grid.output)}\n`,
+  );
+}
+
+/** Writes what the cells say. */
+function writeResults(grid: BenchGrid): BenchComparison {
+  const results = new Map<string, ReturnType<typeof readCell>[]>(grid.worlds.map(({ name }) => [name, []]));
+  for (const cell of cellsOf(grid)) results.get(cell.world)?.push(readCell(grid.output, cell));
+  const comparison = compareMethods(grid, results);
+  makeFolder(grid.output, { action: 'create' });
+  const write = (name: string, text: string): void => writeFileAtomic(join(grid.output, name), text);
+  const { baseline, seeds, worlds, methods } = grid;
+  write('results.json', `${JSON.stringify({ formatVersion: 1, baseline, seeds, worlds, methods, ...comparison })}\n`);
+  write('results.md', comparisonTables(grid, comparison));
+  write('results.svg', comparisonPicture(grid, results));
+  return comparison;
+}

@@ -1,0 +1,94 @@
+/**
+ * @file What of a benchmark is done, on disk: a cell is one world drawn from one seed, with the result of every method in it.
+ * A method's result is known by all that it depends on, so that a changed method is run again and the others are not.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { makeFolder } from '../files/fs.ts';
+import { sha256 } from '../files/hash.ts';
+import type { BenchGrid } from './grid.ts';
+import type { Budget, Method } from './method.ts';
+import type { RunResult } from './run.ts';
+import type { WorldSettings } from './world.ts';
+
+/** Raise it when a run with the same settings comes out differently: results of before are then run again. */
+const FORMAT_VERSION = 1;
+
+/** A world, a seed, and the methods to run in it. */
+export interface Cell {
+  readonly world: string;
+  readonly settings: WorldSettings;
+  readonly budget: Budget;
+  readonly seed: number;
+  readonly methods: readonly Method[];
+}
+
+/** Results of a cell's methods, by name. */
+export type CellResults = Readonly<Record<string, RunResult>>;
+
+interface StoredCell {
+  formatVersion: number;
+  results: Record<string, { key: string; result: RunResult }>;
+}
+
+/** All cells of a benchmark, seed by seed: a benchmark that is stopped has the first seeds of every world. */
+export function cellsOf({ worlds, seeds, methods }: BenchGrid): Cell[] {
+  return seeds.flatMap((seed) =>
+    worlds.map(({ name, settings, budget }) => ({ world: name, settings, budget, seed, methods })),
+  );
+}
+
+/** The results of a cell that are there. A file that cannot be read counts as none: it is made again. */
+export function readCell(folder: string, cell: Cell): CellResults {
+  const { results } = readStored(folder, cell);
+  return Object.fromEntries(
+    cell.methods.flatMap((method) => {
+      const stored = results[method.name];
+      return stored?.key === keyOf(cell, method) ? [[method.name, stored.result]] : [];
+    }),
+  );
+}
+
+/** Adds results to a cell's file. */
+export function writeCell(folder: string, cell: Cell, found: CellResults): void {
+  const stored = readStored(folder, cell);
+  for (const method of cell.methods) {
+    const result = found[method.name];
+    if (result !== undefined) stored.results[method.name] = { key: keyOf(cell, method), result };
+  }
+  const file = fileOf(folder, cell);
+  makeFolder(dirname(file), { action: 'create' });
+  writeFileAtomic(file, `${JSON.stringify(stored, rounded)}\n`);
+}
+
+/** The methods of a cell that have no result yet. */
+export function missingOf(folder: string, cell: Cell): Method[] {
+  const results = readCell(folder, cell);
+  return cell.methods.filter(({ name }) => results[name] === undefined);
+}
+
+function readStored(folder: string, cell: Cell): StoredCell {
+  const none: StoredCell = { formatVersion: FORMAT_VERSION, results: {} };
+  const file = fileOf(folder, cell);
+  if (!existsSync(file)) return none;
+  try {
+    const stored = JSON.parse(readFileSync(file, 'utf8')) as StoredCell; // our own file, and a wrong one is made again
+    return stored.formatVersion === FORMAT_VERSION && typeof stored.results === 'object' ? stored : none;
+  } catch {
+    return none;
+  }
+}
+
+function fileOf(folder: string, { world, seed }: Cell): string {
+  return join(folder, 'cells', world.replace(/[^\w.-]/g, '-'), `seed-${seed}.json`);
+}
+
+function keyOf({ settings, budget, seed }: Cell, method: Method): string {
+  return sha256(JSON.stringify([FORMAT_VERSION, settings, budget, seed, { ...method, name: '' }])).slice(0, 16);
+}
+
+/** Seven digits are more than any table shows, and half the size. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
+}

@@ -1,0 +1,196 @@
+/**
+ * @file What a benchmark found: every method against the baseline, paired by seed, with intervals and p-values that know how
+ * many methods were tried. Pure.
+ */
+import { holm, signFlipTest, studentTest } from '../evaluate/paired-tests.ts';
+import { mean } from '../evaluate/statistics.ts';
+import type { CellResults } from './cells.ts';
+import type { BenchGrid } from './grid.ts';
+import type { Point, RunResult } from './run.ts';
+
+/** One run in numbers. Gain is the reward on a scale where the base policy has 0 and the best policy of the world 1. */
+export interface RunScore {
+  /** Gain of the policy that stood while labels were asked, averaged over the labels: what the run was worth on its way. */
+  readonly area: number;
+  /** Gain of the last policy. */
+  readonly end: number;
+  /** Regret a label, in gain. */
+  readonly regret: number;
+  /** The last policy's probability of the rare answers, its KL to the base and its entropy in nats. */
+  readonly rareShare: number;
+  readonly klToBase: number;
+  readonly entropy: number;
+  /** Labels until the gain was a half; null where it never was. */
+  readonly labelsToHalf: number | null;
+  readonly sampled: number;
+}
+
+/** A method in one world, over its seeds. */
+export interface MethodInWorld {
+  readonly world: string;
+  readonly method: string;
+  readonly scores: readonly RunScore[];
+  /** Share of the seeds whose last policy is worth less than the base. */
+  readonly collapsed: number;
+  /** Of the seeds whose last policy has the rare answers less than half of the time: what became of them. */
+  readonly unfound: Unfound;
+  /** Minus the baseline's area, by seed; null of the baseline itself. */
+  readonly difference: Difference | null;
+}
+
+/** Seeds without the rare answers at the end, by the first reason that holds. */
+export interface Unfound {
+  readonly neverSampled: number;
+  readonly neverChosen: number;
+  readonly outLearned: number;
+}
+
+/** A mean difference over seeds with its 95 % interval and the p-value after Holm's correction. */
+export interface Difference {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  readonly corrected: number;
+}
+
+/** A method over all worlds: each seed's mean over the worlds. */
+export interface MethodOverall {
+  readonly method: string;
+  readonly area: number;
+  readonly end: number;
+  readonly collapsed: number;
+  readonly difference: Difference | null;
+  /** Worlds where it is surely better or worse than the baseline, after the correction over all worlds and methods. */
+  readonly better: number;
+  readonly worse: number;
+}
+
+export interface BenchComparison {
+  readonly overall: readonly MethodOverall[];
+  readonly inWorlds: readonly MethodInWorld[];
+}
+
+/** Results by world, then in the order of the grid's seeds. */
+export type ResultsByWorld = ReadonlyMap<string, readonly CellResults[]>;
+
+/** Scores of a run; `labels` is the budget that it had. */
+export function scoreRun({ points, best, regret }: RunResult, labels: number): RunScore {
+  const [base, last] = [points[0], points.at(-1)];
+  if (base === undefined || last === undefined) throw new Error('A run begins with the base policy');
+  const scale = best - base.reward;
+  const gain = ({ reward }: Point): number => (reward - base.reward) / scale;
+  const area = points.reduce((sum, point, index) => {
+    const until = Math.min(points[index + 1]?.labels ?? labels, labels);
+    return sum + Math.max(0, until - point.labels) * gain(point);
+  }, 0);
+  return {
+    area: area / labels,
+    end: gain(last),
+    regret: regret / scale / Math.max(1, last.labels),
+    rareShare: last.rareShare,
+    klToBase: last.klToBase,
+    entropy: last.entropy,
+    labelsToHalf: points.find((point) => gain(point) >= 0.5)?.labels ?? null,
+    sampled: last.sampled,
+  };
+}
+
+/** Compares all methods of a benchmark; seeds that a method has no result of are left out. */
+export function compareMethods(grid: BenchGrid, results: ResultsByWorld): BenchComparison {
+  const scored = grid.worlds.flatMap(({ name: world, budget }) =>
+    grid.methods.map(({ name: method }) => {
+      const runs = (results.get(world) ?? []).map((cell) => cell[method] ?? null);
+      return { world, method, runs, scores: runs.map((run) => (run === null ? null : scoreRun(run, budget.labels))) };
+    }),
+  );
+  const scoresOf = (world: string, method: string): readonly (RunScore | null)[] =>
+    scored.find((each) => each.world === world && each.method === method)?.scores ?? [];
+  const areaMinusBaseline = (world: string, method: string): (number | null)[] => {
+    const theirs = scoresOf(world, grid.baseline);
+    return scoresOf(world, method).map((own, seed) => minus(own?.area, theirs[seed]?.area));
+  };
+  const others = scored.filter(({ method }) => method !== grid.baseline);
+  const tests = others.map(({ world, method }) => testOf(areaMinusBaseline(world, method)));
+  const corrected = holm(tests.map(({ p }) => p));
+  const differences = new Map(
+    others.map(({ world, method }, index) => [`${world}\n${method}`, withP(tests[index], corrected[index])]),
+  );
+  const inWorlds = scored.map(({ world, method, runs, scores }): MethodInWorld => {
+    const present = scores.flatMap((score) => (score === null ? [] : [score]));
+    return {
+      world,
+      method,
+      scores: present,
+      collapsed: mean(present.map(({ end }) => (end < 0 ? 1 : 0))),
+      unfound: unfoundOf(runs),
+      difference: differences.get(`${world}\n${method}`) ?? null,
+    };
+  });
+  return { inWorlds, overall: overallOf(grid, inWorlds, areaMinusBaseline) };
+}
+
+function overallOf(
+  grid: BenchGrid,
+  inWorlds: readonly MethodInWorld[],
+  areaMinusBaseline: (world: string, method: string) => (number | null)[],
+): MethodOverall[] {
+  const names = grid.methods.map(({ name }) => name);
+  const tests = names.map((method) => {
+    const byWorld = grid.worlds.map(({ name }) => areaMinusBaseline(name, method));
+    const bySeed = grid.seeds.map((_, seed) => {
+      const values = byWorld.flatMap((world) => world[seed] ?? []);
+      return values.length === grid.worlds.length ? mean(values) : null;
+    });
+    return testOf(bySeed);
+  });
+  const others = names.map((name) => name !== grid.baseline);
+  const corrected = holm(tests.filter((_, index) => others[index]).map(({ p }) => p));
+  let next = 0;
+  return names.map((method, index) => {
+    const own = inWorlds.filter((each) => each.method === method);
+    const surely = (sign: number): number =>
+      own.filter(({ difference }) => difference !== null && difference.corrected < 0.05 && sign * difference.value > 0)
+        .length;
+    return {
+      method,
+      area: mean(own.map(({ scores }) => mean(scores.map(({ area }) => area)))),
+      end: mean(own.map(({ scores }) => mean(scores.map(({ end }) => end)))),
+      collapsed: mean(own.map(({ collapsed }) => collapsed)),
+      difference: others[index] === true ? withP(tests[index], corrected[next++]) : null,
+      better: surely(1),
+      worse: surely(-1),
+    };
+  });
+}
+
+interface Test {
+  value: number;
+  low: number;
+  high: number;
+  p: number;
+}
+
+/** Student's interval of the mean, and the sign-flip test's p: the test assumes no normal differences. */
+function testOf(values: readonly (number | null)[]): Test {
+  const differences = values.flatMap((value) => value ?? []);
+  const student = studentTest(differences);
+  if (student === null) return { value: Number.NaN, low: Number.NaN, high: Number.NaN, p: 1 };
+  return { value: student.value, low: student.low, high: student.high, p: signFlipTest(differences, 1) };
+}
+
+function withP(test: Test | undefined, corrected: number | undefined): Difference | null {
+  if (test === undefined) return null;
+  return { value: test.value, low: test.low, high: test.high, corrected: corrected ?? 1 };
+}
+
+function minus(ours: number | undefined, theirs: number | undefined): number | null {
+  return ours === undefined || theirs === undefined ? null : ours - theirs;
+}
+
+/** Why runs ended without the rare answers. */
+function unfoundOf(runs: readonly (RunResult | null)[]): Unfound {
+  const without = runs.flatMap((run) => (run !== null && (run.points.at(-1)?.rareShare ?? 0) < 0.5 ? [run.rare] : []));
+  const neverSampled = without.filter(({ sampled }) => sampled === 0).length;
+  const neverChosen = without.filter(({ sampled, chosen }) => sampled > 0 && chosen === 0).length;
+  return { neverSampled, neverChosen, outLearned: without.length - neverSampled - neverChosen };
+}
