@@ -1,6 +1,7 @@
 /** @file `selm sweep --dry-run`: what every run will roughly cost, and the sum. Nothing is sampled, nothing written. */
 import type { Forecast } from '../forecast/forecast.ts';
 import type { MachineRates } from '../forecast/time.ts';
+import type { Recipe } from '../recipe/schema.ts';
 import type { PlannedRun, SweepPlan } from '../sweep/plan.ts';
 import { type Standing, standingOf } from '../sweep/standing.ts';
 import { formatDuration, formatTable, shorterPath } from './format.ts';
@@ -19,13 +20,21 @@ export interface RunForecast {
   seconds: number | null;
 }
 
+/** The rates of this machine for the types of a recipe's products. */
+type Rates = (dtypes: {
+  training: Recipe['training']['dtype'];
+  sampling: Recipe['sampling']['dtype'];
+}) => Promise<MachineRates>;
+
+const measured: Rates = async (dtypes) => (await import('../forecast/rates.ts')).measureRates(dtypes);
+
 /** The forecast of a sweep as text or as JSON. */
 export async function dryRunSweep(
   plan: SweepPlan,
-  { json, parallel }: { json?: true; parallel?: number },
+  { json, parallel, rates = measured }: { json?: true; parallel?: number; rates?: Rates },
 ): Promise<string> {
   const lanes = parallel ?? plan.sweep.parallel;
-  const runs = await forecastRuns(plan.runs);
+  const runs = await forecastRuns(plan.runs, rates);
   const total = runs.reduce<number | null>(
     (sum, { seconds }) => (sum === null || seconds === null ? null : sum + seconds),
     0,
@@ -35,22 +44,21 @@ export async function dryRunSweep(
 }
 
 /** An arm's runs differ in their seeds alone: one forecast is made for all of them. */
-async function forecastRuns(runs: readonly PlannedRun[]): Promise<RunForecast[]> {
+async function forecastRuns(runs: readonly PlannedRun[], rates: Rates): Promise<RunForecast[]> {
   const { forecast } = await import('../forecast/forecast.ts');
-  const { measureRates } = await import('../forecast/rates.ts');
-  const measured = new Map<string, MachineRates>();
-  const ratesOf = ({ recipe }: PlannedRun): MachineRates => {
+  const known = new Map<string, MachineRates>();
+  const ratesOf = async ({ recipe }: PlannedRun): Promise<MachineRates> => {
     const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
     const key = JSON.stringify(dtypes);
-    const rates = measured.get(key) ?? measureRates(dtypes);
-    measured.set(key, rates);
-    return rates;
+    const found = known.get(key) ?? (await rates(dtypes));
+    known.set(key, found);
+    return found;
   };
   const byArm = new Map<string, Forecast>();
   const found: RunForecast[] = [];
   for (const run of runs) {
     const { arm, seed, recipe } = run;
-    const made = byArm.get(arm) ?? (await forecast(recipe, { rows: null, rates: async () => ratesOf(run) }));
+    const made = byArm.get(arm) ?? (await forecast(recipe, { rows: null, rates: () => ratesOf(run) }));
     byArm.set(arm, made);
     const { iterations, cost } = made;
     const standing = standingOf(recipe).kind;
