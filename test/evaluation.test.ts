@@ -15,7 +15,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const path = writeSmallRecipe(root, {
   iterations: 1,
   sampling: { samples: 2, temperature: 1, maxNewTokens: 8, batchSize: 2 },
-  evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, explorationPrompts: 0 },
+  evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, greedy: true, explorationPrompts: 0 },
 });
 
 /** Runs the recipe in a folder; stops in iteration t's evaluation once `afterAnswers` are there. */
@@ -45,6 +45,16 @@ it('a stop in the middle of an evaluation loses no answer, and the measurement i
   expect(started).toMatchObject({ iteration: 1, total: 12 });
   expect(started?.kind === 'stage-started' ? started.done : 0).toBeGreaterThanOrEqual(5);
   expect(evaluations('stopped')).toEqual(evaluations('unbroken'));
+});
+
+it('one greedy answer a prompt is rewarded beside the sampled ones, where the recipe asks for it', () => {
+  using ledger = openLedger(join(root, 'unbroken', 'run.db'), { access: 'read' });
+  for (const { record } of ledger.records('evaluation')) {
+    const { promptIds, greedy } = record.data;
+    expect(greedy?.promptIds).toEqual([...new Set(promptIds)]);
+    // The reward counts the letter a, and one: every text has it.
+    expect(greedy?.rewards.every((reward) => reward >= 1)).toBe(true);
+  }
 });
 
 it('the rows that an iteration sees are in the ledger, so a later look needs no file', async () => {

@@ -161,6 +161,12 @@ export const evaluate = z
     samples: integer(1).default(1).meta({ change: 'measure' }),
     temperature: fromZero().default(0.7).meta({ change: 'measure' }),
     maxNewTokens: integer(1).nullable().default(null).describe("null: sampling's").meta({ change: 'measure' }),
+    greedy: yesOrNo()
+      .default(false)
+      .describe(
+        'Also answer greedily, for the distribution of rewards (Figure 3 of the paper); not needed at temperature 0, nor possible with a ranker that only compares',
+      )
+      .meta({ change: 'measure' }),
     title: title()
       .nullable()
       .default(null)

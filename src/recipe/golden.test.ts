@@ -32,7 +32,7 @@ training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon 
 training.microBatchTokens training.activations training.sharding training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
-evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.label evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.title
+evaluate evaluate.prompts evaluate.holdOut evaluate.columns evaluate.columns.prompt evaluate.columns.chosen evaluate.columns.rejected evaluate.columns.messages evaluate.columns.completion evaluate.columns.label evaluate.columns.promptId evaluate.limit evaluate.samples evaluate.temperature evaluate.maxNewTokens evaluate.greedy evaluate.title
 evaluate.explorationPrompts evaluate.benchmarks evaluate.benchmarks.on evaluate.benchmarks.data evaluate.benchmarks.limit evaluate.benchmarks.base
 evaluate.benchmarks.dtype evaluate.benchmarks.batchTokens evaluate.benchmarks.batchSize evaluate.judge evaluate.judge.model evaluate.judge.baseUrl evaluate.judge.apiKeyVariable evaluate.judge.budget evaluate.judge.budget.calls evaluate.judge.budget.money evaluate.judge.budget.money.limit evaluate.judge.budget.money.promptPrice evaluate.judge.budget.money.completionPrice
 evaluate.judge.retries evaluate.judge.timeoutMs evaluate.judge.concurrency evaluate.alpaca evaluate.alpaca.judge evaluate.alpaca.read evaluate.alpaca.reference evaluate.alpaca.data

@@ -117,6 +117,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       maxNewTokens: 1024,
       title: 'first',
       explorationPrompts: 64,
+      greedy: false,
       benchmarks: null,
       judge: null,
       alpaca: null,

@@ -24,6 +24,7 @@ export function evaluationFixture(name: string, meanReward: number, kl: number |
     klToBase: kl === null ? null : interval(kl),
     klToPrevious: kl === null ? null : interval(kl / 2),
     marginsOverPrevious: null,
+    greedy: null,
   };
 }
 

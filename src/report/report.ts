@@ -182,16 +182,21 @@ function rewardAgainstKl(methods: MethodNumbers[]): Markup {
 function rewardHistogram(data: ReportData, base: EvaluationData): Markup {
   const lasts = data.methods.flatMap((method, index) => {
     const last = method.iterations.at(-1);
-    return last === undefined ? [] : [{ name: method.name, color: index + 1, rewards: last.evaluation.rewards }];
+    return last === undefined ? [] : [{ name: method.name, color: index + 1, evaluation: last.evaluation }];
   });
-  const all = [{ name: 'base', color: 0, rewards: base.rewards }, ...lasts];
+  const shown = [{ name: 'base', color: 0, evaluation: base }, ...lasts];
+  const isGreedy = shown.every(({ evaluation }) => evaluation.greedy !== null);
+  const all = shown.map(({ evaluation: { rewards, greedy }, ...each }) => ({
+    ...each,
+    rewards: isGreedy ? (greedy?.rewards ?? []) : rewards,
+  }));
   const values = all.flatMap(({ rewards }) => rewards).filter(Number.isFinite);
   const low =
     data.rewardRange?.low ?? values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
   const top = data.rewardRange?.high ?? values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
   const high = top > low ? top : low + 1;
   return histogramChart({
-    title: 'Rewards of single responses: base (filled), last iteration (lines)',
+    title: `Rewards of ${isGreedy ? 'greedy' : 'single'} responses: base (filled), last iteration (lines)`,
     description: 'Share of responses in each of twenty bins of reward.',
     xLabel: 'reward',
     yLabel: 'share of responses',

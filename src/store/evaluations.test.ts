@@ -19,6 +19,7 @@ function evaluation(promptIds: string[]): Evaluation {
       klToBase: null,
       klToPrevious: null,
       marginsOverPrevious: null,
+      greedy: null,
     },
   };
 }

@@ -39,6 +39,8 @@ export interface EvaluationData {
    * where it gave none. Null where the rewards say it.
    */
   marginsOverPrevious: number[] | null;
+  /** Of one greedy answer a prompt; null where none was asked for, or the answers themselves are greedy. */
+  greedy: { promptIds: string[]; rewards: number[] } | null;
 }
 
 /** JSON has no not-a-number; it is written as null. */
@@ -62,6 +64,10 @@ export const evaluationSchema = z.object({
     klToBase: interval.nullable(),
     klToPrevious: interval.nullable(),
     marginsOverPrevious: z.array(number).nullable().default(null),
+    greedy: z
+      .object({ promptIds: z.array(z.string()), rewards: z.array(number) })
+      .nullable()
+      .default(null),
   }),
   answers: z.array(z.object({ promptId: z.string(), prompt: z.string(), text: z.string() })),
 }) satisfies z.ZodType<Evaluation>;
@@ -85,6 +91,17 @@ export function onCommonPrompts(runs: readonly ReadonlyMap<number, Evaluation>[]
   };
 }
 
+function restrictGreedy(
+  { promptIds, rewards }: NonNullable<EvaluationData['greedy']>,
+  kept: ReadonlySet<string>,
+): NonNullable<EvaluationData['greedy']> {
+  const places = promptIds.flatMap((promptId, place) => (kept.has(promptId) ? [place] : []));
+  return {
+    promptIds: places.map((place) => promptIds[place] ?? ''),
+    rewards: places.map((place) => rewards[place] ?? Number.NaN),
+  };
+}
+
 function restrict(evaluation: Evaluation, promptIds: ReadonlySet<string>): Evaluation {
   const { data, answers } = evaluation;
   const kept = data.promptIds.map((promptId) => promptIds.has(promptId));
@@ -99,6 +116,7 @@ function restrict(evaluation: Evaluation, promptIds: ReadonlySet<string>): Evalu
       lengths: only(data.lengths),
       textHealth: data.textHealth === null ? null : only(data.textHealth),
       marginsOverPrevious: data.marginsOverPrevious === null ? null : only(data.marginsOverPrevious),
+      greedy: data.greedy === null ? null : restrictGreedy(data.greedy, promptIds),
       diversity: diversityOf(only(answers).map(({ text }) => text)),
     },
   };

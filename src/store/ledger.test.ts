@@ -478,6 +478,7 @@ test('record() gives back the latest of a kind, with not-a-number where it was',
     klToBase: null,
     klToPrevious: null,
     marginsOverPrevious: null,
+    greedy: null,
   };
   const evaluation = { name: 'base', rewardName: 'score', data, answers: [{ promptId: 'p', prompt: 'a', text: 'b' }] };
   ledger.putRecord(2, 'evaluation', evaluation);

@@ -18,6 +18,7 @@ function evaluation(rewards: Record<string, number>, margins: number[] | null = 
       klToBase: null,
       klToPrevious: null,
       marginsOverPrevious: margins,
+      greedy: null,
     },
     answers: promptIds.map((promptId) => ({ promptId, prompt: '', text: '' })),
   };

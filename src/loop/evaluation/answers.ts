@@ -24,13 +24,15 @@ export function answerKey({ promptId, sampleIndex }: Pick<HeldOutResponse, 'prom
   return `${promptId}/${sampleIndex}`;
 }
 
-/** Every answer of a model, in the order of the prompts and then of the samples. */
+/** Every answer of a model, in the order of the prompts and then of the samples; `how` is the recipe's, or greedy. */
 export async function answerHeldOut(
   context: IterationContext,
   { heldOut, modelDirectory }: { heldOut: readonly PreferenceRow[]; modelDirectory: string },
+  how: { samples: number; temperature: number } = context.recipe.evaluate,
 ): Promise<Answer[]> {
   const { recipe, ledger, tokenizer, announce } = context;
-  const { samples, temperature, maxNewTokens } = recipe.evaluate;
+  const { samples, temperature } = how;
+  const { maxNewTokens } = recipe.evaluate;
   const prompts = heldOut.map((row) => ({
     row,
     promptIds: Int32Array.from(renderSamplingPrompt(tokenizer, row.prompt, recipe.text)),

@@ -52,6 +52,7 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
     klToBase: iteration === 0 ? null : await klTo(context, kept, recipe.model),
     klToPrevious: input.previousDirectory === null ? null : await klTo(context, kept, input.previousDirectory),
     marginsOverPrevious: overPrevious === null ? null : kept.map((each) => marginOf(overPrevious, each)),
+    greedy: await greedyRewards(context, input),
   };
   const by = describeRanker(recipe.ranker);
   ledger.putRecord(iteration, 'evaluation', {
@@ -64,6 +65,25 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
   const rates = winRatesOf(evaluationsOf(ledger), { iteration, seed: recipe.seed });
   if (iteration > 0) ledger.putRecord(iteration, 'win-rates', rates);
   return `mean reward ${mean.toFixed(4)} of ${data.rewards.length} answers by ${input.name}${describeRates(rates, iteration)}`;
+}
+
+/** What the model answers without chance is worth, where the recipe asks for it and the answers are not greedy already. */
+async function greedyRewards(context: IterationContext, input: EvaluationInput): Promise<EvaluationData['greedy']> {
+  const { recipe, ranker, iteration, announce } = context;
+  const { greedy, temperature } = recipe.evaluate;
+  if (!greedy || temperature === 0) return null;
+  if (ranker.gives !== 'scores') {
+    const text = `evaluate.greedy has no effect: ${describeRanker(recipe.ranker)} compares responses, and gives none a reward of its own`;
+    if (iteration === 0) announce({ kind: 'warning', text });
+    return null;
+  }
+  const answers = await answerHeldOut(context, input, { samples: 1, temperature: 0 });
+  const { rewards } = await rewardAnswers(context, input.heldOut, answers);
+  const kept = answers.filter((each) => rewards.has(answerKey(each)));
+  return {
+    promptIds: kept.map(({ promptId }) => promptId),
+    rewards: kept.map((each) => rewards.get(answerKey(each)) ?? Number.NaN),
+  };
 }
 
 function marginOf({ rewards }: Rewards, answer: Answer): number {

@@ -1,5 +1,6 @@
 /** @file The figures of a comparison: reward by iteration, over each setting of a grid, its distribution, and implicit rewards. */
 import { histogram, mean } from '../../evaluate/statistics.ts';
+import type { Evaluation } from '../../store/evaluations.ts';
 import { histogramChart, legend, lineChart, type Series } from '../charts.ts';
 import { fixed, plainInterval } from '../findings.ts';
 import { type Markup, markup } from '../markup.ts';
@@ -135,10 +136,32 @@ function lastPart(name: string): string {
   return name.slice(name.lastIndexOf('.') + 1);
 }
 
+/** Which responses the distributions are of: greedy ones where all models have them, else what was sampled to measure. */
+export function drawnResponses({
+  arms,
+}: ComparisonData): { kind: 'greedy' } | { kind: 'sampled'; temperatures: number[] } {
+  const runs = arms.flatMap((arm) => arm.runs);
+  const isGreedy = runs.every(
+    ({ temperature, evaluations }) =>
+      temperature === 0 || [...evaluations.values()].every(({ data }) => data.greedy !== null),
+  );
+  if (isGreedy) return { kind: 'greedy' };
+  const temperatures = [...new Set(runs.map(({ temperature }) => temperature))].sort((a, b) => a - b);
+  return { kind: 'sampled', temperatures };
+}
+
 /** Distributions of single rewards: arms beside each other at the end, then the iterations of each arm. */
 export function distributionCharts(data: ComparisonData): Markup {
+  const isGreedy = drawnResponses(data).kind === 'greedy';
+  const rewardsIn = ({ data: { rewards, greedy } }: Evaluation): number[] =>
+    isGreedy ? (greedy?.rewards ?? rewards) : rewards;
+  const rewardsAt = (runs: readonly ComparedRun[], iteration: number): number[] =>
+    runs.flatMap(({ evaluations }) => {
+      const found = evaluations.get(iteration);
+      return found === undefined ? [] : rewardsIn(found);
+    });
   const all = data.arms.flatMap(({ runs }) => runs.flatMap(({ evaluations }) => [...evaluations.values()]));
-  const values = all.flatMap((evaluation) => evaluation.data.rewards).filter(Number.isFinite);
+  const values = all.flatMap(rewardsIn).filter(Number.isFinite);
   const low = values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
   const top = values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
   const range = { low, high: top > low ? top : low + 1 };
@@ -169,7 +192,10 @@ export function distributionCharts(data: ComparisonData): Markup {
         base,
         ...arms.map((arm) => ({
           name: arm.label,
-          rewards: arm.runs.flatMap((run) => lastOf(run)?.data.rewards ?? []),
+          rewards: arm.runs.flatMap((run) => {
+            const last = lastOf(run);
+            return last === null ? [] : rewardsIn(last);
+          }),
         })),
       ],
     ),
@@ -191,10 +217,6 @@ export function distributionCharts(data: ComparisonData): Markup {
   return markup`<div class="charts">${ends}</div>
 <h3>By iteration</h3>${more > 0 ? markup`<p class="hint">The first ${MOST_ARMS} arms; comparison.json has all numbers.</p>` : null}
 <div class="charts">${iterations}</div>`;
-}
-
-function rewardsAt(runs: readonly ComparedRun[], iteration: number): number[] {
-  return runs.flatMap(({ evaluations }) => evaluations.get(iteration)?.data.rewards ?? []);
 }
 
 /** Sorted differences of implicit rewards, one chart an arm (Figure 4 of the paper). */

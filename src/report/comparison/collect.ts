@@ -96,6 +96,7 @@ function readRun(seed: number, path: string): ReadRun | null {
     path,
     recipe,
     baseModel: identity.model,
+    temperature,
     evaluations: evaluationsOf(ledger),
     benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),
     fits: fitsOf(ledger),

@@ -16,6 +16,8 @@ export interface ComparedRun {
   path: string;
   /** What the base model is known by: runs of one base share its row. */
   baseModel: string;
+  /** Of its held-out answers; 0 is greedy. */
+  temperature: number;
   /** By iteration, on the prompts that are compared; 0 is the base. */
   evaluations: ReadonlyMap<number, Evaluation>;
   benchmarks: { iteration: number; scores: BenchmarkScores[] }[];

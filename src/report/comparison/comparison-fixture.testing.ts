@@ -19,6 +19,7 @@ export function evaluationOf(rewards: readonly number[], text = 'A dog ran.'): E
       klToBase: null,
       klToPrevious: null,
       marginsOverPrevious: null,
+      greedy: null,
     },
     answers: promptIds.map((promptId, prompt) => ({ promptId, prompt: `Dog ${prompt} saw`, text })),
   };
@@ -45,6 +46,7 @@ export function runOf(
     seed,
     path: `/runs/${seed}`,
     baseModel: 'stories',
+    temperature: 0.7,
     evaluations: new Map([
       [0, evaluationOf(base)],
       [1, evaluationOf(last, text)],

@@ -127,3 +127,24 @@ it('takes up what selm eval printed of a model, with its errors and n, and refus
   expect(text).toContain('| 0.710 ([0.600, 0.800], n = 90) |');
   expect(() => readModelResults({ score: 3 }, 'other.json')).toThrow(/Cannot take up "other.json"/);
 });
+
+it('distributions say which responses they are of: greedy ones where all models have them, else the temperature', () => {
+  const arms = data.arms.map((arm) => ({
+    ...arm,
+    runs: arm.runs.map((run) => ({
+      ...run,
+      evaluations: new Map(
+        [...run.evaluations].map(([iteration, each]) => [
+          iteration,
+          { ...each, data: { ...each.data, greedy: { promptIds: ['p'], rewards: [0.123] } } },
+        ]),
+      ),
+    })),
+  }));
+  const greedy = renderComparison({ ...data, arms });
+  expect(greedy).toContain('Greedy responses to the held-out prompts, over all seeds.');
+  expect(greedy).toContain('base (3 responses)');
+  expect(renderComparison(data)).toContain(
+    'Sampled responses to the held-out prompts, over all seeds, at temperature 0.7;',
+  );
+});

@@ -5,7 +5,7 @@
 import { type Markup, markup } from '../markup.ts';
 import { page, table } from '../page.ts';
 import { asMarkdown, sheetMarkdown, sheetMarkup } from '../sheet.ts';
-import { distributionCharts, implicitRewardCharts, iterationCharts, settingCharts } from './charts.ts';
+import { distributionCharts, drawnResponses, implicitRewardCharts, iterationCharts, settingCharts } from './charts.ts';
 import { COMPARISON_FORMAT_VERSION, type ComparedArm, type ComparisonData } from './comparison-data.ts';
 import { armComparisons, benchmarkComparisons } from './differences.ts';
 import { equalLengths, equalLengthsPicture, equalLengthsSheet } from './equal-lengths.ts';
@@ -55,13 +55,22 @@ export function renderComparison(data: ComparisonData): string {
       equalLengthsPicture(judged),
     ]),
     section('Distribution of rewards', 'distribution', [
-      markup`<p class="hint">Single responses to the held-out prompts, over all seeds, as the recipe samples them for measuring.</p>`,
+      markup`<p class="hint">${distributionText(data)}</p>`,
       distributionCharts(data),
     ]),
     implicit === null ? null : section('Implicit rewards', 'implicit', [implicitHint(data), implicit]),
     section('The same prompts', 'samples', examples(data)),
     section('Runs', 'runs', [runsTable(data)]),
   ]);
+}
+
+/** Which responses the distributions are of. */
+function distributionText(data: ComparisonData): string {
+  const drawn = drawnResponses(data);
+  const kept = 'responses to the held-out prompts, over all seeds';
+  return drawn.kind === 'greedy'
+    ? `Greedy ${kept}.`
+    : `Sampled ${kept}, at temperature ${drawn.temperatures.join(' or ')}; with evaluate.greedy the runs have greedy ones, as the paper's Figure 3.`;
 }
 
 function countText({ arms }: ComparisonData): string {
