@@ -1,10 +1,12 @@
 /** @file The studio in the browser: a bar, and the page that the address means. Texts of runs are shown as text, always. */
 import { type JSX, render } from 'preact';
 import { useCallback, useEffect, useState } from 'preact/hooks';
+import type { Me } from '../src/server/api.ts';
+import { LabelPage } from './label-page.tsx';
 import { followAddress, type Route, route } from './route.ts';
 import { RunPage } from './run-page.tsx';
 import { RunsPage } from './runs-page.tsx';
-import type { Connection } from './server.ts';
+import { type Connection, useAnswer } from './server.ts';
 
 const TROUBLES: Readonly<Record<Exclude<Connection, 'open'>, string>> = {
   lost: 'The studio does not answer. Runs go on without it; this page goes on when it is back.',
@@ -16,6 +18,7 @@ function Studio(): JSX.Element {
   const [connection, setConnection] = useState<Connection>('open');
   useEffect(() => route.subscribe(setShown), []);
   const heard = useCallback((state: Connection) => setConnection(state), []);
+  const me = useAnswer<Me>('/api/me').value;
   const title = shown.page === 'run' ? `${shown.id} · selm studio` : 'selm studio';
   useEffect(() => {
     document.title = title;
@@ -29,14 +32,17 @@ function Studio(): JSX.Element {
         <a href="#/" class="brand">
           selm studio
         </a>
-        {shown.page === 'run' ? <a href="#/">all runs</a> : null}
+        {shown.page === 'run' ? <a href="#/">{me?.right === 'label' ? 'all questions' : 'all runs'}</a> : null}
+        {me === null || me.name === 'owner' ? null : <span class="hint">{me.name}</span>}
       </header>
       {connection === 'open' ? null : (
         <p class="trouble banner" role="alert">
           {TROUBLES[connection]}
         </p>
       )}
-      {shown.page === 'run' ? (
+      {me === null ? null : me.right === 'label' ? (
+        <LabelPage id={shown.page === 'run' ? shown.id : null} />
+      ) : shown.page === 'run' ? (
         <RunPage key={shown.id} route={shown} connection={heard} />
       ) : (
         <RunsPage connection={heard} />

@@ -2,13 +2,17 @@
 import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { OWNER } from '../rank/people/owner.ts';
+import { ANNOTATOR_NAME, RIGHTS, type Visitor } from '../server/token.ts';
 import { wholeNumber } from './numbers.ts';
 import { listenForStop } from './signals.ts';
 
 export interface StudioOptions {
   port: number;
   token?: string;
+  /** Whom to print an address for. */
+  invite?: Visitor[];
 }
 
 const PORT = 4300;
@@ -23,6 +27,11 @@ export function studioCommand(): Command {
     .addOption(
       new Option('--token <text>', 'let in by this, so that open pages go on after a restart').env('SELM_STUDIO_TOKEN'),
     )
+    .option(
+      '--invite <name[:right]...>',
+      'print an address for each annotator; rights are label (the default), review and admin',
+      invitations,
+    )
     .addHelpText(
       'after',
       `
@@ -30,13 +39,25 @@ It answers to this machine only. From another one, through a tunnel: ssh -L ${PO
 
 Examples:
   $ selm studio
-  $ selm studio runs/quickstart --port 0`,
+  $ selm studio runs/quickstart --port 0
+  $ SELM_STUDIO_TOKEN=... selm studio --invite ada ben:review   # invitations that outlast a restart`,
     )
     .action(studio);
 }
 
+/** `ada` or `ada:review`, after those before it. */
+function invitations(text: string, before: Visitor[] = []): Visitor[] {
+  const [name = '', said = 'label'] = text.split(':', 2);
+  const right = RIGHTS.find((each) => each === said);
+  if (right === undefined || !ANNOTATOR_NAME.test(name) || name === OWNER)
+    throw new InvalidArgumentError(
+      `it is a name of a-z, 0-9 and - that begins with a letter and is not ${OWNER}, and after a colon one of ${RIGHTS.join(', ')}`,
+    );
+  return [...before, { name, right }];
+}
+
 /** Serves until a signal comes. */
-export async function studio(folders: string[], { port, token }: StudioOptions): Promise<void> {
+export async function studio(folders: string[], { port, token, invite = [] }: StudioOptions): Promise<void> {
   // Where processors are few, the runs that are watched come first.
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const { serveStudio } = await import('../server/listen.ts');
@@ -44,6 +65,8 @@ export async function studio(folders: string[], { port, token }: StudioOptions):
   if (folders.length === 1 && folders[0] === RUNS && !existsSync(RUNS)) mkdirSync(RUNS);
   const served = await serveStudio({ folders, port, token, log: (line) => process.stderr.write(`${line}\n`) });
   process.stdout.write(`The studio is at\n  ${served.url}\nCtrl-C stops it; runs go on.\n`);
+  for (const visitor of invite)
+    process.stdout.write(`${visitor.name} may ${visitor.right} at\n  ${served.invitation(visitor)}\n`);
   const stop = listenForStop(() => {});
   await once(stop.signal, 'abort');
   stop.close();

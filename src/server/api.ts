@@ -133,6 +133,19 @@ export interface PromptSamples {
   iterations: { iteration: number; samples: { text: string; score: number | null }[] }[];
 }
 
+/** Who looks at the page. */
+export interface Me {
+  name: string;
+  right: 'label' | 'review' | 'admin';
+}
+
+/** A run that asks people, for who answers. */
+export interface Task {
+  id: string;
+  open: number;
+  answered: number;
+}
+
 /** A question as a person sees it: which text stands left is drawn, and the same whenever it is shown. */
 export interface ShownQuestion {
   id: string;

@@ -4,11 +4,22 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryFolder } from '../files/temporary.testing.ts';
+import { ask, peopleFolder, questionOf, readQuestions } from '../rank/people/questions.ts';
 import { openEventLog } from '../store/event-log.ts';
 import { openLedger } from '../store/ledger.ts';
-import type { Curves, PairDetail, PairPage, PromptPage, PromptSamples, RunDetail, RunSummary } from './api.ts';
+import type {
+  Curves,
+  OpenQuestions,
+  PairDetail,
+  PairPage,
+  PromptPage,
+  PromptSamples,
+  RunDetail,
+  RunSummary,
+} from './api.ts';
 import { type Studio, serveStudio } from './listen.ts';
 import { writeStudioRun } from './studio-run.testing.ts';
+import { invitationOf, type Visitor } from './token.ts';
 
 const token = 'a-token-for-tests-only';
 
@@ -288,4 +299,87 @@ test('a busy port, a folder that is not there and a weak token are refused with 
   });
   await expect(again({ folders: [join(folder, 'nowhere')] })).rejects.toMatchObject({ code: 'STUDIO_FOLDER' });
   await expect(again({ token: 'short' })).rejects.toMatchObject({ code: 'STUDIO_TOKEN' });
+});
+
+/** A run that asks people this many questions, served, and what somebody with an invitation gets and says. */
+async function asking(questions: number): Promise<{ studio: Studio; people: string }> {
+  const folder = temporaryFolder();
+  const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+  ask(
+    people,
+    Array.from({ length: questions }, (_, n) =>
+      questionOf({ promptId: `p${n}`, prompt: `prompt ${n}`, reason: 'drawn at random' }, [`a${n}`, `b${n}`]),
+    ),
+  );
+  return { studio: await serve(folder), people };
+}
+
+async function as(studio: Studio, visitor: Visitor, path: string, body?: unknown): Promise<Response> {
+  return fetch(`http://127.0.0.1:${studio.port}${path}`, {
+    headers: { authorization: `Bearer ${invitationOf(visitor, token)}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+  });
+}
+
+const ada = { name: 'ada', right: 'label' } as const;
+const ben = { name: 'ben', right: 'label' } as const;
+
+test('who was invited to label sees questions, and nothing else of any run', async () => {
+  const { studio } = await asking(2);
+  const status = async (path: string): Promise<number> => (await as(studio, ada, path)).status;
+  expect(await (await as(studio, ada, '/api/me')).json()).toEqual(ada);
+  expect(await (await as(studio, ada, '/api/tasks')).json()).toEqual({ tasks: [{ id: 'mine', open: 2, answered: 0 }] });
+  expect(await status('/api/runs/mine/questions')).toBe(200);
+  for (const path of ['', '/pairs', '/curves?names=loss', '/prompts?source=training', '/report', '/events'])
+    expect(await status(`/api/runs/mine${path}`), path).toBe(403);
+  for (const path of ['/api/runs', '/api/events', '/api/invitations?name=x&right=admin', '/api/nothing'])
+    expect(await status(path), path).toBe(403);
+  expect((await as(studio, { ...ada, right: 'review' }, '/api/runs/mine/pairs')).status).toBe(200);
+  expect((await as(studio, { ...ada, right: 'review' }, '/api/invitations?name=x&right=admin')).status).toBe(403);
+});
+
+test('the owner makes invitations, which open the door as their name and with their right alone', async () => {
+  const { studio } = await asking(1);
+  const { address } = await json<{ address: string }>(studio, '/api/invitations?name=ada&right=label');
+  const door = await fetch(address, { redirect: 'manual' });
+  const cookie = (door.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  const me = await fetch(`http://127.0.0.1:${studio.port}/api/me`, { headers: { cookie } });
+  expect(await me.json()).toEqual(ada);
+  for (const forged of [address.replace('label', 'admin'), address.replace('ada', 'eve'), `${address}x`])
+    expect((await fetch(forged, { redirect: 'manual' })).status).toBe(401);
+  const altered = cookie.replace('label', 'admin');
+  expect((await fetch(`http://127.0.0.1:${studio.port}/api/me`, { headers: { cookie: altered } })).status).toBe(401);
+  for (const name of ['owner', '', 'Ada', 'a b', '../x'])
+    expect((await get(studio, `/api/invitations?right=label&name=${encodeURIComponent(name)}`)).status).toBe(400);
+});
+
+test('two annotators at once get different questions, and each is answered once, under the name of who did', async () => {
+  const { studio, people } = await asking(40);
+  const work = async (who: Visitor): Promise<void> => {
+    for (;;) {
+      const response = await as(studio, who, '/api/runs/mine/questions');
+      const [question] = ((await response.json()) as OpenQuestions).next;
+      if (question === undefined) return;
+      const answer = { question: question.id, choice: 'left', seconds: 1, key: `${who.name} ${question.id}` };
+      expect((await as(studio, who, '/api/runs/mine/answers', answer)).status).toBe(200);
+    }
+  };
+  await Promise.all([work(ada), work(ben)]);
+  const { answers, answersTo } = readQuestions(people);
+  expect(answersTo.size).toBe(40);
+  expect([...answersTo.values()].every((each) => each.length === 1)).toBe(true);
+  expect(new Set(answers.map(({ annotator }) => annotator))).toEqual(new Set(['ada', 'ben']));
+  // The side is a coin of annotator and question.
+  expect(new Set(answers.map(({ left }) => left)).size).toBe(2);
+});
+
+test('an answer is taken back by who gave it', async () => {
+  const { studio, people } = await asking(1);
+  const [question] = ((await (await as(studio, ada, '/api/runs/mine/questions')).json()) as OpenQuestions).next;
+  const answer = { question: question?.id, choice: 'left', seconds: 1, key: 'key-of-ada' };
+  await as(studio, ada, '/api/runs/mine/answers', answer);
+  await as(studio, ben, '/api/runs/mine/answers', { ...answer, choice: 'undo', key: 'undo-of-ben' });
+  expect(readQuestions(people).answers).toMatchObject([{ annotator: 'ada' }]);
+  await as(studio, ada, '/api/runs/mine/answers', { ...answer, choice: 'undo', key: 'undo-of-ada' });
+  expect(readQuestions(people).answers).toEqual([]);
 });

@@ -7,17 +7,27 @@ import { type Context, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { SelmError } from '../errors.ts';
-import { OWNER } from '../rank/people/questions.ts';
-import type { Problem } from './api.ts';
+import { OWNER } from '../rank/people/owner.ts';
+import type { Me, Problem } from './api.ts';
 import type { Asset } from './assets.ts';
 import { type Refusal, requestProblem, shownText } from './guard.ts';
+import { Leases } from './leases.ts';
 import type { OpenRuns } from './open-runs.ts';
 import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
-import { giveAnswer, givenAnswer, openQuestions, votesOf } from './people.ts';
+import { giveAnswer, givenAnswer, takeQuestions, tasksOf, votesOf } from './people.ts';
 import { reportOf } from './report.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
 import { followRun, followRuns, type Sent } from './stream.ts';
-import { cookieHeader, hasBearer, hasCookie, isSecret } from './token.ts';
+import {
+  ANNOTATOR_NAME,
+  cookieHeader,
+  invitationOf,
+  RIGHTS,
+  type Visitor,
+  visitorOf,
+  visitorOfBearer,
+  visitorOfCookie,
+} from './token.ts';
 
 export interface StudioOptions {
   runs: OpenRuns;
@@ -32,7 +42,7 @@ export interface StudioOptions {
   clock?: () => number;
 }
 
-type Env = { Bindings: HttpBindings };
+type Env = { Bindings: HttpBindings; Variables: { visitor: Visitor } };
 type Ctx = Context<Env>;
 
 /** Streams open at the same time. */
@@ -71,7 +81,23 @@ const curveQuery = z.object({
   names: z.string().max(2000),
   points: z.coerce.number().int().min(10).max(5000).default(600),
 });
+const invited = z.object({
+  name: z
+    .string()
+    .regex(ANNOTATOR_NAME, 'a name has up to 32 of a-z, 0-9 and -, and begins with a letter')
+    .refine((name) => name !== OWNER, 'the owner needs no invitation'),
+  right: z.enum(RIGHTS),
+});
 const eventId = z.string().regex(/^\d{1,15}$/);
+
+/** What somebody who only labels may ask for, beside the pages themselves. */
+const LABELLING = /^\/api\/(me|tasks|runs\/[^/]+\/(questions|answers))$/;
+
+/** The right that a path needs. */
+function neededFor(path: string): Visitor['right'] {
+  if (path === '/api/invitations') return 'admin';
+  return path.startsWith('/api/') && !LABELLING.test(path) ? 'review' : 'label';
+}
 
 /** The application; `listen.ts` serves it. */
 export function createStudio({
@@ -85,14 +111,15 @@ export function createStudio({
   const app = new Hono<Env>();
   const wrong = { minute: 0, count: 0 };
   let streams = 0;
+  const leases = new Leases();
 
-  /** Why nobody with such a token or cookie is let in, or null. */
-  const doorProblem = (c: Ctx, given: string | undefined): Refusal | null => {
-    const isIn =
-      (given !== undefined && isSecret(given, token)) ||
-      hasCookie(c.req.header('cookie'), { token, port }) ||
-      hasBearer(c.req.header('authorization'), { token });
-    if (isIn) return null;
+  /** Who is at the door, or why nobody is let in. */
+  const atTheDoor = (c: Ctx, given: string | undefined): Visitor | Refusal => {
+    const visitor =
+      (given === undefined ? null : visitorOf(given, token)) ??
+      visitorOfCookie(c.req.header('cookie'), { token, port }) ??
+      visitorOfBearer(c.req.header('authorization'), token);
+    if (visitor !== null) return visitor;
     const minute = Math.floor(clock() / 60_000);
     if (wrong.minute !== minute) Object.assign(wrong, { minute, count: 0 });
     if (given !== undefined) wrong.count += 1;
@@ -102,7 +129,7 @@ export function createStudio({
           status: 401,
           code: 'TOKEN_MISSING',
           message:
-            'Open the address that `selm studio` printed when it was started: an earlier one does not open this studio',
+            'Open the address that `selm studio` printed when it was started, or ask for a new invitation: an earlier one does not open this studio',
         };
   };
 
@@ -123,12 +150,18 @@ export function createStudio({
     const problem = requestProblem({ method, target, headers, hosts: headersDistinct.host ?? [] }, { port });
     if (problem !== null) return refuse(c, problem);
     const given = c.req.path === '/' ? c.req.query('token') : undefined;
-    const closed = doorProblem(c, given);
-    if (closed !== null) return refuse(c, closed);
-    if (given !== undefined && isSecret(given, token)) {
-      c.header('set-cookie', cookieHeader(token, port));
+    const visitor = atTheDoor(c, given);
+    if ('status' in visitor) return refuse(c, visitor);
+    if (given !== undefined && visitorOf(given, token) !== null) {
+      c.header('set-cookie', cookieHeader(token, port, visitor));
       return c.redirect('/', 303); // the token leaves the address bar
     }
+    const right = neededFor(c.req.path);
+    if (RIGHTS.indexOf(visitor.right) < RIGHTS.indexOf(right)) {
+      const message = `This needs the right to ${right}, and your invitation is to ${visitor.right}: ask for another one`;
+      return refuse(c, { status: 403, code: 'RIGHT_MISSING', message });
+    }
+    c.set('visitor', visitor);
     await next();
     return undefined;
   });
@@ -159,6 +192,12 @@ export function createStudio({
   const sentJson = (c: Ctx, json: string): Response =>
     c.body(json, 200, { 'content-type': 'application/json; charset=utf-8' });
 
+  app.get('/api/me', (c) => c.json(c.get('visitor') satisfies Me));
+  app.get('/api/tasks', (c) => c.json({ tasks: tasksOf(runs, c.get('visitor').name) }));
+  app.get('/api/invitations', (c) => {
+    const invitation = invitationOf(invited.parse(c.req.query()), token);
+    return c.json({ address: `http://127.0.0.1:${port}/?token=${invitation}` });
+  });
   app.get('/api/runs', (c) => c.json({ runs: runs.summaries() }));
   app.get('/api/events', (c) => sent(c, (signal) => followRuns(runs, { signal })));
   app.get('/api/runs/:id', async (c) => {
@@ -196,20 +235,20 @@ export function createStudio({
     return sent(c, (signal) => followRun(runs, { id, afterId }, { signal }));
   });
   /** Where people answer a run's questions, and who does. */
-  const asking = (id: string): { path: string; votes: number; annotator: string } => {
+  const asking = (c: Ctx, id: string): { path: string; votes: number; annotator: string } => {
     const { listed, config } = runs.open(id);
     const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
-    return { path: listed.path, votes: votes ?? 1, annotator: OWNER };
+    return { path: listed.path, votes: votes ?? 1, annotator: c.get('visitor').name };
   };
   app.get('/api/runs/:id/questions', (c) => {
-    const { path, ...who } = asking(c.req.param('id'));
-    return c.json(openQuestions(path, who));
+    const { path, ...who } = asking(c, c.req.param('id'));
+    return c.json(takeQuestions(path, who, { leases, now: clock() }));
   });
   app.post('/api/runs/:id/answers', async (c) => {
-    const { path, ...who } = asking(c.req.param('id'));
+    const { path, ...who } = asking(c, c.req.param('id'));
     const answer = givenAnswer.parse(JSON.parse(await c.req.text()));
     await giveAnswer(path, answer, { annotator: who.annotator, timeMs: clock() });
-    return c.json(openQuestions(path, who)); // durable by now
+    return c.json(takeQuestions(path, who, { leases, now: clock() })); // durable by now
   });
   app.get('/api/runs/:id/report', (c) => {
     const { html, policy } = reportOf(runs.open(c.req.param('id')));

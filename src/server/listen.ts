@@ -6,7 +6,7 @@ import { createStudio } from './app.ts';
 import { type Asset, studioAssets } from './assets.ts';
 import { OpenRuns } from './open-runs.ts';
 import { checkFolders } from './run-list.ts';
-import { newToken } from './token.ts';
+import { invitationOf, newToken, type Visitor } from './token.ts';
 
 export interface ListenOptions {
   /** Folders of runs, or with runs in them. */
@@ -24,6 +24,8 @@ export interface Studio {
   /** The start URL, with the token. */
   url: string;
   port: number;
+  /** The address that lets somebody in under a name of theirs. */
+  invitation(visitor: Visitor): string;
   close(): Promise<void>;
 }
 
@@ -61,6 +63,7 @@ export async function serveStudio({
   return {
     url: `http://${LOOPBACK}:${listened}/?token=${token}`,
     port: listened,
+    invitation: (visitor) => `http://${LOOPBACK}:${listened}/?token=${invitationOf(visitor, token)}`,
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       if ('closeAllConnections' in server) server.closeAllConnections(); // streams do not end by themselves

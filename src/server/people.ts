@@ -10,7 +10,9 @@ import {
   say,
 } from '../rank/people/questions.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { GivenAnswer, OpenQuestions, ShownQuestion } from './api.ts';
+import type { GivenAnswer, OpenQuestions, ShownQuestion, Task } from './api.ts';
+import type { Leases } from './leases.ts';
+import type { OpenRuns } from './open-runs.ts';
 
 /** Questions that a page is given at once: the next is there while the last is on its way. */
 const NEXT = 5;
@@ -32,20 +34,52 @@ export function questionsLeft(
   return votes === null ? 0 : openTo(readQuestions(peopleFolder(runPath)), { votes, annotator: null }).length;
 }
 
+/** The runs that ask people, with what is left for an annotator. */
+export function tasksOf(runs: OpenRuns, annotator: string): Task[] {
+  return runs.summaries().flatMap(({ id, standing }) => {
+    if (standing === 'unreadable') return [];
+    const { listed, config } = runs.open(id);
+    const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
+    if (votes === null) return [];
+    const { open, answered } = questionsFor(readQuestions(peopleFolder(listed.path)), { votes, annotator });
+    return [{ id, open, answered }];
+  });
+}
+
 /** How many people answer each question of a run; null where it asks none. */
 export function votesOf({ ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>): number | null {
   if (ranker.kind === 'people') return ranker.votes;
   return secondOpinion?.ranker.kind === 'people' ? secondOpinion.ranker.votes : null;
 }
 
-/** The questions that wait for an answer of somebody; with several annotators each begins at another one. */
-export function openQuestions(
+/** Who answers, and how many answers each question takes. */
+interface Answering {
+  votes: number;
+  annotator: string;
+}
+
+/** The questions that wait for an answer of somebody. The next ones are this annotator's for some seconds: others get others. */
+export function takeQuestions(
   runPath: string,
-  { votes, annotator }: { votes: number; annotator: string },
+  { votes, annotator }: Answering,
+  { leases, now }: { leases: Leases; now: number },
 ): OpenQuestions {
   const questions = readQuestions(peopleFolder(runPath));
+  const leaseOf = ({ id }: { id: string }): string => `${runPath} ${id}`;
+  const isFree = (each: Question): boolean =>
+    (questions.answersTo.get(each.id)?.length ?? 0) + leases.others(leaseOf(each), annotator, now) < votes;
+  const found = questionsFor(questions, { votes, annotator }, isFree);
+  leases.give(found.next.map(leaseOf), annotator, now);
+  return found;
+}
+
+function questionsFor(
+  questions: Questions,
+  { votes, annotator }: Answering,
+  isFree: (question: Question) => boolean = () => true,
+): OpenQuestions {
   const { asked, settled, answers } = questions;
-  const open = openTo(questions, { votes, annotator });
+  const open = openTo(questions, { votes, annotator }).filter(isFree);
   const last = answers.findLast((each) => each.annotator === annotator && !settled.has(each.question));
   const undoable = last === undefined ? undefined : asked.get(last.question);
   return {

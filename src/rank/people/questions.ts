@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { RankerError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { append, readLog, whileLocked } from './durable-log.ts';
+import { OWNER } from './owner.ts';
 
 /** Two texts to one prompt, in an order of their own: how they are shown is another matter. */
 export interface Question {
@@ -31,9 +32,6 @@ const question = z.object({
 const selected = z.object({ kind: z.literal('selected'), asked: z.array(z.string()), passed: z.array(z.string()) });
 const settled = z.object({ kind: z.literal('settled'), ids: z.array(z.string()) });
 const asked = z.discriminatedUnion('kind', [question, selected, settled]);
-
-/** Who has the studio's own token. */
-export const OWNER = 'owner';
 
 /** What a person says; `both-bad` is a tie of two texts that neither is good. */
 export const CHOICES = ['first', 'second', 'tie', 'both-bad', 'skip'] as const;
