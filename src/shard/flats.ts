@@ -56,7 +56,7 @@ export function openFlat(layout: FlatLayout, options: FlatOptions): Flat {
     }
     const resident = becomeWhole(layout, { dtype, isTrained, device });
     for (const { name } of layout.entries)
-      scope(`copy ${name}`, () => copy_(resident.weights.get(name) ?? missing(name), read(name)));
+      scope(`copy ${name}`, () => void copy_(resident.weights.get(name) ?? missing(name), read(name)));
     const slice = sliceOf(layout, group, resident.whole);
     let own = slice;
     if (isTrained && dtype !== 'float32') {

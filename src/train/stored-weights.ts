@@ -63,9 +63,9 @@ export function readStored(
     const begin = Math.max(from, part.from);
     const count = Math.min(from + target.size, part.from + part.count) - begin;
     if (count <= 0) continue;
-    scope(`read ${name}`, () =>
-      copy_(narrow(target, 0, begin - from, count), narrow(part.tensor, 0, begin - part.from, count)),
-    );
+    scope(`read ${name}`, () => {
+      copy_(narrow(target, 0, begin - from, count), narrow(part.tensor, 0, begin - part.from, count));
+    });
     read += count;
   }
   if (read !== target.size) throw new Error(`The checkpoint has ${read} of ${target.size} elements of ${name}`);

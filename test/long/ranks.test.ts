@@ -1,6 +1,6 @@
 /**
  * @file Ranks that are killed at random, rank 0 among them: the others end by themselves, the same command goes on, and the
- * weights are those of an unbroken run on as many ranks. SELM_KILLS says how often (20).
+ * weights are those of an unbroken run on as many ranks, however these share the policy. SELM_KILLS says how often (20).
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -26,6 +26,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const SHARDINGS = ['none', 'optimiser', 'full'] as const;
+type Sharding = (typeof SHARDINGS)[number];
+
 /** Kills one rank when the run has told so many events. */
 interface Kill {
   rank: number;
@@ -33,8 +36,16 @@ interface Kill {
 }
 
 /** Runs to the end or to the kill; afterwards no rank lives. */
-async function run(output: string, kill: Kill | null): Promise<number | null> {
-  const args = ['train', recipePath, '--json', '--set', `output=${join(folder, output)}`, '--ranks', String(RANKS)];
+async function run(output: string, sharding: Sharding, kill: Kill | null): Promise<number | null> {
+  const settings = [`output=${join(folder, output)}`, `training.sharding=${sharding}`];
+  const args = [
+    'train',
+    recipePath,
+    '--json',
+    '--ranks',
+    String(RANKS),
+    ...settings.flatMap((each) => ['--set', each]),
+  ];
   const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], {
     env: { ...process.env, SELM_THREADS: '1' },
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -69,18 +80,19 @@ const weights = (output: string): string[] =>
   );
 
 it(`${KILLS} kills of random ranks change no byte of the weights, and leave no rank behind`, async () => {
-  expect(await run('unbroken', null)).toBe(0);
+  for (const sharding of SHARDINGS) expect(await run(`unbroken-${sharding}`, sharding, null)).toBe(0);
   const key = randomKey(7, 'kills');
   let made = 0;
   for (let round = 0; made < KILLS; round++) {
     const output = `killed-${round}`;
+    const sharding = SHARDINGS[round % SHARDINGS.length] ?? 'none';
     let code: number | null = null;
     // A few kills a run, so that all its stages are met; then it goes on to its end.
     for (let k = 0; k < 4 && made < KILLS && code !== 0; k++, made++) {
       const rank = Math.floor(uniformAt(key, 2 * made) * RANKS);
-      code = await run(output, { rank, afterEvents: 2 + Math.floor(uniformAt(key, 2 * made + 1) * 60) });
+      code = await run(output, sharding, { rank, afterEvents: 2 + Math.floor(uniformAt(key, 2 * made + 1) * 60) });
     }
-    if (code !== 0) expect(await run(output, null)).toBe(0);
-    expect(weights(output)).toEqual(weights('unbroken'));
+    if (code !== 0) expect(await run(output, sharding, null)).toBe(0);
+    expect(weights(output)).toEqual(weights(`unbroken-${sharding}`));
   }
 }, 1_800_000);
