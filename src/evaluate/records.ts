@@ -22,22 +22,54 @@ export interface ResultFile {
   problems: { line: number; problem: string }[];
 }
 
-/** Reads a whole file of results. DataError or FileError where it cannot be read; a bad line is a problem. */
+/**
+ * Reads a whole file of results. What Python's json.dumps writes for no number (NaN, Infinity) is null, since its programs write these
+ * files. DataError or FileError where it cannot be read; a bad line is a problem.
+ */
 export async function readResultFile(path: string): Promise<ResultFile> {
-  if (extname(path).toLowerCase() === '.csv') return csvFile(path);
+  const ending = extname(path).toLowerCase();
+  if (ending === '.csv') return csvFile(path);
+  const text = ['.json', '.jsonl'].includes(ending) ? readText(path) : '';
+  const mended = withoutNaN(text);
+  if (mended !== text) return fileOfText(mended);
   const file: ResultFile = { records: [], problems: [] };
   for await (const record of readRecords([path], (available) => available)) addRecord(file, record);
   return file;
 }
 
-/** One JSON value that is the whole file; undefined where it is none (it may be JSON Lines). FileError. */
-export function readJson(path: string): unknown {
-  const text = readText(path);
+/** A text of JSON with null in place of the words that JSON has not; those inside of strings stay. */
+function withoutNaN(text: string): string {
+  return text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (found) =>
+    found.startsWith('"') ? found : 'null',
+  );
+}
+
+/** The records of one JSON list, or of JSON Lines. */
+function fileOfText(text: string): ResultFile {
+  const whole = parsed(text);
+  const values = Array.isArray(whole)
+    ? whole.map((value: unknown, place) => ({ line: place + 1, value }))
+    : text.split('\n').flatMap((line, place) => (line.trim() === '' ? [] : [{ line: place + 1, value: parsed(line) }]));
+  const file: ResultFile = { records: [], problems: [] };
+  for (const { line, value } of values) {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      file.records.push({ line, value: { ...value } });
+    else file.problems.push({ line, problem: 'it is not a JSON object' });
+  }
+  return file;
+}
+
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** One JSON value that is the whole file; undefined where it is none (it may be JSON Lines). FileError. */
+export function readJson(path: string): unknown {
+  return parsed(readText(path));
 }
 
 /** A number, also one that is written as a text; null for nothing, NaN for what is no number. */

@@ -30,7 +30,7 @@ export async function judgedAnnotations(
   model: string | undefined,
   options: EvalAlpacaOptions & { judge: string },
   { signal, say }: Listening,
-): Promise<Annotations> {
+): Promise<{ annotations: Annotations; instructions: number }> {
   if ((model === undefined) === (options.outputs === undefined)) {
     throw new UsageError('Give a model to sample from, or --outputs FILE with its outputs, one of the two');
   }
@@ -57,7 +57,7 @@ export async function judgedAnnotations(
       model === undefined ? basename(options.outputs ?? '', extname(options.outputs ?? '')) : basename(model);
     const rows = annotationRows(judged, { model: name, baseline: BASELINE, annotator: judge.id });
     if (options.writeAnnotations !== undefined) await writeJson(options.writeAnnotations, rows);
-    return annotationsOfJudged(judged, { model: name, missing });
+    return { annotations: annotationsOfJudged(judged, { model: name, missing }), instructions: instructions.length };
   } finally {
     await judges.close();
   }

@@ -42,14 +42,21 @@ export async function alpacaResult(
   const { annotations: files = [], weights, judge } = options;
   checkOptions(model, options);
   const shared = await sharedFacts(options);
-  const toRow = (annotations: Annotations, name: string, outputLengths: readonly number[] | null): NamedRow => {
-    const row = leaderboardRow(annotations, { shared, c: options.c ?? null, outputLengths });
+  const toRow = (
+    annotations: Annotations,
+    { name, ...known }: { name: string; outputLengths: readonly number[] | null; instructions?: number },
+  ): NamedRow => {
+    const row = leaderboardRow(annotations, { shared, c: options.c ?? null, ...known });
     return { model: annotations.model ?? name, ...row };
   };
   const rows: NamedRow[] = [];
-  if (judge !== undefined) rows.push(toRow(await judgedAnnotations(model, { ...options, judge }, listening), '', null));
+  if (judge !== undefined) {
+    const { annotations, instructions } = await judgedAnnotations(model, { ...options, judge }, listening);
+    rows.push(toRow(annotations, { name: '', outputLengths: null, instructions }));
+  }
   const lengths = judge !== undefined || options.outputs === undefined ? null : await lengthsOfOutputs(options.outputs);
-  for (const file of files) rows.push(toRow(readAnnotations(await readResultFile(file), file), nameOf(file), lengths));
+  for (const file of files)
+    rows.push(toRow(readAnnotations(await readResultFile(file), file), { name: nameOf(file), outputLengths: lengths }));
   const fitted: [string, LengthModel][] = rows.flatMap(({ model, weights: own }) =>
     own === null ? [] : [[model, own]],
   );

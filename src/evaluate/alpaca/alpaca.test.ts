@@ -1,8 +1,9 @@
 /** @file AlpacaEval's numbers against scikit-learn on made annotations (scripts/fixtures/alpaca_eval.py), and on real ones where they are. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../files/temporary.testing.ts';
 import { codePoints } from '../code-points.ts';
 import { evaluationData, hasEvaluationData } from '../evaluation-data.testing.ts';
 import { readResultFile } from '../records.ts';
@@ -129,6 +130,28 @@ describe('annotations that cannot be used', () => {
     });
     const without = { ...strong, usable: strong.usable.filter(({ index }) => index !== 7 && index !== 9) };
     expect(row.weights).toEqual(rowOf(without, shared).weights);
+  });
+
+  it.each([
+    ['one JSON list', '[{"preference": 1.2}, {"preference": NaN, "output_2": "a NaN"}, {"preference": 2}]'],
+    ['JSON Lines', '{"preference": 1.2}\n{"preference": NaN}\n{"preference": 2}\n'],
+  ])('are named and counted where an annotator wrote NaN as Python does: %s', async (name, text) => {
+    const file = join(temporaryFolder(), name.includes('Lines') ? 'a.jsonl' : 'a.json');
+    writeFileSync(file, text);
+    const found = await annotationsIn(file);
+    expect(found.usable.map(({ index, preference }) => [index, preference])).toEqual([
+      [0, 1.2],
+      [2, 2],
+    ]);
+    expect(found.unusable).toEqual([{ line: 2, problem: 'the annotator gave no preference' }]);
+  });
+
+  it('keep their place where a line before them cannot be read', async () => {
+    const file = join(temporaryFolder(), 'a.jsonl');
+    writeFileSync(file, '{"preference": 1.2}\n{"preference": oops}\n\n{"preference": 2}\n');
+    const found = await annotationsIn(file);
+    expect(found.usable.map(({ index }) => index)).toEqual([0, 2]);
+    expect(found.unusable).toMatchObject([{ line: 2 }]);
   });
 
   it('counts instructions without a row', () => {

@@ -48,7 +48,11 @@ export function readAnnotations({ records, problems }: ResultFile, file: string)
   const unusable = [...problems];
   const seen = new Map<number, number>();
   let displaced = 0;
-  records.forEach(({ line, value }, position) => {
+  // A line that could not be read has its place all the same.
+  const lines = [...records, ...problems].map(({ line }) => line).sort((a, b) => a - b);
+  const places = new Map(lines.map((line, place) => [line, place]));
+  records.forEach(({ line, value }) => {
+    const position = places.get(line) ?? 0;
     const index = indexOf(value, position, { file, line, seen });
     const instruction = numberOf(value.eval_index);
     if (instruction !== null && instruction !== index) displaced += 1;

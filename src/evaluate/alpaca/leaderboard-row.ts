@@ -27,6 +27,8 @@ export interface LeaderboardOptions {
   shared: SharedFacts | { problem: string };
   /** As given; null chooses it by cross-validation. */
   c: number | null;
+  /** How many there are in all. @default AlpacaEval's */
+  instructions?: number;
   /** Code points of all the model's outputs; null takes those of the annotated ones. */
   outputLengths: readonly number[] | null;
 }
@@ -37,7 +39,7 @@ export const INSTRUCTIONS = 805;
 /** The row of one model. DataError EVALUATION_EMPTY where nothing can be used. */
 export function leaderboardRow(
   annotations: Annotations,
-  { shared, c, outputLengths }: LeaderboardOptions,
+  { shared, c, outputLengths, instructions = INSTRUCTIONS }: LeaderboardOptions,
 ): LeaderboardRow {
   const { usable, unusable, displaced, isBaseline } = annotations;
   if (usable.length === 0) {
@@ -50,9 +52,9 @@ export function leaderboardRow(
   }
   const warnings: string[] = [];
   const rates = alpacaWinRate(usable);
-  const missing = Math.max(0, INSTRUCTIONS - usable.length - unusable.length);
+  const missing = Math.max(0, instructions - usable.length - unusable.length);
   if (missing > 0)
-    warnings.push(`${missing} of ${INSTRUCTIONS} instructions have no annotation; rates are over the others`);
+    warnings.push(`${missing} of ${instructions} instructions have no annotation; rates are over the others`);
   if (unusable.length > 0) warnings.push(`${unusable.length} annotations have no usable preference and are left out`);
   if (displaced > 0) {
     warnings.push(

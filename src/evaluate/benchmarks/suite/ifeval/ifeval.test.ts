@@ -1,6 +1,6 @@
 /**
  * @file IFEval against lm-evaluation-harness's own instruction code (scripts/fixtures/ifeval.py): made answers to its 541 prompts, of which
- * each instruction is followed by some and not by others.
+ * each instruction is followed by some and not by others, and a real model's own to the first 150.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -25,22 +25,27 @@ const { answers, texts } = JSON.parse(unpacked('ifeval/verdicts.json.gz')) as {
   texts: [string, string | null, string[], string[], number][];
 };
 
+const { answers: real } = JSON.parse(unpacked('ifeval/real.json.gz')) as { answers: typeof answers };
+
 describe('the instructions', () => {
   it('are all read', () => {
     expect(rows).toHaveLength(541);
     expect(rows.filter((row) => 'problem' in ifeval.readItem(row))).toEqual([]);
   });
 
-  it('have the harness’s verdict on every answer, strictly and loosely', () => {
+  it.each([
+    ['made answers', answers, 1500],
+    ['answers of SmolLM2-135M-Instruct', real, 140],
+  ])('have the harness’s verdict on every one of the %s, strictly and loosely', (_, given, fewest) => {
     const asText = (verdicts: readonly boolean[]): string => verdicts.map(Number).join('');
-    const other = answers.flatMap(([place, answer, strict, loose]) => {
+    const other = given.flatMap(([place, answer, strict, loose]) => {
       const instructions = readInstructions(rows[place] ?? {});
       if ('problem' in instructions) throw new Error(instructions.problem);
       const own = followed(instructions, answer);
       const isSame = asText(own.strict) === strict && asText(own.loose) === loose;
       return isSame ? [] : [{ names: rows[place]?.instruction_id_list, answer, own, strict, loose }];
     });
-    expect(answers.length).toBeGreaterThan(1500);
+    expect(given.length).toBeGreaterThan(fewest);
     expect(other).toEqual([]);
   });
 
