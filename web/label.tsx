@@ -1,7 +1,7 @@
 /** @file The labelling page: two answers side by side, one key a decision, and the next question is there at once. */
 import type { JSX } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import type { GivenAnswer, OpenQuestions, ShownQuestion } from '../src/server/api.ts';
+import type { GivenAnswer, OpenQuestions, ShownQuestion, Tag } from '../src/server/api.ts';
 import { Marked, Trouble } from './parts.tsx';
 import { problemOf, tell, useAnswer } from './server.ts';
 
@@ -17,6 +17,18 @@ const ACTIONS: readonly { choice: Choice; key: string; text: string }[] = [
   { choice: 'undo', key: 'u', text: 'undo' },
 ];
 
+/** What may be said beside the decision; it goes along with the next one. */
+interface Beside {
+  isMuch: boolean;
+  isFlagged: boolean;
+  tags: readonly Tag[];
+}
+const NOTHING: Beside = { isMuch: false, isFlagged: false, tags: [] };
+const TOGGLES = [
+  { what: 'isMuch', key: 'm', text: 'much better' },
+  { what: 'isFlagged', key: 'f', text: 'flag' },
+] as const;
+
 export function LabelTab({ runId, version }: { runId: string; version: number }): JSX.Element {
   const path = `/api/runs/${encodeURIComponent(runId)}`;
   const [turn, setTurn] = useState(0);
@@ -24,6 +36,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
   const [given, setGiven] = useState<ReadonlySet<string>>(new Set());
   const [problem, setProblem] = useState<ReturnType<typeof problemOf> | null>(null);
   const [undoable, setUndoable] = useState<ShownQuestion | null>(null);
+  const [beside, setBeside] = useState<Beside>(NOTHING);
   const shownMs = useRef(performance.now());
   const known = asked.value;
   const question = known?.next.find(({ id }) => !given.has(id)) ?? null;
@@ -34,8 +47,9 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
     const again = setInterval(() => setTurn((before) => before + 1), 1000);
     return () => clearInterval(again);
   }, []);
-  // The clock starts with each question
+  // The clock starts with each question, and nothing is said beside it yet
   useEffect(() => {
+    setBeside(NOTHING);
     shownMs.current = performance.now();
   }, [question?.id]);
 
@@ -46,6 +60,9 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
       const answer: GivenAnswer = {
         question: about.id,
         choice,
+        strength: beside.isMuch ? 'much' : 'some',
+        tags: [...beside.tags],
+        isFlagged: beside.isFlagged,
         seconds: (performance.now() - shownMs.current) / 1000,
         key: crypto.randomUUID(),
       };
@@ -68,15 +85,17 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
         },
       );
     },
-    [back, question, path],
+    [back, question, path, beside],
   );
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
+      const toggle = TOGGLES.find(({ key }) => key === event.key.toLowerCase());
       const action = ACTIONS.find(({ key }) => key === event.key.toLowerCase());
       const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-      if (action === undefined || isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      choose(action.choice);
+      if (isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (toggle !== undefined) setBeside((before) => ({ ...before, [toggle.what]: !before[toggle.what] }));
+      if (action !== undefined) choose(action.choice);
+      if (toggle !== undefined || action !== undefined) event.preventDefault();
     };
     addEventListener('keydown', press);
     return () => removeEventListener('keydown', press);
@@ -120,6 +139,46 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
           </button>
         ))}
       </div>
+      {question === null ? null : <Besides tags={known?.tags ?? []} beside={beside} onChange={setBeside} />}
     </section>
+  );
+}
+
+/** Toggles for what may be said beside a decision. */
+function Besides({
+  tags,
+  beside,
+  onChange,
+}: {
+  tags: readonly Tag[];
+  beside: Beside;
+  onChange: (beside: Beside) => void;
+}): JSX.Element {
+  return (
+    <fieldset class="besides" aria-label="Said with the answer, if you like">
+      {TOGGLES.map(({ what, key, text }) => (
+        <button
+          type="button"
+          key={key}
+          aria-pressed={beside[what]}
+          onClick={() => onChange({ ...beside, [what]: !beside[what] })}
+        >
+          <kbd>{key}</kbd> {text}
+        </button>
+      ))}
+      {tags.map((tag) => (
+        <button
+          type="button"
+          key={tag}
+          aria-pressed={beside.tags.includes(tag)}
+          onClick={() => {
+            const others = beside.tags.filter((each) => each !== tag);
+            onChange({ ...beside, tags: others.length < beside.tags.length ? others : [...others, tag] });
+          }}
+        >
+          {tag}
+        </button>
+      ))}
+    </fieldset>
   );
 }

@@ -1,7 +1,7 @@
 /** @file Which page is shown: the part of the address behind `#`, so that the server has one page and no address to guess. */
 import { signal } from '@preact/signals';
 
-export const TABS = ['label', 'curves', 'pairs', 'samples', 'log', 'settings'] as const;
+export const TABS = ['label', 'annotators', 'curves', 'pairs', 'samples', 'log', 'settings'] as const;
 export type Tab = (typeof TABS)[number];
 
 /** A page. `item` is a pair or a prompt; `query` holds filters and the runs beside. */

@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { LoggedEvent, RunDetail, RunSummary } from '../src/server/api.ts';
+import { AnnotatorsTab } from './annotators.tsx';
 import { CurvesTab, SettingsTab } from './curves.tsx';
 import { bytes, duration, placeText } from './format.ts';
 import { LabelTab } from './label.tsx';
@@ -13,6 +14,7 @@ import { type Connection, follow, useAnswer } from './server.ts';
 
 const TAB_NAMES: Readonly<Record<Tab, string>> = {
   label: 'Answer',
+  annotators: 'Annotators',
   curves: 'Curves',
   pairs: 'Pairs',
   samples: 'Samples',
@@ -50,7 +52,7 @@ export function RunPage({
     <main id="content" tabIndex={-1}>
       <Head run={summary} hasReport={detail.hasReport} />
       <nav class="tabs" aria-label="Parts of the run">
-        {TABS.filter((each) => each !== 'label' || detail.asksPeople).map((each) => (
+        {TABS.filter((each) => (each !== 'label' && each !== 'annotators') || detail.asksPeople).map((each) => (
           <a
             key={each}
             href={routeTo(id, { tab: each, query: besideQuery })}
@@ -61,6 +63,7 @@ export function RunPage({
         ))}
       </nav>
       {tab === 'label' ? <LabelTab runId={id} version={version} /> : null}
+      {tab === 'annotators' ? <AnnotatorsTab runId={id} version={version} /> : null}
       {tab === 'curves' ? (
         <CurvesTab
           run={detail}

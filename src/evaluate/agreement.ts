@@ -108,7 +108,7 @@ export function pooledShare(
  *
  * @param rows counts of each prompt, equally many
  */
-function bootstrapPooled(
+export function bootstrapPooled(
   rows: readonly (readonly number[])[],
   statistics: readonly ((sums: number[]) => number)[],
   { seed, resamples = 2000, level = 0.95 }: IntervalOptions & { seed: number },

@@ -138,6 +138,8 @@ describe('rankedPairs() with best-and-worst', () => {
       label: { probability: expect.closeTo(0.75, 12), weight: 1 },
     });
     expect(buildPair(item(y('y'), y_w), scored, 'best-and-worst')).toMatchObject({ label: null });
+    const weighed = { ...scored, scores: null, judgements: [{ shown: [1, 0], value: 0.9, answerKey: 'a', weight: 2 }] };
+    expect(soft(weighed)).toMatchObject({ label: { probability: 0.9, weight: 2 } });
     // A judge whose two orders undo each other: its scores may still differ by what it said of others.
     const judgements = [
       { shown: [0, 1], value: 0.7, answerKey: 'a' },

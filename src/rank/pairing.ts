@@ -217,7 +217,12 @@ function labelOf(
   ranking: Ranking,
   [best, worst]: readonly [number, number],
 ): PairLabel {
-  return { probability: winsOver(candidates, ranking, [best, worst]), weight: 1 };
+  const [better, worse] = [candidates[best]?.text, candidates[worst]?.text];
+  const direct = (ranking.judgements ?? []).find(({ shown }) => {
+    const texts = shown.map((index) => candidates[index]?.text);
+    return texts.includes(better) && texts.includes(worse);
+  });
+  return { probability: winsOver(candidates, ranking, [best, worst]), weight: direct?.weight ?? 1 };
 }
 
 /** The place of each candidate, 0 the best; all of a tie share the best place of the group (competition ranking). */

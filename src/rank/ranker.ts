@@ -35,8 +35,10 @@ export interface Judgement {
   shown: readonly number[];
   /** Preference for the first shown, in [0, 1], or the rating. Null: the answer held no verdict. */
   value: number | null;
-  /** Of the raw answer, in the run's ledger. */
+  /** Of the raw answer: in the run's ledger, or of people the question in their own log. */
   answerKey: string;
+  /** How much it counts beside others, where somebody says so. @default 1 */
+  weight?: number;
 }
 
 /** The verdict on one item. */

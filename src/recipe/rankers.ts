@@ -148,6 +148,10 @@ const peopleRanker = z.strictObject({
     .default(1)
     .describe('Different people who answer each question; more than one also tells how able each of them is')
     .meta({ change: 'warn' }),
+  muchBetter: positive()
+    .default(2)
+    .describe('Weight of a pair that people call much better, with labels: soft; others have 1')
+    .meta({ change: 'warn' }),
   budget: integer(1)
     .nullable()
     .default(null)

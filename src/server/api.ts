@@ -1,4 +1,5 @@
 /** @file What the studio's server and its pages say to each other, as JSON. Numbers that are not finite are null. */
+import type { TAGS } from '../rank/people/questions.ts';
 import type { RawAnswer } from '../rank/services.ts';
 import type { CandidateOrigin, RankingRecord } from '../store/ledger-rows.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
@@ -164,14 +165,60 @@ export interface OpenQuestions {
   answered: number;
   /** The last answer that may still be taken back. */
   undoable: ShownQuestion | null;
+  /** Reasons that may be given. */
+  tags: readonly Tag[];
 }
+
+/** Reasons for a choice. */
+export type Tag = (typeof TAGS)[number];
 
 /** What a person says. `key` is made by the page, so that an answer that is sent twice counts once. */
 export interface GivenAnswer {
   question: string;
   choice: 'left' | 'right' | 'tie' | 'both-bad' | 'skip' | 'undo';
+  /** @default 'some' */
+  strength?: 'some' | 'much';
+  /** @default none */
+  tags?: Tag[];
+  /** @default false */
+  isFlagged?: boolean;
   seconds: number;
   key: string;
+}
+
+/** A share or a coefficient with its 95 % interval; null where it is not defined. */
+export type AgreementFigures = { value: number; low: number; high: number } | null;
+
+/** What the answers of one annotator look like. */
+export interface AnnotatorFigures {
+  name: string;
+  answers: number;
+  /** Share of the decisions for what stood left. */
+  left: AgreementFigures;
+  /** Decisions that were called much better. */
+  much: number;
+  ties: number;
+  bothBad: number;
+  skipped: number;
+  medianSeconds: number;
+  /** By who agrees with whom; about 1 is expected of somebody unknown, 0 guesses. */
+  ability: number | null;
+}
+
+/** Everybody who answered, and how far they agree. */
+export interface Annotators {
+  annotators: AnnotatorFigures[];
+  /** On questions that two or more answered; null where there is none. */
+  people: { questions: number; percent: AgreementFigures; alpha: AgreementFigures; ac1: AgreementFigures } | null;
+  /** With the other rankers of the run. */
+  rankers: {
+    rankerId: string;
+    comparisons: number;
+    percent: AgreementFigures;
+    kappa: AgreementFigures;
+    ac1: AgreementFigures;
+  }[];
+  flagged: { annotator: string; prompt: string; texts: readonly [string, string] }[];
 }
 
 /** What a refused request is answered with. */

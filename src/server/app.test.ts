@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryFolder } from '../files/temporary.testing.ts';
-import { ask, peopleFolder, questionOf, readQuestions } from '../rank/people/questions.ts';
+import { type Answer, ask, peopleFolder, questionOf, readQuestions, say } from '../rank/people/questions.ts';
 import { openEventLog } from '../store/event-log.ts';
 import { openLedger } from '../store/ledger.ts';
 import type {
+  Annotators,
   Curves,
   OpenQuestions,
   PairDetail,
@@ -382,4 +383,40 @@ test('an answer is taken back by who gave it', async () => {
   expect(readQuestions(people).answers).toMatchObject([{ annotator: 'ada' }]);
   await as(studio, ada, '/api/runs/mine/answers', { ...answer, choice: 'undo', key: 'undo-of-ada' });
   expect(readQuestions(people).answers).toEqual([]);
+});
+
+test('the figures of annotators: sides, ties, times, ability, and agreement with each other and with other rankers', async () => {
+  const folder = temporaryFolder();
+  const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+  // The texts that the function ranker of the small run ordered: good over bad.
+  const questions = [0, 1, 2].map((n) =>
+    questionOf({ promptId: `prompt-${n}`, prompt: `prompt ${n}` }, [`good 1.${n} a text`, `bad 1.${n} a text`]),
+  );
+  ask(people, questions);
+  const besides: Pick<Answer, 'strength' | 'tags' | 'isFlagged' | 'left' | 'seconds' | 'timeMs'> = {
+    strength: 'some',
+    tags: [],
+    isFlagged: false,
+    left: 'first',
+    seconds: 2,
+    timeMs: 1,
+  };
+  // Texts of a question stand in their own order, bad before good: ada always says good, ben once a tie.
+  for (const [n, { id: question }] of questions.entries()) {
+    await say(people, { kind: 'answer', question, annotator: 'ada', choice: 'second', key: `ada ${n}`, ...besides });
+    const own = { ...besides, seconds: n, isFlagged: n === 2 };
+    const choice = n === 2 ? 'tie' : 'second';
+    await say(people, { kind: 'answer', question, annotator: 'ben', choice, key: `ben ${n}`, ...own });
+  }
+  const found = await json<Annotators>(await serve(folder), '/api/runs/mine/annotators');
+  expect(found.annotators).toMatchObject([
+    { name: 'ada', answers: 3, left: { value: 0 }, ties: 0, medianSeconds: 2 },
+    { name: 'ben', answers: 3, left: { value: 0 }, ties: 1, medianSeconds: 1 },
+  ]);
+  expect(found.annotators[0]?.ability).toBeGreaterThan(0.9);
+  expect(found.people).toMatchObject({ questions: 3, percent: { value: 2 / 3 } });
+  expect(found.rankers).toMatchObject([
+    { rankerId: 'function:reward.ts', comparisons: 6, percent: { value: expect.closeTo(5 / 6) } },
+  ]);
+  expect(found.flagged).toMatchObject([{ annotator: 'ben', prompt: 'prompt 2' }]);
 });

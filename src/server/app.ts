@@ -8,6 +8,7 @@ import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { SelmError } from '../errors.ts';
 import { OWNER } from '../rank/people/owner.ts';
+import { annotatorsOf } from './annotators.ts';
 import type { Me, Problem } from './api.ts';
 import type { Asset } from './assets.ts';
 import { type Refusal, requestProblem, shownText } from './guard.ts';
@@ -250,6 +251,7 @@ export function createStudio({
     await giveAnswer(path, answer, { annotator: who.annotator, timeMs: clock() });
     return c.json(takeQuestions(path, who, { leases, now: clock() })); // durable by now
   });
+  app.get('/api/runs/:id/annotators', (c) => c.json(annotatorsOf(runs.open(c.req.param('id')))));
   app.get('/api/runs/:id/report', (c) => {
     const { html, policy } = reportOf(runs.open(c.req.param('id')));
     // The report carries its own style sheet: its policy allows that one, and nothing else.

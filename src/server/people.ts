@@ -7,7 +7,9 @@ import {
   type Question,
   type Questions,
   readQuestions,
+  STRENGTHS,
   say,
+  TAGS,
 } from '../rank/people/questions.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { GivenAnswer, OpenQuestions, ShownQuestion, Task } from './api.ts';
@@ -21,6 +23,9 @@ const NEXT = 5;
 export const givenAnswer = z.strictObject({
   question: z.string().max(100),
   choice: z.enum(['left', 'right', 'tie', 'both-bad', 'skip', 'undo']),
+  strength: z.enum(STRENGTHS).default('some'),
+  tags: z.array(z.enum(TAGS)).max(TAGS.length).default([]),
+  isFlagged: z.boolean().default(false),
   seconds: z.number().min(0).max(1e6),
   key: z.string().min(8).max(100),
 }) satisfies z.ZodType<GivenAnswer>;
@@ -87,6 +92,7 @@ function questionsFor(
     open: open.length,
     answered: answers.filter((each) => each.annotator === annotator).length,
     undoable: undoable === undefined ? null : shown(undoable, annotator),
+    tags: TAGS,
   };
 }
 
@@ -104,14 +110,15 @@ function openTo(
 /** Keeps an answer. Throws RankerError PEOPLE_QUESTION_UNKNOWN or PEOPLE_QUESTION_SETTLED. */
 export async function giveAnswer(
   runPath: string,
-  { question, choice, seconds, key }: GivenAnswer,
+  { question, choice, strength = 'some', tags = [], isFlagged = false, seconds, key }: GivenAnswer,
   { annotator, timeMs }: { annotator: string; timeMs: number },
 ): Promise<void> {
   const folder = peopleFolder(runPath);
   const who = { question, annotator, key, timeMs };
   if (choice === 'undo') return say(folder, { kind: 'undo', ...who });
   const left = leftOf(question, annotator);
-  await say(folder, { kind: 'answer', ...who, choice: choiceOf(choice, left), left, seconds });
+  const said = { choice: choiceOf(choice, left), strength, tags, isFlagged, left, seconds };
+  await say(folder, { kind: 'answer', ...who, ...said });
 }
 
 function shown({ id, prompt, texts: [first, second], reason }: Question, annotator: string): ShownQuestion {

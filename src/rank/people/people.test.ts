@@ -31,7 +31,7 @@ async function ranked(
   items: readonly RankItem[],
   { votes = 1, budget = null, signal }: Options = {},
 ): Promise<Ranking[]> {
-  const settings = { kind: 'people', votes, budget } as const;
+  const settings = { kind: 'people', votes, muchBetter: 2, budget } as const;
   const ranker = openPeople(settings, { answers: () => memoryAnswers(), runPath: () => runPath, signal });
   const rankings: Ranking[] = [];
   for await (const ranking of ranker.rank(stream(items))) rankings.push(ranking);
@@ -41,7 +41,19 @@ async function ranked(
 let count = 0;
 function answer(question: string, choice: Choice, annotator = 'owner'): Said {
   count += 1;
-  return { kind: 'answer', question, annotator, choice, left: 'first', seconds: 1, key: `key-${count}`, timeMs: count };
+  return {
+    kind: 'answer',
+    question,
+    annotator,
+    choice,
+    strength: 'some',
+    tags: [],
+    isFlagged: false,
+    left: 'first',
+    seconds: 1,
+    key: `key-${count}`,
+    timeMs: count,
+  };
 }
 
 /** Annotators who answer every open question by the length of the texts, until `until` is done. */
@@ -86,6 +98,16 @@ test('every comparison is kept with its probability, which grows with the votes 
   const [one, three] = [await probabilityOf(1), await probabilityOf(3)];
   expect(one).toBeCloseTo(0.938, 3);
   expect(three).toBeGreaterThan(0.99);
+});
+
+test('what people call much better has the weight that the recipe gives it, in the mean of the votes', async () => {
+  const runPath = temporaryFolder();
+  const rankings = ranked(runPath, [item('p', ['a', 'b'])], { votes: 2 });
+  const folder = peopleFolder(runPath);
+  const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
+  await say(folder, { ...answer(id, 'first', 'ada'), strength: 'much' } as Said);
+  await say(folder, answer(id, 'first', 'ben'));
+  expect((await rankings)[0]?.judgements).toMatchObject([{ weight: 1.5 }]);
 });
 
 test('as many votes for one text as for the other are a tie, and a question waits until all votes are there', async () => {
@@ -207,7 +229,7 @@ test('half an answer that a dying process left is none, and the next one is whol
 });
 
 test('without a run there are no people to ask', () => {
-  expect(() => openPeople({ kind: 'people', votes: 1, budget: null }, { answers: () => memoryAnswers() })).toThrow(
-    /ranker: \{kind: people\}/,
-  );
+  expect(() =>
+    openPeople({ kind: 'people', votes: 1, muchBetter: 2, budget: null }, { answers: () => memoryAnswers() }),
+  ).toThrow(/ranker: \{kind: people\}/);
 });

@@ -120,12 +120,12 @@ interface Known {
   ranking: Ranking;
   ids: string[];
   /** What was asked, as indices of the candidates. */
-  compared: { id: string; shown: [number, number] }[];
+  compared: { id: string; shown: [number, number]; weight: number }[];
 }
 type Next = Known | { kind: 'asks'; question: Question };
 
 /** The ranking of an item by answers, or the question that is missing for it. */
-function nextOf(item: RankItem, { answersTo }: Questions, { votes }: PeopleSettings): Next {
+function nextOf(item: RankItem, { answersTo }: Questions, { votes, muchBetter }: PeopleSettings): Next {
   const { promptId, prompt, candidates, why } = item;
   const texts = textsOf(item);
   const asked = { promptId, prompt: shownPrompt(prompt), reason: why?.text ?? '' };
@@ -138,7 +138,7 @@ function nextOf(item: RankItem, { answersTo }: Questions, { votes }: PeopleSetti
     const answers = answersTo.get(id) ?? [];
     if (answers.length < votes) return null;
     ids.push(id);
-    compared.push({ id, shown: [indexOf(pair[0]), indexOf(pair[1])] });
+    compared.push({ id, shown: [indexOf(pair[0]), indexOf(pair[1])], weight: weightOf(answers, muchBetter) });
     return comparisonOf(answers, pair[0] === texts[a]);
   });
   switch (ordering.kind) {
@@ -166,11 +166,24 @@ function comparisonOf(answers: readonly Answer[], isInOrder: boolean): Compariso
   return first > second === isInOrder ? 'first' : 'second';
 }
 
+/** Mean weight of the votes for one or the other; 1 where there is none. */
+function weightOf(answers: readonly Answer[], muchBetter: number): number {
+  const weights = answers.flatMap(({ choice, strength }) =>
+    choice === 'first' || choice === 'second' ? [strength === 'much' ? muchBetter : 1] : [],
+  );
+  return weights.length === 0 ? 1 : weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
+}
+
 /** How likely each comparison is to be as it was said, by who said it; a question without a vote is a tie. */
 function judgementsOf({ compared }: Known, { probabilities }: VoteModel): { judgements?: Judgement[] } {
   if (compared.length === 0) return {};
   return {
-    judgements: compared.map(({ id, shown }) => ({ shown, value: probabilities.get(id) ?? 0.5, answerKey: id })),
+    judgements: compared.map(({ id, shown, weight }) => ({
+      shown,
+      value: probabilities.get(id) ?? 0.5,
+      answerKey: id,
+      ...(weight === 1 ? {} : { weight }),
+    })),
   };
 }
 

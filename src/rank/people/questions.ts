@@ -36,6 +36,9 @@ const asked = z.discriminatedUnion('kind', [question, selected, settled]);
 /** What a person says; `both-bad` is a tie of two texts that neither is good. */
 export const CHOICES = ['first', 'second', 'tie', 'both-bad', 'skip'] as const;
 export type Choice = (typeof CHOICES)[number];
+export const STRENGTHS = ['some', 'much'] as const;
+/** Reasons for a choice. */
+export const TAGS = ['helpful', 'true', 'safe', 'well written', 'follows the prompt'] as const;
 
 const answer = z.object({
   kind: z.literal('answer'),
@@ -43,6 +46,12 @@ const answer = z.object({
   /** Who says it. */
   annotator: z.string().default(OWNER),
   choice: z.enum(CHOICES),
+  /** How much better the better one is. */
+  strength: z.enum(STRENGTHS).default('some'),
+  /** Reasons, as far as somebody gave any. */
+  tags: z.array(z.enum(TAGS)).default([]),
+  /** Somebody should look at this one. */
+  isFlagged: z.boolean().default(false),
   /** Which text stood on the left. */
   left: z.enum(['first', 'second']),
   /** Seconds for which it was shown. */
