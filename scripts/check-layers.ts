@@ -14,7 +14,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['model', 'shard', 'text', 'data', 'objective', 'select', 'recipe'],
   ['score', 'sample', 'rank', 'evaluate', 'export'],
   ['train', 'store'],
-  ['report'],
+  ['report', 'track'],
   ['loop', 'server'],
   ['forecast'],
   ['api', 'sweep', 'exploration-bench'],

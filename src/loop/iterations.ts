@@ -21,6 +21,7 @@ import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
+import { openTracking } from '../track/tracking.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
 import { type AlpacaFiles, type AlpacaReference, judgeModel, loadAlpaca } from './evaluation/alpaca.ts';
@@ -84,14 +85,16 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
     const { ledger } = run;
     // Told after the log: whoever reads the run's folder sees what the caller sees.
     using log = openEventLog(run.path, { report: (text) => announce({ kind: 'warning', text }) });
-    const announceFor = (source: EventSource): Announce => log.through(surroundings.announceFor(source), source);
+    const tracking = openTracking(run, { announce: log.through(announce, { iteration: 0 }) });
+    const announceFor = (source: EventSource): Announce =>
+      log.through(tracking.through(surroundings.announceFor(source), source), source);
     rankers.keepAnswersIn(ledger);
     tellResumed(run, announceFor({ run: written.name, iteration: 0 }));
     const ids = { first: rankers.first.id, second: rankers.second?.id ?? null };
     putRankers(ledger, ids, { areTheSame: !changesRankers(run.changes) });
     ledger.putRecord(0, 'data-audit', { text: inputs.data.audit, used: inputs.data.used });
     const work = (): Promise<string> => iterate(run, inputs, { ...surroundings, announceFor, rankers });
-    return await log.during(() => noteFailure(ledger, work));
+    return await log.during(() => tracking.during(() => noteFailure(ledger, work)));
   } finally {
     await rankers.close();
   }

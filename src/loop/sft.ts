@@ -16,6 +16,7 @@ import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { requireDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
+import { openTracking } from '../track/tracking.ts';
 import type { StepMetrics } from '../train/run-steps.ts';
 import { learningRateAt, singleStepWarning, warmupSteps } from '../train/schedule.ts';
 import { checkModel } from './check-model.ts';
@@ -80,10 +81,12 @@ export async function fineTune(
   await readWeights(recipe.model);
   using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion(), acceptChanges });
   using log = openEventLog(run.path, { report: (text) => announce({ kind: 'warning', text }) });
-  const told = log.through(announce, { iteration: 0 });
+  const tracking = openTracking(run, { announce: log.through(announce, { iteration: 0 }) });
+  const told = log.through(tracking.through(announce, { iteration: 0 }), { iteration: 0 });
   tellResumed(run, told);
   run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });
-  const modelPath = await log.during(() => trainOn(conversations, { run, recipe, announce: told, signal, team }));
+  const work = (): Promise<string> => trainOn(conversations, { run, recipe, announce: told, signal, team });
+  const modelPath = await log.during(() => tracking.during(work));
   return { path: run.path, modelPath };
 }
 

@@ -4,7 +4,7 @@ import { sftRecipeKeys } from './sft.ts';
 
 // The frozen surface: adding, renaming or removing a setting is a decision, and this list is where it shows.
 const KEYS = `
-name output seed model device threads
+name output seed model device threads track
 sft
 data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.onBadRow
 text text.rendering text.prompts text.maxLength text.maxPromptLength
@@ -69,6 +69,6 @@ test('recipeKeys() is the frozen list', () => {
 });
 
 test('sftRecipeKeys() is the frozen list', () => {
-  const run = ['name', 'output', 'seed', 'model', 'device', 'threads'];
+  const run = ['name', 'output', 'seed', 'model', 'device', 'threads', 'track'];
   expect(sftRecipeKeys()).toEqual([...run, ...SFT_KEYS.trim().split(/\s+/)]);
 });

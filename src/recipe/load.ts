@@ -165,11 +165,11 @@ function resolveSftRecipe(parsed: ParsedSftRecipe, folders: Folders): SftRecipe 
 /** The section `sft` as a recipe of its own: it starts from the model of the whole, in a folder of its own inside the run. */
 function resolveSftSection(
   section: ParsedRecipe['sft'],
-  run: Pick<Recipe, 'name' | 'output' | 'seed' | 'model' | 'device' | 'threads'>,
+  run: Pick<Recipe, 'name' | 'output' | 'seed' | 'model' | 'device' | 'threads' | 'track'>,
   { folderOf }: Folders,
 ): SftRecipe | null {
   if (section === null) return null;
-  const { name, output, seed, model, device, threads } = run;
+  const { name, output, seed, model, device, threads, track } = run;
   const train = resolveFiles(section.data.train, folderOf('sft.data.train'));
   return {
     name: `${name}-sft`.slice(0, 64),
@@ -178,6 +178,7 @@ function resolveSftSection(
     model,
     device,
     threads,
+    track,
     ...section,
     data: { ...section.data, train },
   };

@@ -1,6 +1,7 @@
 /** @file What every run has, whatever it does: a name, a place, a seed, the model that it starts from, and a machine. */
 import { z } from 'zod';
 import { integer, path } from './fields.ts';
+import { track } from './track.ts';
 
 export const runFields = {
   name: z
@@ -28,4 +29,5 @@ export const runFields = {
     .default(null)
     .describe('Threads of the engine; null: all cores. Results are the same only for the same number')
     .meta({ change: 'warn' }),
+  track,
 };

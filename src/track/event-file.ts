@@ -1,0 +1,147 @@
+/**
+ * @file TensorBoard's event files: records with checksums (TFRecord) of small protocol-buffer messages. Written and read
+ * without a library; the bytes equal those of the Python package (test/fixtures/tensorboard).
+ */
+
+/** A scalar at a step. */
+export interface ScalarEvent {
+  wallTimeSeconds: number;
+  step: number;
+  values: Readonly<Record<string, number>>;
+}
+
+/** The record that begins every event file. */
+export function versionRecord(wallTimeSeconds: number): Buffer {
+  return record(message([double(1, wallTimeSeconds), text(3, 'brain.Event:2')]));
+}
+
+/** Scalars of one step. TensorBoard shows `a/b` in the group `a`. */
+export function scalarsRecord({ wallTimeSeconds, step, values }: ScalarEvent): Buffer {
+  const summary = Object.entries(values).map(([tag, value]) => bytes(1, message([text(1, tag), float(2, value)])));
+  return record(
+    message([double(1, wallTimeSeconds), ...(step === 0 ? [] : [integer(2, step)]), bytes(5, message(summary))]),
+  );
+}
+
+/** The last step of an event file, and the end of its last whole record: a process that died leaves half of one. */
+export function readEventFile(data: Buffer): { lastStep: number | null; wholeBytes: number } {
+  let lastStep: number | null = null;
+  let at = 0;
+  for (;;) {
+    const payload = payloadAt(data, at);
+    if (payload === null) return { lastStep, wholeBytes: at };
+    lastStep = stepOf(payload) ?? lastStep;
+    at += payload.length + 16;
+  }
+}
+
+/** TFRecord: length (8 bytes, little-endian), its checksum, the payload, its checksum. */
+function record(payload: Buffer): Buffer {
+  const head = Buffer.alloc(12);
+  head.writeBigUInt64LE(BigInt(payload.length));
+  head.writeUInt32LE(maskedChecksum(head.subarray(0, 8)), 8);
+  const tail = Buffer.alloc(4);
+  tail.writeUInt32LE(maskedChecksum(payload));
+  return Buffer.concat([head, payload, tail]);
+}
+
+function payloadAt(data: Buffer, at: number): Buffer | null {
+  if (at + 16 > data.length || data.readUInt32LE(at + 8) !== maskedChecksum(data.subarray(at, at + 8))) return null;
+  const end = at + 12 + Number(data.readBigUInt64LE(at));
+  if (end + 4 > data.length) return null;
+  const payload = data.subarray(at + 12, end);
+  return data.readUInt32LE(end) === maskedChecksum(payload) ? payload : null;
+}
+
+/** Field 2 of an event that has a summary; null of the file's version, which has none. Step 0 is not written. */
+function stepOf(payload: Buffer): number | null {
+  let step = 0;
+  let hasSummary = false;
+  for (let at = 0; at < payload.length; ) {
+    const [tag, afterTag] = readInteger(payload, at);
+    const [value, afterValue] = readInteger(payload, afterTag);
+    switch (tag & 7) {
+      case 0:
+        if (tag >> 3 === 2) step = value;
+        at = afterValue;
+        break;
+      case 1:
+        at = afterTag + 8;
+        break;
+      case 2:
+        if (tag >> 3 === 5) hasSummary = true;
+        at = afterValue + value;
+        break;
+      case 5:
+        at = afterTag + 4;
+        break;
+      default:
+        return null; // no event of ours
+    }
+  }
+  return hasSummary ? step : null;
+}
+
+/** Castagnoli's CRC-32, masked as TFRecord has it so that a checksum of a checksum is no trap. */
+function maskedChecksum(data: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of data) crc = (CRC_TABLE[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8);
+  crc = (crc ^ 0xffffffff) >>> 0;
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  return crc;
+});
+
+// Protocol buffers: a field is its number and wire type, then its value.
+
+function message(fields: readonly Buffer[]): Buffer {
+  return Buffer.concat(fields);
+}
+
+function double(field: number, value: number): Buffer {
+  const buffer = Buffer.alloc(9);
+  buffer.writeUInt8((field << 3) | 1);
+  buffer.writeDoubleLE(value, 1);
+  return buffer;
+}
+
+function float(field: number, value: number): Buffer {
+  const buffer = Buffer.alloc(5);
+  buffer.writeUInt8((field << 3) | 5);
+  buffer.writeFloatLE(value, 1);
+  return buffer;
+}
+
+function integer(field: number, value: number): Buffer {
+  return Buffer.from([field << 3, ...varint(value)]);
+}
+
+function bytes(field: number, value: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([(field << 3) | 2, ...varint(value.length)]), value]);
+}
+
+function text(field: number, value: string): Buffer {
+  return bytes(field, Buffer.from(value));
+}
+
+function varint(value: number): number[] {
+  const groups: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return [...groups, rest];
+    groups.push((rest % 128) | 128);
+  }
+}
+
+function readInteger(data: Buffer, start: number): [value: number, end: number] {
+  let value = 0;
+  for (let at = start, scale = 1; at < data.length; at++, scale *= 128) {
+    const byte = data[at] ?? 0;
+    value += (byte & 127) * scale;
+    if (byte < 128) return [value, at + 1];
+  }
+  return [value, data.length];
+}

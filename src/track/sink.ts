@@ -1,0 +1,40 @@
+/**
+ * @file What a tracker is to a run: a place that takes the numbers of steps. Every sink keeps the same promises, which one
+ * contract test asks of all of them (sinks.test.ts).
+ */
+import type { TrackerKind } from '../recipe/track.ts';
+
+/** The numbers of one step of a run. */
+export interface TrackedStep {
+  /** Over the whole run, from 0: the steps of an iteration follow those of the one before. */
+  step: number;
+  /** When it was made, in milliseconds since 1970. */
+  timeMs: number;
+  /** Under TRL's names; all finite. */
+  values: Readonly<Record<string, number>>;
+}
+
+/** How a run ended. `stopped`: it was asked to, and can go on. */
+export type Outcome = 'finished' | 'stopped' | 'failed';
+
+/** What of a run a tracker shows. */
+export interface TrackedRun {
+  name: string;
+  /** The run directory, absolute. */
+  path: string;
+  /** The settings, without what may hold a secret. */
+  settings: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A tracker. The caller makes one call at a time, and hands over steps in their order. A call that fails may be made again:
+ * what the tracker holds already is then not doubled.
+ */
+export interface MetricSink {
+  readonly kind: TrackerKind;
+  /** Begins the tracker's run, or goes on with the one that an earlier process began. Returns the first step to hand over. */
+  open(): Promise<{ nextStep: number }>;
+  write(steps: readonly TrackedStep[]): Promise<void>;
+  /** The last call. Null, or a sentence for the user: what to do with what was written. */
+  close(outcome: Outcome): Promise<string | null>;
+}

@@ -1,0 +1,64 @@
+/**
+ * @file TensorBoard: event files in a folder of the run directory. W&B takes the very same files, by a command that uploads
+ * them, so that its sink is this one in another folder.
+ */
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { readEventFile, scalarsRecord, versionRecord } from './event-file.ts';
+import { trainName } from './names.ts';
+import type { MetricSink, TrackedRun, TrackedStep } from './sink.ts';
+
+/** Writes event files into a folder, and goes on with those that are there. */
+export function tensorboardSink(
+  folder: string,
+  { kind = 'tensorboard', hint = null }: { kind?: 'tensorboard' | 'wandb'; hint?: string | null } = {},
+): MetricSink {
+  let file: string | null = null;
+  return {
+    kind,
+    open: async () => {
+      mkdirSync(folder, { recursive: true });
+      return { nextStep: nextStepIn(folder) };
+    },
+    write: async (steps) => {
+      const first = steps[0];
+      if (first === undefined) return;
+      const seconds = first.timeMs / 1000;
+      // One file a process, as TensorBoard has it. Milliseconds in its name keep two processes of one second apart.
+      const isNew = file === null;
+      file ??= join(folder, `events.out.tfevents.${Math.floor(seconds)}.${hostname()}.${first.timeMs}`);
+      const records = steps.map((step) => scalarsRecord(eventOf(step)));
+      appendFileSync(file, Buffer.concat(isNew ? [versionRecord(seconds), ...records] : records));
+    },
+    close: async () => hint,
+  };
+}
+
+/** The W&B sink: the same files, and the command that uploads them into one run of that name. */
+export function wandbSink(
+  { name, path }: TrackedRun,
+  { project, folder }: { project: string; folder: string },
+): MetricSink {
+  const id = name.replaceAll(/[^A-Za-z0-9_-]/g, '-');
+  const command = `wandb sync --sync-tensorboard --project ${project} --id ${id} ${join(path, folder)}`;
+  return tensorboardSink(join(path, folder), { kind: 'wandb', hint: `W&B: ${command}` });
+}
+
+function eventOf({ step, timeMs, values }: TrackedStep): Parameters<typeof scalarsRecord>[0] {
+  const named = Object.entries(values).map(([name, value]): [string, number] => [trainName(name), value]);
+  return { wallTimeSeconds: timeMs / 1000, step, values: Object.fromEntries(named) };
+}
+
+/** The step behind the last one in the folder's files. Half a record at the end of one is cut off. */
+function nextStepIn(folder: string): number {
+  let next = 0;
+  for (const name of readdirSync(folder).filter((each) => each.startsWith('events.out.tfevents.'))) {
+    const path = join(folder, name);
+    const data = readFileSync(path);
+    const { lastStep, wholeBytes } = readEventFile(data);
+    if (wholeBytes < data.length) truncateSync(path, wholeBytes);
+    next = Math.max(next, lastStep === null ? 0 : lastStep + 1);
+  }
+  return next;
+}

@@ -1,0 +1,60 @@
+/** @file trackio, Hugging Face's tracker: its server's `bulk_log`. Every step has an id, of which the server keeps one. */
+import { sha256 } from '../files/hash.ts';
+import { below, callJson } from './http.ts';
+import { trainName } from './names.ts';
+import type { MetricSink, TrackedRun } from './sink.ts';
+
+/** Steps in one call. */
+const STEPS_A_CALL = 500;
+
+export interface TrackioOptions {
+  /** May hold a write_token, as `trackio show` gives it. */
+  url: string;
+  project: string;
+  /** TRACKIO_WRITE_TOKEN, for a server of one's own. */
+  writeToken: string | null;
+  /** HF_TOKEN, for a Space. */
+  hubToken: string | null;
+  /** What names the run beyond its name: a run that is begun anew is another one. */
+  id: string;
+  /** Behind the last step that an earlier process handed over. The server says nothing of what it has. */
+  known: number;
+}
+
+export function trackioSink(
+  run: TrackedRun,
+  { url, project, hubToken, id, known, ...options }: TrackioOptions,
+): MetricSink {
+  const address = new URL(url);
+  const writeToken = options.writeToken ?? address.searchParams.get('write_token');
+  const log = (logs: readonly unknown[]): Promise<unknown> =>
+    callJson({
+      service: 'trackio',
+      url: below(url, 'api/bulk_log'),
+      headers: {
+        ...(writeToken === null ? {} : { 'x-trackio-write-token': writeToken }),
+        ...(hubToken === null ? {} : { authorization: `Bearer ${hubToken}` }),
+      },
+      // The token of a Space goes as a header; the argument has to be there.
+      body: { logs, hf_token: null },
+    });
+  return {
+    kind: 'trackio',
+    open: async () => ({ nextStep: known }),
+    async write(steps) {
+      for (let at = 0; at < steps.length; at += STEPS_A_CALL) {
+        const logs = steps.slice(at, at + STEPS_A_CALL).map(({ step, timeMs, values }) => ({
+          project,
+          run: run.name,
+          step,
+          metrics: Object.fromEntries(Object.entries(values).map(([name, value]) => [trainName(name), value])),
+          timestamp: new Date(timeMs).toISOString(),
+          log_id: sha256(`${id}\n${step}`).slice(0, 32),
+          config: step === 0 ? run.settings : null,
+        }));
+        await log(logs);
+      }
+    },
+    close: async () => null,
+  };
+}
