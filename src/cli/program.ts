@@ -9,6 +9,7 @@ import { engineCommand } from './engine.ts';
 import { evalCommand } from './eval/eval.ts';
 import { exportCommand } from './export.ts';
 import { generateCommand } from './generate.ts';
+import { importCommand } from './import.ts';
 import { initCommand } from './init.ts';
 import { mergeCommand } from './merge.ts';
 import { metricsCommand } from './metrics.ts';
@@ -27,6 +28,7 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .enablePositionalOptions()
     .version(packageVersion(), '-V, --version', 'print the version')
     .addCommand(initCommand())
+    .addCommand(importCommand())
     .addCommand(sftCommand())
     .addCommand(trainCommand())
     .addCommand(sweepCommand())
