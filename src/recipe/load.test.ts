@@ -51,6 +51,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     model: join(folder, 'model'),
     device: 'cpu',
     threads: null,
+    track: [],
     sft: null,
     data: { train: [join(folder, 'recipes/rows.jsonl')], limit: null, columns: {}, onBadRow: 'stop' },
     text: { rendering: 'clean', prompts: null, maxLength: 1024, maxPromptLength: 512 },
