@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './bench/bench.ts';
+import { cleanCommand } from './clean.ts';
 import { compareCommand } from './compare.ts';
+import { completionCommand } from './completion.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { engineCommand } from './engine.ts';
@@ -16,6 +18,7 @@ import { metricsCommand } from './metrics.ts';
 import { pairsCommand } from './pairs.ts';
 import { rankCommand } from './rank.ts';
 import { reportCommand } from './report.ts';
+import { runsCommand } from './runs.ts';
 import { sftCommand } from './sft.ts';
 import { studioCommand } from './studio.ts';
 import { sweepCommand } from './sweep.ts';
@@ -42,10 +45,13 @@ export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } 
     .addCommand(reportCommand())
     .addCommand(compareCommand())
     .addCommand(studioCommand())
+    .addCommand(runsCommand())
+    .addCommand(cleanCommand())
     .addCommand(benchCommand())
     .addCommand(dataCommand())
     .addCommand(doctorCommand())
     .addCommand(engineCommand())
+    .addCommand(completionCommand(createProgram))
     .addHelpText('after', '\nStart with:\n  $ selm doctor\n  $ selm train recipes/quickstart.yaml');
   for (const command of withDescendants(program)) {
     command.exitOverride().showHelpAfterError('(--help shows the options)');

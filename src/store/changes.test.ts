@@ -48,7 +48,9 @@ const RECIPES: Record<string, unknown>[] = [
   { secondOpinion: { ranker: { ...judge, ask: { kind: 'pairwise', prompt: 'prompt.yaml' }, budget: { money } } } },
   { secondOpinion: { ranker: { kind: 'function', module: 'reward.ts' } }, ranker: judge },
   { secondOpinion: { ranker: { kind: 'reward-model', model: 'ranker' } } },
-  ...['dpo', 'dpop', 'sppo', 'kto'].map((kind) => ({ objective: { preference: { kind }, exploration: { kind: 'none' } } })),
+  ...['dpo', 'dpop', 'sppo', 'kto'].map((kind) => ({
+    objective: { preference: { kind }, exploration: { kind: 'none' } },
+  })),
   { rewardModel: { labels: 1, alpha: 0, learningRate: 1 } },
   { sft: { data: { train: 'chats.jsonl' }, training: optimised } },
   { data: { train: 'rows.jsonl', columns }, evaluate: { prompts: 'heldout.jsonl', columns } },
