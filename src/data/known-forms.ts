@@ -19,6 +19,7 @@ export interface Columns {
   rejected?: string | undefined;
   messages?: string | undefined;
   completion?: string | undefined;
+  label?: string | undefined;
   promptId?: string | undefined;
 }
 
