@@ -5,9 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus, homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { here } from './dpo.ts';
+import { saveResult } from './results.ts';
 
 interface Result {
   seconds: number;
@@ -46,7 +47,10 @@ function prepare(model: string | undefined): string {
   return made;
 }
 
-/** The command. Options: --model FOLDER, --data FOLDER (default: the fixtures'), --tasks, --items, --dtype, --threads, --repeats, --tokens (ours at once), --batches. */
+/**
+ * The command. Options: --model FOLDER, --data FOLDER (default: the fixtures'), --tasks, --items, --dtype float32|bfloat16|both (of
+ * both programs), --threads, --repeats, --tokens (ours at once), --batches (the harness's, of which the fastest counts), --save NAME.
+ */
 export function benchEval(args: string[]): void {
   const { values } = parseArgs({
     args,
@@ -55,37 +59,68 @@ export function benchEval(args: string[]): void {
       data: { type: 'string' },
       tasks: { type: 'string', default: 'arc_challenge,hellaswag,openbookqa' },
       items: { type: 'string', default: '16' },
-      dtype: { type: 'string', default: 'float32' },
+      dtype: { type: 'string', default: 'both' },
       threads: { type: 'string', default: '2' },
       repeats: { type: 'string', default: '3' },
       tokens: { type: 'string', default: '4096' },
       batches: { type: 'string', default: '1,4' },
+      save: { type: 'string' },
     },
   });
+  const { items, threads, repeats, tokens, batches } = values;
   const model = prepare(values.model);
   const data = values.data ?? join(here, '..', 'test', 'fixtures', 'evaluate', 'benchmarks', 'data');
   process.stdout.write(
-    `${cpus().length} x ${cpus()[0]?.model}; ${model}, ${values.dtype}, ${values.threads} threads, ${values.items} items; numbers: minimum / median / maximum of ${values.repeats}\n`,
+    `${cpus().length} x ${cpus()[0]?.model}; ${basename(model)}, ${threads} threads, ${items} items; numbers: minimum / median / maximum of ${repeats}\n`,
   );
-  for (const task of values.tasks.split(',')) {
-    const common = [model, data, task, values.items, values.dtype, values.threads];
-    const ours: Result[] = [];
-    const theirs: Result[] = [];
-    for (let turn = 0; turn < Number(values.repeats); turn++) {
-      ours.push(measure(process.execPath, ['--import', 'tsx', join(here, 'eval-run.ts'), ...common, values.tokens]));
-      const found = values.batches
-        .split(',')
-        .map((batch) => measure(python, [join(here, 'peers', 'lm_eval_tasks.py'), ...common, batch]));
-      theirs.push(found.reduce((best, each) => (each.seconds < best.seconds ? each : best)));
+  for (const dtype of values.dtype === 'both' ? ['float32', 'bfloat16'] : [values.dtype]) {
+    for (const task of values.tasks.split(',')) {
+      const turns = inTurns([model, data, task, items, dtype, threads], {
+        repeats: Number(repeats),
+        tokens,
+        batches: batches.split(','),
+      });
+      process.stdout.write(`\n${task}, ${dtype}\n${described(turns)}`);
+      if (values.save !== undefined) {
+        const settings = { model: basename(model), task, dtype, items, threads, tokens, batches };
+        saveResult(`${values.save}-${task}-${dtype}`, { settings, turns });
+      }
     }
-    const ratios = (of: 'seconds' | 'processor_seconds'): string =>
-      spread(ours.map((own, turn) => (theirs[turn]?.[of] ?? Number.NaN) / own[of]));
-    const line = (name: string, results: readonly Result[]): string =>
-      `  ${name.padEnd(8)} ${spread(results.map(({ seconds }) => seconds))} s, ${spread(results.map((each) => each.processor_seconds))} s of processors, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB\n`;
-    process.stdout.write(
-      `\n${task}\n${line('selm', ours)}${line('lm_eval', theirs)}  selm is ${ratios('seconds')} times as fast, ${ratios('processor_seconds')} by processor time; log-likelihoods differ by ${difference(ours[0], theirs[0]).toExponential(1)}\n`,
-    );
   }
+}
+
+interface Turn {
+  selm: Result;
+  /** At its fastest batch size. */
+  lm_eval: Result & { batch: string };
+}
+
+/** Ours, then the harness at every batch size, again and again; every other turn the other way round. */
+function inTurns(
+  common: readonly string[],
+  { repeats, tokens, batches }: { repeats: number; tokens: string; batches: readonly string[] },
+): Turn[] {
+  const ours = (): Result =>
+    measure(process.execPath, ['--import', 'tsx', join(here, 'eval-run.ts'), ...common, tokens]);
+  const theirs = (): Turn['lm_eval'] =>
+    batches
+      .map((batch) => ({ ...measure(python, [join(here, 'peers', 'lm_eval_tasks.py'), ...common, batch]), batch }))
+      .reduce((best, each) => (each.seconds < best.seconds ? each : best));
+  return Array.from({ length: repeats }, (_, turn) => {
+    if (turn % 2 === 0) return { selm: ours(), lm_eval: theirs() };
+    const lm_eval = theirs();
+    return { selm: ours(), lm_eval };
+  });
+}
+
+function described(turns: readonly Turn[]): string {
+  const line = (name: string, results: readonly Result[]): string =>
+    `  ${name.padEnd(8)} ${spread(results.map(({ seconds }) => seconds))} s, ${spread(results.map((each) => each.processor_seconds))} s of processors, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB\n`;
+  const ratios = (of: 'seconds' | 'processor_seconds'): string =>
+    spread(turns.map(({ selm, lm_eval }) => lm_eval[of] / selm[of]));
+  const [selm, lmEval] = [turns.map((turn) => turn.selm), turns.map((turn) => turn.lm_eval)];
+  const batches = [...new Set(lmEval.map(({ batch }) => batch))].join(' and ');
+  return `${line('selm', selm)}${line('lm_eval', lmEval)}  selm is ${ratios('seconds')} times as fast as lm_eval at batch size ${batches}, ${ratios('processor_seconds')} by processor time; log-likelihoods differ by ${difference(selm[0], lmEval[0]).toExponential(1)}\n`;
 }
 
 function difference(ours: Result | undefined, theirs: Result | undefined): number {

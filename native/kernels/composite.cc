@@ -121,6 +121,8 @@ at::Tensor& softCap_(at::Tensor& x, double cap) {
   return x.copy_((x.to(at::kFloat) / cap).tanh() * cap);
 }
 
+bool hasTiles(const at::Tensor&) { return false; }
+
 at::Tensor packRows(const at::Tensor& weight) {
   TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
   const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
@@ -218,7 +220,10 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("log_prob_gradient_", &logProbGradient_);
   library.impl("soft_cap_", &softCap_);
   library.impl("pack_rows", &packRows);
+  library.impl("has_tiles", &hasTiles);
   library.impl("row_linear", &rowLinear);
+  library.impl("row_linears", &rowLinears);
+  library.impl("row_gated", &rowGated);
   library.impl("paged_attention", &pagedAttention);
   library.impl("write_pages", &writePages);
   library.impl("read_pages", &readPages);

@@ -1,4 +1,4 @@
-// All blocks of a decoder on new tokens, for sampling: what src/model/decoder.ts says block by block, in one call. A pass over few
+// All blocks of a decoder on tokens, for sampling and for scoring: what src/model/decoder.ts says block by block, in one call. A pass over few
 // tokens is some three hundred small operators; called one by one from JavaScript they take longer than their arithmetic.
 // Written in operators, so that every device has it.
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -41,7 +41,7 @@ struct LayerPages {
 };
 
 struct Settings {
-  int64_t heads, headSize, innerSize;
+  int64_t heads, keyHeads, headSize, innerSize;
   bool normsWhole;  // of queries and keys: all heads as one, or each head
   double epsilon;
   std::string_view activation, arithmetic;
@@ -117,32 +117,39 @@ Tensor gatedInner(const Tensor& x, const OptionalTensor& packed, const OptionalT
   return settings.activation == "silu" ? composite::swiglu(parts[0], parts[1]) : composite::geglu(parts[0], parts[1]);
 }
 
-// Attention of a layer's rotated queries [T, H, d] to what is in its pages.
-using Attention = std::function<Tensor(const Tensor& q, const LayerPages& pages, int64_t layer)>;
+// Attention in a layer, of queries [T, H, d], keys and values [T, K, d] that are not rotated yet.
+using Attention = std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v, int64_t layer)>;
 
-void runBlock(Tensor& x, const std::function<OptionalTensor(Weight)>& weight, const Tensor& cos, const Tensor& sin, LayerPages pages,
-              const Tensor& places, at::ScalarType queryType, int64_t layer, const Attention& attend, const Settings& settings) {
-  const int64_t tokens = x.size(0), queries = settings.heads * settings.headSize, keys = pages.keys.size(1) * settings.headSize;
+// x [T, D] becomes the block's output; with `rows` only theirs, which past attention are all that is computed.
+void runBlock(Tensor& x, const std::function<OptionalTensor(Weight)>& weight, int64_t layer, const Attention& attend, const Settings& settings,
+              const OptionalTensor& rows) {
+  const int64_t queries = settings.heads * settings.headSize, keys = settings.keyHeads * settings.headSize;
   const Tensor before = normedOperand(x, weight(kBeforeAttention), settings);
   const auto parts = products(before, weight(kQueryKeyValue), {queries, keys, keys}, weight(kQueryKeyValueBias), settings.arithmetic);
-  const Tensor q = placeHeads(byHeads(parts[0], weight(kQueryNorm), settings), byHeads(parts[1], weight(kKeyNorm), settings),
-                              byHeads(parts[2], std::nullopt, settings), cos, sin, pages, places, queryType);
-  const Tensor attended = attend(q, pages, layer).view({tokens, queries});
-  addProduct(x, attended, weight(kOutput), weight(kOutputBias), weight(kAfterAttention), settings);
+  Tensor attended = attend(byHeads(parts[0], weight(kQueryNorm), settings), byHeads(parts[1], weight(kKeyNorm), settings),
+                           byHeads(parts[2], std::nullopt, settings), layer);
+  if (rows.has_value()) {
+    attended = attended.index_select(0, *rows);
+    x = x.index_select(0, *rows);
+  }
+  addProduct(x, attended.view({x.size(0), queries}), weight(kOutput), weight(kOutputBias), weight(kAfterAttention), settings);
   const Tensor inner = gatedInner(normedOperand(x, weight(kBeforeMlp), settings), weight(kGateUp), weight(kGateUpBias), settings);
   addProduct(x, inner, weight(kDown), weight(kDownBias), weight(kAfterMlp), settings);
 }
 
-void runBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at::TensorList values, at::TensorList cos, at::TensorList sin,
-               const Tensor& places, at::ScalarType queryType, const Attention& attend, const Settings& settings) {
-  const size_t layers = keys.size();
-  TORCH_CHECK(x.dim() == 2 && x.scalar_type() == at::kFloat && weights.size() == layers * kWeights && values.size() == layers &&
-                  cos.size() == layers && sin.size() == layers,
-              "decoder_blocks: x ", x.sizes(), ", ", weights.size(), " weights and ", keys.size(), " layers of pages do not fit");
+void runBlocks(Tensor& x, const Weights& weights, size_t layers, const Attention& attend, const Settings& settings,
+               const OptionalTensor& rows = std::nullopt) {
+  TORCH_CHECK(x.dim() == 2 && x.scalar_type() == at::kFloat && weights.size() == layers * kWeights, "decoder_blocks: x ", x.sizes(), " and ",
+              weights.size(), " weights do not fit ", layers, " layers");
   for (size_t layer = 0; layer < layers; layer++) {
     const auto weight = [&](Weight which) { return weights.get(layer * kWeights + which); };
-    runBlock(x, weight, cos[layer], sin[layer], {keys[layer], values[layer]}, places, queryType, static_cast<int64_t>(layer), attend, settings);
+    runBlock(x, weight, static_cast<int64_t>(layer), attend, settings, layer + 1 == layers ? rows : std::nullopt);
   }
+}
+
+void checkLayers(at::TensorList keys, at::TensorList values, at::TensorList cos, at::TensorList sin) {
+  TORCH_CHECK(values.size() == keys.size() && cos.size() == keys.size() && sin.size() == keys.size(), "decoder_blocks: ", keys.size(),
+              " layers of keys, ", values.size(), " of values, ", cos.size(), " of cosines and ", sin.size(), " of sines");
 }
 
 Tensor& decodeBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at::TensorList values, at::TensorList cos, at::TensorList sin,
@@ -150,11 +157,14 @@ Tensor& decodeBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at:
                      double softCap, std::string_view activation, std::string_view arithmetic, const Tensor& tables, const Tensor& lengths) {
   static const auto kernel =
       operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, double, int64_t, double)>("selm::paged_attention");
-  const Settings settings{heads, cos.at(0).size(1) * 2, innerSize, normsWhole, epsilon, activation, arithmetic};
-  const Attention attend = [&](const Tensor& q, const LayerPages& pages, int64_t layer) {
-    return kernel.call(q, pages.keys, pages.values, tables, lengths, scale, windows.at(layer), softCap);
+  checkLayers(keys, values, cos, sin);
+  const Settings settings{heads, keys.at(0).size(1), cos.at(0).size(1) * 2, innerSize, normsWhole, epsilon, activation, arithmetic};
+  const Attention attend = [&](const Tensor& q, const Tensor& k, const Tensor& v, int64_t layer) {
+    LayerPages pages{keys[layer], values[layer]};
+    const Tensor placed = placeHeads(q, k, v, cos[layer], sin[layer], pages, places, at::kFloat);
+    return kernel.call(placed, pages.keys, pages.values, tables, lengths, scale, windows.at(layer), softCap);
   };
-  runBlocks(x, weights, keys, values, cos, sin, places, at::kFloat, attend, settings);
+  runBlocks(x, weights, keys.size(), attend, settings);
   return x;
 }
 
@@ -165,13 +175,42 @@ Tensor& prefillBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at
   static const auto read = operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&)>("selm::read_pages");
   static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef, at::IntArrayRef, double, int64_t, double)>(
       "selm::tree_attention_with_known");
-  const Settings settings{heads, cos.at(0).size(1) * 2, innerSize, normsWhole, epsilon, activation, arithmetic};
+  checkLayers(keys, values, cos, sin);
+  const Settings settings{heads, keys.at(0).size(1), cos.at(0).size(1) * 2, innerSize, normsWhole, epsilon, activation, arithmetic};
   // Keys and values are read as they were written: a token sees the same numbers whoever computed them, now or in an earlier pass.
-  const Attention attend = [&](const Tensor& q, const LayerPages& pages, int64_t layer) {
-    const auto [k, v] = read.call(pages.keys, pages.values, seen);
-    return kernel.call(q, k, v, segments, known, scale, windows.at(layer), softCap);
+  const Attention attend = [&](const Tensor& q, const Tensor& k, const Tensor& v, int64_t layer) {
+    LayerPages pages{keys[layer], values[layer]};
+    const Tensor placed = placeHeads(q, k, v, cos[layer], sin[layer], pages, places, pages.keys.scalar_type());
+    const auto [seenKeys, seenValues] = read.call(pages.keys, pages.values, seen);
+    return kernel.call(placed, seenKeys, seenValues, segments, known, scale, windows.at(layer), softCap);
   };
-  runBlocks(x, weights, keys, values, cos, sin, places, keys.at(0).scalar_type(), attend, settings);
+  runBlocks(x, weights, keys.size(), attend, settings);
+  return x;
+}
+
+Tensor rotated(const Tensor& x, const Tensor& cos, const Tensor& sin, at::ScalarType type) {
+  if (!x.is_cpu()) return composite::rotary(x, cos, sin).to(type);
+  static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, double)>("selm::rotate");
+  return kernel.call(x, cos, sin, 1.0).to(type);
+}
+
+// Attention over trees is computed in the type of the products.
+Tensor treeBlocks(Tensor x, const Weights& weights, at::TensorList cos, at::TensorList sin, at::IntArrayRef windows, int64_t heads, int64_t keyHeads,
+                  int64_t innerSize, bool normsWhole, double epsilon, double scale, double softCap, std::string_view activation,
+                  std::string_view arithmetic, at::IntArrayRef segments, const Tensor& rows) {
+  static const auto kernel =
+      operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef, double, int64_t, double)>(
+          "selm::tree_attention_forward");
+  TORCH_CHECK(cos.size() == sin.size() && cos.size() == windows.size(), "tree_blocks: ", cos.size(), " layers of cosines, ", sin.size(),
+              " of sines and ", windows.size(), " windows");
+  const Settings settings{heads, keyHeads, cos.at(0).size(1) * 2, innerSize, normsWhole, epsilon, activation, arithmetic};
+  const at::ScalarType type = arithmetic == "float32" ? at::kFloat : at::kBFloat16;
+  const Attention attend = [&](const Tensor& q, const Tensor& k, const Tensor& v, int64_t layer) {
+    const Tensor query = rotated(q, cos[layer], sin[layer], type), key = rotated(k, cos[layer], sin[layer], type), value = v.to(type);
+    if (!x.is_cpu()) return composite::treeAttention(query, key, value, segments, scale, windows.at(layer), softCap);
+    return std::get<0>(kernel.call(query, key, value, segments, scale, windows.at(layer), softCap));
+  };
+  runBlocks(x, weights, cos.size(), attend, settings, rows);
   return x;
 }
 
@@ -181,4 +220,5 @@ Tensor& prefillBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("decode_blocks_", &selm::decodeBlocks);
   library.impl("prefill_blocks_", &selm::prefillBlocks);
+  library.impl("tree_blocks", &selm::treeBlocks);
 }

@@ -58,6 +58,9 @@ TORCH_LIBRARY(selm, library) {
   // Weights [O, I] laid out for row_linear, in panels of 32 outputs, zero-padded: [ceil(O / 32), I, 32] and more inputs where
   // a kernel wants them. The order within a panel is the backend's own (cpu/panels.h has the picture).
   library.def("pack_rows(Tensor weight) -> Tensor");
+  // Whether the processor that x lies on multiplies bf16 by tiles (AMX): then row_linear is the fastest way to multiply with
+  // weights that bf16 holds, also in float32.
+  library.def("has_tiles(Tensor x) -> bool");
   // x [T, I] times packed weights, plus a bias [O]: [T, O]. A row's result does not depend on the other rows or on their
   // number. arithmetic `float32`; or `fastest`, which rounds x to bf16, multiplies in bf16 and adds up in fp32; or one of
   // the ways to do that (cpu/paths.h).
@@ -97,6 +100,12 @@ TORCH_LIBRARY(selm, library) {
       "prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, "
       "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor seen, "
       "int[] segments, int[] known) -> Tensor(a!)");
+
+  // The same of tokens x [T, D] on a stream of trees, for scoring: returns the rows [S] of the last block's output, [S, D], and
+  // overwrites x. segments as in tree_attention.
+  library.def(
+      "tree_blocks(Tensor x, Tensor?[] weights, Tensor[] cos, Tensor[] sin, int[] windows, int heads, int key_heads, int inner_size, bool norms_whole, "
+      "float eps, float scale, float soft_cap, str activation, str arithmetic, int[] segments, Tensor rows) -> Tensor");
 
   // One token of each row of logits [B, V]: ids and their log-probabilities under the unchanged distribution.
   library.def("sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");

@@ -4,7 +4,18 @@
  *
  * Shapes: T tokens of a packed stream, D hidden size, H heads, K key/value heads, d head size, R = d / 2, I inner size.
  */
-import { add_Scalar, add_Tensor, geglu, mul_Scalar, narrow, rmsNorm, rotary, swiglu, view } from '../torch/ops.ts';
+import {
+  add_Scalar,
+  add_Tensor,
+  geglu,
+  index_select,
+  mul_Scalar,
+  narrow,
+  rmsNorm,
+  rotary,
+  swiglu,
+  view,
+} from '../torch/ops.ts';
 import type { Tensor } from '../torch/tensor.ts';
 import type { ModelConfig } from './config.ts';
 import type { Rotation } from './rope.ts';
@@ -17,20 +28,10 @@ export interface BlockContext {
   vector(name: string): Tensor;
   /** x times the named matrix, transposed, plus its bias where it has one. */
   linear(x: Tensor, name: string): Tensor;
-  /** Several products of one input at once, where the weights were laid out for that. */
-  together?: JointProducts;
   /** Attention of rotated queries q [T, H, d] over keys and values k, v [T, K, d] of the stream and whatever came before. */
   attend(query: QueryKeyValue, layer: number): Tensor;
   /** Cosines and sines of every token's position in a layer, [T, R]. */
   rotation(layer: number): Rotation;
-}
-
-/** What may be faster than one product after the other; the numbers are the same. */
-export interface JointProducts {
-  /** x times each of the named matrices, in their order. */
-  products(x: Tensor, names: readonly string[]): Tensor[];
-  /** activation(x times gate) * (x times up), of matrices without a bias. */
-  gated(x: Tensor, gate: string, up: string): Tensor;
 }
 
 export interface QueryKeyValue {
@@ -39,13 +40,16 @@ export interface QueryKeyValue {
   v_TKd: Tensor;
 }
 
-/** One block: x + attention(x), then + mlp(x), with norms where the family has them; [T, D] to [T, D]. */
-export function decoderBlock(x_TD: Tensor, layer: number, context: BlockContext): Tensor {
+/**
+ * One block: x + attention(x), then + mlp(x), with norms where the family has them; [T, D] to [T, D]. Of a last block only
+ * the rows [S] that are read need be computed past attention: [T, D] to [S, D].
+ */
+export function decoderBlock(x_TD: Tensor, layer: number, context: BlockContext, rows_S?: Tensor): Tensor {
   const names = blockNames(context.config, layer);
   const normed = (x: Tensor, name: string | null): Tensor => (name === null ? x : norm(x, name, context));
 
-  const attended_TD = attention(normed(x_TD, names.beforeAttention), { names, layer, context });
-  const middle_TD = add_Tensor(x_TD, normed(attended_TD, names.afterAttention));
+  const attended_TD = attention(normed(x_TD, names.beforeAttention), { names, layer, context, rows_S });
+  const middle_TD = add_Tensor(rowsOf(x_TD, rows_S), normed(attended_TD, names.afterAttention));
 
   const inner_TD = mlp(normed(middle_TD, names.beforeMlp), names, context);
   return add_Tensor(middle_TD, normed(inner_TD, names.afterMlp));
@@ -53,7 +57,12 @@ export function decoderBlock(x_TD: Tensor, layer: number, context: BlockContext)
 
 function attention(
   x_TD: Tensor,
-  { names, layer, context }: { names: BlockNames; layer: number; context: BlockContext },
+  {
+    names,
+    layer,
+    context,
+    rows_S,
+  }: { names: BlockNames; layer: number; context: BlockContext; rows_S: Tensor | undefined },
 ): Tensor {
   const { config } = context;
   const { cos_TR, sin_TR } = context.rotation(layer);
@@ -68,20 +77,27 @@ function attention(
     },
     layer,
   );
-  return context.linear(view(attended_THd, [tokensOf(x_TD), config.heads * config.headSize]), names.output);
+  const attended_SHd = rowsOf(attended_THd, rows_S);
+  return context.linear(view(attended_SHd, [tokensOf(attended_SHd), config.heads * config.headSize]), names.output);
+}
+
+/** The rows that are wanted; all where none are named. */
+function rowsOf(x: Tensor, rows_S: Tensor | undefined): Tensor {
+  return rows_S === undefined ? x : index_select(x, 0, rows_S);
 }
 
 /** Queries [T, H d], keys and values [T, K d]: products of their own, or parts of one. */
 function projections(
   x_TD: Tensor,
   { queryKeyValue: names }: BlockNames,
-  { config, linear, together }: BlockContext,
+  { config, linear }: BlockContext,
 ): { query: Tensor; key: Tensor; value: Tensor } {
   if (names.kind === 'separate') {
-    const all = [names.query, names.key, names.value];
-    const [query, key, value] = together?.products(x_TD, all) ?? all.map((name) => linear(x_TD, name));
-    if (query === undefined || key === undefined || value === undefined) throw new Error('Three products make a head');
-    return { query, key, value };
+    return {
+      query: linear(x_TD, names.query),
+      key: linear(x_TD, names.key),
+      value: linear(x_TD, names.value),
+    };
   }
   const all = linear(x_TD, names.queryKeyValue);
   const queries = config.heads * config.headSize;
@@ -104,11 +120,7 @@ function normedHeads(
   return norm(asHeads(x, heads, config), name, context);
 }
 
-function mlp(x_TD: Tensor, names: BlockNames, { config, linear, together }: BlockContext): Tensor {
-  const { gateUp } = names;
-  if (gateUp.kind === 'separate' && together !== undefined && !config.biases.mlp) {
-    return linear(together.gated(x_TD, gateUp.gate, gateUp.up), names.down);
-  }
+function mlp(x_TD: Tensor, names: BlockNames, { config, linear }: BlockContext): Tensor {
   const { gate, up } = gates(x_TD, names, { config, linear });
   switch (config.activation) {
     case 'silu':

@@ -7,7 +7,7 @@ import { index_select, to_dtype, treeAttention } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { ModelConfig } from './config.ts';
 import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from './decoder.ts';
-import { longAfter, rotaryTables, rotations } from './rope.ts';
+import { longAfter, type Rotation, rotaryTables, rotations } from './rope.ts';
 
 /** T tokens of a stream: who attends to whom, and where each token stands in its sequence. */
 export interface PackedTokens {
@@ -27,13 +27,6 @@ export function packedContext(
   tokens: PackedTokens,
   { device, ...weights }: Pick<BlockContext, 'vector' | 'linear'> & { device?: string },
 ): BlockContext {
-  if (tokens.longAfter !== longAfter(config)) {
-    throw new Error(
-      `A batch packed for sequences up to ${tokens.longAfter}, the model's rope changes after ${longAfter(config)}`,
-    );
-  }
-  const length = tokens.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
-  const rows = tokens.positions_T.map((position, i) => position + (tokens.long_T[i] === 1 ? length : 0));
   return {
     config,
     ...weights,
@@ -41,8 +34,24 @@ export function packedContext(
       const { scale, window, softCap } = attentionRule(config, layer);
       return treeAttention(q_THd, k_TKd, v_TKd, tokens.segments, scale, { window, softCap });
     },
-    rotation: rotations(config, rotaryTables(config, length, device), rows),
+    rotation: packedRotations(config, tokens, device),
   };
+}
+
+/** The rotation of every token of a stream in each layer. */
+export function packedRotations(
+  config: ModelConfig,
+  tokens: PackedTokens,
+  device?: string,
+): (layer: number) => Rotation {
+  if (tokens.longAfter !== longAfter(config)) {
+    throw new Error(
+      `A batch packed for sequences up to ${tokens.longAfter}, the model's rope changes after ${longAfter(config)}`,
+    );
+  }
+  const length = tokens.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
+  const rows = tokens.positions_T.map((position, i) => position + (tokens.long_T[i] === 1 ? length : 0));
+  return rotations(config, rotaryTables(config, length, device), rows);
 }
 
 /** Rows of the embedding as the first block sees them, [T, D] in `dtype`. */
@@ -60,13 +69,15 @@ export function hiddenRows(open: () => { context: BlockContext; x_TD: Tensor }, 
   return noGrad(() =>
     scope('forward', () => {
       const { context, ...embedded } = open();
+      const rows_R = int64(rows, { device: embedded.x_TD.device });
+      const last = context.config.layers - 1;
       let x_TD = embedded.x_TD;
-      for (let layer = 0; layer < context.config.layers; layer++) {
+      for (let layer = 0; layer <= last; layer++) {
         const input_TD = x_TD;
-        x_TD = scope('block', () => decoderBlock(input_TD, layer, context));
+        x_TD = scope('block', () => decoderBlock(input_TD, layer, context, layer === last ? rows_R : undefined));
         input_TD.dispose('the next block');
       }
-      return finalNorm(index_select(x_TD, 0, int64(rows, { device: x_TD.device })), context);
+      return finalNorm(x_TD, context);
     }),
   );
 }

@@ -7,13 +7,13 @@
 import type { ModelConfig } from '../model/config.ts';
 import { scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
+import { type PackedWeights, packWeights } from '../model/packed-weights.ts';
 import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
 import { EMBEDDING, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm, rowLinear, softCap_, to_dtype } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
-import { type PackedWeights, packWeights } from './weights.ts';
 
 /**
  * Type of sampling's products. In `bfloat16` both factors are rounded to bf16 and sums are kept in fp32, by the fastest

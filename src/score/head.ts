@@ -3,6 +3,7 @@
  * the logits of a chunk of trees are used for their log-probabilities, their pairs' loss, and their gradient, and freed.
  * [S, vocabulary] never exists whole. A tree too long for a chunk is scored first and its logits are computed again.
  */
+import type { ModelConfig } from '../model/config.ts';
 import { headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
@@ -18,7 +19,7 @@ import {
 } from '../torch/ops.ts';
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
-import type { Policy } from './policy.ts';
+import type { ComputeDtype, Policy } from './policy.ts';
 import type { TokenTree } from './trees.ts';
 
 /** Most bytes of logits alive at once: large enough for efficient products, small beside a model. */
@@ -57,8 +58,9 @@ function product(x: Tensor, matrix: Tensor): Tensor {
   return mixedLinear(x, matrix, matrix);
 }
 
-function rowsPerChunk(policy: Policy): number {
-  const bytesPerRow = policy.config.vocabularySize * (policy.dtype === 'float32' ? 4 : 2);
+/** Rows whose logits may be alive together. */
+export function rowsPerChunk({ vocabularySize }: ModelConfig, dtype: ComputeDtype): number {
+  const bytesPerRow = vocabularySize * (dtype === 'float32' ? 4 : 2);
   return Math.max(1, Math.floor(LOGITS_BYTES / bytesPerRow));
 }
 
@@ -85,7 +87,7 @@ function planGroups(batch: PackedTrees<TokenTree>, rows: number): TreeGroup[] {
 }
 
 /** A double-precision sum of each continuation's token log-probabilities. */
-function sumRanges(ranges: readonly ScoredRange[], logProbs_S: Float32Array): number[] {
+export function sumRanges(ranges: readonly ScoredRange[], logProbs_S: Float32Array): number[] {
   return ranges.map(({ begin, end }) => {
     let total = 0;
     for (let i = begin; i < end; i++) total += logProbs_S[i] ?? Number.NaN;
@@ -149,7 +151,7 @@ function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C 
 export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): number[] {
   const pass = openPass(policy, batch, hidden_SD);
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
-  for (const chunk of planGroups(batch, rowsPerChunk(policy)).flatMap(({ chunks }) => chunks))
+  for (const chunk of planGroups(batch, rowsPerChunk(policy.config, policy.dtype)).flatMap(({ chunks }) => chunks))
     scope('score', () => noGrad(() => void score(pass, chunk)));
   return sumRanges(batch.ranges, pass.logProbs_S);
 }
@@ -175,7 +177,7 @@ export function headForwardBackward(
     options.observe?.(scored.logits_CV, batch.targets_S.subarray(chunk.begin, chunk.end));
     return scored;
   };
-  const parts = planGroups(batch, rowsPerChunk(policy)).flatMap((group) => {
+  const parts = planGroups(batch, rowsPerChunk(policy.config, policy.dtype)).flatMap((group) => {
     const [only] = group.chunks;
     if (group.chunks.length === 1 && only !== undefined) {
       return scope('head', () => {

@@ -6,7 +6,7 @@ import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts'
 import { embedTokens, hiddenRows, packedContext } from '../model/packed.ts';
 import { biasName, EMBEDDING, weightOf } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
-import { add_Tensor, detach, index_add_, index_select, mixedLinear, to_dtype } from '../torch/ops.ts';
+import { add_Tensor, detach, index_add_, mixedLinear, to_dtype } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
@@ -63,11 +63,14 @@ export function forwardBackward<R>(
     const ids_T = int64(batch.ids_T, { device: policy.device });
     const inputs: Tensor[] = [];
     const outputs: Tensor[] = [];
+    const rows_S = int64(batch.rows_S, { device: policy.device });
+    const block = (input_TD: Tensor, layer: number): Tensor =>
+      decoderBlock(input_TD, layer, context, layer === policy.config.layers - 1 ? rows_S : undefined);
     let x_TD = noGrad(() => embed(policy, ids_T));
     for (let layer = 0; layer < policy.config.layers; layer++) {
       const input_TD = requireGrad(detach(x_TD));
       inputs.push(input_TD);
-      const run = (): Tensor => scope('block', () => decoderBlock(input_TD, layer, context));
+      const run = (): Tensor => scope('block', () => block(input_TD, layer));
       if (options.activations === 'keep') {
         x_TD = enableGrad(run);
         outputs.push(x_TD);
@@ -75,18 +78,16 @@ export function forwardBackward<R>(
         x_TD = noGrad(run);
       }
     }
-    const last_TD = requireGrad(detach(x_TD));
-    const rows_S = int64(batch.rows_S, { device: policy.device });
-    const hidden_SD = enableGrad(() => scope('final norm', () => finalNorm(index_select(last_TD, 0, rows_S), context)));
+    const last_SD = requireGrad(detach(x_TD));
+    const hidden_SD = enableGrad(() => scope('final norm', () => finalNorm(last_SD, context)));
     const { gradient_SD, result } = noGrad(() => options.head(detach(hidden_SD)));
-    let gradient_TD = backwardThrough(hidden_SD, gradient_SD, last_TD);
+    let gradient_TD = backwardThrough(hidden_SD, gradient_SD, last_SD);
     for (let layer = policy.config.layers - 1; layer >= 0; layer--) {
       const input_TD = inputs[layer];
       if (input_TD === undefined) throw new Error(`No input of block ${layer}`);
       const outer_TD = gradient_TD;
       gradient_TD = scope('block backward', () => {
-        const output_TD =
-          outputs[layer] ?? enableGrad(() => scope('block again', () => decoderBlock(input_TD, layer, context)));
+        const output_TD = outputs[layer] ?? enableGrad(() => scope('block again', () => block(input_TD, layer)));
         return backwardThrough(output_TD, outer_TD, input_TD);
       });
       outer_TD.dispose('the block before');

@@ -1746,6 +1746,12 @@ export function packRows(weight: Tensor): Tensor {
   return asTensor(invoke(op_packRows, weight));
 }
 
+const op_hasTiles = operator('selm::has_tiles', '');
+/** `selm::has_tiles(Tensor x) -> bool` */
+export function hasTiles(x: Tensor): boolean {
+  return invoke(op_hasTiles, x) as boolean;
+}
+
 const op_rowLinear = operator('selm::row_linear', '');
 /** `selm::row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic="float32") -> Tensor` */
 export function rowLinear(
@@ -1899,6 +1905,49 @@ export function prefillBlocks_(
       seen,
       segments,
       known,
+    ),
+  );
+}
+
+const op_treeBlocks = operator('selm::tree_blocks', '');
+/** `selm::tree_blocks(Tensor x, Tensor?[] weights, Tensor[] cos, Tensor[] sin, int[] windows, int heads, int key_heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, int[] segments, Tensor rows) -> Tensor` */
+export function treeBlocks(
+  x: Tensor,
+  weights: readonly (Tensor | null)[],
+  cos: readonly Tensor[],
+  sin: readonly Tensor[],
+  windows: readonly number[],
+  heads: number,
+  keyHeads: number,
+  innerSize: number,
+  normsWhole: boolean,
+  eps: number,
+  scale: number,
+  softCap: number,
+  activation: string,
+  arithmetic: string,
+  segments: readonly number[],
+  rows: Tensor,
+): Tensor {
+  return asTensor(
+    invoke(
+      op_treeBlocks,
+      x,
+      weights,
+      cos,
+      sin,
+      windows,
+      heads,
+      keyHeads,
+      innerSize,
+      normsWhole,
+      eps,
+      scale,
+      softCap,
+      activation,
+      arithmetic,
+      segments,
+      rows,
     ),
   );
 }

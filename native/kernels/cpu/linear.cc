@@ -26,6 +26,7 @@ at::Tensor productOperand(const at::Tensor& x) {
 }
 
 constexpr int64_t kTask = 1 << 18;  // multiplications that are worth a thread
+constexpr int64_t kManyRows = 128;  // rows that are worth a thread, all panels being read for them
 constexpr int64_t kNear = 1 << 20;  // bytes of x that are worked through before the next panel: they stay in the cache
 
 // AMX reads whole tiles: x is followed by room for them.
@@ -53,54 +54,105 @@ at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
   return out;
 }
 
+// Rows that a panel's kernel reads as they are.
+template <typename X>
+struct PlainRows {
+  using Element = X;
+  at::Tensor x;
+  int64_t width;
+  PlainRows(const at::Tensor& x_, int64_t padded) : x(operandRows<X>(x_, padded)), width(padded) {}
+  const X* block(int64_t first, int64_t, std::vector<X>&) const { return x.data_ptr<X>() + first * width; }
+};
+
+// fp32 rows in pieces, as amxPiecesPanel reads them. They are made block by block, and stay in the cache.
+struct RowsInPieces {
+  using Element = c10::BFloat16;
+  at::Tensor x;
+  int64_t inputs, padded, width;
+  RowsInPieces(const at::Tensor& x_, int64_t padded_) : x(x_.to(at::kFloat)), inputs(x_.size(1)), padded(padded_), width(kPieces * padded_) {}
+  const Element* block(int64_t first, int64_t rows, std::vector<Element>& scratch) const {
+    scratch.resize(roomFor(rows) * width);
+    for (int64_t row = 0; row < rows; row++) {
+      Element* tiles = scratch.data() + row / kTileRows * kTileRows * width + row % kTileRows * kStep;
+      amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs, tiles, padded);
+    }
+    return scratch.data();
+  }
+};
+
 struct Nothing {};
 
 template <typename X, typename W>
 using PanelKernel = void (*)(const X*, int64_t, const W*, float*, int64_t, bool);
 
-// Multiplies x with every panel, a block of rows after the other, on all threads, and hands the results of a block to
-// `write`. Panels p, p + tasks, .. are one task: their results are written together. `Prepare` is held by a thread meanwhile.
-template <typename Prepare, typename X, typename W, typename Write>
-void byPanels(PanelKernel<X, W> panel, const at::Tensor& x_, const at::Tensor& packed, const Write& write) {
+// Multiplies rows with every panel, a block of rows after the other, and hands results to `write`. Panels p, p + tasks, .. are
+// one task: their results are written together. Many rows are shared among the threads block by block, few by panels.
+// `Prepare` is held by a thread meanwhile.
+template <typename Prepare, typename Rows, typename W, typename Write>
+void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand, int64_t rows, const at::Tensor& packed, const Write& write) {
+  using X = typename Rows::Element;
   constexpr int64_t together = Write::kTogether;
-  const int64_t rows = x_.size(0), inputs = packed.size(1), tasks = packed.size(0) / together;
-  const at::Tensor x = operandRows<X>(x_, inputs);
-  const X* from = x.data_ptr<X>();
+  const int64_t inputs = packed.size(1), tasks = packed.size(0) / together, threads = at::get_num_threads(), width = operand.width;
   const W* weights = packed.data_ptr<W>();
-  const int64_t near = std::max<int64_t>(1, kNear / (inputs * static_cast<int64_t>(sizeof(X)) * kTileRows)) * kTileRows;
-  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, rows * inputs * kPanel * together));
-  at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) {
+  const auto multiplyBlock = [&](const X* x, int64_t first, int64_t count, int64_t beginTask, int64_t endTask) {
     [[maybe_unused]] const Prepare prepared;
     alignas(64) float results[together][kTileRows * kPanel];
-    for (int64_t first = 0; first < rows; first += near) {
-      for (int64_t task = begin; task < end; task++) {
-        for (int64_t row = first; row < std::min(rows, first + near); row += kTileRows) {
-          const int64_t count = std::min(kTileRows, rows - row);
-          write.fetch(task, row, count);
-          for (int64_t i = 0; i < together; i++)
-            panel(from + row * inputs, inputs, weights + (task + i * tasks) * inputs * kPanel, results[i], count, row == first);
-          write(task, row, count, results);
-        }
+    for (int64_t task = beginTask; task < endTask; task++) {
+      for (int64_t row = 0; row < count; row += kTileRows) {
+        const int64_t some = std::min(kTileRows, count - row);
+        write.fetch(task, first + row, some);
+        for (int64_t i = 0; i < together; i++)
+          panel(x + row * width, inputs, weights + (task + i * tasks) * inputs * kPanel, results[i], some, row == 0);
+        write(task, first + row, some, results);
       }
     }
-  });
+  };
+  const int64_t near = std::max<int64_t>(1, kNear / (width * static_cast<int64_t>(sizeof(X)) * kTileRows)) * kTileRows;
+  if (rows >= kManyRows * threads) {
+    const int64_t share = roomFor((rows + threads - 1) / threads), parts = (share + near - 1) / near;
+    const int64_t size = roomFor((share + parts - 1) / parts);
+    at::parallel_for(0, (rows + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
+      std::vector<X> scratch;
+      for (int64_t block = begin; block < end; block++) {
+        const int64_t first = block * size, count = std::min(size, rows - first);
+        multiplyBlock(operand.block(first, count, scratch), first, count, 0, tasks);
+      }
+    });
+    return;
+  }
+  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, rows * inputs * kPanel * together));
+  std::vector<X> scratch;
+  for (int64_t first = 0; first < rows; first += near) {
+    const int64_t count = std::min(near, rows - first);
+    const X* x = operand.block(first, count, scratch);
+    at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) { multiplyBlock(x, first, count, begin, end); });
+  }
+}
+
+// fp32 products. Of weights that bf16 holds AMX makes them in pieces: exact before sums are rounded, and several times as fast
+// as fp32 arithmetic.
+template <typename Write>
+void multiplyFloats(const at::Tensor& x, const at::Tensor& packed, const Write& write) {
+  using Bf16 = c10::BFloat16;
+  const int64_t rows = x.size(0), inputs = packed.size(1);
+  if (packed.scalar_type() == at::kFloat) return byPanels<Nothing, PlainRows<float>, float>(vectorPanel, {x, inputs}, rows, packed, write);
+  if (canRun(Bf16Path::amx)) return byPanels<AmxTiles, RowsInPieces, Bf16>(amxPiecesPanel, {x, inputs}, rows, packed, write);
+  return byPanels<Nothing, PlainRows<float>, Bf16>(vectorPanel, {x, inputs}, rows, packed, write);
 }
 
 template <typename Write>
 void multiply(const at::Tensor& x, const at::Tensor& packed, std::string_view arithmetic, const Write& write) {
   using Bf16 = c10::BFloat16;
-  if (arithmetic == "float32") {
-    if (packed.scalar_type() == at::kFloat) return byPanels<Nothing, float, float>(vectorPanel, x, packed, write);
-    return byPanels<Nothing, float, Bf16>(vectorPanel, x, packed, write);
-  }
+  if (arithmetic == "float32") return multiplyFloats(x, packed, write);
   TORCH_CHECK(packed.scalar_type() == at::kBFloat16, "row_linear: products in bf16 need weights packed in bf16, got ", packed.scalar_type());
+  const PlainRows<Bf16> operand(x, packed.size(1));
   switch (bf16PathOf(arithmetic)) {
     case Bf16Path::amx:
-      return byPanels<AmxTiles, Bf16, Bf16>(amxPanel, x, packed, write);
+      return byPanels<AmxTiles, PlainRows<Bf16>, Bf16>(amxPanel, operand, x.size(0), packed, write);
     case Bf16Path::avx512Bf16:
-      return byPanels<Nothing, Bf16, Bf16>(avx512Bf16Panel, x, packed, write);
+      return byPanels<Nothing, PlainRows<Bf16>, Bf16>(avx512Bf16Panel, operand, x.size(0), packed, write);
     case Bf16Path::vector:
-      return byPanels<Nothing, Bf16, Bf16>(vectorPanel, x, packed, write);
+      return byPanels<Nothing, PlainRows<Bf16>, Bf16>(vectorPanel, operand, x.size(0), packed, write);
   }
 }
 
@@ -164,6 +216,8 @@ struct WriteGated {
     }
   }
 };
+
+bool hasTiles(const at::Tensor&) { return canRun(Bf16Path::amx); }
 
 at::Tensor packRows(const at::Tensor& weight) {
   TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
@@ -232,6 +286,7 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
   library.impl("product_operand", &selm::productOperand);
   library.impl("pack_rows", &selm::packRows);
+  library.impl("has_tiles", &selm::hasTiles);
   library.impl("row_linear", &selm::rowLinear);
   library.impl("row_linears", &selm::rowLinears);
   library.impl("add_row_linear_", &selm::addRowLinear_);

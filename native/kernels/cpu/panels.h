@@ -21,6 +21,7 @@
 namespace selm {
 
 constexpr int64_t kStep = 32;      // inputs of a tile
+constexpr int64_t kPieces = 3;     // numbers of bf16 whose sum is a number of fp32
 constexpr int64_t kTileRows = 32;  // rows of x that a bf16 path takes at once: two tiles
 
 // Rows that bf16 operands take in memory.
@@ -32,6 +33,17 @@ inline int64_t roomFor(int64_t rows) { return (rows + kTileRows - 1) / kTileRows
 void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 // Goes on from the sums in y: inputs in two parts give the bits that they give as one.
 void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+// The same of fp32 rows in pieces: each number is the sum of three that bf16 holds, exactly (unless it is smaller than 1e-33).
+// Tiles lie in the order in which they are read:
+//
+//   rows 0 .. 31:   inputs 0 .. 31    first pieces   16 rows of 32 inputs | the next 16 rows
+//                                     second pieces  ...
+//                                     third pieces   ...
+//                   inputs 32 .. 63   ...
+//   rows 32 .. 63:  ...
+void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+// Takes a row apart, padded with zeros; `tiles` is the row's place in the first tile.
+void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded);
 void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 // In fp32, by whatever vectors the compiler was allowed; bf16 factors are widened.
 void vectorPanel(const float* x, int64_t inputs, const float* panel, float* y, int64_t rows, bool isFirst);

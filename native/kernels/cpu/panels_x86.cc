@@ -38,14 +38,32 @@ SELM_AMX void fetchStep(const c10::BFloat16* weights) {
   for (int64_t at = 0; at < kStep * 32 * 2; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
 }
 
+// Rows of bf16 one after the other.
+struct PlainRows {
+  static constexpr int kCount = 1;
+  const c10::BFloat16* x;
+  int64_t inputs;
+  int64_t stride() const { return inputs * 2; }  // bytes
+  const c10::BFloat16* tile(int64_t input, int, int64_t half) const { return x + half * 16 * inputs + input; }
+};
+// Tiles of rows in pieces, in the order in which they are read.
+struct RowsInPieces {
+  static constexpr int kCount = kPieces;
+  const c10::BFloat16* x;
+  int64_t stride() const { return 64; }
+  const c10::BFloat16* tile(int64_t input, int piece, int64_t half) const {
+    return x + ((input / kStep * kPieces + piece) * 2 + half) * 16 * kStep;
+  }
+};
+
 //            panel: B0 B1
-//   x:  A0          C0 C1     every step of 32 inputs adds four products of tiles; of 16 rows or fewer only the upper two
-//       A1          C2 C3
+//   x:  A0          C0 C1     every step of 32 inputs adds four products of tiles; of 16 rows or fewer only the upper two.
+//       A1          C2 C3     Rows in pieces add as many of each: they share B0 and B1.
 // Sums begin with zero, or go on from those in y.
-template <bool kGoesOn>
-SELM_AMX void sumByTiles(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
-  const int64_t strideX = inputs * 2;  // bytes
+template <bool kGoesOn, typename Operand>
+SELM_AMX void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
   constexpr int64_t kPanelBytes = 128, kResultBytes = 128;
+  const int64_t stride = x.stride();
   if (kGoesOn) {
     _tile_loadd(0, y, kResultBytes);
     _tile_loadd(1, y + 16, kResultBytes);
@@ -64,14 +82,17 @@ SELM_AMX void sumByTiles(const c10::BFloat16* x, int64_t inputs, const c10::BFlo
     for (int64_t k = 0; k < inputs; k += kStep) {
       const c10::BFloat16* weights = panel + k * 32;
       if (isFirst) fetchStep(weights);
-      _tile_loadd(4, x + k, strideX);
       _tile_loadd(6, weights, kPanelBytes);
       _tile_loadd(7, weights + 32, kPanelBytes);
-      _tile_loadd(5, x + 16 * inputs + k, strideX);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
+#pragma GCC unroll 3
+      for (int piece = 0; piece < Operand::kCount; piece++) {
+        _tile_loadd(4, x.tile(k, piece, 0), stride);
+        _tile_loadd(5, x.tile(k, piece, 1), stride);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
     }
     _tile_stored(2, y + 16 * 32, kResultBytes);
     _tile_stored(3, y + 16 * 32 + 16, kResultBytes);
@@ -79,11 +100,14 @@ SELM_AMX void sumByTiles(const c10::BFloat16* x, int64_t inputs, const c10::BFlo
     for (int64_t k = 0; k < inputs; k += kStep) {
       const c10::BFloat16* weights = panel + k * 32;
       if (isFirst) fetchStep(weights);
-      _tile_loadd(4, x + k, strideX);
       _tile_loadd(6, weights, kPanelBytes);
       _tile_loadd(7, weights + 32, kPanelBytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
+#pragma GCC unroll 3
+      for (int piece = 0; piece < Operand::kCount; piece++) {
+        _tile_loadd(4, x.tile(k, piece, 0), stride);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+      }
     }
   }
   _tile_stored(0, y, kResultBytes);
@@ -93,10 +117,30 @@ SELM_AMX void sumByTiles(const c10::BFloat16* x, int64_t inputs, const c10::BFlo
 }  // namespace
 
 void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
-  sumByTiles<false>(x, inputs, panel, y, rows, isFirst);
+  rowsByTiles<false>(PlainRows{x, inputs}, inputs, panel, y, rows, isFirst);
 }
 void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
-  sumByTiles<true>(x, inputs, panel, y, rows, isFirst);
+  rowsByTiles<true>(PlainRows{x, inputs}, inputs, panel, y, rows, isFirst);
+}
+void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+  rowsByTiles<false>(RowsInPieces{x}, inputs, panel, y, rows, isFirst);
+}
+
+SELM_AVX512_BF16 void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded) {
+  constexpr int64_t kTile = kTileRows * kStep;  // both tiles of a piece
+  const __m512i infinity = _mm512_set1_epi32(0x7f800000), magnitude = _mm512_set1_epi32(0x7fffffff);
+  for (int64_t i = 0; i < padded; i += 16) {
+    const int64_t count = std::clamp<int64_t>(inputs - i, 0, 16);
+    __m512 left = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), row + i);
+    // Infinity is its own first piece, and nothing is left of it.
+    const __mmask16 isLeft = _mm512_cmpneq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(left), magnitude), infinity);
+    c10::BFloat16* piece = tiles + i / kStep * kPieces * kTile + i % kStep;
+    for (int64_t n = 0; n < kPieces; n++, piece += kTile) {
+      const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(left);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(piece), rounded);
+      left = _mm512_maskz_sub_ps(isLeft, left, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
+    }
+  }
 }
 
 namespace {
@@ -140,6 +184,8 @@ AmxTiles::AmxTiles() = default;
 AmxTiles::~AmxTiles() = default;
 void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPanelOnto(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
+void amxPiecesPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
+void amxPieces(const float*, int64_t, c10::BFloat16*, int64_t) {}
 void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 }  // namespace selm
 #endif

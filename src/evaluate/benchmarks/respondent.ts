@@ -3,7 +3,8 @@ import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { modelFingerprint, readWeights } from '../../model/fingerprint.ts';
 import { withModel } from '../../model/load.ts';
 import { openSampler, type Sampler } from '../../sample/sampler.ts';
-import { type ComputeDtype, openPolicy, type Policy } from '../../score/policy.ts';
+import type { ComputeDtype } from '../../score/policy.ts';
+import { openScorer, type Scorer } from '../../score/scorer.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { generateAnswers } from './answering.ts';
 import type { Respondent } from './run.ts';
@@ -33,20 +34,20 @@ export async function openRespondent(
 ): Promise<OpenRespondent> {
   await readWeights(directory);
   const tokenizer = loadTokenizer(baseDirectory(directory));
-  let policy: Policy | null = null;
+  let scorer: Scorer | null = null;
   let sampler: Sampler | null = null;
   return {
     identity: `${modelFingerprint(directory)} ${dtype}`,
     scoreChoices(requests) {
-      policy ??= withModel(directory, (model) => openPolicy(model, { dtype, purpose: 'score' }), { device });
-      return scoreChoices({ policy, tokenizer, batchTokens }, requests);
+      scorer ??= withModel(directory, (model) => openScorer(model, { dtype }), { device });
+      return scoreChoices({ scorer, tokenizer, batchTokens }, requests);
     },
     generateAnswers(requests, settings) {
       sampler ??= withModel(directory, openSampler, { device });
       return generateAnswers({ sampler, tokenizer, batchSize }, requests, settings);
     },
     dispose() {
-      policy?.dispose();
+      scorer?.dispose();
       sampler?.dispose();
       tokenizer.close();
     },

@@ -3,16 +3,15 @@
  * that begin alike share their beginning.
  */
 import { longAfter } from '../../model/rope.ts';
-import { scoreTrees } from '../../score/log-probs.ts';
-import type { Policy } from '../../score/policy.ts';
 import { prefixBatches, sharePrefixes } from '../../score/prefixes.ts';
+import type { Scorer } from '../../score/scorer.ts';
 import type { TokenTree } from '../../score/trees.ts';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { type EncodedPairs, encodePairs } from './encoding.ts';
 import type { Answered, ChoiceRequest } from './requests.ts';
 
 export interface ScoringModel {
-  policy: Policy;
+  scorer: Scorer;
   tokenizer: Tokenizer;
   /** Tokens that go through the model at once: speed and memory, never the result beyond its last bits. */
   batchTokens: number;
@@ -20,10 +19,10 @@ export interface ScoringModel {
 
 /** Summed log-probability of each continuation of each request, in nats; each when it is there. */
 export function* scoreChoices(
-  { policy, tokenizer, batchTokens }: ScoringModel,
+  { scorer, tokenizer, batchTokens }: ScoringModel,
   requests: readonly ChoiceRequest[],
 ): Generator<Answered<number[]>> {
-  const { config } = policy;
+  const { config } = scorer;
   const encoded = encodePairs(tokenizer, requests);
   const open: Scored[] = [];
   for (const [place, { id }] of requests.entries()) {
@@ -37,7 +36,7 @@ export function* scoreChoices(
   );
   const found = new Map<string, readonly number[]>();
   for (const batch of prefixBatches(trees, batchTokens, longAfter(config))) {
-    for (const [name, values] of scoreTrees(policy, batch)) found.set(name, values);
+    for (const [name, values] of scorer.score(batch)) found.set(name, values);
     // Trees stay in their order, and so do answers.
     for (let [next] = open; next?.trees.every(({ pairId }) => found.has(pairId)); [next] = open) {
       open.shift();

@@ -1,12 +1,13 @@
 /**
- * @file A model's weights as sampling reads them: matrices packed in panels, those with the same input one after the other, so
+ * @file A model's weights laid out for products by rows: matrices packed in panels, those with the same input one after the other, so
  * that queries, keys and values are one product, and so are both inputs of the gate; and norms in fp32.
  */
-import { type Adapter, mergedWeight } from '../model/adapter/lora.ts';
-import type { ModelConfig } from '../model/config.ts';
-import { biasName, blockNames, FINAL_NORM, headName, weightOf } from '../model/weights.ts';
+
 import { add_Scalar, cat, narrow, packRows, to_dtype, zeros } from '../torch/ops.ts';
 import { scope, type Tensor } from '../torch/tensor.ts';
+import { type Adapter, mergedWeight } from './adapter/lora.ts';
+import type { ModelConfig } from './config.ts';
+import { biasName, blockNames, FINAL_NORM, headName, weightOf } from './weights.ts';
 
 /** One matrix [O, I], or several one after the other. */
 export interface PackedMatrix {

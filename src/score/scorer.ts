@@ -1,0 +1,121 @@
+/**
+ * @file A model that scores trees and is not trained. Where the processor multiplies bf16 by tiles and bf16 holds the weights, its
+ * products are made by rows, in float32 too: with all bits of both factors, and several times as fast as fp32 arithmetic.
+ * Elsewhere it computes as a policy does.
+ */
+import type { ModelConfig } from '../model/config.ts';
+import type { Model } from '../model/load.ts';
+import { embedTokens, packedRotations } from '../model/packed.ts';
+import { type PackedWeights, packWeights } from '../model/packed-weights.ts';
+import { EMBEDDING, weightOf } from '../model/weights.ts';
+import { noGrad } from '../torch/autograd.ts';
+import { clone, hasTiles, narrow, rmsNorm, rowLinear, softCap_, targetLogProbs, treeBlocks } from '../torch/ops.ts';
+import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { rowsPerChunk, sumRanges } from './head.ts';
+import { byPair, scoreTrees } from './log-probs.ts';
+import type { PackedTrees } from './packing.ts';
+import { type ComputeDtype, openPolicy } from './policy.ts';
+import type { TokenTree, TreeLogProbs } from './trees.ts';
+
+export interface Scorer {
+  config: ModelConfig;
+  /** Summed log-probabilities of every continuation of every tree of a batch, by its `pairId`. */
+  score(batch: PackedTrees<TokenTree>): Map<string, TreeLogProbs>;
+  dispose(): void;
+}
+
+/**
+ * Copies a model's weights into a scorer. In `bfloat16` factors of products are rounded to bf16; sums, and what lies between products
+ * by rows, are fp32. The model may be disposed afterwards.
+ */
+export function openScorer(
+  model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>,
+  { dtype }: { dtype: ComputeDtype },
+): Scorer {
+  const { config, weights, adapter = null } = model;
+  const isHeld = dtype === 'bfloat16' || (adapter === null && allInBf16(model));
+  if (isHeld && hasTiles(weightOf(weights, EMBEDDING))) {
+    const rows = outlive(
+      scope('open a scorer', () =>
+        noGrad(() => ({
+          packed: packWeights({ config, weights, adapter }, dtype),
+          embedding: clone(weightOf(weights, EMBEDDING)),
+        })),
+      ),
+    );
+    const source = { config, dtype, ...rows };
+    return { config, score: (batch) => scoreByRows(source, batch), dispose: () => disposeAll(rows) };
+  }
+  const policy = openPolicy(model, { dtype, purpose: 'score' });
+  return { config, score: (batch) => scoreTrees(policy, batch), dispose: () => policy.dispose() };
+}
+
+/** Weights laid out for products by rows. */
+interface RowWeights {
+  config: ModelConfig;
+  dtype: ComputeDtype;
+  packed: PackedWeights;
+  embedding: Tensor;
+}
+
+function allInBf16({ weights }: Pick<Model, 'weights'>): boolean {
+  return [...weights.values()].every(({ shape, dtype }) => shape.length !== 2 || dtype === 'bfloat16');
+}
+
+function scoreByRows(weights: RowWeights, batch: PackedTrees<TokenTree>): Map<string, TreeLogProbs> {
+  const logProbs_S = scope('score by rows', () =>
+    noGrad(() => {
+      const hidden_SD = hiddenByRows(weights, batch);
+      const scored = batch.targets_S.length;
+      const found = new Float32Array(scored);
+      const most = rowsPerChunk(weights.config, 'float32');
+      for (let first = 0; first < scored; first += most) {
+        const targets = batch.targets_S.subarray(first, first + most);
+        scope('head', () => {
+          const logits_CV = logitsByRows(weights, narrow(hidden_SD, 0, first, targets.length));
+          found.set(toFloat32Array(targetLogProbs(logits_CV, int64(targets))[0]), first);
+        });
+      }
+      return found;
+    }),
+  );
+  return byPair(batch, sumRanges(batch.ranges, logProbs_S));
+}
+
+/** What the head reads of the rows that predict a scored token, [S, D]. */
+function hiddenByRows({ config, dtype, packed, embedding }: RowWeights, batch: PackedTrees<TokenTree>): Tensor {
+  const rotation = packedRotations(config, batch);
+  const layers = Array.from({ length: config.layers }, (_, layer) => ({
+    ...rotation(layer),
+    window: config.layerAttention[layer]?.window ?? 0,
+  }));
+  const hidden_SD = treeBlocks(
+    embedTokens(embedding, int64(batch.ids_T), { config, dtype: 'float32' }),
+    packed.blocks,
+    layers.map(({ cos_TR }) => cos_TR),
+    layers.map(({ sin_TR }) => sin_TR),
+    layers.map(({ window }) => window),
+    config.heads,
+    config.keyValueHeads,
+    config.intermediateSize,
+    config.queryKeyNorm === 'whole',
+    config.normEpsilon,
+    config.attentionScale,
+    config.attentionSoftCap,
+    config.activation === 'silu' ? 'silu' : 'gelu_tanh',
+    arithmeticOf(dtype),
+    batch.segments,
+    int64(batch.rows_S),
+  );
+  return rmsNorm(hidden_SD, packed.finalNorm, config.normEpsilon);
+}
+
+function logitsByRows({ config, dtype, packed: { head } }: RowWeights, hidden_CD: Tensor): Tensor {
+  const { bias, panels } = head;
+  const logits_CV = rowLinear(hidden_CD, panels, config.vocabularySize, { bias, arithmetic: arithmeticOf(dtype) });
+  return config.logitSoftCap > 0 ? softCap_(logits_CV, config.logitSoftCap) : logits_CV;
+}
+
+function arithmeticOf(dtype: ComputeDtype): string {
+  return dtype === 'bfloat16' ? 'fastest' : 'float32';
+}
