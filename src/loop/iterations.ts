@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { PreferenceRow } from '../data/rows.ts';
 import { InterruptedError, SelmError } from '../errors.ts';
-import type { LoadedTask, PlacedTask } from '../evaluate/benchmarks/tasks.ts';
+import type { PlacedTask } from '../evaluate/benchmarks/tasks.ts';
 import { refuseLocked } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
@@ -24,11 +24,11 @@ import { engineVersion } from '../torch/native.ts';
 import { openTracking } from '../track/tracking.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
-import { type AlpacaFiles, type AlpacaReference, judgeModel, loadAlpaca } from './evaluation/alpaca.ts';
-import { benchmarkModel, loadBenchmarks } from './evaluation/benchmarks.ts';
+import { type AlpacaFiles, loadAlpaca } from './evaluation/alpaca.ts';
+import { loadBenchmarks } from './evaluation/benchmarks.ts';
 import { checkCourse, endsHere, keepBest } from './evaluation/course.ts';
-import { evaluateModel } from './evaluation/evaluate.ts';
-import { checkMtBench, rateModel } from './evaluation/mt-bench.ts';
+import { type Measures, measureModel } from './evaluation/measure.ts';
+import { checkMtBench } from './evaluation/mt-bench.ts';
 import { runIteration, runWarmStart } from './iteration.ts';
 import { isModelThere, lostModels, type ModelState } from './lost-models.ts';
 import { writeModelCard } from './model-card.ts';
@@ -62,9 +62,7 @@ export interface Surroundings {
 interface Inputs {
   tokenizer: Tokenizer;
   data: TrainingData;
-  heldOut: readonly PreferenceRow[];
-  benchmarks: readonly LoadedTask[];
-  reference: AlpacaReference | null;
+  measures: Measures;
 }
 
 /** Runs all iterations of a recipe that are left, and returns the folder of the last model. */
@@ -109,7 +107,7 @@ export async function checkInputs(given: GivenInputs, signal: AbortSignal | unde
 
 async function iterate(
   run: Run,
-  { tokenizer, data, heldOut, benchmarks: tasks, reference }: Inputs,
+  { tokenizer, data, measures }: Inputs,
   { announceFor, signal, team, rankers }: Surroundings & { rankers: Rankers },
 ): Promise<string> {
   const { local: recipe, ledger } = run;
@@ -134,17 +132,10 @@ async function iterate(
     return rows;
   };
 
-  const lost = findLostModels(run, { heldOut: heldOut.length > 0, announce: contextOf(0).announce });
+  const lost = findLostModels(run, { heldOut: measures.heldOut.length > 0, announce: contextOf(0).announce });
   let policyDirectory = recipe.model;
-  await evaluateModel(contextOf(0), {
-    heldOut,
-    modelDirectory: policyDirectory,
-    previousDirectory: null,
-    name: 'base',
-  });
-  await benchmarkModel(contextOf(0), { tasks, modelDirectory: policyDirectory });
-  await judgeModel(contextOf(0), { reference, modelDirectory: policyDirectory });
-  await rateModel(contextOf(0), policyDirectory);
+  const base = { modelDirectory: policyDirectory, previousDirectory: null, name: 'base' };
+  await measureModel(contextOf(0), measures, base);
   if (recipe.warmStart === 'dpo') {
     const rows = await rowsOf(0);
     const again = lost.has(0);
@@ -164,11 +155,8 @@ async function iterate(
       again: lost.has(t),
     });
     policyDirectory = run.modelPath(t);
-    const name = `iteration ${t}`;
-    await evaluateModel(contextOf(t), { heldOut, modelDirectory: policyDirectory, previousDirectory, name });
-    await benchmarkModel(contextOf(t), { tasks, modelDirectory: policyDirectory });
-    await judgeModel(contextOf(t), { reference, modelDirectory: policyDirectory });
-    await rateModel(contextOf(t), policyDirectory);
+    const measured = { modelDirectory: policyDirectory, previousDirectory, name: `iteration ${t}` };
+    await measureModel(contextOf(t), measures, measured);
     keepBest(contextOf(t));
     writeModelCard(run, t);
     if (endsHere(contextOf(t))) break;
@@ -218,7 +206,7 @@ async function readInputs(
   const data = await loadTrainingData(recipe, { tokenizer, announce });
   const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });
   checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks, instructions: reference?.rows.length ?? 0 });
-  return { benchmarks, reference, tokenizer, data, heldOut };
+  return { tokenizer, data, measures: { heldOut, benchmarks, reference } };
 }
 
 /** The finished iterations whose model is gone and needed: reported, and trained again. */

@@ -37,7 +37,8 @@ export function benchmarksSection({ methods, statisticsSeed }: ReportData): Mark
       .filter(({ iteration }) => iteration > 0)
       .map(({ iteration }) => row(`iteration ${iteration}`, method, iteration)),
   ]);
-  const head = kinds.map(({ title, shots, mainMetric }) => {
+  const head = kinds.map(({ benchmark, title, shots, mainMetric }) => {
+    if (benchmark === 'alpaca_eval' || benchmark === 'mt_bench') return `${title}: ${mainMetric}`;
     const examples = shots === 0 ? 'no examples' : shots === 1 ? '1 example' : `${shots} examples`;
     return `${title}: ${mainMetric}, ${examples}`;
   });

@@ -80,7 +80,7 @@ export function collectReport(recipe: Recipe, twin: Recipe | null): ReportData {
 function methodName({ objective }: Recipe): string {
   switch (objective.exploration.kind) {
     case 'selm':
-      return 'SELM';
+      return [objective.exploration.alpha].flat().every((alpha) => alpha === 0) ? 'iterative DPO' : 'SELM';
     case 'xpo':
       return 'XPO';
     case 'popo':

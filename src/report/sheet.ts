@@ -2,7 +2,7 @@
 import { type Markup, markup } from './markup.ts';
 import { table } from './page.ts';
 
-/** A value with what stands small beside it: interval, n. */
+/** A value with what stands small beside it: interval, n. Each line of the hint is one of its own. */
 export interface Cell {
   text: string;
   hint: string;
@@ -28,7 +28,7 @@ export function plain(text: string): Cell {
 export function sheetMarkup(sheet: Sheet | null): Markup | null {
   if (sheet === null) return null;
   const cell = ({ text, hint }: Cell): Markup =>
-    markup`${text}${hint === '' ? null : markup` <span class="hint">${hint}</span>`}`;
+    markup`${text}${hint === '' ? null : hint.split('\n').map((line) => markup` <span class="hint">${line}</span>`)}`;
   const rows = sheet.rows.map(
     ({ name, cells }) =>
       markup`<tr><th scope="row">${cell(name)}</th>${cells.map((each) => markup`<td>${cell(each)}</td>`)}</tr>`,
@@ -38,7 +38,8 @@ export function sheetMarkup(sheet: Sheet | null): Markup | null {
 
 /** Lines of a Markdown table; hints stand after their values. */
 export function sheetMarkdown({ head, rows }: Pick<Sheet, 'head' | 'rows'>): string[] {
-  const cell = ({ text, hint }: Cell): string => asMarkdown(hint === '' ? text : `${text} (${hint})`);
+  const cell = ({ text, hint }: Cell): string =>
+    asMarkdown(hint === '' ? text : `${text} (${hint.replaceAll('\n', '; ')})`);
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [
     line(head.map(cell)),

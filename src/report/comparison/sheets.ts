@@ -229,9 +229,11 @@ export function benchmarksSheet(data: ComparisonData): Sheet | null {
       'As lm-evaluation-harness, AlpacaEval and MT-Bench define them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
     head: [
       plain('model'),
-      ...kinds.map(({ title, metric, shots }) => ({
-        text: title,
-        hint: `${metric}, ${shots === 0 ? 'no examples' : `${shots} examples`}`,
+      ...kinds.map((kind) => ({
+        text: kind.title,
+        hint: isAccuracy(kind)
+          ? `${kind.metric}, ${kind.shots === 0 ? 'no examples' : `${kind.shots} examples`}`
+          : kind.metric,
       })),
       ...(averaged.length > 1
         ? [{ text: 'average', hint: `of ${averaged.map(({ title }) => title).join(', ')}` }]
@@ -261,6 +263,6 @@ function kindOf({ benchmark, shots }: BenchmarkNumbers): string {
 function benchmarkCell(numbers: BenchmarkNumbers | null): Cell {
   if (numbers === null) return EMPTY;
   const { value, change } = numbers;
-  const changed = change === null ? '' : `; ${signedInterval(change)} against the base`;
+  const changed = change === null ? '' : `\n${signedInterval(change)} vs base`;
   return { text: fixed(value.value, 3), hint: `${bracket(value)}, n = ${value.count}${changed}` };
 }
