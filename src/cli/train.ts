@@ -57,10 +57,13 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
 }
 
 /** Prints the forecast of a recipe. */
-async function dryRun(recipe: Recipe, { rows = null, json }: { rows?: number | null; json?: true }): Promise<void> {
+async function dryRun(
+  recipe: Recipe,
+  { rows, ranks = 1, json }: Pick<TrainOptions, 'rows' | 'ranks' | 'json'>,
+): Promise<void> {
   const { forecast } = await import('../forecast/forecast.ts');
   const { measureRates } = await import('../forecast/rates.ts');
   const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
-  const result = await forecast(recipe, { rows, rates: async () => measureRates(dtypes) });
+  const result = await forecast(recipe, { rows: rows ?? null, ranks, rates: async () => measureRates(dtypes) });
   process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result)}\n`);
 }

@@ -3,11 +3,11 @@
  * and responses. Estimates: the sums of what is known to be large, nothing fitted. Pure.
  */
 
-import { targetShapes } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { expectedWeights } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { activationBytes, chooseActivations } from '../train/activations.ts';
+import { stateBytes } from './shares.ts';
 
 /** Mean tokens of a prompt and of a response; `atMost` where they are the recipe's limits and not measured. */
 export interface TokenFacts {
@@ -42,36 +42,34 @@ export function parameterCount(config: ModelConfig): number {
   return count;
 }
 
-/** Weights that training changes: all, or an adapter's. */
-export function trainedCount(config: ModelConfig, { adapter }: Recipe['training']): number {
-  if (adapter.kind === 'none') return parameterCount(config);
-  let count = 0;
-  for (const [rows, columns] of targetShapes(config, adapter.targets).values())
-    count += adapter.rank * (rows + columns);
-  return count;
-}
-
 /** The parts of the memory at its highest, in training and in sampling (they do not run at once). */
-export function memoryOf(recipe: Recipe, config: ModelConfig, tokens: TokenFacts): MemoryForecast {
+export function memoryOf(
+  recipe: Recipe,
+  { config, tokens, ranks = 1 }: { config: ModelConfig; tokens: TokenFacts; ranks?: number },
+): MemoryForecast {
   const { training, sampling } = recipe;
   const all = parameterCount(config);
-  const trained = trainedCount(config, training);
+  const state = stateBytes({ config, training, ranks });
   const bytesPerElement = training.dtype === 'float32' ? FLOAT32 : 2;
   const tokensAtOnce = training.microBatchTokens;
   const inputs = tokensAtOnce * config.hiddenSize * config.layers * bytesPerElement;
   const kept = activationBytes(config, { tokens: tokensAtOnce, bytesPerElement });
-  const activations = chooseActivations(recipe.training, config) === 'keep' ? kept : inputs + kept / config.layers;
-  const isCopied = training.adapter.kind === 'lora' || training.dtype === 'bfloat16';
+  const recomputes = (ranks > 1 && training.sharding === 'full') || chooseActivations(training, config) === 'recompute';
+  const activations = recomputes ? inputs + kept / config.layers : kept;
+  const parts: [string, number][] = [
+    [`weights in ${training.dtype}`, state.weights],
+    ['master weights, fp32', state.masters],
+    ['blocks while they are whole', state.gathered],
+    ['gradients, fp32', state.gradients],
+    ["AdamW's moments, fp32", state.moments],
+  ];
   // Samples of a prompt share its keys and values. At most: the longest prompts may come together.
   const prompts = Math.ceil(sampling.batchSize / sampling.samples);
   const cached = prompts * tokens.longestPrompt + sampling.batchSize * sampling.maxNewTokens;
   const bytesInSampling = sampling.dtype === 'float32' ? FLOAT32 : 2;
   return {
     training: [
-      ...(isCopied ? [{ what: `weights in ${training.dtype}`, bytes: all * bytesPerElement }] : []),
-      { what: 'master weights, fp32', bytes: trained * FLOAT32 },
-      { what: 'gradients, fp32', bytes: trained * FLOAT32 },
-      { what: "AdamW's moments, fp32", bytes: 2 * trained * FLOAT32 },
+      ...parts.flatMap(([what, bytes]) => (bytes === 0 ? [] : [{ what, bytes }])),
       { what: `activations of ${tokensAtOnce} tokens`, bytes: activations },
       { what: 'logits', bytes: LOGITS_BYTES },
     ],

@@ -18,10 +18,10 @@ export interface Forecast {
     | null;
 }
 
-/** The forecast of a recipe; `rates` measures this machine, and is asked only where the model is known. */
+/** The forecast of a recipe on some ranks; `rates` measures this machine, and is asked only where the model is known. */
 export async function forecast(
   recipe: Recipe,
-  options: { rows: number | null; rates: () => Promise<MachineRates> },
+  options: { rows: number | null; ranks?: number; rates: () => Promise<MachineRates> },
 ): Promise<Forecast> {
   const { config, ...facts } = await factsOf(recipe, options);
   const iterations = planOf(recipe, facts);
@@ -32,7 +32,7 @@ export async function forecast(
     iterations,
     cost: {
       parameters: parameterCount(config),
-      memory: memoryOf(recipe, config, facts.tokens),
+      memory: memoryOf(recipe, { config, tokens: facts.tokens, ranks: options.ranks ?? 1 }),
       ...timeOf(recipe, { config, ...facts, rates }, iterations),
       rates,
     },
