@@ -4,6 +4,7 @@ import { benchDecode } from './decode.ts';
 import { benchDpo } from './dpo.ts';
 import { benchEval } from './eval.ts';
 import { benchLora } from './lora.ts';
+import { benchMemory } from './memory.ts';
 import { benchPairRm } from './pairrm.ts';
 import { benchRanks } from './ranks.ts';
 import { benchSample } from './sample.ts';
@@ -26,6 +27,9 @@ switch (what) {
   case 'lora':
     benchLora(options);
     break;
+  case 'memory':
+    await benchMemory();
+    break;
   case 'pairrm':
     benchPairRm(options);
     break;
@@ -44,6 +48,7 @@ switch (what) {
   npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16] [--dtype float32|bfloat16|both] [--save NAME]
   npm run bench -- decode --model FOLDER [--dtype float32|bfloat16] [--tokens 128] [--save NAME]
   npm run bench -- lora [--model 15m|110m]
+  npm run bench -- memory
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
   npm run bench -- ranks [--dtype float32|bfloat16] [--kind full|lora] [--steps 6] [--batch 32]
   npm run bench -- sample [--model smollm2|15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--samples 1] [--peers all|none|vLLM|transformers] [--save NAME]

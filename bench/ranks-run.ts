@@ -12,6 +12,8 @@ import { openGloo } from '../src/torch/gloo.ts';
 import { ALONE } from '../src/torch/group.ts';
 import { KeyStore } from '../src/torch/key-store.ts';
 import { setThreads } from '../src/torch/native.ts';
+import { narrow, zeros } from '../src/torch/ops.ts';
+import { outlive } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { trainPolicy } from '../src/train/train.ts';
 import { smallConfig, smallWeights } from '../test/support/small-model.ts';
@@ -103,6 +105,7 @@ const training = trainPolicy(
 );
 for await (const { metrics } of training) losses.push(metrics.loss ?? Number.NaN);
 await group.barrier('end');
+const rates = size === 1 ? {} : await collectiveRates();
 const parameters = [...policy.masters.values()].reduce((sum, master) => sum + master.size, 0);
 if (rank === 0)
   process.stdout.write(
@@ -111,6 +114,28 @@ if (rank === 0)
       pairs_per_s: trees.length / ((performance.now() - startMs) / 1000),
       bytes_a_step: (loopbackBytes() - startBytes) / steps,
       parameters,
+      rates,
     })}\n`,
   );
 process.exit(0);
+
+/** Bytes a second that a rank sends, in the middle of five. */
+async function collectiveRates(): Promise<Record<string, number>> {
+  const whole = outlive(zeros([2 ** 24], { dtype: 'float32' }));
+  const own = outlive(narrow(whole, 0, (rank * 2 ** 24) / size, 2 ** 24 / size));
+  const share = (64 * 2 ** 20 * (size - 1)) / size;
+  const rateOf = async (bytes: number, work: () => Promise<void>): Promise<number> => {
+    const seconds: number[] = [];
+    for (let turn = 0; turn < 5; turn++) {
+      const beganMs = performance.now();
+      await work();
+      seconds.push((performance.now() - beganMs) / 1000);
+    }
+    return bytes / (seconds.sort((a, b) => a - b)[2] ?? Number.NaN);
+  };
+  return {
+    sum: await rateOf(2 * share, () => group.sum('sum', [whole])),
+    reduce: await rateOf(share, () => group.reduceSlices('reduce', whole, own)),
+    gather: await rateOf(share, () => group.gatherSlices('gather', own, whole)),
+  };
+}

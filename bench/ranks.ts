@@ -15,20 +15,27 @@ interface Result {
   /** Of all ranks together. */
   bytes_a_step: number;
   parameters: number;
+  /** Bytes a second that a rank sends in a collective; none alone. */
+  rates: Record<string, number>;
 }
 
 /** Runs all ranks; what rank 0 measured. */
 async function measureRanks(size: number, threads: number, rest: readonly string[]): Promise<Result> {
-  const port = String(await freePort());
-  const lines = await Promise.all(
-    Array.from({ length: size }, (_, rank) => outputOf([String(rank), String(size), port, String(threads), ...rest])),
-  );
+  const lines = await outputsOfRanks(join(here, 'ranks-run.ts'), size, [String(threads), ...rest]);
   return JSON.parse(lines.join('').trim().split('\n').at(-1) ?? '') as Result; // of our own process
 }
 
-function outputOf(args: readonly string[]): Promise<string> {
+/** Runs a script as all ranks, each with its number, theirs, and a port; what each printed. */
+export async function outputsOfRanks(script: string, size: number, rest: readonly string[]): Promise<string[]> {
+  const port = String(await freePort());
+  return Promise.all(
+    Array.from({ length: size }, (_, rank) => outputOf(script, [String(rank), String(size), port, ...rest])),
+  );
+}
+
+function outputOf(script: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', join(here, 'ranks-run.ts'), ...args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let text = '';
@@ -72,6 +79,10 @@ export async function benchRanks(args: string[]): Promise<void> {
   process.stdout.write(`  ratio                ${of(({ one, two }) => two.pairs_per_s / one.pairs_per_s)}\n`);
   const difference = ({ one, two }: { one: Result; two: Result }): number =>
     Math.max(...one.losses.map((loss, step) => Math.abs(loss - (two.losses[step] ?? Number.NaN))));
+  for (const name of ['sum', 'reduce', 'gather'] as const)
+    process.stdout.write(
+      `  ${`${name} of 64 MiB`.padEnd(20)} ${of(({ two }) => (two.rates[name] ?? Number.NaN) / 1e6)} MB/s sent by a rank\n`,
+    );
   process.stdout.write(`  losses differ by     ${of(difference, 9)}\n`);
   const parameters = turns[0]?.two.parameters ?? Number.NaN;
   // Both ranks send, each 2 (N - 1) / N x 4 P + 48 (N - 1) / N x pairs with N = 2.

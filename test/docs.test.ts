@@ -6,6 +6,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import { errorCodes, errorsPage } from '../scripts/error-docs.ts';
+import { scalePage } from '../scripts/scale-docs.ts';
 import { settingsPage } from '../scripts/settings-docs.ts';
 import { createProgram, withDescendants } from '../src/cli/program.ts';
 import { recipeKeys } from '../src/recipe/schema.ts';
@@ -40,6 +41,12 @@ describe('pages made from the source', () => {
   it('errors.md has every error code of the source (npm run docs)', () => {
     expect(readFileSync(join(docs, 'errors.md'), 'utf8')).toBe(errorsPage());
     expect(errorCodes().length).toBeGreaterThan(100);
+  });
+
+  it('scale.md has the table of many GPUs as the cost model has it (npm run docs)', () => {
+    const page = readFileSync(join(docs, 'scale.md'), 'utf8');
+    expect(page).toContain('<!-- table');
+    expect(scalePage(page)).toBe(page);
   });
 });
 

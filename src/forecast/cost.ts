@@ -32,8 +32,10 @@ export interface MemoryForecast {
 }
 
 const FLOAT32 = 4;
-/** The head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
+/** Most bytes of the head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
 const LOGITS_BYTES = 2 * 96 * 2 ** 20;
+/** A message to the other ranks, and what comes (native/process_group.cc). */
+const MESSAGE_BYTES = 2 * 32 * 2 ** 20;
 
 /** Numbers of weights, from the shapes that the model must have. */
 export function parameterCount(config: ModelConfig): number {
@@ -71,7 +73,8 @@ export function memoryOf(
     training: [
       ...parts.flatMap(([what, bytes]) => (bytes === 0 ? [] : [{ what, bytes }])),
       { what: `activations of ${tokensAtOnce} tokens`, bytes: activations },
-      { what: 'logits', bytes: LOGITS_BYTES },
+      { what: 'logits', bytes: Math.min(LOGITS_BYTES, 2 * tokensAtOnce * config.vocabularySize * bytesPerElement) },
+      ...(ranks === 1 ? [] : [{ what: 'messages to other ranks', bytes: MESSAGE_BYTES }]),
     ],
     sampling: [
       { what: 'weights, at most', bytes: all * bytesInSampling },
