@@ -9,6 +9,7 @@ import { localFiles, localModel } from '../hub/local.ts';
 import type { PromptReading } from '../text/reading.ts';
 import type { Rendering } from '../text/rendering.ts';
 import { columnsOption } from './columns.ts';
+import { dataImportCommand } from './data-import.ts';
 import { shorterPath } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { wholeNumber } from './numbers.ts';
@@ -33,7 +34,8 @@ export function dataCommand(): Command {
   return new Command('data')
     .description('look at data files, and rewrite them')
     .addCommand(auditCommand())
-    .addCommand(convertCommand());
+    .addCommand(convertCommand())
+    .addCommand(dataImportCommand());
 }
 
 const FILES = 'JSON Lines, a JSON list or CSV (also .gz, .zst), Parquet, or hub:owner/name:split';

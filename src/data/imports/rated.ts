@@ -1,0 +1,122 @@
+/**
+ * @file Data sets of prompts with several responses and ratings or ranks: the best response over the worst. Responses that are
+ * rated alike give no pair.
+ */
+import { type ImportedMessage, type ImportedRow, type ImportForm, listOf, NoRow, objectOf, textOf } from './row.ts';
+
+/** UltraFeedback's original rows (openbmb/UltraFeedback): completions with an overall score. */
+export const ultraFeedback: ImportForm = {
+  name: 'ultrafeedback',
+  about: "UltraFeedback's original rows: completions with overall_score, or the mean of their aspects' ratings",
+  rowsOf({ instruction, completions }) {
+    const rated = listOf(completions, 'completions').map((each, i) => {
+      const completion = objectOf(each, `completions[${i}]`);
+      return {
+        text: completion.response,
+        rating: numberOf(completion.overall_score) ?? aspects(completion.annotations),
+      };
+    });
+    return [bestOverWorst(user(instruction, 'instruction'), rated)];
+  },
+};
+
+/** HelpSteer 3's preferences: two responses and which one is better, from -3 to 3. */
+export const helpSteer: ImportForm = {
+  name: 'helpsteer',
+  about: "HelpSteer 3's preferences: context, response1, response2, overall_preference",
+  rowsOf({ context, prompt, response1, response2, overall_preference: preference, preference_strength: strength }) {
+    const better = numberOf(preference) ?? numberOf(strength);
+    if (better === null) throw new NoRow('no rating', 'the row has no overall_preference or preference_strength');
+    const before = Array.isArray(context) ? context.map(messageOf) : user(prompt ?? context, 'prompt');
+    // Below 0 the first is better.
+    const rated = [
+      { text: response1, rating: -better },
+      { text: response2, rating: better },
+    ];
+    return [bestOverWorst(before, rated)];
+  },
+};
+
+/** Nectar (berkeley-nest/Nectar): a transcript as prompt, and seven answers with their ranks, 1 the best. */
+export const nectar: ImportForm = {
+  name: 'nectar',
+  about: 'Nectar: answers with their ranks',
+  rowsOf({ prompt, answers }) {
+    const rated = listOf(answers, 'answers').map((each, i) => {
+      const { answer, rank } = objectOf(each, `answers[${i}]`);
+      const place = numberOf(rank);
+      return { text: answer, rating: place === null ? null : -place };
+    });
+    return [bestOverWorst(transcript(textOf(prompt, 'prompt')), rated)];
+  },
+};
+
+/** distilabel's generations with ratings, as its pipelines and Argilla's records on the Hub have them. */
+export const ratedGenerations: ImportForm = {
+  name: 'distilabel',
+  about: 'distilabel and Argilla: instruction, generations, ratings',
+  rowsOf({ instruction, prompt, generations, ratings, rating }) {
+    const values = listOf(ratings ?? rating, 'ratings');
+    const rated = listOf(generations, 'generations').map((text, i) => ({ text, rating: numberOf(values[i]) }));
+    return [bestOverWorst(user(instruction ?? prompt, 'instruction'), rated)];
+  },
+};
+
+/** The best response over the worst of those that have a text and a rating; of equal ones the first. */
+function bestOverWorst(
+  prompt: ImportedMessage[],
+  responses: readonly { text: unknown; rating: number | null }[],
+): ImportedRow {
+  const usable = responses.flatMap(({ text, rating }) =>
+    typeof text === 'string' && text.trim() !== '' && rating !== null ? [{ text, rating }] : [],
+  );
+  const [best, ...rest] = usable.toSorted((a, b) => b.rating - a.rating);
+  const worst = rest.at(-1);
+  if (best === undefined || worst === undefined)
+    throw new NoRow(
+      'no two rated responses',
+      `${usable.length} of ${responses.length} responses have a text and a rating`,
+    );
+  if (best.rating === worst.rating) throw new NoRow('all rated alike', `every response has the rating ${best.rating}`);
+  if (best.text === worst.text)
+    throw new NoRow('chosen equals rejected', 'the best and the worst response are the same text');
+  return { kind: 'pair', prompt, chosen: best.text, rejected: worst.text };
+}
+
+/** A number, also as text; not what is none, such as N/A. */
+function numberOf(value: unknown): number | null {
+  if (typeof value === 'bigint') return Number(value);
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) ? number : null;
+}
+
+/** The mean of the aspects' ratings, where there are some. */
+function aspects(value: unknown): number | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const ratings = Object.values(value).flatMap((each: unknown) => {
+    const rating = typeof each === 'object' && each !== null ? numberOf((each as { Rating?: unknown }).Rating) : null;
+    return rating === null ? [] : [rating];
+  });
+  return ratings.length === 0 ? null : ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length;
+}
+
+function user(value: unknown, field: string): ImportedMessage[] {
+  return [{ role: 'user', content: textOf(value, field) }];
+}
+
+function messageOf(value: unknown, index: number): ImportedMessage {
+  const { role, content } = objectOf(value, `context[${index}]`);
+  return { role: textOf(role, `context[${index}].role`), content: textOf(content, `context[${index}].content`) };
+}
+
+/** Turns of `Human: ... Assistant: ...`; it ends where the assistant is to speak. */
+function transcript(text: string): ImportedMessage[] {
+  const turns = [...text.matchAll(/(?:^|\n\n)(Human|Assistant): ?([\s\S]*?)(?=\n\n(?:Human|Assistant):|$)/g)];
+  const messages = turns.map(([, who, content = '']) => ({
+    role: who === 'Human' ? 'user' : 'assistant',
+    content: content.trim(),
+  }));
+  const open = messages.at(-1);
+  const asked = open?.role === 'assistant' && open.content === '' ? messages.slice(0, -1) : messages;
+  return asked.length === 0 ? user(text, 'prompt') : asked;
+}
