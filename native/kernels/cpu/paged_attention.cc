@@ -145,41 +145,43 @@ void forHeads(int64_t heads, Body body) {
   }
 }
 
-// What lies in memory a page further on is on its way to the cache while a page is worked on.
-template <typename T>
-void fetchPage(const T* cache, const std::vector<Page>& pages, size_t p, const Shape& shape) {
-  if (p >= pages.size()) return;
-  const T* page = cache + pages[p].page * shape.groups * shape.block();
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < shape.groups * shape.block(); i += kLine) __builtin_prefetch(page + i, 0, 2);
-}
-
-// Attention of one sequence in key/value heads [first, last), `heads` query heads each; page by page, as they lie in memory.
+// Attention of one sequence in key/value heads [first, last), `heads` query heads each; page by page, as they lie in memory: all
+// keys, then all values. While a block is worked on, the one two pages further on is fetched, across that border too.
 template <typename T>
 void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t first, int64_t last,
             int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
-  const auto room = static_cast<int64_t>(pages.size()) * kPageTokens;
-  const bool isWhole = last - first == shape.groups;
+  constexpr size_t kAhead = 2;
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const size_t count = pages.size();
+  const auto room = static_cast<int64_t>(count) * kPageTokens;
   scores.resize((last - first) * heads * room);
-  // Calls body(block, head, Heads, scores) for all heads of a page.
-  const auto forBlocks = [&](const T* cache, size_t p, auto body) {
-    if (isWhole) fetchPage(cache, pages, p + 2, shape);
+  // The p-th page of keys, and then of values; null past the last.
+  const auto pageAt = [&](size_t p) -> const T* {
+    if (p < count) return keys + pages[p].page * shape.groups * shape.block();
+    return p < 2 * count ? values + pages[p - count].page * shape.groups * shape.block() : nullptr;
+  };
+  // Calls body(block, head, Heads, scores) for all heads of the p-th page of a cache, whose first one is page `from` of pageAt.
+  const auto forBlocks = [&](const T* cache, size_t p, size_t from, auto body) {
+    const T* ahead = pageAt(from + p + kAhead);
     for (int64_t group = first; group < last; group++) {
+      if (ahead != nullptr) {
+        for (int64_t i = group * shape.block(); i < (group + 1) * shape.block(); i += kLine) __builtin_prefetch(ahead + i, 0, 2);
+      }
       const T* block = cache + (pages[p].page * shape.groups + group) * shape.block();
       float* of = scores.data() + (group - first) * heads * room + static_cast<int64_t>(p) * kPageTokens;
-      forHeads(heads, [&](int64_t h, auto count) { body(block, group * heads + h, count, of + h * room); });
+      forHeads(heads, [&](int64_t h, auto many) { body(block, group * heads + h, many, of + h * room); });
     }
   };
-  for (size_t p = 0; p < pages.size(); p++) {
-    forBlocks(keys, p, [&](const T* block, int64_t head, auto count, float* of) {
-      scorePage<count()>(q + head * shape.width, block, pages[p], shape.width, room, rule, of);
+  for (size_t p = 0; p < count; p++) {
+    forBlocks(keys, p, 0, [&](const T* block, int64_t head, auto many, float* of) {
+      scorePage<many()>(q + head * shape.width, block, pages[p], shape.width, room, rule, of);
     });
   }
   for (int64_t h = 0; h < (last - first) * heads; h++) normalise(scores.data() + h * room, room);
   std::fill(out + first * heads * shape.width, out + last * heads * shape.width, 0.0f);
-  for (size_t p = 0; p < pages.size(); p++) {
-    forBlocks(values, p, [&](const T* block, int64_t head, auto count, const float* of) {
-      combinePage<count()>(of, block, pages[p], shape.width, room, out + head * shape.width);
+  for (size_t p = 0; p < count; p++) {
+    forBlocks(values, p, count, [&](const T* block, int64_t head, auto many, const float* of) {
+      combinePage<many()>(of, block, pages[p], shape.width, room, out + head * shape.width);
     });
   }
 }
