@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { normalAt, randomKey } from '../src/random.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
 import type { Dtype } from '../src/torch/dtype.ts';
+import { memoryStatistics } from '../src/torch/memory.ts';
+import { setThreads } from '../src/torch/native.ts';
 import {
   add_Tensor,
   cat,
@@ -414,6 +416,24 @@ describe('the product by rows', () => {
       }),
     ),
   );
+
+  it('has the same bits whoever takes its panels: one thread, or four that share them sixty times', () => {
+    scope('threads', () => {
+      noGrad(() => {
+        const [x_TI, panels] = [normals('x', [40, 256]), packRows(normals('w', [1000, 256]))];
+        const before = memoryStatistics().threads;
+        setThreads(1);
+        const alone = numbers(rowLinear(x_TI, panels, 1000));
+        setThreads(4);
+        for (let turn = 0; turn < 60; turn++) {
+          const found = scope('turn', () => numbers(rowLinear(x_TI, panels, 1000)));
+          if (turn % 20 === 0) expect(found).toEqual(alone);
+          else expect(found[turn * 600]).toBe(alone[turn * 600]);
+        }
+        setThreads(before);
+      });
+    });
+  });
 
   it('has a way to multiply in bf16 on every processor, and refuses one that is none', () => {
     expect(paths).toContain('vector');

@@ -6,6 +6,7 @@
 #include "../checks.h"
 #include "activations.h"
 #include "panels.h"
+#include "team.h"
 #include "vector.h"
 
 namespace selm {
@@ -22,24 +23,22 @@ void forTypes(const at::Tensor& x, Body body) {
 
 constexpr int64_t kGrain = 64;  // rows a task
 
-// inverse may be null.
+// Rows [begin, end); inverse may be null.
 template <typename X, typename Y>
-void rmsForward(const X* x, const float* weight, Y* y, float* inverse, int64_t rows, int64_t width, double eps) {
-  at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row++) {
-      const X* in = x + row * width;
-      Float16 squares = splat(0);
-      for (int64_t i = 0; i < width; i += kLanes) {
-        const Float16 v = load(in + i, width - i);
-        squares += v * v;
-      }
-      const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(width) + static_cast<float>(eps));
-      if (inverse != nullptr) inverse[row] = scale;
-      for (int64_t i = 0; i < width; i += kLanes) {
-        store(y + row * width + i, load(in + i, width - i) * scale * load(weight + i, width - i), width - i);
-      }
+void rmsRows(const X* x, const float* weight, Y* y, float* inverse, int64_t width, double eps, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; row++) {
+    const X* in = x + row * width;
+    Float16 squares = splat(0);
+    for (int64_t i = 0; i < width; i += kLanes) {
+      const Float16 v = load(in + i, width - i);
+      squares += v * v;
     }
-  });
+    const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(width) + static_cast<float>(eps));
+    if (inverse != nullptr) inverse[row] = scale;
+    for (int64_t i = 0; i < width; i += kLanes) {
+      store(y + row * width + i, load(in + i, width - i) * scale * load(weight + i, width - i), width - i);
+    }
+  }
 }
 
 // dx = s (w dy - x s^2 mean(w dy x)), dw = sum over rows of dy x s; the sum runs in a fixed order of blocks of rows.
@@ -78,7 +77,9 @@ std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at
   at::Tensor inverse = at::empty({rows}, x.options().dtype(at::kFloat));
   forTypes(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    rmsForward(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), rows, width, eps);
+    at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
+      rmsRows(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), width, eps, begin, end);
+    });
   });
   return {y, inverse};
 }
@@ -88,13 +89,18 @@ at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double
   checkRmsNorm(x_, weight);
   const at::Tensor x = x_.to(at::kFloat).contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
   const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
-  if (arithmetic == "float32") {
-    at::Tensor y = at::empty_like(x);
-    rmsForward<float, float>(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y.data_ptr<float>(), nullptr, rows, width, eps);
-    return y;
+  const auto run = [&](auto* y) {
+    shareRanges(rows, kGrain, [&](int64_t begin, int64_t end) {
+      rmsRows(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y, static_cast<float*>(nullptr), width, eps, begin, end);
+    });
+  };
+  const bool isFloat = arithmetic == "float32";
+  const at::Tensor y = at::empty({isFloat ? rows : roomFor(rows), width}, x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
+  if (isFloat) {
+    run(y.data_ptr<float>());
+  } else {
+    run(y.data_ptr<c10::BFloat16>());
   }
-  const at::Tensor y = at::empty({roomFor(rows), width}, x.options().dtype(at::kBFloat16));
-  rmsForward(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y.data_ptr<c10::BFloat16>(), static_cast<float*>(nullptr), rows, width, eps);
   return y.narrow(0, 0, rows);
 }
 

@@ -1,6 +1,5 @@
 // Products by rows with packed weights, for sampling: a row's result does not depend on what else is in the batch
 // (panels.h). And the type in which training multiplies.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -10,6 +9,7 @@
 #include "../composite.h"
 #include "activations.h"
 #include "panels.h"
+#include "team.h"
 
 namespace selm {
 namespace {
@@ -45,7 +45,7 @@ at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
   at::Tensor out = at::empty({roomFor(rows), padded}, x.options().dtype(type));
   const float* from = x.data_ptr<float>();
   X* to = out.data_ptr<X>();
-  at::parallel_for(0, rows, std::max<int64_t>(1, 65536 / padded), [&](int64_t begin, int64_t end) {
+  shareRanges(rows, std::max<int64_t>(1, 65536 / padded), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
       for (int64_t i = 0; i < inputs; i += kLanes) store(to + row * padded + i, load(from + row * inputs + i, inputs - i), inputs - i);
       std::fill(to + row * padded + inputs, to + (row + 1) * padded, X(0.0f));
@@ -92,7 +92,7 @@ template <typename Prepare, typename Rows, typename W, typename Write>
 void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand, int64_t rows, const at::Tensor& packed, const Write& write) {
   using X = typename Rows::Element;
   constexpr int64_t together = Write::kTogether;
-  const int64_t inputs = packed.size(1), tasks = packed.size(0) / together, threads = at::get_num_threads(), width = operand.width;
+  const int64_t inputs = packed.size(1), tasks = packed.size(0) / together, threads = teamSize(), width = operand.width;
   const W* weights = packed.data_ptr<W>();
   const auto multiplyBlock = [&](const X* x, int64_t first, int64_t count, int64_t beginTask, int64_t endTask) {
     [[maybe_unused]] const Prepare prepared;
@@ -111,7 +111,7 @@ void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand,
   if (rows >= kManyRows * threads) {
     const int64_t share = roomFor((rows + threads - 1) / threads), parts = (share + near - 1) / near;
     const int64_t size = roomFor((share + parts - 1) / parts);
-    at::parallel_for(0, (rows + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
+    shareRanges((rows + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
       std::vector<X> scratch;
       for (int64_t block = begin; block < end; block++) {
         const int64_t first = block * size, count = std::min(size, rows - first);
@@ -125,7 +125,7 @@ void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand,
   for (int64_t first = 0; first < rows; first += near) {
     const int64_t count = std::min(near, rows - first);
     const X* x = operand.block(first, count, scratch);
-    at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) { multiplyBlock(x, first, count, begin, end); });
+    shareRanges(tasks, grain, [&](int64_t begin, int64_t end) { multiplyBlock(x, first, count, begin, end); });
   }
 }
 

@@ -23,6 +23,7 @@
 
 #include "../checks.h"
 #include "../composite.h"
+#include "team.h"
 #include "vector.h"
 
 namespace selm {
@@ -216,7 +217,7 @@ at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at
     // A sequence is a task, so that its pages are read as they lie; of few sequences, each of its heads is one.
     const int64_t parts = batch >= 2 * at::get_num_threads() ? 1 : shape.groups, groups = shape.groups / parts;
     const int64_t work = perTable * kPageTokens * shape.width * heads * groups;
-    at::parallel_for(0, parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
+    shareRanges(parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
       std::vector<Page> pages;
       std::vector<float> scores;
       for (int64_t task = begin; task < end; task++) {
@@ -240,7 +241,7 @@ void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, cons
   forCacheTypes(keys, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     T *toKeys = keys.data_ptr<T>(), *toValues = values.data_ptr<T>();
-    at::parallel_for(0, tokens, std::max<int64_t>(1, 32768 / (groups * width)), [&](int64_t begin, int64_t end) {
+    shareRanges(tokens, std::max<int64_t>(1, 32768 / (groups * width)), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; t++) {
         const int64_t page = place[t] / kPageTokens, token = place[t] % kPageTokens;
         for (int64_t g = 0; g < groups; g++) {
@@ -282,7 +283,7 @@ at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tens
     using T = std::remove_pointer_t<decltype(page)>;
     Q* to = out.data_ptr<Q>();
     T *toKeys = keys.data_ptr<T>(), *toValues = values.data_ptr<T>();
-    at::parallel_for(0, tokens, std::max<int64_t>(1, 32768 / ((heads + 2 * groups) * width)), [&](int64_t begin, int64_t end) {
+    shareRanges(tokens, std::max<int64_t>(1, 32768 / ((heads + 2 * groups) * width)), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; t++) {
         const float *c = cos.data_ptr<float>() + t * half, *s = sin.data_ptr<float>() + t * half;
         for (int64_t h = 0; h < heads; h++) {
@@ -323,7 +324,7 @@ std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::T
     using T = std::remove_pointer_t<decltype(type)>;
     const T *fromKeys = keys.data_ptr<T>(), *fromValues = values.data_ptr<T>();
     T *toKeys = k.data_ptr<T>(), *toValues = v.data_ptr<T>();
-    at::parallel_for(0, tokens, std::max<int64_t>(1, 32768 / (groups * width)), [&](int64_t begin, int64_t end) {
+    shareRanges(tokens, std::max<int64_t>(1, 32768 / (groups * width)), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; t++) {
         const int64_t page = place[t] / kPageTokens, token = place[t] % kPageTokens;
         for (int64_t g = 0; g < groups; g++) {

@@ -1,5 +1,4 @@
 // The choice of a token from a row of logits. Rows do not know of each other, and every sum runs in a fixed order.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -7,6 +6,7 @@
 #include <vector>
 
 #include "../checks.h"
+#include "team.h"
 #include "vector.h"
 
 namespace selm {
@@ -169,7 +169,7 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
   int64_t* idData = ids.data_ptr<int64_t>();
   double* logProbData = logProbs.data_ptr<double>();
   const int64_t width = logits.size(1);
-  at::parallel_for(0, logits.size(0), std::max<int64_t>(1, 32768 / width), [&](int64_t begin, int64_t end) {
+  shareRanges(logits.size(0), std::max<int64_t>(1, 32768 / width), [&](int64_t begin, int64_t end) {
     Weights weights;
     for (int64_t row = begin; row < end; row++) {
       idData[row] = sampleRow(data + row * width, width, {temperature, topK, topP}, uniforms[row], weights, logProbData + row);

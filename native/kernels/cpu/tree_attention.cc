@@ -3,16 +3,14 @@
 // of a vector are sixteen keys, and four queries share every load. Scores of four queries are all that is kept: memory is
 // linear in the length. A tree's numbers do not depend on the other trees of its stream.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <array>
-#include <atomic>
-#include <mutex>
 #include <vector>
 
 #include "../checks.h"
 #include "../composite.h"
+#include "team.h"
 #include "tree_attention_tiles.h"
 
 namespace selm {
@@ -131,24 +129,6 @@ template <typename T>
 void gather(const T* x, int64_t count, int64_t stride, Rows& rows) {
   std::fill(rows.data.begin(), rows.data.end(), 0.0f);
   rows.fill(x, count, stride);
-}
-
-template <typename Body>
-void forTasks(int64_t tasks, Body body) {
-  std::atomic<int64_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failing;
-  at::parallel_for(0, std::min<int64_t>(tasks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
-    for (int64_t i = next++; i < tasks; i = next++) {
-      try {
-        body(i);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(failing);
-        failure = std::current_exception();
-      }
-    }
-  });
-  if (failure) std::rethrow_exception(failure);
 }
 
 template <typename T>
@@ -274,7 +254,7 @@ std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor
   const int64_t groups = k.size(1);
   forElementTypes(q, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
+    shareTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
       if (std::is_same_v<T, c10::BFloat16> && canRun(Bf16Path::amx)) {
         forwardByTiles(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
       } else {
@@ -312,7 +292,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradie
   const int64_t groups = k.size(1);
   forElementTypes(q, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    forTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
+    shareTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
       if (std::is_same_v<T, c10::BFloat16> && canRun(Bf16Path::amx)) {
         backwardByTiles({q, k, v, out, logSums}, gradient, segments, trees[i / groups], i % groups, rule, dq, dk, dv);
       } else {
