@@ -16,6 +16,7 @@ import { openOptimiser } from '../src/train/optimiser.ts';
 import { withoutPause } from '../src/train/pausing.ts';
 import { trainingStep } from '../src/train/step.ts';
 import { renderPairAsTrl } from '../test/trl-rendering.ts';
+import { blockWeights, productRate } from './rates.ts';
 
 const [modelPath = '', dataPath = '', ...numbers] = process.argv.slice(2);
 const [steps = 8, batch = 8] = numbers.slice(0, 2).map(Number);
@@ -32,6 +33,7 @@ const optimiser = openOptimiser(policy);
 
 // The peer's clock starts when its model is loaded: so does ours.
 const startedMs = performance.now();
+const cpuBefore = process.cpuUsage();
 const tokenizer = loadTokenizer(modelPath);
 const trees: PairTree[] = [];
 for await (const parsed of readRows([dataPath])) {
@@ -51,6 +53,7 @@ for await (const parsed of readRows([dataPath])) {
 const plan = Array.from({ length: steps }, (_, step) =>
   microBatches(trees.slice(step * batch, (step + 1) * batch), microBatchTokens),
 );
+const referenceMs = performance.now();
 const reference = new Map<string, TreeLogProbs>();
 for (const own of plan.flat())
   for (const [pairId, logProbs] of scoreTrees(policy, own)) reference.set(pairId, logProbs);
@@ -71,12 +74,28 @@ const losses = plan.map(
     ).loss,
 );
 const endMs = performance.now();
+const { user, system } = process.cpuUsage(cpuBefore);
+// Forwards and backwards are six operations for each weight that a token or a scored row meets, the reference's pass two; of
+// attention and of what is computed again none is counted.
+const { config } = model;
+const met = plan
+  .flat()
+  .reduce(
+    (sum, { ids_T, rows_S }) =>
+      sum + ids_T.length * blockWeights(config) + rows_S.length * config.vocabularySize * config.hiddenSize,
+    0,
+  );
+const memory = memoryStatistics();
+const peak = productRate(dtype);
 process.stdout.write(
   `${JSON.stringify({
     losses,
     pairs_per_s: trees.length / ((endMs - trainingMs) / 1000),
     pairs_per_s_all: trees.length / ((endMs - startedMs) / 1000),
-    peak_tensor_mb: Math.round(memoryStatistics().peakTensorBytes / 2 ** 20),
-    peak_rss_mb: Math.round(memoryStatistics().peakResidentBytes / 2 ** 20),
+    processor_s: (user + system) / 1e6,
+    share_of_peak: (8 * met) / ((endMs - referenceMs) / 1000) / peak,
+    peak_gflop_per_s: peak / 1e9,
+    peak_tensor_mb: Math.round(memory.peakTensorBytes / 2 ** 20),
+    peak_rss_mb: Math.round(memory.peakResidentBytes / 2 ** 20),
   })}\n`,
 );

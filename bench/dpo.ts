@@ -5,16 +5,21 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { cpus, homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { saveResult } from './results.ts';
 
 /** What one process measured. */
 export interface Result {
   losses: number[];
   pairs_per_s: number;
   pairs_per_s_all: number;
-  /** Of ours only. */
+  /** Processor time of all threads. */
+  processor_s?: number;
+  /** Of ours only: useful operations a second (dpo-run.ts counts them) as a share of a large product's. */
+  share_of_peak?: number;
+  peak_gflop_per_s?: number;
   peak_tensor_mb?: number;
   peak_rss_mb: number;
 }
@@ -69,7 +74,10 @@ function lossDifference(a: Result, b: Result): number {
   return Math.max(...a.losses.map((loss, i) => Math.abs(loss - (b.losses[i] ?? Number.NaN)) / Math.abs(loss)));
 }
 
-/** The command. Options: --dtype, --model 15m|110m, --steps, --batch, --threads, --repeats, --tokens (micro-batch). */
+/**
+ * The command. Options: --dtype, --model 15m|110m|FOLDER, --data FILE (pairs of text), --steps, --batch, --threads, --repeats, --tokens
+ * (micro-batch), --peers (those whose name begins so), --save NAME.
+ */
 export async function benchDpo(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -81,14 +89,21 @@ export async function benchDpo(args: string[]): Promise<void> {
       threads: { type: 'string', default: '2' },
       repeats: { type: 'string', default: '3' },
       tokens: { type: 'string', default: '2048' },
+      data: { type: 'string' },
+      peers: { type: 'string', default: 'TRL' },
+      save: { type: 'string' },
     },
   });
-  const { modelPath, dataPath } = prepare(values.model);
-  const peers: [string, string[]][] = [
+  const isFolder = existsSync(join(values.model, 'config.json'));
+  const prepared = prepare(isFolder ? '15m' : values.model);
+  const modelPath = isFolder ? values.model : prepared.modelPath;
+  const dataPath = values.data ?? prepared.dataPath;
+  const allPeers: [string, string[]][] = [
     ['TRL tuned', ['--tuned']],
     ['TRL tuned, precomputed', ['--tuned', '--precompute']],
     ['TRL as installed', []],
   ];
+  const peers = allPeers.filter(([name]) => name.startsWith(values.peers));
   process.stdout.write(
     `${cpus().length} x ${cpus()[0]?.model}; ${values.model}, ${values.steps} steps of ${values.batch} pairs; numbers: minimum / median / maximum of ${values.repeats}\n`,
   );
@@ -104,7 +119,16 @@ export async function benchDpo(args: string[]): Promise<void> {
     }
     const line = (name: string, results: Result[]): string =>
       `  ${name.padEnd(24)} ${spread(results.map((each) => each.pairs_per_s_all))} pairs/s in all, ${spread(results.map((each) => each.pairs_per_s))} in training, ${Math.max(...results.map((each) => each.peak_rss_mb))} MB`;
-    process.stdout.write(`\n${dtype}\n${line('selm', ours)}\n`);
+    const share = spread(
+      ours.map((each) => 100 * (each.share_of_peak ?? Number.NaN)),
+      0,
+    );
+    process.stdout.write(`\n${dtype}\n${line('selm', ours)}, ${share} % of a product of 4,096^3\n`);
+    if (values.save !== undefined) {
+      const { model, steps, batch, threads, tokens } = values;
+      const settings = { model: basename(model), data: basename(dataPath), steps, batch, threads, tokens, dtype };
+      saveResult(`${values.save}-${dtype}`, { settings, turns: { selm: ours, ...Object.fromEntries(theirs) } });
+    }
     for (const [name, results] of theirs) {
       const ratios = results.map((each, turn) => (ours[turn]?.pairs_per_s_all ?? Number.NaN) / each.pairs_per_s_all);
       const memory = results.map((each, turn) => (ours[turn]?.peak_rss_mb ?? Number.NaN) / each.peak_rss_mb);

@@ -44,7 +44,7 @@ switch (what) {
     break;
   default:
     process.stderr.write(`Usage:
-  npm run bench -- dpo [--dtype float32|bfloat16|both] [--repeats 3]
+  npm run bench -- dpo [--model 15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--repeats 3] [--peers TRL] [--save NAME]
   npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16] [--dtype float32|bfloat16|both] [--save NAME]
   npm run bench -- decode --model FOLDER [--dtype float32|bfloat16] [--tokens 128] [--save NAME]
   npm run bench -- lora [--model 15m|110m]

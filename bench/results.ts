@@ -2,9 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { engineVersion } from '../src/torch/native.ts';
-import { here } from './dpo.ts';
+
+const here = dirname(fileURLToPath(import.meta.url));
 
 /** Writes bench/results/NAME.json. */
 export function saveResult(name: string, result: Record<string, unknown>): void {

@@ -6,15 +6,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../src/model/load.ts';
-import { EMBEDDING, expectedWeights, HEAD } from '../src/model/weights.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
-import { noGrad } from '../src/torch/autograd.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
-import { full, matmul } from '../src/torch/ops.ts';
-import { scope } from '../src/torch/tensor.ts';
+import { blockWeights, productRate } from './rates.ts';
 
 const [modelPath = '', promptsPath = '', ...numbers] = process.argv.slice(2);
 const [maxNewTokens = 128, samples = 1, batchSize = 64] = numbers.slice(0, 3).map(Number);
@@ -60,26 +57,8 @@ await run(
 const prefillSeconds = (performance.now() - prefillMs) / 1000;
 const promptTokens = requests.reduce((sum, { promptIds }) => sum + promptIds.length, 0);
 
-/** Floating-point operations of a second in a product of 4,096 x 4,096 numbers, the best of three. */
-function productRate(dtype: 'float32' | 'bfloat16'): number {
-  const size = 4096;
-  return scope('peak', () =>
-    noGrad(() => {
-      const x = full([size, size], 1 / 64, { dtype });
-      const rates = Array.from({ length: 3 }, () => {
-        const begin = performance.now();
-        matmul(x, x).dispose();
-        return (2 * size ** 3 * 1000) / (performance.now() - begin);
-      });
-      return Math.max(...rates);
-    }),
-  );
-}
-
-/** Of the matrices of all blocks, two a weight and token; attention is left out, and the head, which sees one token a prompt. */
-const flopsPerToken = [...expectedWeights(model.config)]
-  .filter(([name, shape]) => shape.length === 2 && name !== EMBEDDING && name !== HEAD)
-  .reduce((sum, [, [outputs = 0, inputs = 0]]) => sum + 2 * outputs * inputs, 0);
+// Attention is left out, and the head, which sees one token a prompt.
+const flopsPerToken = 2 * blockWeights(model.config);
 const prefillRate = promptTokens / prefillSeconds;
 const peak = productRate(dtype);
 
