@@ -27,7 +27,7 @@ const respondent = await openRespondent(model, {
   batchSize: 32,
 });
 // Weights are laid out with the first question: the peer's clock starts when its model is loaded, and so does ours.
-Array.from(respondent.scoreChoices([{ id: 'first', context: 'A', continuations: [' b'] }]));
+for await (const _ of respondent.scoreChoices([{ id: 'first', context: 'A', continuations: [' b'] }]));
 
 const started = performance.now();
 const cpuBefore = process.cpuUsage();

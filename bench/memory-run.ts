@@ -55,6 +55,7 @@ const policy =
     : openPolicy({ config, weights }, { dtype, purpose: 'train', lora });
 const start = openPolicy({ config, weights }, { dtype, purpose: 'score', frozen: 'in-place' });
 const reference = new Map(microBatches(trees, microBatchTokens).flatMap((batch) => [...scoreTrees(start, batch)]));
+start.dispose();
 // Training reads the weights below an adapter where they lie; what is trained, or in slices, has been copied.
 if (lora === null || sharding === 'full') disposeAll(weights);
 const optimiser = openOptimiser(policy);

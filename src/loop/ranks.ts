@@ -15,6 +15,7 @@ import { openTeam, type SharedWork, type Team } from '../ranks/team.ts';
 import { differences } from '../store/differences.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion, minorVersion, packageRoot } from '../torch/native.ts';
+import { answeringWork } from './evaluation/benchmark-work.ts';
 import { samplingWork } from './stages/sampling.ts';
 import { scoringWork } from './stages/scoring.ts';
 import { trainingWork } from './stages/training-work.ts';
@@ -100,6 +101,7 @@ function works(): SharedWork<never, never, unknown>[] {
     scoringWork,
     rankingWork((settings) => openRanker(settings, services)),
     trainingWork,
+    answeringWork,
   ] as SharedWork<never, never, unknown>[];
 }
 

@@ -15,8 +15,10 @@ import { promptsOf } from './shots.ts';
 export interface Respondent {
   /** Names weights, tokenizer and computing type: the same identity gives the same answers. */
   identity: string;
+  /** Most questions with choices that it is asked at once. @default QUESTIONS_AT_ONCE */
+  questionsAtOnce?: number;
   /** Each answer when it is there; what comes between two of them may take a while. */
-  scoreChoices(requests: readonly ChoiceRequest[]): Iterable<Answered<number[]>>;
+  scoreChoices(requests: readonly ChoiceRequest[]): Iterable<Answered<number[]>> | AsyncIterable<Answered<number[]>>;
   generateAnswers(requests: readonly AnswerRequest[], settings: AnswerSettings): AsyncIterable<Answered<string>>;
 }
 
@@ -62,8 +64,8 @@ export interface BenchmarkRun {
   signal?: AbortSignal | undefined;
 }
 
-/** Items whose choices are made tokens at once: those that begin alike share that in memory, too. */
-const ITEMS_AT_ONCE = 256;
+/** Questions whose choices are made tokens at once: those that begin alike share that in memory, too. */
+export const QUESTIONS_AT_ONCE = 256;
 
 interface Asked {
   line: number;
@@ -203,9 +205,10 @@ async function* askedAnswers(
       ? [{ id: key, context: prompt, continuations: item.question.choices.map((choice) => ` ${choice}`) }]
       : [],
   );
-  for (let start = 0; start < choices.length; start += ITEMS_AT_ONCE) {
+  const { questionsAtOnce = QUESTIONS_AT_ONCE } = respondent;
+  for (let start = 0; start < choices.length; start += questionsAtOnce) {
     signal?.throwIfAborted();
-    for (const answered of respondent.scoreChoices(choices.slice(start, start + ITEMS_AT_ONCE))) {
+    for await (const answered of respondent.scoreChoices(choices.slice(start, start + questionsAtOnce))) {
       yield outcome(answered);
       await new Promise<void>((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();

@@ -5,7 +5,6 @@
 
 import { DataError } from '../../errors.ts';
 import { answerRoom } from '../../evaluate/benchmarks/answering.ts';
-import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
 import { type BenchmarkResult, type Respondent, runBenchmark } from '../../evaluate/benchmarks/run.ts';
 import { type LoadedTask, loadTask, type PlacedTask, taskOf } from '../../evaluate/benchmarks/tasks.ts';
 import { sha256 } from '../../files/hash.ts';
@@ -15,6 +14,7 @@ import type { BenchmarkSettings, Recipe } from '../../recipe/schema.ts';
 import { type BenchmarkScores, scoresOf } from '../../store/benchmark-scores.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
 import { answersOfRun, sharedAnswers } from './benchmark-answers.ts';
+import { openSharedRespondent } from './benchmark-work.ts';
 import { canMeasure } from './measured.ts';
 
 /** The benchmarks of a recipe, in its order. DataError BENCHMARK_UNKNOWN, BENCHMARK_TWICE. */
@@ -85,9 +85,11 @@ async function askAll(
   context: IterationContext,
   { tasks, modelDirectory, settings }: BenchmarkInput & { settings: BenchmarkSettings },
 ): Promise<BenchmarkScores[]> {
-  const { recipe, ledger, announce } = context;
+  const { recipe, ledger, announce, team, signal } = context;
+  const { dtype, batchTokens, batchSize } = settings;
   const store = answersOfRun(ledger, sharedAnswers(announce));
-  const respondent = await openRespondent(modelDirectory, { ...settings, device: recipe.device });
+  const options = { dtype, batchTokens, batchSize, device: recipe.device };
+  const respondent = await openSharedRespondent(modelDirectory, { options, team, signal });
   try {
     const results: BenchmarkScores[] = [];
     for (const task of tasks) {
