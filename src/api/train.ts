@@ -17,6 +17,11 @@ export interface TrainOptions {
    * done again, and events say what. @default false: such a change is a RunError
    */
   acceptChanges?: boolean | undefined;
+  /**
+   * Whether the run waits for people who rank; else it ends where it asks them, with an InterruptedError, and the same call
+   * goes on when they have answered. @default true
+   */
+  waits?: boolean | undefined;
   /** Folder that the paths of a recipe given as a value are relative to. @default the current directory */
   directory?: string;
 }
@@ -46,8 +51,12 @@ export function fineTune(recipe: string | SftRecipeInput, options: TrainOptions 
   return started((watch) => runSft(resolved, { ...workOptions(options), watch }));
 }
 
-function workOptions({ signal, acceptChanges }: TrainOptions): Pick<TrainOptions, 'signal' | 'acceptChanges'> {
-  return { signal, acceptChanges };
+function workOptions({
+  signal,
+  acceptChanges,
+  waits,
+}: TrainOptions): Pick<TrainOptions, 'signal' | 'acceptChanges' | 'waits'> {
+  return { signal, acceptChanges, waits };
 }
 
 function foldersOf({ directory }: TrainOptions): ParseOptions {

@@ -81,11 +81,13 @@ export async function runWatched<Outcome extends object>(
       say(
         `Everything finished is saved in ${recipe.output}; once the cause is gone, go on with (any number of ranks):\n  ${resume}`,
       );
-    if (!(error instanceof InterruptedError) || stop.received === null) throw error;
+    if (!(error instanceof InterruptedError)) throw error;
+    const isWaiting = error.code === 'WAITING_FOR_PEOPLE';
+    if (!isWaiting && stop.received === null) throw error;
     if (options.json)
       process.stdout.write(`${JSON.stringify({ kind: 'run-stopped', reason: error.message, resume })}\n`);
     else say(`${error.message}\nEverything finished is saved in ${recipe.output}; go on with:\n  ${resume}`);
-    process.exitCode = stop.received.exitCode;
+    process.exitCode = isWaiting ? 0 : stop.received?.exitCode;
   } finally {
     stop.close();
   }

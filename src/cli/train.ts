@@ -14,6 +14,8 @@ import { type RanksOptions, ranksOption, runOnRanks } from './ranks.ts';
 export interface TrainOptions extends LongRunOptions, RanksOptions {
   dryRun?: true;
   rows?: number;
+  /** False with --no-wait. */
+  wait?: boolean;
 }
 
 /** The command. */
@@ -25,6 +27,10 @@ export function trainCommand(): Command {
     .argument('<recipe>', 'recipe file (YAML); `selm init` writes one')
     .option('--dry-run', 'print slices, steps, learning rates, and estimates of tokens, memory and time; run nothing')
     .addOption(ranksOption())
+    .option(
+      '--no-wait',
+      'where people rank: end with exit code 0 when they have questions, and go on with the same command',
+    )
     .option('--rows <number>', 'with --dry-run: rows of data that are not on this machine', wholeNumber(1));
   return withRunOptions(command)
     .addHelpText(
@@ -40,7 +46,7 @@ Example:
 export async function train(recipePath: string, options: TrainOptions): Promise<void> {
   const recipe = loadRecipe(recipePath, { overrides: options.set });
   if (options.dryRun) return dryRun(recipe, options);
-  const { acceptChanges } = options;
+  const { acceptChanges, wait: waits } = options;
   await runOnRanks(
     {
       command: ['train', recipePath],
@@ -49,7 +55,7 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
       introduction: describeRecipe(recipe),
       // Loaded here, so that a mistake in the recipe is told before the engine is opened.
       work: async (watching, team) =>
-        (await import('../loop/run.ts')).runRecipe(recipe, { ...watching, team, acceptChanges }),
+        (await import('../loop/run.ts')).runRecipe(recipe, { ...watching, team, acceptChanges, waits }),
       describe: (outcome) => describeOutcome(recipe, outcome),
     },
     options,

@@ -56,6 +56,8 @@ export interface Surroundings {
   acceptChanges: boolean;
   /** The processes that the run has. */
   team: Team;
+  /** Whether it waits for people, or ends where it asks them. */
+  waits: boolean;
 }
 
 /** What the iterations work on: all of it was read and checked. */
@@ -74,7 +76,8 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   refuseLocked(join(written.output, 'run.lock'));
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const inputs = await readInputs({ ...resolved, local }, announce);
-  const rankers = await openRankers(local, { announce, signal: surroundings.signal, team: surroundings.team });
+  const { signal, team, waits } = surroundings;
+  const rankers = await openRankers(local, { announce, signal, team, waits });
   try {
     const { acceptChanges } = surroundings;
     await readWeights(local.model);

@@ -27,7 +27,12 @@ export interface Rankers {
 /** Opens what the recipe names. Throws RankerError, ModelError or FileError. */
 export async function openRankers(
   { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
-  { announce, signal, team }: { announce: Announce; signal: AbortSignal | undefined; team: Team },
+  {
+    announce,
+    signal,
+    team,
+    waits = true,
+  }: { announce: Announce; signal: AbortSignal | undefined; team: Team; waits?: boolean },
 ): Promise<Rankers> {
   let ledger: Ledger | null = null;
   const services: RankerServices = {
@@ -40,6 +45,7 @@ export async function openRankers(
       return dirname(ledger.path);
     },
     signal,
+    waits,
     warn: (text) => announce({ kind: 'warning', text }),
   };
   const open = async (settings: RankerSettings): Promise<Ranker> =>

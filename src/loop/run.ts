@@ -27,6 +27,8 @@ export interface RunOptions {
    * done again (docs/resuming.md). @default false
    */
   acceptChanges?: boolean | undefined;
+  /** Whether it waits for people; else it ends where it asks them: InterruptedError WAITING_FOR_PEOPLE. @default true */
+  waits?: boolean | undefined;
   /** The processes that the run has. @default this one alone */
   team?: Team | undefined;
 }
@@ -47,11 +49,11 @@ export interface RunOutcome {
 /** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
 export async function runRecipe(
   written: Recipe,
-  { watch = () => {}, signal, acceptChanges = false, team = ALONE }: RunOptions = {},
+  { watch = () => {}, signal, acceptChanges = false, waits = true, team = ALONE }: RunOptions = {},
 ): Promise<RunOutcome> {
   if (written.threads !== null) setThreads(written.threads);
   requireDevice(written.device);
-  const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team };
+  const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team, waits };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
   const inputs = await fetchInputs(written, { announce, signal });

@@ -23,7 +23,8 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
   const { recipe } = config;
   const isSelm = 'ranker' in recipe;
   const state = isSelm ? runState(listed.path, recipe, views.ledger) : fineTuningState(listed.path, views.ledger);
-  const waits = state.kind === 'running' && isSelm ? questionsLeft(listed.path, recipe) : 0;
+  const mayWait = state.kind === 'running' || state.kind === 'stopped';
+  const waits = mayWait && isSelm ? questionsLeft(listed.path, recipe) : 0;
   const standing = waits > 0 ? 'waiting' : standingOf(state, events);
   const iterations = isSelm ? recipe.iterations : 0;
   const stages = views.ledger.stages();
@@ -44,7 +45,8 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
         ? null
         : secondsLeftOf(times, { place: stage, iterations, ofStage: progress?.secondsLeft ?? null }),
     error,
-    next: waits > 0 ? waitsFor(waits) : nextOf(standing, { path: listed.path, error, recipe }),
+    next:
+      waits > 0 && state.kind === 'running' ? waitsFor(waits) : nextOf(standing, { path: listed.path, error, recipe }),
     createdAt: config.createdAt,
     lastSignMs: events.at(-1)?.timeMs ?? null,
     residentBytes: standing === 'running' && beat?.kind === 'heartbeat' ? beat.residentBytes : null,

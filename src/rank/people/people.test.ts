@@ -158,6 +158,21 @@ test('a run that is started again asks nothing twice', async () => {
   expect(readQuestions(peopleFolder(runPath)).asked.size).toBe(asked);
 });
 
+test('a run that shall not wait asks, ends, and goes on when it is started again after the answers', async () => {
+  const runPath = temporaryFolder();
+  const settings = { kind: 'people', votes: 1, muchBetter: 2, budget: null } as const;
+  const services = { answers: () => memoryAnswers(), runPath: () => runPath, waits: false };
+  const once = async (): Promise<Ranking[]> => {
+    const rankings: Ranking[] = [];
+    for await (const each of openPeople(settings, services).rank(stream([item('p', ['a', 'aa'])]))) rankings.push(each);
+    return rankings;
+  };
+  await expect(once()).rejects.toMatchObject({ name: 'InterruptedError', code: 'WAITING_FOR_PEOPLE' });
+  const [id = ''] = readQuestions(peopleFolder(runPath)).asked.keys();
+  await say(peopleFolder(runPath), answer(id, 'second'));
+  expect(await once()).toMatchObject([{ promptId: 'p', order: [1, 0] }]);
+});
+
 test('a run that waits hears the signal to stop', async () => {
   const stop = new AbortController();
   const rankings = ranked(temporaryFolder(), [item('p', ['a', 'b'])], { signal: stop.signal });

@@ -3,7 +3,7 @@
  * waits meanwhile; it may be stopped and started again, and what was answered counts.
  */
 import { setTimeout } from 'node:timers/promises';
-import { RankerError } from '../../errors.ts';
+import { InterruptedError, RankerError } from '../../errors.ts';
 import type { RankerSettings } from '../../recipe/schema.ts';
 import { shownPrompt } from '../../text/shown.ts';
 import type { Judgement, Ranker, RankItem, Ranking } from '../ranker.ts';
@@ -31,7 +31,10 @@ type PeopleSettings = Extract<RankerSettings, { kind: 'people' }>;
 const LOOK_MS = 300;
 
 /** Opens people as a ranker. Throws RankerError PEOPLE_NO_RUN where there is no run whose folder keeps their answers. */
-export function openPeople(settings: PeopleSettings, { runPath, signal, warn = () => {} }: RankerServices): Ranker {
+export function openPeople(
+  settings: PeopleSettings,
+  { runPath, signal, waits = true, warn = () => {} }: RankerServices,
+): Ranker {
   if (runPath === undefined) {
     throw new RankerError(
       'PEOPLE_NO_RUN',
@@ -56,6 +59,7 @@ export function openPeople(settings: PeopleSettings, { runPath, signal, warn = (
         const open = next.filter(({ kind }) => kind === 'asks').length;
         if (open === 0) rankings = await settleAll(folder, asked, settings);
         if (rankings !== null) break;
+        if (!waits) throw waitingFor(open, path);
         if (!isTold)
           warn(`Waiting for people: ${open} prompts have a question: answer them in \`selm studio ${path}\``);
         isTold = true;
@@ -66,6 +70,15 @@ export function openPeople(settings: PeopleSettings, { runPath, signal, warn = (
     textHealth: async () => null,
     close: async () => {},
   };
+}
+
+/** Ends a run that shall not wait; its questions are asked, and who answers them needs no run. */
+function waitingFor(prompts: number, path: string): InterruptedError {
+  return new InterruptedError(
+    'WAITING_FOR_PEOPLE',
+    `The run waits for people: ${prompts} prompts have a question: answer them in \`selm studio ${path}\`, then go on`,
+    { details: { prompts } },
+  );
 }
 
 /** The items that people are asked about, those asked first in front: as it was decided before, or else within the budget. */
