@@ -1,0 +1,141 @@
+/**
+ * @file People in a real browser (chromium, or $CHROMIUM) while a run waits for them, and what goes wrong between them: a studio that
+ * dies before it could acknowledge, and a tab that shows what is settled long ago.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { temporaryFolder } from '../../src/files/temporary.testing.ts';
+import { runRecipe } from '../../src/loop/run.ts';
+import { ask, peopleFolder, questionOf, readQuestions, settle } from '../../src/rank/people/questions.ts';
+import { loadRecipe } from '../../src/recipe/load.ts';
+import { type Studio, serveStudio } from '../../src/server/listen.ts';
+import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
+import { writeSmallRecipe } from '../support/small-recipe.ts';
+import { pairsOf } from '../support/small-run.ts';
+
+const program = [process.env.CHROMIUM ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
+if (program === undefined) process.stderr.write('No browser: test/long/people.test.ts is skipped: install chromium\n');
+const token = 'token-of-the-people-test';
+
+async function serve(folder: string, port = 0): Promise<Studio> {
+  return serveStudio({ folders: [folder], port, token });
+}
+
+async function browse(): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath: program ?? '', args: ['--no-sandbox'] });
+  onTestFinished(() => browser.close());
+  return browser;
+}
+
+/** The labelling page of a run, as the owner or as who was invited. */
+async function labelling(browser: Browser, studio: Studio, run: string, start = studio.url): Promise<Page> {
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(start);
+  await page.goto(`http://127.0.0.1:${studio.port}/#/run/${run}/label`);
+  return page;
+}
+
+/** A run that asks these many questions, and has done nothing else. */
+function askingRun(questions: number): { folder: string; people: string } {
+  const folder = temporaryFolder();
+  const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+  ask(
+    people,
+    Array.from({ length: questions }, (_, n) =>
+      questionOf({ promptId: `p${n}`, prompt: `prompt ${n}` }, [`left or right ${n}`, `right or left ${n}`]),
+    ),
+  );
+  return { folder, people };
+}
+
+test.skipIf(program === undefined)(
+  'two people label by keyboard while a run waits, and the run trains on exactly what they said',
+  async () => {
+    const folder = temporaryFolder();
+    const recipe = loadRecipe(
+      writeSmallRecipe(join(folder, 'recipe'), { iterations: 1, ranker: { kind: 'people' }, labels: 'soft' }),
+      { overrides: [`output=${join(folder, 'runs', 'waits')}`] },
+    );
+    const running = runRecipe(recipe);
+    let isDone = false;
+    void running.finally(() => {
+      isDone = true;
+    });
+    const people = peopleFolder(join(folder, 'runs', 'waits'));
+    await vi.waitFor(() => expect(readQuestions(people).asked.size).toBeGreaterThan(0), { timeout: 60_000 });
+    const studio = await serve(join(folder, 'runs'));
+    onTestFinished(() => studio.close());
+    const browser = await browse();
+    const pages = await Promise.all(
+      ['ada', 'ben'].map((name) => labelling(browser, studio, 'waits', studio.invitation({ name, right: 'label' }))),
+    );
+    const work = async (page: Page): Promise<void> => {
+      while (!isDone) {
+        const texts = await page.locator('.answers.two .text').allTextContents();
+        const [left = 0, right = 0] = texts.map((text) => text.split('a').length);
+        if (texts.length === 2) await page.keyboard.press(left === right ? '3' : left > right ? '1' : '2');
+        await page.waitForTimeout(30);
+      }
+    };
+    await Promise.all([running, ...pages.map(work)]);
+
+    const { asked, answers, answersTo } = readQuestions(people);
+    expect(answers).toHaveLength(asked.size);
+    expect([...answersTo.values()].every((each) => each.length === 1)).toBe(true);
+    expect(new Set(answers.map(({ annotator }) => annotator)).size).toBe(2);
+    for (const { promptId, chosen, rejected, label } of pairsOf(join(folder, 'runs', 'waits'), 1)) {
+      expect(chosen.split('a').length, promptId).toBeGreaterThan(rejected.split('a').length);
+      expect(label?.probability).toBeGreaterThan(0.5);
+    }
+  },
+  300_000,
+);
+
+test.skipIf(program === undefined)(
+  'an answer that was kept by a studio which died before it said so counts once, and the page goes on with the next one',
+  async () => {
+    const { folder, people } = askingRun(3);
+    let studio = await serve(folder);
+    const page = await labelling(await browse(), studio, 'mine');
+    await page.getByText('prompt 0', { exact: true }).waitFor();
+    await page.route('**/answers', async (route) => {
+      await route.fetch();
+      await studio.close();
+      await route.abort();
+    });
+    await page.keyboard.press('1');
+    await page.getByText('does not answer').first().waitFor();
+    await page.unroute('**/answers');
+    studio = await serve(folder, studio.port);
+    onTestFinished(() => studio.close());
+    await page.getByText('prompt 1', { exact: true }).waitFor();
+    await page.keyboard.press('1');
+    await page.getByText('prompt 2', { exact: true }).waitFor();
+    await vi.waitFor(() => expect(readQuestions(people).answers).toHaveLength(2));
+    expect(readQuestions(people).keys.size).toBe(2);
+  },
+  120_000,
+);
+
+test.skipIf(program === undefined)(
+  'an answer of a stale tab to a question that the run has used is refused on the page, and nothing changes',
+  async () => {
+    const { folder, people } = askingRun(2);
+    const studio = await serve(folder);
+    onTestFinished(() => studio.close());
+    const page = await labelling(await browse(), studio, 'mine');
+    await page.getByText('prompt 0', { exact: true }).waitFor();
+    // The tab hears of nothing any more, and the run goes on without this answer.
+    await page.route('**/questions', (route) => route.abort());
+    const [first = ''] = readQuestions(people).asked.keys();
+    await settle(people, () => ({ result: null, ids: [first] }));
+    await page.keyboard.press('1');
+    await page.getByText('the run has used it, or goes on without it').waitFor();
+    await page.unroute('**/questions');
+    await page.getByText('prompt 1', { exact: true }).waitFor();
+    expect(readQuestions(people).answers).toEqual([]);
+  },
+  120_000,
+);
