@@ -49,12 +49,12 @@ export function learnLabels(world: World, ensemble: Ensemble, labels: readonly L
         if (uniformAt(key, index * HEADS + head) < 0.5) continue;
         const at = head * width;
         let margin = 0;
-        for (let f = 0; f < width; f++) margin += (weights[at + f] ?? 0) * (difference[f] ?? 0);
+        for (let f = 0; f < width; f++) margin += (weights[at + f] as number) * (difference[f] as number);
         const slope = 2 / (1 + Math.exp(margin));
         for (let f = 0; f < width; f++) {
-          const weight = weights[at + f] ?? 0;
-          weights[at + f] =
-            weight + LEARNING_RATE * (slope * (difference[f] ?? 0) - DECAY * (weight - (start[at + f] ?? 0)));
+          const weight = weights[at + f] as number;
+          const pull = slope * (difference[f] as number) - DECAY * (weight - (start[at + f] as number));
+          weights[at + f] = weight + LEARNING_RATE * pull;
         }
       }
     }

@@ -29,14 +29,19 @@ export function allLogProbs(world: World, parameters: Parameters): Float64Array 
 /** Writes log pi( . | prompt) into its place of an array of all responses. */
 export function fillLogProbs(world: World, parameters: Parameters, prompt: number, logProbs: Float64Array): void {
   const { settings, width, features, base } = world;
-  const end = (prompt + 1) * settings.responses;
-  for (let at = prompt * settings.responses; at < end; at++) {
-    let logit = base[at] ?? 0;
-    if (settings.policy === 'table') logit += parameters[at] ?? 0;
-    else for (let f = 0; f < width; f++) logit += (features[at * width + f] ?? 0) * (parameters[f] ?? 0);
-    logProbs[at] = logit;
+  const start = prompt * settings.responses;
+  const end = start + settings.responses;
+  // Most of a run's time goes by here: the indices are inside, and asking each time would double it.
+  if (settings.policy === 'table') {
+    for (let at = start; at < end; at++) logProbs[at] = (base[at] as number) + (parameters[at] as number);
+  } else {
+    for (let at = start, feature = start * width; at < end; at++) {
+      let logit = base[at] as number;
+      for (let f = 0; f < width; f++) logit += (features[feature++] as number) * (parameters[f] as number);
+      logProbs[at] = logit;
+    }
   }
-  normalise(logProbs.subarray(prompt * settings.responses, end));
+  normalise(logProbs.subarray(start, end));
 }
 
 /**

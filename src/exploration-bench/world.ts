@@ -144,7 +144,7 @@ export function normalise(logits: Float64Array): number {
   let total = 0;
   for (const logit of logits) total += Math.exp(logit - largest);
   const logZ = largest + Math.log(total);
-  for (let at = 0; at < logits.length; at++) logits[at] = (logits[at] ?? 0) - logZ;
+  for (let at = 0; at < logits.length; at++) logits[at] = (logits[at] as number) - logZ; // inside by the loop
   return logZ;
 }
 
