@@ -48,6 +48,35 @@ describe('a run', () => {
     expect(margins(wide.output)).toEqual(wanted);
   });
 
+  it('pairs its own samples under the rules diverse and random: the rarest good one over the commonest bad, and any two', async () => {
+    const objective = { preference: dpo, exploration: { kind: 'popo', alpha: 0.01 }, chosenLikelihood: 0.5 };
+    const sampling = { samples: 4, temperature: 1, maxNewTokens: 16 };
+    const settings = { iterations: 1, objective, sampling };
+    const diverse = await run({ ...settings, update: 'diverse' });
+    const random = await run({ ...settings, update: 'random' });
+    for (const { output } of [diverse, random]) {
+      for (const { chosenFrom, rejectedFrom, scoreChosen, scoreRejected } of pairsOf(output, 1)) {
+        expect([chosenFrom.kind, rejectedFrom.kind]).toEqual(['response', 'response']);
+        expect(scoreChosen).toBeGreaterThan(scoreRejected ?? Number.POSITIVE_INFINITY);
+      }
+    }
+    using ledger = openLedger(join(diverse.output, 'run.db'), { access: 'read' });
+    for (const ranking of ledger.rankings(1)) {
+      const pair = ledger.pairs(1).find(({ promptId }) => promptId === ranking.promptId);
+      if (pair === undefined) continue;
+      const logProbs = new Map(
+        ledger
+          .responses(1)
+          .filter(({ promptId }) => promptId === ranking.promptId)
+          .map(({ sampleIndex, logProb, tokenIds }) => [sampleIndex, logProb / tokenIds.length]),
+      );
+      const better = ranking.order.slice(0, 2).map((index) => logProbs.get(index) ?? Number.NaN);
+      expect(logProbs.get(pair.chosenFrom.sampleIndex ?? -1)).toBe(Math.min(...better));
+    }
+    // ln 2, 0 of popo at the start, and half of the chosen responses' mean negative log-likelihood.
+    expect(lossesOf(diverse.events, 1)[0]).toBeGreaterThan(Math.LN2 + 0.1);
+  });
+
   it("explores away from the initial model's own sample under xpo", async () => {
     const objective = { preference: dpo, exploration: { kind: 'xpo', alpha: 0.001 } };
     const sampling = { samples: 1, referenceSamples: 1, temperature: 1, maxNewTokens: 16 };

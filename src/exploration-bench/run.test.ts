@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { diversePair } from './diverse.ts';
 import { believe, learnLabels, newEnsemble } from './ensemble.ts';
 import type { Budget, Method } from './method.ts';
 import { runMethod } from './run.ts';
@@ -81,12 +80,6 @@ describe('runMethod()', () => {
   it('sees unsure prompts only, where it asks by entropy, at four times the samples', () => {
     expect(run({ prompts: 'entropy' }).points[1]?.sampled).toBeGreaterThan(3.5 * (run({}).points[1]?.sampled ?? 0));
   });
-});
-
-it('diversePair() takes the rarest of the better half and the commonest of the worse', () => {
-  expect(diversePair([3, 1, 0, 2], [-5, -9, -1, -2])).toEqual([1, 2]);
-  expect(diversePair([1, 0], [-1, -9])).toEqual([1, 0]);
-  expect(diversePair([2, 1, 0], [-1, -7, -3])).toEqual([1, 0]);
 });
 
 it('heads of an ensemble agree on what labels told them, and differ elsewhere', () => {

@@ -54,6 +54,8 @@ function pairsPerPrompt(
   switch (rule) {
     case 'best-and-worst':
     case 'replace':
+    case 'diverse':
+    case 'random':
     case 'keep':
       return 1;
     case 'all-pairs':

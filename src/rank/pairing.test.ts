@@ -278,3 +278,46 @@ describe('the response of the optimism term', () => {
     expect(pairing).toMatchObject({ response: null, chosen: { text: 'w' } });
   });
 });
+
+describe('rankedPairs() of the responses alone', () => {
+  const candidates = [y('common, good', 0), y('rare, good', 1), y('rare, bad', 2), y('common, bad', 3), y_w, y_l];
+  const ranking = rankingFromScores('p', [0.9, 0.8, 0.1, 0.2, 1, 0]);
+  const logProbs = new Map([
+    [0, -0.5],
+    [1, -2],
+    [2, -3],
+    [3, -1],
+  ]);
+
+  test("with diverse: the rarest of the better half over the commonest of the worse, whatever the data's pair", () => {
+    const [pairing] = rankedPairs(item(...candidates), ranking, 'diverse', { logProbs });
+    expect(textsOf(pairing)).toEqual(['rare, good', 'common, bad']);
+  });
+
+  test("with random: two responses in the ranker's order, every two of them about as often", () => {
+    let state = 3;
+    const draw = (): number => {
+      state = (state * 48271) % 2147483647;
+      return state / 2147483647;
+    };
+    const counts = new Map<string, number>();
+    for (let time = 0; time < 600; time++) {
+      const [pairing] = rankedPairs(item(...candidates), ranking, 'random', { draw });
+      if (pairing?.kind !== 'pair') throw new Error('Every two responses differ in score');
+      expect(pairing.scoreChosen).toBeGreaterThan(pairing.scoreRejected ?? 1);
+      const pair = `${pairing.chosen.text} > ${pairing.rejected.text}`;
+      counts.set(pair, (counts.get(pair) ?? 0) + 1);
+    }
+    expect(counts.size).toBe(6);
+    for (const count of counts.values()) expect(Math.abs(count - 100)).toBeLessThan(40); // four standard errors
+  });
+
+  test.each(['diverse', 'random'] as const)('with %s: no pair of one response, nor of two that tie', (rule) => {
+    expect(textsOf(buildPair(item(y('a'), y_w, y_l), rankingFromScores('p', [1, 2, 0]), rule))).toBe(
+      'fewer than two candidates',
+    );
+    expect(textsOf(buildPair(item(y('a'), y('b', 1)), rankingFromScores('p', [1, 1]), rule))).toBe(
+      'all candidates tie',
+    );
+  });
+});

@@ -7,6 +7,8 @@
  * text with itself (zero preference gradient); here equal texts never form a pair, and the reason is counted.
  */
 import type { PairLabel } from '../objective/soft-label.ts';
+import { randomPair } from '../select/random-pair.ts';
+import { diversePair } from './diverse.ts';
 import type { Candidate, RankItem, Ranking } from './ranker.ts';
 import { winsOver } from './win-probability.ts';
 
@@ -17,8 +19,11 @@ import { winsOver } from './win-probability.ts';
  *   response takes the place of the data's rejected (the rule that the paper compared with, its appendix C). A prompt
  *   without a pair in the data gives best and worst of its responses.
  * - all-pairs: every two candidates that the ranker tells apart (DNO, with `minMargin`).
+ * - diverse: of the better half of the policy's responses the one that it found least probable, of the worse half the most
+ *   probable (DivPO, diverse.ts).
+ * - random: two of the policy's responses by chance, in the ranker's order: what cleverer rules have to beat.
  */
-export type RankedRule = 'best-and-worst' | 'replace' | 'all-pairs';
+export type RankedRule = 'best-and-worst' | 'replace' | 'all-pairs' | 'diverse' | 'random';
 
 /**
  * Which candidates become pairs, where nothing is ranked.
@@ -65,6 +70,10 @@ export interface PairOptions {
   readonly labels?: 'hard' | 'soft';
   /** Index of the sample that the exploration term takes. @default 0 */
   readonly exploredSample?: number;
+  /** Mean log-probability a token of each sample, by its index, under the policy that gave it; only diverse reads it. */
+  readonly logProbs?: ReadonlyMap<number, number>;
+  /** Uniform numbers in [0, 1), a new one each call; only random reads them. @default the first two responses */
+  readonly draw?: () => number;
 }
 
 /** What a rule is made from: stages that would make what it does not need are left out. */
@@ -73,6 +82,8 @@ export function ruleNeeds(rule: PairRule): { samples: boolean; ranking: boolean 
     case 'best-and-worst':
     case 'replace':
     case 'all-pairs':
+    case 'diverse':
+    case 'random':
       return { samples: true, ranking: true };
     case 'data-over-response':
       return { samples: true, ranking: false };
@@ -107,7 +118,31 @@ export function rankedPairs(item: RankItem, ranking: Ranking, rule: RankedRule, 
       );
       return pairs.length === 0 ? [skipped(item, 'fewer than two candidates')] : pairs;
     }
+    case 'diverse':
+    case 'random': {
+      const responses = ranking.order.filter((index) => candidates[index]?.kind === 'response');
+      if (responses.length < 2) return [skipped(item, 'fewer than two candidates')];
+      const eligible = rule === 'diverse' ? diverseOf(item, responses, options) : randomOf(responses, options);
+      return [bestAndWorst(item, { ranking, places, eligible }, options)];
+    }
   }
+}
+
+/** Two of the responses, given from best to worst: rare and good, common and bad. */
+function diverseOf({ candidates }: RankItem, responses: readonly number[], { logProbs }: PairOptions): number[] {
+  const known = responses.map((index) => logProbs?.get(candidates[index]?.sampleIndex ?? -1) ?? 0);
+  const places = [...responses.keys()];
+  return ascending(diversePair(places, known).map((place) => responses[place] ?? 0));
+}
+
+function randomOf(responses: readonly number[], { draw = () => 0 }: PairOptions): number[] {
+  const inOrder = ascending(responses);
+  const beliefs = inOrder.map(() => ({ mean: 0, lower: 0, upper: 0 }));
+  return ascending(randomPair(beliefs, draw).map((place) => inOrder[place] ?? 0));
+}
+
+function ascending(indices: readonly number[]): number[] {
+  return [...indices].sort((a, b) => a - b);
 }
 
 /** The pairs of one prompt without a ranking. */

@@ -128,6 +128,12 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   }
   problems.push(...checkLabels(recipe));
   const { secondOpinion, update } = recipe;
+  if ((update === 'diverse' || update === 'random') && sampling.samples < 2) {
+    report(
+      'sampling.samples',
+      `is ${sampling.samples}, and update is ${update}, which pairs samples: set it to 2 or more`,
+    );
+  }
   if (secondOpinion !== null && (update === 'keep' || update === 'data-over-response')) {
     report('secondOpinion', `is set, and update is ${update}, which ranks nothing: set it to null`);
   } else if (secondOpinion !== null && secondOpinion.share === 0 && secondOpinion.doubtMargin === null) {

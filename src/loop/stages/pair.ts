@@ -2,8 +2,10 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
+import { type RandomKey, randomKey, uniformAt } from '../../random.ts';
 import { type Pairing, type PairOptions, type PairRule, rankedPairs, unrankedPairs } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
+import type { Ledger } from '../../store/ledger.ts';
 import type { PairRecord, RankingRecord } from '../../store/ledger-rows.ts';
 import { rankItems } from './rank.ts';
 import { exploredSample } from './sample.ts';
@@ -75,12 +77,16 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   const { minMargin, labels } = recipe;
   const options = { minMargin, labels, exploredSample: exploredSample(recipe) };
   const rankings = decidingRankings(context);
+  const logProbs = recipe.update === 'diverse' ? logProbsByPrompt(ledger, iteration) : new Map<string, never>();
   const rowOf = new Map(rows.map((row) => [row.promptId, row]));
   for (const item of rankItems(ledger, iteration, rows)) {
     const row = rowOf.get(item.promptId);
     if (row === undefined) continue;
     const ranking = rankings.get(item.promptId) ?? null;
-    const pairings = pairingsOf(item, { rule, ranking }, options);
+    const chance = recipe.update === 'random' ? drawsOf(randomKey(recipe.seed, 'pair', iteration, row.promptId)) : {};
+    const known = logProbs.get(row.promptId);
+    const own = { ...options, ...chance, ...(known === undefined ? {} : { logProbs: known }) };
+    const pairings = pairingsOf(item, { rule, ranking }, own);
     for (const [index, pairing] of pairings.entries()) {
       if (pairing.kind === 'skipped') add(skipped, pairing.reason);
       else {
@@ -107,6 +113,21 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   const left = [...skipped].map(([reason, count]) => `${count} left out: ${reason}`).join(', ');
   announce({ kind: 'note', text: `Pairs of iteration ${iteration}: ${counts}${left === '' ? '' : `; ${left}`}` });
   return `${pairs} pairs`;
+}
+
+/** Mean log-probability a token of each sample, as the policy gave it, by prompt and index. */
+function logProbsByPrompt(ledger: Ledger, iteration: number): Map<string, Map<number, number>> {
+  const byPrompt = new Map<string, Map<number, number>>();
+  for (const { promptId, sampleIndex, logProb, tokenIds } of ledger.responses(iteration)) {
+    const known = byPrompt.get(promptId) ?? new Map<number, number>();
+    byPrompt.set(promptId, known.set(sampleIndex, logProb / Math.max(1, tokenIds.length)));
+  }
+  return byPrompt;
+}
+
+function drawsOf(key: RandomKey): Pick<PairOptions, 'draw'> {
+  let next = 0;
+  return { draw: () => uniformAt(key, next++) };
 }
 
 /** What the rule makes of one prompt. */
