@@ -6,14 +6,15 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { collectRows, readRows } from '../src/data/read.ts';
 import { mean } from '../src/evaluate/statistics.ts';
 import { implicitRewards } from '../src/loop/evaluation/implicit-rewards.ts';
+import { loadRecipe } from '../src/recipe/load.ts';
 import type { Recipe } from '../src/recipe/schema.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import type { StoredPair } from '../src/store/ledger-rows.ts';
-import { readRunConfig } from '../src/store/run-config.ts';
+import { packageRoot } from '../src/torch/native.ts';
 
 /** A reward from here on has a kind ending: without one it is at most 0.5. */
 const KIND = 0.65;
@@ -44,9 +45,7 @@ try {
     '| run, iteration | samples with a kind ending | of them chosen | rejected | chosen with one: nats | chosen without: nats | rejected: nats |\n| --- | --- | --- | --- | --- | --- | --- |\n',
   );
   for (const run of process.argv.slice(2)) {
-    const config = readRunConfig(run);
-    if (config === null) throw new Error(`${run} is no run`);
-    const recipe = { ...config.recipe, output: run };
+    const recipe = { ...loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml')), output: run };
     for (let iteration = 1; iteration <= recipe.iterations; iteration++) {
       using ledger = openLedger(join(run, 'run.db'), { access: 'read' });
       const scores = ledger.rankings(iteration).flatMap((ranking) => [...(ranking.scores ?? [])]);
@@ -62,7 +61,7 @@ try {
       const sampled = scores.filter((score) => score >= KIND).length;
       const rejected = pairs.filter(({ scoreRejected }) => (scoreRejected ?? 0) >= KIND).length;
       process.stdout.write(
-        `| ${recipe.name}, ${iteration} | ${sampled} of ${scores.length} | ${pairs.filter(hasKindEnding).length} | ${rejected} | ${of('chosen', true)} | ${of('chosen', false)} | ${of('rejected', null)} |\n`,
+        `| ${basename(run)}, ${iteration} | ${sampled} of ${scores.length} | ${pairs.filter(hasKindEnding).length} | ${rejected} | ${of('chosen', true)} | ${of('chosen', false)} | ${of('rejected', null)} |\n`,
       );
     }
   }
