@@ -62,6 +62,8 @@ const RECIPES: Record<string, unknown>[] = [
   { evaluate: { prompts: 'heldout.jsonl', benchmarks: { on: ['arc_challenge'], data: 'rows' } } },
   { ranker: { kind: 'command', command: ['python3', 'reward.py'] } },
   { secondOpinion: { ranker: { kind: 'command', command: ['python3', 'reward.py'] } } },
+  { ranker: { kind: 'people' } },
+  { secondOpinion: { ranker: { kind: 'people' } } },
 ];
 
 function recipeIn(folder: string, changes: Record<string, unknown> = {}): Recipe {

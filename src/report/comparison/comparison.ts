@@ -5,13 +5,15 @@
 import { type Markup, markup } from '../markup.ts';
 import { page, table } from '../page.ts';
 import { asMarkdown, sheetMarkdown, sheetMarkup } from '../sheet.ts';
+import { benchmarkDifferencesSheet, benchmarksSheet } from './benchmark-sheets.ts';
 import { distributionCharts, drawnResponses, implicitRewardCharts, iterationCharts, settingCharts } from './charts.ts';
 import { COMPARISON_FORMAT_VERSION, type ComparedArm, type ComparisonData } from './comparison-data.ts';
 import { armComparisons, benchmarkComparisons } from './differences.ts';
 import { equalLengths, equalLengthsPicture, equalLengthsSheet } from './equal-lengths.ts';
+import { judgedNumbers } from './judged.ts';
 import { benchmarkRows, lastOf, modelNumbers } from './numbers.ts';
 import { benchmarkSentence, comparisonSentence } from './sentences.ts';
-import { benchmarkDifferencesSheet, benchmarksSheet, differencesSheet, modelsSheet } from './sheets.ts';
+import { differencesSheet, judgedSheet, modelsSheet } from './sheets.ts';
 import { wordDifferences } from './word-differences.ts';
 
 const EXAMPLES = 3;
@@ -43,7 +45,11 @@ export function renderComparison(data: ComparisonData): string {
   return page(`${data.title}: comparison`, [
     markup`<header><h1>${data.title}</h1><p class="meta">${countText(data)} · ${data.createdAt} · reward: ${data.rewardName}</p></header>`,
     verdictBlock(data),
-    section('Models', 'models', [sheetMarkup(modelsSheet(data)), iterationCharts(data)]),
+    section('Models', 'models', [
+      sheetMarkup(modelsSheet(data)),
+      sheetMarkup(judgedSheet(data)),
+      iterationCharts(data),
+    ]),
     section('Differences', 'differences', [sheetMarkup(differencesSheet(data))]),
     settings === null ? null : section('By setting', 'settings', [settings]),
     section('Public benchmarks', 'benchmarks', [
@@ -171,6 +177,7 @@ function minutes(seconds: number): string {
 export function comparisonMarkdown(data: ComparisonData): string {
   const sheets = [
     modelsSheet(data),
+    judgedSheet(data),
     differencesSheet(data),
     benchmarksSheet(data),
     benchmarkDifferencesSheet(data),
@@ -208,6 +215,10 @@ export function comparisonJson(data: ComparisonData): string {
       runs: runs.map(({ seed, path, seconds, state }) => ({ seed, path, seconds, state })),
     })),
     models: modelNumbers(data),
+    judged: modelNumbers(data).map(({ arm, label, iteration }) => ({
+      ...{ arm, label, iteration },
+      ...judgedNumbers(data, { arm, label, iteration }),
+    })),
     comparisons: armComparisons(data),
     benchmarks: benchmarkRows(data),
     benchmarkComparisons: benchmarkComparisons(data),

@@ -1,39 +1,72 @@
 /**
  * @file The tables of a comparison, once for HTML and for Markdown: models over their iterations as in the paper's Table 1,
- * arms against the baseline, benchmarks as in its Table 2. Pure.
+ * arms against the baseline. Pure.
  */
 import { type Interval, mean } from '../../evaluate/statistics.ts';
 import { fixed, percent, signedInterval } from '../findings.ts';
 import { type Cell, EMPTY, plain, type Sheet } from '../sheet.ts';
 import type { ComparisonData } from './comparison-data.ts';
-import { type ArmComparison, armComparisons, benchmarkComparisons, type Side } from './differences.ts';
-import { type BenchmarkNumbers, benchmarkRows, type ModelNumbers, modelNumbers } from './numbers.ts';
+import { type ArmComparison, armComparisons, type Side } from './differences.ts';
+import { type JudgedNumbers, judgedNumbers } from './judged.ts';
+import { type ModelNumbers, modelNumbers } from './numbers.ts';
 import type { PlacedResults } from './result-files.ts';
 import { pText } from './sentences.ts';
 
 interface Column {
   head: Cell;
-  cell(model: ModelNumbers, beside: { base: ModelNumbers | undefined; results: readonly PlacedResults[] }): Cell;
+  cell(model: ModelNumbers, beside: Beside): Cell;
 }
 
-/** Table 1: every model in numbers; columns that no model has a value in are left out. */
+/** What a column may take its value from, beside the model. */
+interface Beside {
+  base: ModelNumbers | undefined;
+  /** Measured apart from the runs: these count where both are there. */
+  results: readonly PlacedResults[];
+  /** Measured in the runs. */
+  judged: JudgedNumbers;
+}
+
+/** Every model in numbers; columns that no model has a value in are left out. */
 export function modelsSheet(data: ComparisonData): Sheet {
+  return {
+    caption: 'Every model in numbers',
+    explanation: `Means over held-out prompts, of each prompt over the seeds; brackets are 95 % bootstrap intervals over prompts. Reward: ${data.rewardName}.`,
+    ...sheetOf(data, COLUMNS),
+  };
+}
+
+/** Table 1: what judges say of every model; null where none was asked. */
+export function judgedSheet(data: ComparisonData): Sheet | null {
+  const found = sheetOf(data, JUDGED_COLUMNS);
+  if (found.head.length === 1) return null;
+  return {
+    caption: 'AlpacaEval 2 and MT-Bench',
+    explanation:
+      'Win rates over the baseline of AlpacaEval, and ratings from 1 to 10. Of runs: means over instructions and questions, of each over the seeds, with 95 % bootstrap intervals. Of files that were given: as they say, ± standard error.',
+    ...found,
+  };
+}
+
+/** The models in some columns, those left out that no model has a value in. */
+function sheetOf(data: ComparisonData, wanted: readonly Column[]): Pick<Sheet, 'head' | 'rows'> {
   const models = modelNumbers(data);
   const base = models.find(({ arm }) => arm === null);
   const resultsOf = ({ arm, iteration }: ModelNumbers): PlacedResults[] =>
     data.results.filter((each) => each.arm === arm && each.iteration === iteration);
-  const cells = (model: ModelNumbers, columns: readonly Column[]): Cell[] =>
-    columns.map(({ cell }) => cell(model, { base, results: resultsOf(model) }));
-  const columns = COLUMNS.filter((column) => models.some((model) => cells(model, [column])[0]?.text !== ''));
+  const rows = models.map((model) => {
+    const beside = { base, results: resultsOf(model), judged: judgedNumbers(data, model) };
+    return { name: modelName(model), cells: wanted.map(({ cell }) => cell(model, beside)) };
+  });
+  const kept = wanted.map((_, place) => rows.some(({ cells }) => (cells[place]?.text ?? '') !== ''));
+  const only = <Value>(values: readonly Value[]): Value[] => values.filter((_, place) => kept[place]);
   return {
-    caption: 'Every model in numbers',
-    explanation: `Means over held-out prompts, of each prompt over the seeds; brackets are 95 % bootstrap intervals over prompts. Reward: ${data.rewardName}.`,
-    head: [plain('model'), ...columns.map(({ head }) => head)],
-    rows: models.map((model) => ({ name: modelName(model), cells: cells(model, columns) })),
+    head: [plain('model'), ...only(wanted.map(({ head }) => head))],
+    rows: rows.map(({ name, cells }) => ({ name, cells: only(cells) })),
   };
 }
 
-function modelName({ arm, label, iteration }: Pick<ModelNumbers, 'arm' | 'label' | 'iteration'>): Cell {
+/** A model's name for the first column. */
+export function modelName({ arm, label, iteration }: Pick<ModelNumbers, 'arm' | 'label' | 'iteration'>): Cell {
   return arm === null ? { text: label, hint: 'before training' } : { text: label, hint: `iteration ${iteration}` };
 }
 
@@ -72,36 +105,51 @@ const COLUMNS: readonly Column[] = [
     head: plain('ended by itself'),
     cell: ({ finishedShare }) => (finishedShare.length === 0 ? EMPTY : plain(percent(mean(finishedShare)))),
   },
+];
+
+const JUDGED_COLUMNS: readonly Column[] = [
   {
     head: { text: 'AlpacaEval 2', hint: 'length-controlled win rate, %' },
-    cell: (_, { results }) => {
-      const found = results.findLast(({ alpaca }) => alpaca !== null)?.alpaca;
-      if (found?.lengthControlled === undefined || found.lengthControlled === null) return EMPTY;
+    cell: (_, { results, judged }) => {
+      const found = results.findLast(({ alpaca }) => alpaca !== null)?.alpaca ?? null;
+      if (found === null) return judgedCell(judged.lengthControlled, 100);
+      if (found.lengthControlled === null) return EMPTY;
       return errorCell(found.lengthControlled, found.lengthControlledError, found.count);
     },
   },
   {
     head: { text: 'AlpacaEval 2', hint: 'win rate, %' },
-    cell: (_, { results }) => {
-      const found = results.findLast(({ alpaca }) => alpaca !== null)?.alpaca;
-      if (found === undefined || found === null) return EMPTY;
-      const { text, hint } = errorCell(found.winRate, found.error, found.count);
-      return { text, hint: found.length === null ? hint : `${hint}, ${found.length} characters` };
+    cell: (_, { results, judged }) => {
+      const found = results.findLast(({ alpaca }) => alpaca !== null)?.alpaca ?? null;
+      const length = found === null ? (judged.characters?.value ?? null) : found.length;
+      const { text, hint } =
+        found === null ? judgedCell(judged.winRate, 100) : errorCell(found.winRate, found.error, found.count);
+      return text === '' || length === null
+        ? { text, hint }
+        : { text, hint: `${hint}\n${Math.floor(length)} characters` };
     },
   },
   ...(['turn1', 'turn2', 'average'] as const).map(
     (part): Column => ({
       head: { text: 'MT-Bench', hint: { turn1: 'turn 1', turn2: 'turn 2', average: 'average' }[part] },
-      cell: (_, { results }) => {
+      cell: (_, { results, judged }) => {
         const found = results.findLast(({ mtBench }) => mtBench !== null)?.mtBench ?? null;
-        const value = found?.[part] ?? null;
-        if (found === null || value === null) return EMPTY;
+        if (found === null) return judgedCell(judged[part], 1);
+        const value = found[part];
+        if (value === null) return EMPTY;
         const unparsed = found.unparsed === 0 ? '' : `, ${found.unparsed} unparsed`;
         return { text: fixed(value, 2), hint: part === 'average' ? `n = ${found.rows}${unparsed}` : '' };
       },
     }),
   ),
 ];
+
+/** What a judge said in the runs, times a factor. */
+function judgedCell(value: Interval | null, times: number): Cell {
+  if (value === null) return EMPTY;
+  const ends = [value.low, value.high].map((end) => fixed(times * end, 2)).join(', ');
+  return { text: fixed(times * value.value, 2), hint: `[${ends}]\nn = ${value.count}` };
+}
 
 /** A figure of the leaderboard with its standard error. */
 function errorCell(value: number, error: number | null, count: number): Cell {
@@ -115,7 +163,8 @@ function shareCell(value: Interval): Cell {
   };
 }
 
-function bracket({ low, high }: Interval, digits = 3): string {
+/** `[0.210, 0.330]`. */
+export function bracket({ low, high }: Interval, digits = 3): string {
   return `[${fixed(low, digits)}, ${fixed(high, digits)}]`;
 }
 
@@ -177,92 +226,10 @@ export function differencesSheet(data: ComparisonData): Sheet | null {
   };
 }
 
-const SIDE: Record<Side, string> = {
+/** Who is better, in a word or two. */
+export const SIDE: Record<Side, string> = {
   above: 'better',
   below: 'worse',
   undecided: 'no winner',
   'too few': 'too few',
 };
-
-/** Every arm against the baseline on every benchmark that both have; null where there is none. */
-export function benchmarkDifferencesSheet(data: ComparisonData): Sheet | null {
-  const comparisons = benchmarkComparisons(data);
-  const [first] = comparisons;
-  if (first === undefined) return null;
-  const several = comparisons.some(({ overSeeds }) => overSeeds !== null);
-  return {
-    caption: `Every arm against ${first.baselineLabel} on benchmarks`,
-    explanation: `Last iterations, paired by item${several ? ' and by seed' : ''}. p of the sign-flip test over items, which for right and wrong answers is McNemar's exact test${several ? '; with several seeds the larger of it and of Student’s test over seeds' : ''}. Corrected by Holm for ${comparisons.length} ${comparisons.length === 1 ? 'comparison' : 'comparisons'} of arms and benchmarks.`,
-    head: [
-      plain('benchmark'),
-      plain('arm'),
-      { text: 'difference', hint: `from ${first.baselineLabel}` },
-      { text: 'items', hint: 'better · worse' },
-      plain('p'),
-      { text: 'p', hint: 'corrected' },
-      plain('verdict'),
-    ],
-    rows: comparisons.map((comparison) => ({
-      name: { text: comparison.title, hint: comparison.metric },
-      cells: [
-        plain(comparison.label),
-        { text: signedInterval(comparison.difference), hint: `n = ${comparison.difference.count} items` },
-        plain(`${comparison.better} · ${comparison.worse}`),
-        plain(pText(comparison.p)),
-        plain(pText(comparison.pCorrected)),
-        plain(SIDE[comparison.side]),
-      ],
-    })),
-  };
-}
-
-/** Table 2; null where nothing was asked. */
-export function benchmarksSheet(data: ComparisonData): Sheet | null {
-  const rows = benchmarkRows(data);
-  const all = rows.flatMap(({ benchmarks }) => benchmarks);
-  const kinds = [...new Map(all.map((each) => [kindOf(each), each])).values()];
-  if (kinds.length === 0) return null;
-  const averaged = kinds.filter(isAccuracy);
-  return {
-    caption: 'Public benchmarks',
-    explanation:
-      'As lm-evaluation-harness, AlpacaEval and MT-Bench define them. Means over items, of each item over the seeds; brackets are 95 % bootstrap intervals over items, changes against the base are paired by item.',
-    head: [
-      plain('model'),
-      ...kinds.map((kind) => ({
-        text: kind.title,
-        hint: isAccuracy(kind)
-          ? `${kind.metric}, ${kind.shots === 0 ? 'no examples' : `${kind.shots} examples`}`
-          : kind.metric,
-      })),
-      ...(averaged.length > 1
-        ? [{ text: 'average', hint: `of ${averaged.map(({ title }) => title).join(', ')}` }]
-        : []),
-    ],
-    rows: rows.map((row) => {
-      const found = kinds.map((kind) => row.benchmarks.find((each) => kindOf(each) === kindOf(kind)) ?? null);
-      const values = found.flatMap((each) => (each === null || !isAccuracy(each) ? [] : each.value.value));
-      const average = values.length === averaged.length ? fixed(mean(values), 3) : '';
-      return {
-        name: modelName(row),
-        cells: [...found.map(benchmarkCell), ...(averaged.length > 1 ? [plain(average)] : [])],
-      };
-    }),
-  };
-}
-
-/** A judge's win rate or rating is on another scale than shares of right answers. */
-function isAccuracy({ benchmark }: BenchmarkNumbers): boolean {
-  return benchmark !== 'alpaca_eval' && benchmark !== 'mt_bench';
-}
-
-function kindOf({ benchmark, shots }: BenchmarkNumbers): string {
-  return `${benchmark} ${shots}`;
-}
-
-function benchmarkCell(numbers: BenchmarkNumbers | null): Cell {
-  if (numbers === null) return EMPTY;
-  const { value, change } = numbers;
-  const changed = change === null ? '' : `\n${signedInterval(change)} vs base`;
-  return { text: fixed(value.value, 3), hint: `${bracket(value)}, n = ${value.count}${changed}` };
-}
