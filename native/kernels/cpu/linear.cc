@@ -219,15 +219,37 @@ struct WriteGated {
 
 bool hasTiles(const at::Tensor&) { return canRun(Bf16Path::amx); }
 
-at::Tensor packRows(const at::Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
-  if (weight.scalar_type() == at::kDouble) return composite::packRows(weight);
-  const bool isPaired = weight.scalar_type() == at::kBFloat16;
-  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
-  const int64_t room = (inputs + kStep - 1) / kStep * kStep, together = isPaired ? 2 : 1;
-  at::Tensor padded = at::zeros({panels * kPanel, room}, weight.options().dtype(isPaired ? at::kBFloat16 : at::kFloat));
-  padded.narrow(0, 0, outputs).narrow(1, 0, inputs).copy_(weight);
-  return padded.view({panels, kPanel, room / together, together}).transpose(1, 2).contiguous().view({panels, room, kPanel});
+// Panels [begin, end) of weights [outputs, inputs], as panels.h draws them.
+template <typename T>
+void packPanels(const T* weights, int64_t outputs, int64_t inputs, int64_t room, int64_t begin, int64_t end, T* to) {
+  constexpr int64_t together = std::is_same_v<T, c10::BFloat16> ? 2 : 1;
+  to += begin * room * kPanel;
+  for (int64_t first = begin * kPanel; first < end * kPanel; first += kPanel) {
+    const int64_t rows = std::min(kPanel, outputs - first);
+    for (int64_t i = 0; i < room; i += together) {
+      const int64_t count = std::clamp<int64_t>(inputs - i, 0, together);
+      const T* from = weights + first * inputs + i;
+      for (int64_t row = 0; row < rows; row++, from += inputs, to += together) std::fill(std::copy_n(from, count, to), to + together, T(0.0f));
+      to = std::fill_n(to, (kPanel - rows) * together, T(0.0f));
+    }
+  }
+}
+
+at::Tensor packRows(const at::Tensor& weight_) {
+  TORCH_CHECK(weight_.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight_.sizes());
+  if (weight_.scalar_type() == at::kDouble) return composite::packRows(weight_);
+  const at::Tensor weight = weight_.to(weight_.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat).contiguous();
+  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = panelsFor(outputs), room = (inputs + kStep - 1) / kStep * kStep;
+  at::Tensor packed = at::empty({panels, room, kPanel}, weight.options());
+  const auto pack = [&](const auto* from, auto* to) {
+    shareRanges(panels, 1, [&](int64_t begin, int64_t end) { packPanels(from, outputs, inputs, room, begin, end, to); });
+  };
+  if (weight.scalar_type() == at::kFloat) {
+    pack(weight.data_ptr<float>(), packed.data_ptr<float>());
+  } else {
+    pack(weight.data_ptr<c10::BFloat16>(), packed.data_ptr<c10::BFloat16>());
+  }
+  return packed;
 }
 
 std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs,
