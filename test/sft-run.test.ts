@@ -73,6 +73,7 @@ describe('selm sft', () => {
     expect(existsSync(join(modelPath, 'tokenizer.json'))).toBe(true);
     expect(readFileSync(join(modelPath, 'README.md'), 'utf8')).toContain('fine-tuned from stories260K');
     using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
+    expect(ledger.record(0, 'data-audit')?.text).toContain('Licences: rows.jsonl unknown');
     const values = ledger.metrics().map((metric) => metric.values);
     // 6 conversations (3 of them hold a turn that the template writes without its end token: a sequence of its own), 2 texts.
     expect(values).toHaveLength(2 * Math.ceil((8 + 3) / 3));

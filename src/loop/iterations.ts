@@ -2,7 +2,7 @@
  * @file The iterations of a run, one after the other: the data and their audit, a warm start where asked for, T times
  * Algorithm 1 (iteration.ts), and a measurement after each.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { PreferenceRow } from '../data/rows.ts';
 import { InterruptedError, SelmError } from '../errors.ts';
 import type { PlacedTask } from '../evaluate/benchmarks/tasks.ts';
@@ -11,6 +11,7 @@ import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
+import { licenseLine } from '../recipe/licenses.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { changesRankers } from '../store/changes.ts';
 import { openEventLog } from '../store/event-log.ts';
@@ -93,7 +94,8 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
     tellResumed(run, announceFor({ run: written.name, iteration: 0 }));
     const ids = { first: rankers.first.id, second: rankers.second?.id ?? null };
     putRankers(ledger, ids, { areTheSame: !changesRankers(run.changes) });
-    ledger.putRecord(0, 'data-audit', { text: inputs.data.audit, used: inputs.data.used });
+    const licenses = licenseLine(written.data, (file) => basename(file));
+    ledger.putRecord(0, 'data-audit', { text: `${inputs.data.audit}\n${licenses}`, used: inputs.data.used });
     const work = (): Promise<string> => iterate(run, inputs, { ...surroundings, announceFor, rankers });
     return await log.during(() => tracking.during(() => noteFailure(ledger, work)));
   } finally {

@@ -9,6 +9,7 @@ import { writeFileAtomic } from '../files/atomic.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, type ModelCard, markdownTable, modelName } from '../model/card.ts';
 import { describeRanker } from '../rank/open.ts';
+import { licensesOf } from '../recipe/licenses.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger } from '../store/ledger.ts';
 import type { StoredMetric } from '../store/ledger-rows.ts';
@@ -69,11 +70,12 @@ function methodText(recipe: Recipe, iteration: number): string {
 }
 
 function dataText(recipe: Recipe, digests: readonly { sha256: string }[], pairs: number): string {
+  const licenses = licensesOf(recipe.data);
   const rows = recipe.data.train.map((path, i) => {
     const name = path.startsWith('hub:') ? path : basename(path);
-    return [name, digests[i]?.sha256 ?? ''];
+    return [name, licenses[i] ?? '', digests[i]?.sha256 ?? ''];
   });
-  return `${markdownTable(['file', 'SHA-256'], rows)}\n\nPairs of this iteration: ${pairs}.`;
+  return `${markdownTable(['file', 'licence', 'SHA-256'], rows)}\n\nPairs of this iteration: ${pairs}.`;
 }
 
 /** Metrics that say what training did; times and memory are left out, since they differ from machine to machine. */

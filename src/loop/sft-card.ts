@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, markdownTable, modelName } from '../model/card.ts';
+import { licensesOf } from '../recipe/licenses.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Run } from '../store/run-directory.ts';
 
@@ -19,7 +20,8 @@ export function sftCard({ recipe, config, ledger }: Run<SftRecipe>): string {
   const base = baseDirectory(recipe.model);
   const [baseModel, licence] = [modelName(base), licenceOf(base)];
   const isAdapter = training.adapter.kind === 'lora';
-  const files = data.train.map((path, i) => [basename(path), config.identity.data[i]?.sha256 ?? '']);
+  const licenses = licensesOf(data);
+  const files = data.train.map((path, i) => [basename(path), licenses[i] ?? '', config.identity.data[i]?.sha256 ?? '']);
   const steps = ledger.metrics().filter(({ stage }) => stage === 'sft');
   const shown = (value: number | undefined): string => (value === undefined ? '' : value.toPrecision(4));
   const rows = METRICS[objective.kind].map((metric) => [
@@ -40,7 +42,7 @@ export function sftCard({ recipe, config, ledger }: Run<SftRecipe>): string {
     datasets: [],
     summary: `${isAdapter ? 'A LoRA adapter of' : 'A model fine-tuned from'} ${baseModel} ${isLabels ? 'on labelled responses, with KTO' : "on conversations, the loss on the assistant's turns"}: the run "${name}". Made with selm ${config.environment.selm}.`,
     sections: [
-      { title: 'Data', text: markdownTable(['file', 'SHA-256'], files) },
+      { title: 'Data', text: markdownTable(['file', 'licence', 'SHA-256'], files) },
       { title: 'Metrics', text: markdownTable(['training', 'first step', `last step (${steps.length})`], rows) },
       { title: 'Settings', text: `\`\`\`yaml\n${settings}\`\`\`` },
       { title: 'Licence', text: licenceText(baseModel, licence) },

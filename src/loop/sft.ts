@@ -2,12 +2,13 @@
  * @file Supervised fine-tuning, a run of its own: conversations are read and audited, the assistant's turns are learned step
  * by step, and the model is saved. Called again on the same recipe it goes on where it stopped, to the same bytes.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
+import { licenseLine } from '../recipe/licenses.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { openEventLog } from '../store/event-log.ts';
 import { type Announce, openEvents, type Watch } from '../store/events.ts';
@@ -84,7 +85,8 @@ export async function fineTune(
   const tracking = openTracking(run, { announce: log.through(announce, { iteration: 0 }) });
   const told = log.through(tracking.through(announce, { iteration: 0 }), { iteration: 0 });
   tellResumed(run, told);
-  run.ledger.putRecord(0, 'data-audit', { text: conversations.audit, used: conversations.trees.length });
+  const text = `${conversations.audit}\n${licenseLine(asked.data, (file) => basename(file))}`;
+  run.ledger.putRecord(0, 'data-audit', { text, used: conversations.trees.length });
   const work = (): Promise<string> => trainOn(conversations, { run, recipe, announce: told, signal, team });
   const modelPath = await log.during(() => tracking.during(work));
   return { path: run.path, modelPath };

@@ -1,5 +1,6 @@
 /** @file Settings that are fine alone and impossible together. Pure; each problem names its field and its reason. */
 import { isHubName, parseHubName } from '../hub/name.ts';
+import { checkLicenses } from './licenses.ts';
 import type { ParsedRecipe } from './schema.ts';
 import type { ParsedSftRecipe } from './sft.ts';
 
@@ -95,6 +96,8 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     );
   }
   problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));
+  problems.push(...checkLicenses(recipe.data, ['data']));
+  if (sft !== null) problems.push(...checkLicenses(sft.data, ['sft', 'data']));
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
   if (evaluate.twin && !explores && (recipe.rewardModel?.alpha ?? 0) === 0) {
     report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');
@@ -216,7 +219,11 @@ function checkMeasures({
 
 /** Everything that cannot be meant in a recipe of fine-tuning alone. */
 export function checkSftRecipe(recipe: ParsedSftRecipe): RecipeProblem[] {
-  return [...checkHubNames(recipe), ...checkSharding(['training'], recipe.training)];
+  return [
+    ...checkHubNames(recipe),
+    ...checkLicenses(recipe.data, ['data']),
+    ...checkSharding(['training'], recipe.training),
+  ];
 }
 
 /** Names on the Hub in what every run has; other places are paths. */

@@ -6,7 +6,7 @@ import { sftRecipeKeys } from './sft.ts';
 const KEYS = `
 name output seed model device threads track
 sft
-data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.onBadRow
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.license data.allowLicenses data.onBadRow
 text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
@@ -42,7 +42,7 @@ evaluate.stopOnRegression.by evaluate.stopOnRegression.patience evaluate.twin
 
 const SFT_KEYS = `
 objective objective.kind objective.beta objective.desirableWeight objective.undesirableWeight objective.baseline
-data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.onBadRow
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.license data.allowLicenses data.onBadRow
 text text.prompts text.maxLength
 training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
 training.dropLastStep

@@ -18,6 +18,7 @@ import {
   yesOrNo,
 } from './fields.ts';
 import { editorSchema, keysOfSchema } from './keys.ts';
+import { licenseFields } from './licenses.ts';
 import { objective } from './objective.ts';
 import { ranker, rewardModel, secondOpinion } from './rankers.ts';
 import { runFields } from './run-fields.ts';
@@ -39,6 +40,7 @@ const data = z
     columns: columnsOf()
       .prefault({})
       .describe('Names of the fields in the files where they are not ours, such as { prompt: question }'),
+    ...licenseFields,
     onBadRow: oneOf(['stop', 'drop'])
       .default('stop')
       .describe('stop: the first unusable row ends the run. drop: count it in the audit')

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { columnsOf, filesOf, integer, oneOf, positive, promptReading } from './fields.ts';
 import { editorSchema, keysOfSchema } from './keys.ts';
+import { licenseFields } from './licenses.ts';
 import { runFields } from './run-fields.ts';
 import { optimisation } from './training.ts';
 
@@ -59,6 +60,7 @@ const sections = {
       columns: columnsOf()
         .prefault({})
         .describe('Names of the fields in the files where they are not ours, such as { prompt: question }'),
+      ...licenseFields,
       onBadRow: oneOf(['stop', 'drop'])
         .default('stop')
         .describe('stop: the first unusable row ends the run. drop: count it in the audit')
