@@ -37,6 +37,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
   const [problem, setProblem] = useState<ReturnType<typeof problemOf> | null>(null);
   const [undoable, setUndoable] = useState<ShownQuestion | null>(null);
   const [beside, setBeside] = useState<Beside>(NOTHING);
+  const [edited, setEdited] = useState<{ side: 'left' | 'right'; text: string } | null>(null);
   const shownMs = useRef(performance.now());
   const known = asked.value;
   const question = known?.next.find(({ id }) => !given.has(id)) ?? null;
@@ -50,11 +51,12 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
   // The clock starts with each question, and nothing is said beside it yet
   useEffect(() => {
     setBeside(NOTHING);
+    setEdited(null);
     shownMs.current = performance.now();
   }, [question?.id]);
 
   const choose = useCallback(
-    (choice: Choice): void => {
+    (choice: Choice, edit: string | null = null): void => {
       const about = choice === 'undo' ? back : question;
       if (about === null) return;
       const answer: GivenAnswer = {
@@ -63,6 +65,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
         strength: beside.isMuch ? 'much' : 'some',
         tags: [...beside.tags],
         isFlagged: beside.isFlagged,
+        edit,
         seconds: (performance.now() - shownMs.current) / 1000,
         key: crypto.randomUUID(),
       };
@@ -91,7 +94,9 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
     const press = (event: KeyboardEvent): void => {
       const toggle = TOGGLES.find(({ key }) => key === event.key.toLowerCase());
       const action = ACTIONS.find(({ key }) => key === event.key.toLowerCase());
-      const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+      const isTyping = [HTMLInputElement, HTMLSelectElement, HTMLTextAreaElement].some(
+        (kind) => event.target instanceof kind,
+      );
       if (isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
       if (toggle !== undefined) setBeside((before) => ({ ...before, [toggle.what]: !before[toggle.what] }));
       if (action !== undefined) choose(action.choice);
@@ -116,14 +121,27 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
             {question.prompt}
           </p>
           <div class="answers two">
-            <div class="answer">
-              <h3>left</h3>
-              <Marked text={question.left} other={question.right} />
-            </div>
-            <div class="answer">
-              <h3>right</h3>
-              <Marked text={question.right} other={question.left} />
-            </div>
+            {(['left', 'right'] as const).map((side) => (
+              <div class="answer" key={side}>
+                <h3>{side}</h3>
+                {edited?.side === side ? (
+                  <Editor
+                    side={side}
+                    text={edited.text}
+                    onChange={(text) => setEdited({ side, text })}
+                    onKeep={() => choose(side, edited.text)}
+                    onLeave={() => setEdited(null)}
+                  />
+                ) : (
+                  <>
+                    <Marked text={question[side]} other={side === 'left' ? question.right : question.left} />
+                    <button type="button" class="small" onClick={() => setEdited({ side, text: question[side] })}>
+                      edit {side}
+                    </button>
+                  </>
+                )}
+              </div>
+            ))}
           </div>
         </article>
       )}
@@ -141,6 +159,39 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
       </div>
       {question === null ? null : <Besides tags={known?.tags ?? []} beside={beside} onChange={setBeside} />}
     </section>
+  );
+}
+
+/** The better text in the annotator's own words; keeping it is the answer. */
+function Editor({
+  side,
+  text,
+  onChange,
+  onKeep,
+  onLeave,
+}: {
+  side: 'left' | 'right';
+  text: string;
+  onChange: (text: string) => void;
+  onKeep: () => void;
+  onLeave: () => void;
+}): JSX.Element {
+  return (
+    <div class="editor">
+      <textarea
+        aria-label={`The ${side} answer as it should be`}
+        rows={8}
+        maxLength={8000}
+        value={text}
+        onInput={(event) => onChange(event.currentTarget.value)}
+      />
+      <button type="button" class="small" disabled={text.trim() === ''} onClick={onKeep}>
+        this is better: keep it
+      </button>{' '}
+      <button type="button" class="small" onClick={onLeave}>
+        leave it as it was
+      </button>
+    </div>
   );
 }
 

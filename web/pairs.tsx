@@ -149,6 +149,14 @@ export function PairView({ runId, pairId }: { runId: string; pairId: string }): 
           ['Iteration', pair.iteration],
           ['Prompt id', <code key="id">{pair.promptId}</code>],
           ['Row of the data', pair.source === null ? 'not recorded' : `${pair.source.file}, line ${pair.source.line}`],
+          ...(pair.label === null
+            ? []
+            : [
+                [
+                  'Label',
+                  `better with probability ${short(pair.label.probability)}, weight ${short(pair.label.weight)}`,
+                ] as [string, string],
+              ]),
           ['Ranked by', pair.rankerId ?? 'nobody: a pair of the data as it is'],
           [
             'Sampled from',
@@ -232,6 +240,7 @@ function Verdict({ pair, ranking }: { pair: PairDetail; ranking: PairDetail['ran
 }
 
 function originText({ kind, sampleIndex }: CandidateOrigin): string {
+  if (kind === 'edit') return 'written by a person';
   return kind === 'response' ? `sample ${(sampleIndex ?? 0) + 1} of the policy` : `${kind} of the data`;
 }
 

@@ -114,6 +114,7 @@ function describeRanking(
 
 function candidateName(candidate: { kind: string; sampleIndex: number | null } | undefined): string {
   if (candidate === undefined) return 'unknown';
+  if (candidate.kind === 'edit') return 'written by a person';
   return candidate.kind === 'response'
     ? `response ${candidate.sampleIndex ?? 0} of the policy`
     : `${candidate.kind} of the data`;

@@ -148,6 +148,20 @@ describe('rankedPairs() with best-and-worst', () => {
     expect(textsOf(soft({ ...scored, judgements }))).toBe('no likely winner');
   });
 
+  test('takes what a person wrote in place of the best one, and not what replaced another', () => {
+    const edited = (shown: number[], value: number): Ranking => ({
+      promptId: 'p',
+      scores: null,
+      order: [1, 0, 2],
+      ties: [],
+      judgements: [{ shown, value, answerKey: 'a', edit: 'better still' }],
+    });
+    const candidates = item(y('a', 0), y('b', 1), y('c', 2));
+    const pair = buildPair(candidates, edited([0, 1], 0.1), 'best-and-worst');
+    expect(pair).toMatchObject({ chosen: { kind: 'edit', text: 'better still' }, rejected: { text: 'c' } });
+    expect(textsOf(buildPair(candidates, edited([0, 2], 0.9), 'best-and-worst'))).toEqual(['b', 'c']);
+  });
+
   test('keeps the scores of both sides, and null for a ranker that only orders', () => {
     const scored = buildPair(item(y('y'), y_w), rankingFromScores('p', [0.25, 0.75]), 'best-and-worst');
     expect(scored).toMatchObject({ scoreChosen: 0.75, scoreRejected: 0.25 });

@@ -219,7 +219,8 @@ function pairOf(
   { minMargin = null, exploredSample = 0, labels = 'hard' }: PairOptions,
 ): Pairing {
   const { promptId, candidates } = item;
-  const [chosen, rejected] = [candidates[best], candidates[worst]];
+  const [better, rejected] = [candidates[best], candidates[worst]];
+  const chosen = better === undefined ? undefined : editedBy(ranking, candidates, better);
   if (chosen === undefined || rejected === undefined) return skipped(item, 'fewer than two candidates');
   if (chosen.text === rejected.text) return skipped(item, 'equal texts');
   const scoreChosen = ranking?.scores?.[best] ?? null;
@@ -244,6 +245,15 @@ function pairOf(
     label,
     sharesPlace: ranking !== null && (isShared(best) || isShared(worst)),
   };
+}
+
+/** The best candidate as a person rewrote it, where one did when it was compared. */
+function editedBy(ranking: Ranking | null, candidates: readonly Candidate[], best: Candidate): Candidate {
+  const edited = ranking?.judgements?.findLast(({ edit, shown, value }) => {
+    const preferred = (value ?? 0.5) > 0.5 ? shown[0] : shown[1];
+    return edit !== undefined && candidates[preferred ?? -1]?.text === best.text;
+  });
+  return edited?.edit === undefined ? best : { kind: 'edit', sampleIndex: null, text: edited.edit };
 }
 
 /** What a ranker's verdict says of two candidates. */

@@ -4,9 +4,12 @@
  */
 import type { Prompt } from '../text/rendering.ts';
 
+/** Where a text comes from: the policy, the pair of the data, or a person who wrote a better one. */
+export type CandidateKind = 'response' | 'chosen' | 'rejected' | 'edit';
+
 /** A text that competes for a prompt: one of the policy's samples, or a response of the data. */
 export interface Candidate {
-  kind: 'response' | 'chosen' | 'rejected';
+  kind: CandidateKind;
   /** 0-based index of the sample; null for the texts of the data. */
   sampleIndex: number | null;
   text: string;
@@ -39,6 +42,8 @@ export interface Judgement {
   answerKey: string;
   /** How much it counts beside others, where somebody says so. @default 1 */
   weight?: number;
+  /** What somebody wrote in place of the better of the two: best of all. */
+  edit?: string;
 }
 
 /** The verdict on one item. */

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeRanker } from '../rank/open.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
+import type { CandidateKind } from '../rank/ranker.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { measuredScores } from '../store/benchmark-scores.ts';
 import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
@@ -131,12 +132,16 @@ function pairsOf(recipe: Recipe, ledger: Ledger): PairCounts[] {
   return Array.from({ length: recipe.iterations }, (_, i) => i + 1).flatMap((iteration) => {
     const pairs = ledger.pairs(iteration);
     if (pairs.length === 0) return [];
-    const chosenFrom = { response: 0, chosen: 0, rejected: 0 };
-    const rejectedFrom = { response: 0, chosen: 0, rejected: 0 };
-    for (const pair of pairs) {
-      chosenFrom[pair.chosenFrom.kind] += 1;
-      rejectedFrom[pair.rejectedFrom.kind] += 1;
-    }
+    const countsOf = (side: 'chosenFrom' | 'rejectedFrom', kind: CandidateKind): number =>
+      pairs.filter((pair) => pair[side].kind === kind).length;
+    const byKind = (side: 'chosenFrom' | 'rejectedFrom') => ({
+      response: countsOf(side, 'response'),
+      chosen: countsOf(side, 'chosen'),
+      rejected: countsOf(side, 'rejected'),
+    });
+    const edit = countsOf('chosenFrom', 'edit');
+    const chosenFrom = { ...byKind('chosenFrom'), ...(edit === 0 ? {} : { edit }) };
+    const rejectedFrom = byKind('rejectedFrom');
     // A run that began before shared places were counted knows only in which rankings there was a tie.
     const tied = firstRankings(ledger, iteration).filter((ranking) => ranking.ties.length > 0).length;
     const ties = counts.get(iteration)?.sharedPlaces ?? tied;

@@ -33,7 +33,8 @@ export interface PairCounts {
   iteration: number;
   pairs: number;
   /** How often each kind of candidate took the place. */
-  chosenFrom: { response: number; chosen: number; rejected: number };
+  /** `edit`: what people wrote in place of the best. */
+  chosenFrom: { response: number; chosen: number; rejected: number; edit?: number };
   rejectedFrom: { response: number; chosen: number; rejected: number };
   /** Pairs whose best or worst place was shared. */
   ties: number;

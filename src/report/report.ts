@@ -338,7 +338,7 @@ function pairs(data: ReportData): Markup {
     method.pairs.map((counts) => {
       const skipped = counts.skipped.map(({ reason, count }) => `${count} ${reason}`).join(', ');
       const { chosenFrom, rejectedFrom } = counts;
-      return markup`<tr><td>iteration ${counts.iteration}</td><td>${counts.pairs}</td><td>${chosenFrom.response}</td><td>${chosenFrom.chosen}</td><td>${chosenFrom.rejected}</td><td>${rejectedFrom.response}</td><td>${rejectedFrom.chosen}</td><td>${rejectedFrom.rejected}</td><td>${counts.ties}</td><td>${skipped === '' ? 'none' : skipped}</td></tr>`;
+      return markup`<tr><td>iteration ${counts.iteration}</td><td>${counts.pairs}</td><td>${chosenFrom.response}</td><td>${chosenFrom.chosen}${chosenFrom.edit === undefined ? '' : ` + ${chosenFrom.edit} edited by people`}</td><td>${chosenFrom.rejected}</td><td>${rejectedFrom.response}</td><td>${rejectedFrom.chosen}</td><td>${rejectedFrom.rejected}</td><td>${counts.ties}</td><td>${skipped === '' ? 'none' : skipped}</td></tr>`;
     }),
   ]);
   const head = [

@@ -1,4 +1,5 @@
 /** @file What the studio's server and its pages say to each other, as JSON. Numbers that are not finite are null. */
+import type { PairLabel } from '../objective/soft-label.ts';
 import type { TAGS } from '../rank/people/questions.ts';
 import type { RawAnswer } from '../rank/services.ts';
 import type { CandidateOrigin, RankingRecord } from '../store/ledger-rows.ts';
@@ -109,6 +110,8 @@ export interface PairDetail {
   rejected: string;
   /** The text of the exploration term. */
   response: string | null;
+  /** How sure the order is, where labels are soft. */
+  label: PairLabel | null;
   chosenFrom: CandidateOrigin;
   rejectedFrom: CandidateOrigin;
   sampler: { sha256: string; seed: number } | null;
@@ -182,6 +185,8 @@ export interface GivenAnswer {
   tags?: Tag[];
   /** @default false */
   isFlagged?: boolean;
+  /** The chosen text as it should have been; with left and right alone. @default none */
+  edit?: string | null;
   seconds: number;
   key: string;
 }

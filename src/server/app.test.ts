@@ -393,10 +393,11 @@ test('the figures of annotators: sides, ties, times, ability, and agreement with
     questionOf({ promptId: `prompt-${n}`, prompt: `prompt ${n}` }, [`good 1.${n} a text`, `bad 1.${n} a text`]),
   );
   ask(people, questions);
-  const besides: Pick<Answer, 'strength' | 'tags' | 'isFlagged' | 'left' | 'seconds' | 'timeMs'> = {
+  const besides: Pick<Answer, 'strength' | 'tags' | 'isFlagged' | 'edit' | 'left' | 'seconds' | 'timeMs'> = {
     strength: 'some',
     tags: [],
     isFlagged: false,
+    edit: null,
     left: 'first',
     seconds: 2,
     timeMs: 1,

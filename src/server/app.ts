@@ -70,7 +70,7 @@ const limit = z.coerce.number().int().min(1).max(200).default(50);
 const source = z.enum(['held-out', 'training']);
 const pairQuery = z.object({
   iteration: z.coerce.number().int().min(0).max(1e6).optional(),
-  chosenFrom: z.enum(['response', 'chosen', 'rejected']).optional(),
+  chosenFrom: z.enum(['response', 'chosen', 'rejected', 'edit']).optional(),
   order: z.enum(['ledger', 'widest', 'narrowest']).default('ledger'),
   search: text,
   offset,

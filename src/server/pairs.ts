@@ -41,6 +41,7 @@ export function pairDetail({ ledger }: LedgerViews, pairId: string): PairDetail 
     chosen: pair.chosen,
     rejected: pair.rejected,
     response: pair.response,
+    label: pair.label,
     chosenFrom: pair.chosenFrom,
     rejectedFrom: pair.rejectedFrom,
     sampler: sample === undefined ? null : { sha256: sample.samplerSha256, seed: sample.seed },

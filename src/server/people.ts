@@ -19,6 +19,9 @@ import type { OpenRuns } from './open-runs.ts';
 /** Questions that a page is given at once: the next is there while the last is on its way. */
 const NEXT = 5;
 
+/** Characters of an edited text; an answer has at most 10 KB. */
+const LONGEST_EDIT = 8000;
+
 /** Parser of an answer. */
 export const givenAnswer = z.strictObject({
   question: z.string().max(100),
@@ -26,6 +29,7 @@ export const givenAnswer = z.strictObject({
   strength: z.enum(STRENGTHS).default('some'),
   tags: z.array(z.enum(TAGS)).max(TAGS.length).default([]),
   isFlagged: z.boolean().default(false),
+  edit: z.string().min(1).max(LONGEST_EDIT).nullable().default(null),
   seconds: z.number().min(0).max(1e6),
   key: z.string().min(8).max(100),
 }) satisfies z.ZodType<GivenAnswer>;
@@ -110,14 +114,14 @@ function openTo(
 /** Keeps an answer. Throws RankerError PEOPLE_QUESTION_UNKNOWN or PEOPLE_QUESTION_SETTLED. */
 export async function giveAnswer(
   runPath: string,
-  { question, choice, strength = 'some', tags = [], isFlagged = false, seconds, key }: GivenAnswer,
+  { question, choice, strength = 'some', tags = [], isFlagged = false, edit = null, seconds, key }: GivenAnswer,
   { annotator, timeMs }: { annotator: string; timeMs: number },
 ): Promise<void> {
   const folder = peopleFolder(runPath);
   const who = { question, annotator, key, timeMs };
   if (choice === 'undo') return say(folder, { kind: 'undo', ...who });
   const left = leftOf(question, annotator);
-  const said = { choice: choiceOf(choice, left), strength, tags, isFlagged, left, seconds };
+  const said = { choice: choiceOf(choice, left), strength, tags, isFlagged, edit, left, seconds };
   await say(folder, { kind: 'answer', ...who, ...said });
 }
 

@@ -1,10 +1,10 @@
 /** @file The rows of a ledger as typed records, and how each is kept in its columns. */
 import type { PairLabel } from '../objective/soft-label.ts';
-import type { Judgement } from '../rank/ranker.ts';
+import type { CandidateKind, Judgement } from '../rank/ranker.ts';
 
 /** Which candidate a text was: a sample of the policy, or one of the data's pair. */
 export interface CandidateOrigin {
-  kind: 'response' | 'chosen' | 'rejected';
+  kind: CandidateKind;
   sampleIndex: number | null;
 }
 

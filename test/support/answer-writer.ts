@@ -14,6 +14,7 @@ for (let n = 0; ; n++) {
     strength: 'some',
     tags: [],
     isFlagged: false,
+    edit: null,
     left: 'first',
     seconds: 0,
     key,

@@ -33,6 +33,7 @@ export function tokenisePairs(
       sampled.set(sampleKey(iteration, response.promptId, response.sampleIndex), response);
   }
   const responseOf = (pair: StoredPair, row: PreferenceRow, text: string, from: CandidateOrigin): PairResponse => {
+    if (from.kind === 'edit') return { text };
     if (from.kind !== 'response')
       return { text, message: from.kind === 'chosen' ? row.chosenMessage : row.rejectedMessage };
     const sample = sampled.get(sampleKey(pair.iteration, pair.promptId, from.sampleIndex ?? 0));

@@ -49,6 +49,7 @@ function answer(question: string, choice: Choice, annotator = 'owner'): Said {
     strength: 'some',
     tags: [],
     isFlagged: false,
+    edit: null,
     left: 'first',
     seconds: 1,
     key: `key-${count}`,
@@ -108,6 +109,21 @@ test('what people call much better has the weight that the recipe gives it, in t
   await say(folder, { ...answer(id, 'first', 'ada'), strength: 'much' } as Said);
   await say(folder, answer(id, 'first', 'ben'));
   expect((await rankings)[0]?.judgements).toMatchObject([{ weight: 1.5 }]);
+});
+
+test('an edit of the text that is preferred stays with the comparison, one of the other does not', async () => {
+  const editsOf = async (choice: Choice): Promise<(string | undefined)[]> => {
+    const runPath = temporaryFolder();
+    const rankings = ranked(runPath, [item('p', ['a', 'b'])], { votes: 3 });
+    const folder = peopleFolder(runPath);
+    const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
+    await say(folder, answer(id, 'first', 'ada'));
+    await say(folder, answer(id, 'first', 'ben'));
+    await say(folder, { ...answer(id, choice, 'cleo'), edit: 'my own words' } as Said);
+    return ((await rankings)[0]?.judgements ?? []).map(({ edit }) => edit);
+  };
+  expect(await editsOf('first')).toEqual(['my own words']);
+  expect(await editsOf('second')).toEqual([undefined]);
 });
 
 test('as many votes for one text as for the other are a tie, and a question waits until all votes are there', async () => {

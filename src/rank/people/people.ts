@@ -133,7 +133,7 @@ interface Known {
   ranking: Ranking;
   ids: string[];
   /** What was asked, as indices of the candidates. */
-  compared: { id: string; shown: [number, number]; weight: number }[];
+  compared: { id: string; shown: [number, number]; weight: number; edit: string | null }[];
 }
 type Next = Known | { kind: 'asks'; question: Question };
 
@@ -151,7 +151,8 @@ function nextOf(item: RankItem, { answersTo }: Questions, { votes, muchBetter }:
     const answers = answersTo.get(id) ?? [];
     if (answers.length < votes) return null;
     ids.push(id);
-    compared.push({ id, shown: [indexOf(pair[0]), indexOf(pair[1])], weight: weightOf(answers, muchBetter) });
+    const shown: [number, number] = [indexOf(pair[0]), indexOf(pair[1])];
+    compared.push({ id, shown, weight: weightOf(answers, muchBetter), edit: editOf(answers) });
     return comparisonOf(answers, pair[0] === texts[a]);
   });
   switch (ordering.kind) {
@@ -187,15 +188,22 @@ function weightOf(answers: readonly Answer[], muchBetter: number): number {
   return weights.length === 0 ? 1 : weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
 }
 
+/** The latest edit of the text that most prefer; an edit of the other one is nobody's best. */
+function editOf(answers: readonly Answer[]): string | null {
+  const said = comparisonOf(answers, true);
+  return answers.findLast(({ edit, choice }) => edit !== null && choice === said)?.edit ?? null;
+}
+
 /** How likely each comparison is to be as it was said, by who said it; a question without a vote is a tie. */
 function judgementsOf({ compared }: Known, { probabilities }: VoteModel): { judgements?: Judgement[] } {
   if (compared.length === 0) return {};
   return {
-    judgements: compared.map(({ id, shown, weight }) => ({
+    judgements: compared.map(({ id, shown, weight, edit }) => ({
       shown,
       value: probabilities.get(id) ?? 0.5,
       answerKey: id,
       ...(weight === 1 ? {} : { weight }),
+      ...(edit === null ? {} : { edit }),
     })),
   };
 }

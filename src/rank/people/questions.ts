@@ -52,6 +52,8 @@ const answer = z.object({
   tags: z.array(z.enum(TAGS)).default([]),
   /** Somebody should look at this one. */
   isFlagged: z.boolean().default(false),
+  /** The better text as it should have been, in the annotator's own words. */
+  edit: z.string().nullable().default(null),
   /** Which text stood on the left. */
   left: z.enum(['first', 'second']),
   /** Seconds for which it was shown. */
