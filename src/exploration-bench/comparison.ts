@@ -56,6 +56,8 @@ export interface Difference {
 /** A method over all worlds: each seed's mean over the worlds. */
 export interface MethodOverall {
   readonly method: string;
+  /** Seeds that have a run of it and of the baseline in every world. */
+  readonly seeds: number;
   readonly area: number;
   readonly end: number;
   readonly collapsed: number;
@@ -135,14 +137,14 @@ function overallOf(
   areaMinusBaseline: (world: string, method: string) => (number | null)[],
 ): MethodOverall[] {
   const names = grid.methods.map(({ name }) => name);
-  const tests = names.map((method) => {
+  const bySeed = names.map((method) => {
     const byWorld = grid.worlds.map(({ name }) => areaMinusBaseline(name, method));
-    const bySeed = grid.seeds.map((_, seed) => {
+    return grid.seeds.flatMap((_, seed) => {
       const values = byWorld.flatMap((world) => world[seed] ?? []);
-      return values.length === grid.worlds.length ? mean(values) : null;
+      return values.length === grid.worlds.length ? [mean(values)] : [];
     });
-    return testOf(bySeed);
   });
+  const tests = bySeed.map(testOf);
   const others = names.map((name) => name !== grid.baseline);
   const corrected = holm(tests.filter((_, index) => others[index]).map(({ p }) => p));
   let next = 0;
@@ -153,6 +155,7 @@ function overallOf(
         .length;
     return {
       method,
+      seeds: bySeed[index]?.length ?? 0,
       area: mean(own.map(({ scores }) => mean(scores.map(({ area }) => area)))),
       end: mean(own.map(({ scores }) => mean(scores.map(({ end }) => end)))),
       collapsed: mean(own.map(({ collapsed }) => collapsed)),

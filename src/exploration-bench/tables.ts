@@ -12,12 +12,12 @@ export function comparisonTables(grid: BenchGrid, { overall, inWorlds }: BenchCo
 }
 
 function overallTable(grid: BenchGrid, overall: BenchComparison['overall']): string {
-  const head = `| method | area | end | below the base, % | area minus ${grid.baseline} | p (Holm) | worlds better / worse |`;
+  const head = `| method | seeds | area | end | below the base, % | area minus ${grid.baseline} | p (Holm) | worlds better / worse |`;
   const rows = overall.map(
-    ({ method, area, end, collapsed, difference, better, worse }) =>
-      `| ${method} | ${area.toFixed(3)} | ${end.toFixed(3)} | ${percent(collapsed)} | ${interval(difference)} | ${probability(difference)} | ${difference === null ? '' : `${better} / ${worse}`} |`,
+    ({ method, seeds, area, end, collapsed, difference, better, worse }) =>
+      `| ${method} | ${seeds} | ${area.toFixed(3)} | ${end.toFixed(3)} | ${percent(collapsed)} | ${interval(difference)} | ${probability(difference)} | ${difference === null ? '' : `${better} / ${worse}`} |`,
   );
-  return [head, '| --- | --- | --- | --- | --- | --- | --- |', ...rows].join('\n');
+  return [head, '| --- | --- | --- | --- | --- | --- | --- | --- |', ...rows].join('\n');
 }
 
 function worldTable(methods: readonly MethodInWorld[]): string {

@@ -18,6 +18,7 @@ import { listenForStop } from '../signals.ts';
 
 interface BenchExplorationOptions {
   parallel: number;
+  finished?: true;
   json?: true;
 }
 
@@ -27,12 +28,13 @@ export function benchExplorationCommand(): Command {
     .description('compare ways of exploring under one budget of labels; run it again to go on where it stopped')
     .argument('<grid>', 'file of worlds, methods and seeds (YAML)')
     .option('--parallel <number>', 'processes at once', wholeNumber(1), 1)
+    .option('--finished', 'run nothing: compare what is finished so far')
     .option('--json', 'print the comparison as one JSON object')
     .addHelpText('after', '\nExample:\n  $ selm bench exploration recipes/bench/tabular.yaml --parallel 2')
     .action(benchExploration);
 }
 
-async function benchExploration(file: string, { parallel, json }: BenchExplorationOptions): Promise<void> {
+async function benchExploration(file: string, { parallel, finished, json }: BenchExplorationOptions): Promise<void> {
   const grid = loadGrid(file);
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const stop = listenForStop((name) =>
@@ -47,7 +49,7 @@ async function benchExploration(file: string, { parallel, json }: BenchExplorati
     say(`${done} of ${total} runs`);
   };
   try {
-    await runBench(grid, { parallel, signal: stop.signal, progress });
+    if (!finished) await runBench(grid, { parallel, signal: stop.signal, progress });
   } finally {
     stop.close();
   }
