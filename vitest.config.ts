@@ -55,7 +55,7 @@ const APART = ['test/long/**', 'test/peers/**', '**/node_modules/**'];
 const TIERS: Record<string, { include: string[]; exclude: string[] }> = {
   whole: { include: ALL, exclude: APART },
   quick: { include: ALL, exclude: [...APART, ...MINUTES] },
-  long: { include: ['test/long/**/*.test.ts'], exclude: [] },
+  long: { include: ['test/long/**/*.test.ts', 'test/trl.test.ts'], exclude: [] },
   peers: { include: ['test/peers/**/*.test.ts'], exclude: [] },
 };
 

@@ -63,8 +63,11 @@ function relative(actual: number, expected: number): number {
 
 const fixtures = readdirSync(folder).filter((name) => name.endsWith('-steps.json'));
 
-/** Every fixture on one process, and one of them on two ranks. */
-const cases: [string, number][] = [...fixtures.map((name): [string, number] => [name, 1]), ['dpo-20-steps.json', 2]];
+/** Every fixture on one process, and one of them on two ranks; all of them in the long tier. */
+const onTwo = process.env.SELM_TESTS === 'long' ? fixtures : ['dpo-20-steps.json'];
+const cases = [1, 2].flatMap((ranks) =>
+  (ranks === 1 ? fixtures : onTwo).map((name): [string, number] => [name, ranks]),
+);
 
 describe('training steps equal TRL 1.16', () => {
   it.each(cases)('%s, ranks: %i', async (name, ranks) => {

@@ -342,6 +342,16 @@ test.each([
     'evaluate.alpaca.judge is a section: allowed is the name of a model, or null; where the judge is and what it may use stands in evaluate.judge',
   ],
   [
+    'blocks that are freed and kept',
+    edit('learningRate: 5e-7', 'learningRate: 5e-7\n  sharding: full\n  activations: keep'),
+    'training.sharding is full, which frees a block after its forward pass, and activations is keep',
+  ],
+  [
+    'a reward model that ranks would share',
+    `${edit('learningRate: 5e-7', 'learningRate: 5e-7\n  sharding: optimiser')}rewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
+    'training.sharding is optimiser, and the reward model of rewardModel is trained whole by one process',
+  ],
+  [
     'a reward model for a rule that ranks nothing',
     `${edit('selm, alpha: 1e-3', 'none')}update: keep\nrewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
     'rewardModel is for rules that rank, and update is keep',

@@ -2,7 +2,17 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
+import {
+  config,
+  DPO,
+  disposeOpened,
+  preferences,
+  referenceOf,
+  settings,
+  steps,
+  train,
+} from '../../test/support/shared-training.ts';
+import { smallWeights } from '../../test/support/small-model.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { openPolicy, type Policy } from '../score/policy.ts';
 import { openSharedPolicy } from '../score/shared-policy.ts';
@@ -15,8 +25,8 @@ import { cat, fill__Scalar, mul__Scalar } from '../torch/ops.ts';
 import { scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import { restoreCheckpoint, saveCheckpoint, withStoredWeights } from './checkpoint.ts';
 import { type OptimiserState, openOptimiser } from './optimiser.ts';
+import { trainPolicy } from './train.ts';
 
-const config = smallConfig({ attention_bias: true });
 const weights = smallWeights(config);
 const opened: { dispose(): void }[] = [];
 let folder = '';
@@ -24,6 +34,7 @@ beforeEach(() => {
   folder = temporaryFolder();
 });
 afterEach(() => {
+  disposeOpened();
   for (const each of opened.splice(0).reverse()) each.dispose();
 });
 
@@ -129,6 +140,45 @@ it('has one file a rank and kind, and the weights whole for whoever saves the mo
     }
   });
   expect(memoryStatistics().liveTensors).toBe(before);
+});
+
+/** A rank's training from a step on; rank 0 is asked to stop when its first step is made, where `stop` is given. */
+async function trainFrom(
+  firstStep: number,
+  { group, stop, ...state }: State & { group: Group; stop?: AbortController },
+): Promise<{ losses: number[]; error: unknown }> {
+  const losses: number[] = [];
+  const input = {
+    ...{ ...state, group, steps: some, firstStep, reference: referenceOf('float32'), startsAtReference: true },
+    checkpoints: { folder, plan: 'plan' },
+    signal: group.rank === 0 ? stop?.signal : undefined,
+  };
+  try {
+    for await (const { metrics } of trainPolicy(input, { ...settings, objective: DPO })) {
+      losses.push(metrics.loss ?? Number.NaN);
+      if (group.rank === 0) stop?.abort();
+    }
+    return { losses, error: null };
+  } catch (error) {
+    return { losses, error };
+  }
+}
+const some = steps.slice(0, 4);
+
+it('ranks stop after the same step where rank 0 is asked to; another number of them goes on to the same losses', async () => {
+  const [unbroken] = await train(2, { sharding: 'full' }, preferences(DPO), some);
+  const stop = new AbortController();
+  const stopped = await Promise.all(
+    groupInProcess(2).map((group) => trainFrom(0, { ...open({ kind: 'full', group }), group, stop })),
+  );
+  for (const { losses, error } of stopped) expect([losses.length, error]).toMatchObject([1, { code: 'INTERRUPTED' }]);
+  const ranks = groupInProcess(3).map((group) => ({ ...open({ kind: 'optimiser', group }), group }));
+  expect((await restoreAll(ranks)).map(({ step }) => step)).toEqual([1, 1, 1]);
+  const resumed = await Promise.all(ranks.map((rank) => trainFrom(1, rank)));
+  const losses = [...(stopped[0]?.losses ?? []), ...(resumed[0]?.losses ?? [])];
+  expect(losses.length).toBe(4);
+  for (const [step, { loss = Number.NaN }] of (unbroken?.metrics ?? []).entries())
+    expect(Math.abs((losses[step] ?? Number.NaN) - loss)).toBeLessThan(1e-5);
 });
 
 function fail(name: string): never {
