@@ -1,5 +1,5 @@
 /**
- * @file Likelihood benchmarks with examples against lm-evaluation-harness, in turns: same model, rows, examples, type and threads.
+ * @file Benchmarks with examples (likelihoods; GSM8K's answers) against lm-evaluation-harness, in turns: same model, rows, examples, type and threads.
  * Ratios are taken within one turn, where both met the same machine. The harness runs at the better of two batch sizes.
  */
 import { spawnSync } from 'node:child_process';
@@ -14,8 +14,8 @@ interface Result {
   seconds: number;
   /** Of all threads: what can be compared on a machine that others use. */
   processor_seconds: number;
-  /** Log-likelihoods of the first item: both must mean the same. */
-  first: number[];
+  /** Of the first item, log-likelihoods or the answer: both must mean the same. */
+  first: number[] | string;
   peak_rss_mb: number;
 }
 
@@ -120,11 +120,16 @@ function described(turns: readonly Turn[]): string {
     spread(turns.map(({ selm, lm_eval }) => lm_eval[of] / selm[of]));
   const [selm, lmEval] = [turns.map((turn) => turn.selm), turns.map((turn) => turn.lm_eval)];
   const batches = [...new Set(lmEval.map(({ batch }) => batch))].join(' and ');
-  return `${line('selm', selm)}${line('lm_eval', lmEval)}  selm is ${ratios('seconds')} times as fast as lm_eval at batch size ${batches}, ${ratios('processor_seconds')} by processor time; log-likelihoods differ by ${difference(selm[0], lmEval[0]).toExponential(1)}\n`;
+  return `${line('selm', selm)}${line('lm_eval', lmEval)}  selm is ${ratios('seconds')} times as fast as lm_eval at batch size ${batches}, ${ratios('processor_seconds')} by processor time; ${sameness(selm[0], lmEval[0])}\n`;
 }
 
-function difference(ours: Result | undefined, theirs: Result | undefined): number {
-  return Math.max(...(ours?.first ?? []).map((value, i) => Math.abs(value - (theirs?.first[i] ?? Number.NaN))));
+/** Whether both meant the same by the first item: its log-likelihoods, or the answer. */
+function sameness(ours: Result | undefined, theirs: Result | undefined): string {
+  if (typeof ours?.first === 'string') {
+    return `the first answers are ${ours.first === theirs?.first ? 'the same' : 'different'}`;
+  }
+  const differences = (ours?.first ?? []).map((value, i) => Math.abs(value - Number(theirs?.first[i] ?? Number.NaN)));
+  return `log-likelihoods differ by ${Math.max(...differences).toExponential(1)}`;
 }
 
 function spread(values: readonly number[]): string {

@@ -10,6 +10,7 @@
 
 #include "../checks.h"
 #include "../composite.h"
+#include "panels.h"
 #include "team.h"
 #include "tree_attention_tiles.h"
 
@@ -249,7 +250,8 @@ bool hasKernel(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.
 std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, const std::vector<Segment>& segments,
                                           const std::vector<Tree>& trees, const Rule& rule) {
   const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
-  at::Tensor out = at::empty_like(q);
+  // Room for whole tiles: in sampling a product by rows reads it next, as it is.
+  at::Tensor out = at::empty({roomFor(q.size(0)), q.size(1), q.size(2)}, q.options()).narrow(0, 0, q.size(0));
   at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
   const int64_t groups = k.size(1);
   forElementTypes(q, [&](auto* type) {
