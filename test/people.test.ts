@@ -17,6 +17,7 @@ import { writeSmallRecipe } from './support/small-recipe.ts';
 import { pairsOf } from './support/small-run.ts';
 
 const token = 'token-of-the-annotator';
+const EDIT = 'and she was kind.';
 const KILLS = Number(process.env.SELM_KILLS ?? 6);
 
 async function request(studio: Studio, path: string, body?: unknown): Promise<unknown> {
@@ -50,6 +51,7 @@ test('a run waits for people, goes on by itself, and makes the pairs of whoever 
   const studio = await serveStudio({ folders: [join(folder, 'runs')], port: 0, token, assets: new Map() });
   const standings = new Set<string>();
   let answers = 0;
+  let edited: string | null = null;
   while (!isDone) {
     await setTimeout(50);
     const { runs } = (await request(studio, '/api/runs')) as { runs: RunSummary[] };
@@ -58,23 +60,28 @@ test('a run waits for people, goes on by itself, and makes the pairs of whoever 
     standings.add(summary.standing);
     const { next } = (await request(studio, '/api/runs/people/questions')) as OpenQuestions;
     for (const { id, left, right } of next) {
-      const answer: GivenAnswer = {
-        question: id,
-        choice: better(left, right),
-        seconds: 1,
-        key: `annotator-${answers++}`,
-      };
+      const choice = better(left, right);
+      // The first who decides writes a better text than both.
+      const writes: boolean = edited === null && (choice === 'left' || choice === 'right');
+      edited ??= writes ? id : null;
+      const edit = writes ? EDIT : null;
+      const answer: GivenAnswer = { question: id, choice, edit, seconds: 1, key: `annotator-${answers++}` };
       await request(studio, '/api/runs/people/answers', answer);
     }
   }
   await running;
   await studio.close();
 
+  const { asked } = readQuestions(peopleFolder(join(folder, 'runs', 'people')));
+  const ofEdit = asked.get(edited ?? '')?.promptId;
   const texts = (name: string) =>
     pairsOf(join(folder, 'runs', name), 1).map(({ promptId, chosen, rejected }) => ({ promptId, chosen, rejected }));
   expect(standings).toContain('waiting');
   expect(answers).toBe(readQuestions(peopleFolder(join(folder, 'runs', 'people'))).asked.size);
-  expect(texts('people')).toEqual(texts('function'));
+  expect(texts('people')).toEqual(
+    texts('function').map((pair) => (pair.promptId === ofEdit ? { ...pair, chosen: EDIT } : pair)),
+  );
+  expect(texts('people').map(({ chosen }) => chosen)).toContain(EDIT);
 }, 120_000);
 
 test(

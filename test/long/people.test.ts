@@ -8,7 +8,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { temporaryFolder } from '../../src/files/temporary.testing.ts';
 import { runRecipe } from '../../src/loop/run.ts';
-import { ask, peopleFolder, questionOf, readQuestions, settle } from '../../src/rank/people/questions.ts';
+import { ask, peopleFolder, questionOf, readQuestions, say, settle } from '../../src/rank/people/questions.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
 import { type Studio, serveStudio } from '../../src/server/listen.ts';
 import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
@@ -92,6 +92,48 @@ test.skipIf(program === undefined)(
   },
   300_000,
 );
+
+test('people decide where the first ranker is in doubt, within their budget; its verdict stands everywhere else', async () => {
+  const folder = temporaryFolder();
+  const output = join(folder, 'runs', 'doubt');
+  const secondOpinion = { ranker: { kind: 'people', budget: 6 }, share: 0.2, doubtMargin: 1, decides: 'second' };
+  const recipe = loadRecipe(writeSmallRecipe(join(folder, 'recipe'), { iterations: 1, secondOpinion }), {
+    overrides: [`output=${output}`],
+  });
+  const running = runRecipe(recipe);
+  let isDone = false;
+  void running.finally(() => {
+    isDone = true;
+  });
+  // Whoever answers always prefers the text with fewer letters a: the opposite of the first ranker.
+  while (!isDone) {
+    const { asked, answersTo } = readQuestions(peopleFolder(output));
+    for (const { id, texts } of asked.values()) {
+      if (answersTo.has(id)) continue;
+      const [first, second] = texts.map((text) => text.split('a').length);
+      const choice = (first ?? 0) <= (second ?? 0) ? 'first' : 'second';
+      const answer = { choice, strength: 'some', isFlagged: false, edit: null, left: 'first' } as const;
+      const who = { question: id, annotator: 'owner', seconds: 1, key: `key of ${id}`, timeMs: 1 };
+      await say(peopleFolder(output), { kind: 'answer', ...who, ...answer, tags: [] });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await running;
+
+  const { asked } = readQuestions(peopleFolder(output));
+  expect(asked.size).toBe(6);
+  const reasons = [...asked.values()].map(({ reason }) => reason);
+  expect(reasons).toContain('drawn at random');
+  expect(reasons.some((reason) => /^reward.ts is \d+:\d+ between its best and its worst here$/.test(reason))).toBe(
+    true,
+  );
+  const byPeople = new Set([...asked.values()].map(({ promptId }) => promptId));
+  for (const { promptId, chosen, rejected, rankerId } of pairsOf(output, 1)) {
+    const margin = chosen.split('a').length - rejected.split('a').length;
+    if (byPeople.has(promptId)) expect([rankerId, margin <= 0]).toEqual(['people version=1', true]);
+    else expect([rankerId?.startsWith('people'), margin > 0]).toEqual([false, true]);
+  }
+}, 300_000);
 
 test.skipIf(program === undefined)(
   'an answer that was kept by a studio which died before it said so counts once, and the page goes on with the next one',
