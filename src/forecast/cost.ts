@@ -7,7 +7,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { expectedWeights } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { activationBytes, chooseActivations } from '../train/activations.ts';
-import { stateBytes } from './shares.ts';
+import { countsOf, stateBytes } from './shares.ts';
 
 /** Mean tokens of a prompt and of a response; `atMost` where they are the recipe's limits and not measured. */
 export interface TokenFacts {
@@ -34,8 +34,8 @@ export interface MemoryForecast {
 const FLOAT32 = 4;
 /** Most bytes of the head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
 const LOGITS_BYTES = 2 * 96 * 2 ** 20;
-/** A message to the other ranks, and what comes (native/process_group.cc). */
-const MESSAGE_BYTES = 2 * 32 * 2 ** 20;
+/** Most bytes of a message to the other ranks (native/process_group.cc). */
+const MESSAGE_BYTES = 32 * 2 ** 20;
 
 /** Numbers of weights, from the shapes that the model must have. */
 export function parameterCount(config: ModelConfig): number {
@@ -74,7 +74,7 @@ export function memoryOf(
       ...parts.flatMap(([what, bytes]) => (bytes === 0 ? [] : [{ what, bytes }])),
       { what: `activations of ${tokensAtOnce} tokens`, bytes: activations },
       { what: 'logits', bytes: Math.min(LOGITS_BYTES, 2 * tokensAtOnce * config.vocabularySize * bytesPerElement) },
-      ...(ranks === 1 ? [] : [{ what: 'messages to other ranks', bytes: MESSAGE_BYTES }]),
+      ...(ranks === 1 ? [] : [{ what: 'messages to other ranks', bytes: messageBytes(config, training) }]),
     ],
     sampling: [
       { what: 'weights, at most', bytes: all * bytesInSampling },
@@ -84,4 +84,11 @@ export function memoryOf(
       },
     ],
   };
+}
+
+/** What goes to the other ranks at once, and what comes: small gradients together, or a flat in parts. */
+function messageBytes(config: ModelConfig, training: Recipe['training']): number {
+  if (training.sharding === 'none') return MESSAGE_BYTES;
+  const { block, ends } = countsOf({ config, training });
+  return 2 * Math.min(MESSAGE_BYTES, FLOAT32 * Math.max(block, ends));
 }
