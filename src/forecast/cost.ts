@@ -89,6 +89,11 @@ export function memoryOf(
 /** What goes to the other ranks at once, and what comes: small gradients together, or a flat in parts. */
 function messageBytes(config: ModelConfig, training: Recipe['training']): number {
   if (training.sharding === 'none') return MESSAGE_BYTES;
-  const { block, ends } = countsOf({ config, training });
-  return 2 * Math.min(MESSAGE_BYTES, FLOAT32 * Math.max(block, ends));
+  const { block, ends, trained } = countsOf({ config, training });
+  const bytesPerElement = training.dtype === 'float32' ? FLOAT32 : 2;
+  const isAdapter = training.adapter.kind === 'lora';
+  // Below an adapter only weights are gathered; beside it only its factors' gradients cross.
+  const largest = isAdapter && training.sharding === 'optimiser' ? trained : Math.max(block, ends);
+  const width = isAdapter && training.sharding === 'full' ? bytesPerElement : FLOAT32;
+  return 2 * Math.min(MESSAGE_BYTES, width * largest);
 }
