@@ -61,7 +61,7 @@ struct PlainRows {
   at::Tensor x;
   int64_t width;
   PlainRows(const at::Tensor& x_, int64_t padded) : x(operandRows<X>(x_, padded)), width(padded) {}
-  const X* block(int64_t first, int64_t, std::vector<X>&) const { return x.data_ptr<X>() + first * width; }
+  const X* block(int64_t first, int64_t, at::Tensor&) const { return x.data_ptr<X>() + first * width; }
 };
 
 // fp32 rows in pieces, as amxPiecesPanel reads them. They are made block by block, and stay in the cache.
@@ -70,13 +70,14 @@ struct RowsInPieces {
   at::Tensor x;
   int64_t inputs, padded, width;
   RowsInPieces(const at::Tensor& x_, int64_t padded_) : x(x_.to(at::kFloat)), inputs(x_.size(1)), padded(padded_), width(kPieces * padded_) {}
-  const Element* block(int64_t first, int64_t rows, std::vector<Element>& scratch) const {
-    scratch.resize(roomFor(rows) * width);
-    for (int64_t row = 0; row < rows; row++) {
-      Element* tiles = scratch.data() + row / kTileRows * kTileRows * width + row % kTileRows * kStep;
-      amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs, tiles, padded);
-    }
-    return scratch.data();
+  // Memory of tensors begins with a line of the cache, as a row of a tile has to.
+  const Element* block(int64_t first, int64_t rows, at::Tensor& scratch) const {
+    const int64_t room = roomFor(rows) * width;
+    if (!scratch.defined() || scratch.numel() < room) scratch = at::empty({room}, x.options().dtype(at::kBFloat16));
+    Element* tiles = scratch.data_ptr<Element>();
+    for (int64_t row = 0; row < rows; row++)
+      amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs, tiles + row / kTileRows * kTileRows * width + row % kTileRows * kStep, padded);
+    return tiles;
   }
 };
 
@@ -112,7 +113,7 @@ void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand,
     const int64_t share = roomFor((rows + threads - 1) / threads), parts = (share + near - 1) / near;
     const int64_t size = roomFor((share + parts - 1) / parts);
     shareRanges((rows + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
-      std::vector<X> scratch;
+      at::Tensor scratch;
       for (int64_t block = begin; block < end; block++) {
         const int64_t first = block * size, count = std::min(size, rows - first);
         multiplyBlock(operand.block(first, count, scratch), first, count, 0, tasks);
@@ -121,7 +122,7 @@ void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand,
     return;
   }
   const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, rows * inputs * kPanel * together));
-  std::vector<X> scratch;
+  at::Tensor scratch;
   for (int64_t first = 0; first < rows; first += near) {
     const int64_t count = std::min(near, rows - first);
     const X* x = operand.block(first, count, scratch);
