@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { engineVersion } from '../src/torch/native.ts';
+import { readEngineRecord } from '../src/torch/native.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -14,7 +14,8 @@ export function saveResult(name: string, result: Record<string, unknown>): void 
   mkdirSync(folder, { recursive: true });
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, loadAfter: loadavg() };
   const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).stdout.trim();
-  const versions = { selm: commit, libtorch: engineVersion(), node: process.version };
+  // From its record: loading the engine would set how OpenMP waits in this process, and so in the peers that it starts.
+  const versions = { selm: commit, libtorch: readEngineRecord()?.libtorchVersion, node: process.version };
   const text = JSON.stringify(
     { formatVersion: 1, date: new Date().toISOString(), machine, versions, ...result },
     null,
