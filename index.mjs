@@ -20,4 +20,4 @@ export const {
   RunError,
   TensorError,
 } = api;
-export const { SweepError, TensorFreedError, TextError, TrainingError } = api;
+export const { SweepError, TensorFreedError, TextError, TrackerError, TrainingError } = api;

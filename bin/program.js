@@ -109,4 +109,4 @@ function forgetOld() {
   }
 }
 
-module.exports = { importProgram };
+module.exports = { ENTRIES, importProgram };

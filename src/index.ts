@@ -24,6 +24,7 @@ export {
   TensorError,
   TensorFreedError,
   TextError,
+  TrackerError,
   TrainingError,
 } from './errors.ts';
 export type { RunOutcome } from './loop/run.ts';

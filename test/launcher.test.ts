@@ -1,11 +1,13 @@
 /** @file bin/selm: what it says before anything of the program is loaded. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 
+const { ENTRIES } = createRequire(import.meta.url)('../bin/program.js') as { ENTRIES: Record<string, string> };
 const bin = fileURLToPath(new URL('../bin', import.meta.url));
 
 function temporaryFolder(): string {
@@ -50,8 +52,7 @@ function smallPackage() {
     mkdirSync(dirname(join(root, 'src', name)), { recursive: true });
     writeFileSync(join(root, 'src', name), text);
   };
-  write('index.ts', '');
-  write('sweep/worker.ts', '');
+  for (const file of Object.values(ENTRIES)) write(file.slice('src/'.length), '');
   write('cli/main.ts', "import { place } from '../files/place.ts';\nconsole.log(place satisfies string);");
   write('files/place.ts', "export const place: string = new URL('beside.txt', import.meta.url).pathname;");
   const run = () => {

@@ -95,7 +95,7 @@ it('writes a card beside each model, with its method, data, metrics, settings, b
   });
   expect(text).toContain('# small, iteration 2 of 2');
   expect(text).toContain('DPO with beta 0.1, with the exploration term selm, alpha 0.01');
-  expect(text).toMatch(/\| prompts\.jsonl \| [0-9a-f]{64} \|/);
+  expect(text).toMatch(/\| prompts\.jsonl \| unknown \| [0-9a-f]{64} \|/);
   expect(text).toMatch(/\| loss \| 0\.\d+ \| 0\.\d+ \|/);
   expect(text).toContain('rank: 4');
   expect(text).toContain('Unknown: the base model stories260K came without a card');

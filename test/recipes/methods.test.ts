@@ -17,6 +17,8 @@ const folder = join(packageRoot, 'recipes');
 const names = readdirSync(folder)
   .filter((name) => name.endsWith('.yaml'))
   .map((name) => name.slice(0, -'.yaml'.length));
+/** Recipes of `selm sft`. */
+const TUNING = ['sft', 'kto-labels'];
 const PUBLISHED = ['zephyr-7b', 'llama-3-8b', 'phi-3-mini'];
 const page = readFileSync(join(packageRoot, 'docs', 'recipes.md'), 'utf8');
 
@@ -27,7 +29,7 @@ describe.each(names)('recipes/%s.yaml', (name) => {
   const path = join(folder, `${name}.yaml`);
 
   it('opens with its command, loads under its own name, and has its paragraph', () => {
-    const command = name === 'sft' ? 'sft' : 'train';
+    const command = TUNING.includes(name) ? 'sft' : 'train';
     expect(readFileSync(path, 'utf8').split(/\s{2,}|\n/)[0]).toBe(`# selm ${command} recipes/${name}.yaml`);
     expect((command === 'sft' ? loadSftRecipe : loadRecipe)(path).name).toBe(name);
     expect(page).toContain(`recipes/${name}.yaml`);
@@ -35,7 +37,7 @@ describe.each(names)('recipes/%s.yaml', (name) => {
 });
 
 describe('an iteration on a few rows', () => {
-  const elsewhere = [...PUBLISHED, 'quickstart', 'sft', 'sft-then-selm'];
+  const elsewhere = [...PUBLISHED, ...TUNING, 'quickstart', 'sft-then-selm'];
   const methods = names.filter((name) => !elsewhere.includes(name));
   it.each(methods)('of recipes/%s.yaml trains on pairs of its rule', async (name) => {
     const output = join(root, name);
