@@ -58,7 +58,8 @@ struct RowsInPieces {
 
 //            panel: B0 B1
 //   x:  A0          C0 C1     every step of 32 inputs adds four products of tiles; of 16 rows or fewer only the upper two.
-//       A1          C2 C3     Rows in pieces add as many of each: they share B0 and B1.
+//       A1          C2 C3     Rows in pieces go through the panel once a piece, the smallest first: what is added then is
+//                             rounded at its own size, and the sum has the error of an fp32 product.
 // Sums begin with zero, or go on from those in y.
 template <bool kGoesOn, typename Operand>
 SELM_AMX void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
@@ -79,13 +80,12 @@ SELM_AMX void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16*
       _tile_zero(2);
       _tile_zero(3);
     }
-    for (int64_t k = 0; k < inputs; k += kStep) {
-      const c10::BFloat16* weights = panel + k * 32;
-      if (isFirst) fetchStep(weights);
-      _tile_loadd(6, weights, kPanelBytes);
-      _tile_loadd(7, weights + 32, kPanelBytes);
-#pragma GCC unroll 3
-      for (int piece = 0; piece < Operand::kCount; piece++) {
+    for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
+      for (int64_t k = 0; k < inputs; k += kStep) {
+        const c10::BFloat16* weights = panel + k * 32;
+        if (isFirst && piece == Operand::kCount - 1) fetchStep(weights);
+        _tile_loadd(6, weights, kPanelBytes);
+        _tile_loadd(7, weights + 32, kPanelBytes);
         _tile_loadd(4, x.tile(k, piece, 0), stride);
         _tile_loadd(5, x.tile(k, piece, 1), stride);
         _tile_dpbf16ps(0, 4, 6);
@@ -97,13 +97,12 @@ SELM_AMX void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16*
     _tile_stored(2, y + 16 * 32, kResultBytes);
     _tile_stored(3, y + 16 * 32 + 16, kResultBytes);
   } else {
-    for (int64_t k = 0; k < inputs; k += kStep) {
-      const c10::BFloat16* weights = panel + k * 32;
-      if (isFirst) fetchStep(weights);
-      _tile_loadd(6, weights, kPanelBytes);
-      _tile_loadd(7, weights + 32, kPanelBytes);
-#pragma GCC unroll 3
-      for (int piece = 0; piece < Operand::kCount; piece++) {
+    for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
+      for (int64_t k = 0; k < inputs; k += kStep) {
+        const c10::BFloat16* weights = panel + k * 32;
+        if (isFirst && piece == Operand::kCount - 1) fetchStep(weights);
+        _tile_loadd(6, weights, kPanelBytes);
+        _tile_loadd(7, weights + 32, kPanelBytes);
         _tile_loadd(4, x.tile(k, piece, 0), stride);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
