@@ -61,56 +61,53 @@ struct RowsInPieces {
 //       A1          C2 C3     Rows in pieces go through the panel once a piece, the smallest first: what is added then is
 //                             rounded at its own size, and the sum has the error of an fp32 product.
 // Sums begin with zero, or go on from those in y.
-template <bool kGoesOn, typename Operand>
-SELM_AMX void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+template <bool kGoesOn, bool kTwoTiles, typename Operand>
+SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, bool isFirst) {
   constexpr int64_t kPanelBytes = 128, kResultBytes = 128;
   const int64_t stride = x.stride();
-  if (kGoesOn) {
+  float* lower = y + 16 * 32;
+  if constexpr (kGoesOn) {
     _tile_loadd(0, y, kResultBytes);
     _tile_loadd(1, y + 16, kResultBytes);
   } else {
     _tile_zero(0);
     _tile_zero(1);
   }
-  if (rows > 16) {
-    if (kGoesOn) {
-      _tile_loadd(2, y + 16 * 32, kResultBytes);
-      _tile_loadd(3, y + 16 * 32 + 16, kResultBytes);
-    } else {
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-    for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
-      for (int64_t k = 0; k < inputs; k += kStep) {
-        const c10::BFloat16* weights = panel + k * 32;
-        if (isFirst && piece == Operand::kCount - 1) fetchStep(weights);
-        _tile_loadd(6, weights, kPanelBytes);
-        _tile_loadd(7, weights + 32, kPanelBytes);
-        _tile_loadd(4, x.tile(k, piece, 0), stride);
-        _tile_loadd(5, x.tile(k, piece, 1), stride);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kTwoTiles && kGoesOn) {
+    _tile_loadd(2, lower, kResultBytes);
+    _tile_loadd(3, lower + 16, kResultBytes);
+  } else if constexpr (kTwoTiles) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
+    for (int64_t k = 0; k < inputs; k += kStep) {
+      const c10::BFloat16* weights = panel + k * 32;
+      if (isFirst && piece == Operand::kCount - 1) fetchStep(weights);
+      _tile_loadd(6, weights, kPanelBytes);
+      _tile_loadd(7, weights + 32, kPanelBytes);
+      _tile_loadd(4, x.tile(k, piece, 0), stride);
+      if constexpr (kTwoTiles) _tile_loadd(5, x.tile(k, piece, 1), stride);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      if constexpr (kTwoTiles) {
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
-      }
-    }
-    _tile_stored(2, y + 16 * 32, kResultBytes);
-    _tile_stored(3, y + 16 * 32 + 16, kResultBytes);
-  } else {
-    for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
-      for (int64_t k = 0; k < inputs; k += kStep) {
-        const c10::BFloat16* weights = panel + k * 32;
-        if (isFirst && piece == Operand::kCount - 1) fetchStep(weights);
-        _tile_loadd(6, weights, kPanelBytes);
-        _tile_loadd(7, weights + 32, kPanelBytes);
-        _tile_loadd(4, x.tile(k, piece, 0), stride);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
       }
     }
   }
   _tile_stored(0, y, kResultBytes);
   _tile_stored(1, y + 16, kResultBytes);
+  if constexpr (kTwoTiles) {
+    _tile_stored(2, lower, kResultBytes);
+    _tile_stored(3, lower + 16, kResultBytes);
+  }
+}
+
+template <bool kGoesOn, typename Operand>
+void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+  if (rows > 16) return multiplyTiles<kGoesOn, true>(x, inputs, panel, y, isFirst);
+  return multiplyTiles<kGoesOn, false>(x, inputs, panel, y, isFirst);
 }
 
 }  // namespace
