@@ -4,14 +4,12 @@
  * is computed by itself, so that a response does not depend on who shares its batch.
  */
 
-import type { ModelConfig } from '../model/config.ts';
-import { scaledEmbedding } from '../model/decoder.ts';
 import type { Model } from '../model/load.ts';
-import { type PackedWeights, packWeights } from '../model/packed-weights.ts';
+import { embedTokens } from '../model/packed.ts';
 import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
-import { EMBEDDING, weightOf } from '../model/weights.ts';
+import { blockSettings, logitsByRows, openRowWeights, type RowWeights } from '../model/row-weights.ts';
 import { noGrad } from '../torch/autograd.ts';
-import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm, rowLinear, softCap_, to_dtype } from '../torch/ops.ts';
+import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
 
@@ -22,12 +20,7 @@ import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
 export type SamplingDtype = 'float32' | 'bfloat16';
 
 /** A model's weights as sampling reads them. */
-export interface Sampler {
-  config: ModelConfig;
-  dtype: SamplingDtype;
-  packed: PackedWeights;
-  /** [V, D], in the type on disk. */
-  embedding: Tensor;
+export interface Sampler extends RowWeights {
   dispose(): void;
 }
 
@@ -36,17 +29,8 @@ export function openSampler(
   model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>,
   { dtype = 'float32' }: { dtype?: SamplingDtype } = {},
 ): Sampler {
-  const { config, weights, adapter = null } = model;
-  const built = outlive(
-    scope('open a sampler', () =>
-      noGrad(() => {
-        const packed = packWeights({ config, weights, adapter }, dtype);
-        const embedding = weightOf(weights, EMBEDDING);
-        return { packed, embedding: to_dtype(embedding, embedding.dtype, { copy: true }) };
-      }),
-    ),
-  );
-  return { config, dtype, ...built, dispose: () => disposeAll([built.packed, built.embedding]) };
+  const rows = openRowWeights(model, dtype);
+  return { ...rows, dispose: () => disposeAll([rows.packed, rows.embedding]) };
 }
 
 /** A pool begins with no more than this, and grows beyond when it is full. */
@@ -112,7 +96,7 @@ function runBlocks(sampler: Sampler, cache: Cache, tokens: readonly NewToken[], 
     tokens.map(({ id }) => id),
     { device },
   );
-  const x_TD = scaledEmbedding(to_dtype(index_select(embedding, 0, ids_T), 'float32'), config);
+  const x_TD = embedTokens(embedding, ids_T, { config, dtype: 'float32' });
   const shared = [
     x_TD,
     packed.blocks,
@@ -126,30 +110,13 @@ function runBlocks(sampler: Sampler, cache: Cache, tokens: readonly NewToken[], 
     ),
     layers.map(({ window }) => window),
     config.heads,
-    config.intermediateSize,
-    config.queryKeyNorm === 'whole',
-    config.normEpsilon,
-    config.attentionScale,
-    config.attentionSoftCap,
-    config.activation === 'silu' ? 'silu' : 'gelu_tanh',
-    arithmeticOf(sampler),
+    ...blockSettings(sampler),
   ] as const;
   const hidden_TD =
     attention.kind === 'decode'
       ? decodeBlocks_(...shared, attention.tables, attention.lengths)
       : prefillBlocks_(...shared, attention.seen, attention.segments, attention.known);
   return rmsNorm(hidden_TD, packed.finalNorm, config.normEpsilon);
-}
-
-function arithmeticOf({ dtype }: Sampler): string {
-  return dtype === 'bfloat16' ? 'fastest' : 'float32';
-}
-
-function logitsOf(sampler: Sampler, hidden_TD: Tensor): Tensor {
-  const { config, packed, embedding } = sampler;
-  const { panels, bias } = packed.head;
-  const logits_TV = rowLinear(hidden_TD, panels, embedding.shape[0] ?? 0, { bias, arithmetic: arithmeticOf(sampler) });
-  return config.logitSoftCap > 0 ? softCap_(logits_TV, config.logitSoftCap) : logits_TV;
 }
 
 /** A prompt to prefill: its tokens, its pages, and how many of its first tokens are in them already (whole blocks: prefixes.ts). */
@@ -179,7 +146,7 @@ export function prefill(sampler: Sampler, cache: Cache, given: readonly PrefillP
         end += ids.length - first;
         ends[order[i] ?? 0] = end;
       });
-      return logitsOf(sampler, index_select(hidden_TD, 0, int64(ends, { device })));
+      return logitsByRows(sampler, index_select(hidden_TD, 0, int64(ends, { device })));
     }),
   );
 }
@@ -263,7 +230,7 @@ export function decode(sampler: Sampler, cache: Cache, rows: readonly DecodeRow[
       }));
       const attention = { kind: 'decode', tables: tables_BM, lengths: lengths_B2 } as const;
       const hidden_TD = runBlocks(sampler, cache, tokens, attention);
-      return logitsOf(sampler, hidden_TD);
+      return logitsByRows(sampler, hidden_TD);
     }),
   );
 }

@@ -6,11 +6,11 @@
 import type { ModelConfig } from '../model/config.ts';
 import type { Model } from '../model/load.ts';
 import { embedTokens, packedRotations } from '../model/packed.ts';
-import { type PackedWeights, packWeights } from '../model/packed-weights.ts';
+import { blockSettings, logitsByRows, openRowWeights, type RowWeights } from '../model/row-weights.ts';
 import { EMBEDDING, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
-import { clone, hasTiles, narrow, rmsNorm, rowLinear, softCap_, targetLogProbs, treeBlocks } from '../torch/ops.ts';
-import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { hasTiles, narrow, rmsNorm, targetLogProbs, treeBlocks } from '../torch/ops.ts';
+import { disposeAll, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import { rowsPerChunk, sumRanges } from './head.ts';
 import { byPair, scoreTrees } from './log-probs.ts';
 import type { PackedTrees } from './packing.ts';
@@ -35,27 +35,15 @@ export function openScorer(
   const { config, weights, adapter = null } = model;
   const isHeld = dtype === 'bfloat16' || (adapter === null && allInBf16(model));
   if (isHeld && hasTiles(weightOf(weights, EMBEDDING))) {
-    const rows = outlive(
-      scope('open a scorer', () =>
-        noGrad(() => ({
-          packed: packWeights({ config, weights, adapter }, dtype),
-          embedding: clone(weightOf(weights, EMBEDDING)),
-        })),
-      ),
-    );
-    const source = { config, dtype, ...rows };
-    return { config, score: (batch) => scoreByRows(source, batch), dispose: () => disposeAll(rows) };
+    const rows = openRowWeights(model, dtype);
+    return {
+      config,
+      score: (batch) => scoreByRows(rows, batch),
+      dispose: () => disposeAll([rows.packed, rows.embedding]),
+    };
   }
   const policy = openPolicy(model, { dtype, purpose: 'score' });
   return { config, score: (batch) => scoreTrees(policy, batch), dispose: () => policy.dispose() };
-}
-
-/** Weights laid out for products by rows. */
-interface RowWeights {
-  config: ModelConfig;
-  dtype: ComputeDtype;
-  packed: PackedWeights;
-  embedding: Tensor;
 }
 
 function allInBf16({ weights }: Pick<Model, 'weights'>): boolean {
@@ -83,7 +71,8 @@ function scoreByRows(weights: RowWeights, batch: PackedTrees<TokenTree>): Map<st
 }
 
 /** What the head reads of the rows that predict a scored token, [S, D]. */
-function hiddenByRows({ config, dtype, packed, embedding }: RowWeights, batch: PackedTrees<TokenTree>): Tensor {
+function hiddenByRows(rows: RowWeights, batch: PackedTrees<TokenTree>): Tensor {
+  const { config, packed, embedding } = rows;
   const rotation = packedRotations(config, batch);
   const layers = Array.from({ length: config.layers }, (_, layer) => ({
     ...rotation(layer),
@@ -97,25 +86,9 @@ function hiddenByRows({ config, dtype, packed, embedding }: RowWeights, batch: P
     layers.map(({ window }) => window),
     config.heads,
     config.keyValueHeads,
-    config.intermediateSize,
-    config.queryKeyNorm === 'whole',
-    config.normEpsilon,
-    config.attentionScale,
-    config.attentionSoftCap,
-    config.activation === 'silu' ? 'silu' : 'gelu_tanh',
-    arithmeticOf(dtype),
+    ...blockSettings(rows),
     batch.segments,
     int64(batch.rows_S),
   );
   return rmsNorm(hidden_SD, packed.finalNorm, config.normEpsilon);
-}
-
-function logitsByRows({ config, dtype, packed: { head } }: RowWeights, hidden_CD: Tensor): Tensor {
-  const { bias, panels } = head;
-  const logits_CV = rowLinear(hidden_CD, panels, config.vocabularySize, { bias, arithmetic: arithmeticOf(dtype) });
-  return config.logitSoftCap > 0 ? softCap_(logits_CV, config.logitSoftCap) : logits_CV;
-}
-
-function arithmeticOf(dtype: ComputeDtype): string {
-  return dtype === 'bfloat16' ? 'fastest' : 'float32';
 }
