@@ -8,38 +8,25 @@ import { microBatches } from '../src/score/packing.ts';
 import { openPolicy } from '../src/score/policy.ts';
 import { openSharedPolicy } from '../src/score/shared-policy.ts';
 import { buildTree } from '../src/score/trees.ts';
-import { openGloo } from '../src/torch/gloo.ts';
-import { ALONE } from '../src/torch/group.ts';
-import { KeyStore } from '../src/torch/key-store.ts';
 import { memoryStatistics, resetPeak } from '../src/torch/memory.ts';
 import { full } from '../src/torch/ops.ts';
 import { disposeAll, outlive } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { trainPolicy } from '../src/train/train.ts';
+import { LORA, meetRanks, STEP } from './group.ts';
 import { memoryConfig } from './memory.ts';
 
 const [rank = 0, size = 1, port = 0] = process.argv.slice(2, 5).map(Number);
 const [dtypeName, kind, sharding, tokens] = process.argv.slice(5);
 const dtype = dtypeName === 'bfloat16' ? 'bfloat16' : 'float32';
 const microBatchTokens = Number(tokens);
-const settings = { rank: 16, alpha: 32, rankStabilised: false, targets: 'all-linear' } as const;
-const lora = kind === 'lora' ? { settings, seed: 1 } : null;
+const lora = kind === 'lora' ? LORA : null;
 
 const config = memoryConfig();
 const weights = new Map(
   [...expectedWeights(config)].map(([name, shape]) => [name, outlive(full(shape, 0.01, { dtype }))]),
 );
-const host = '127.0.0.1';
-const group =
-  size === 1
-    ? ALONE
-    : await openGloo(await KeyStore.open({ host, port, hosts: rank === 0 }, { timeoutMs: 60_000 }), {
-        rank,
-        size,
-        timeoutMs: 120_000,
-        networkInterface: '',
-        host,
-      });
+const group = await meetRanks({ rank, size, port });
 const trees = Array.from({ length: 8 }, (_, index) => {
   const ids = (length: number): Int32Array => Int32Array.from({ length }, (__, i) => (7 * i + index) % 1000);
   const pair = {
@@ -72,13 +59,10 @@ const training = trainPolicy(
     startsAtReference: false,
   },
   {
-    objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
-    adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-    learningRateAt: () => 5e-7,
+    ...STEP,
     maxGradientNorm: 1,
     microBatchTokens,
     activations: 'recompute',
-    checkpointEverySteps: 1000,
   },
 );
 for await (const _ of training);

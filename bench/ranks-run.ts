@@ -8,23 +8,18 @@ import { scoreTrees } from '../src/score/log-probs.ts';
 import { microBatches } from '../src/score/packing.ts';
 import { openPolicy } from '../src/score/policy.ts';
 import { buildTree, type TreeLogProbs } from '../src/score/trees.ts';
-import { openGloo } from '../src/torch/gloo.ts';
-import { ALONE } from '../src/torch/group.ts';
-import { KeyStore } from '../src/torch/key-store.ts';
 import { setThreads } from '../src/torch/native.ts';
 import { narrow, zeros } from '../src/torch/ops.ts';
 import { outlive } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { trainPolicy } from '../src/train/train.ts';
 import { smallConfig, smallWeights } from '../test/support/small-model.ts';
+import { LORA, meetRanks, STEP } from './group.ts';
 
 const [rank = 0, size = 1, port = 0, threads = 1, steps = 8, batch = 8] = process.argv.slice(2, 8).map(Number);
 const [dtypeName, adapter] = process.argv.slice(8);
 const dtype = dtypeName === 'bfloat16' ? 'bfloat16' : 'float32';
-const lora =
-  adapter === 'lora'
-    ? { settings: { rank: 16, alpha: 32, rankStabilised: false, targets: 'all-linear' } as const, seed: 1 }
-    : null;
+const lora = adapter === 'lora' ? LORA : null;
 const MICRO_BATCH_TOKENS = 2048;
 
 const config = smallConfig({
@@ -67,17 +62,7 @@ const optimiser = openOptimiser(policy);
 const reference = new Map<string, TreeLogProbs>();
 for (const own of microBatches(trees, MICRO_BATCH_TOKENS))
   for (const [pairId, logProbs] of scoreTrees(policy, own)) reference.set(pairId, logProbs);
-const host = '127.0.0.1';
-const group =
-  size === 1
-    ? ALONE
-    : await openGloo(await KeyStore.open({ host, port, hosts: rank === 0 }, { timeoutMs: 60_000 }), {
-        rank,
-        size,
-        timeoutMs: 120_000,
-        networkInterface: '',
-        host,
-      });
+const group = await meetRanks({ rank, size, port });
 
 await group.barrier('start');
 const [startMs, startBytes] = [performance.now(), loopbackBytes()];
@@ -94,25 +79,25 @@ const training = trainPolicy(
     startsAtReference: true,
   },
   {
-    objective: { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'none' } },
-    adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-    learningRateAt: () => 5e-7,
+    ...STEP,
     maxGradientNorm: null,
     microBatchTokens: MICRO_BATCH_TOKENS,
     activations: 'keep',
-    checkpointEverySteps: 1000,
   },
 );
 for await (const { metrics } of training) losses.push(metrics.loss ?? Number.NaN);
 await group.barrier('end');
+const seconds = (performance.now() - startMs) / 1000;
+const bytes = loopbackBytes() - startBytes;
+// Only now: what they take and send is not the training's.
 const rates = size === 1 ? {} : await collectiveRates();
 const parameters = [...policy.masters.values()].reduce((sum, master) => sum + master.size, 0);
 if (rank === 0)
   process.stdout.write(
     `${JSON.stringify({
       losses,
-      pairs_per_s: trees.length / ((performance.now() - startMs) / 1000),
-      bytes_a_step: (loopbackBytes() - startBytes) / steps,
+      pairs_per_s: trees.length / seconds,
+      bytes_a_step: bytes / steps,
       parameters,
       rates,
     })}\n`,
