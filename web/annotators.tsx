@@ -32,8 +32,8 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
       <div class="scroll figures">
         <table>
           <thead>
-            <tr>
-              {[
+            <Columns
+              names={[
                 'name',
                 'answers',
                 'left chosen',
@@ -43,12 +43,8 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
                 'skipped',
                 'median time',
                 'ability',
-              ].map((each) => (
-                <th key={each} scope="col">
-                  {each}
-                </th>
-              ))}
-            </tr>
+              ]}
+            />
           </thead>
           <tbody>
             {annotators.map((each) => (
@@ -76,6 +72,19 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
   );
 }
 
+/** The first row of a table. */
+function Columns({ names }: { names: readonly string[] }): JSX.Element {
+  return (
+    <tr>
+      {names.map((name) => (
+        <th key={name} scope="col">
+          {name}
+        </th>
+      ))}
+    </tr>
+  );
+}
+
 function Agreements({ people, rankers }: Pick<Annotators, 'people' | 'rankers'>): JSX.Element {
   return (
     <>
@@ -85,13 +94,7 @@ function Agreements({ people, rankers }: Pick<Annotators, 'people' | 'rankers'>)
         <div class="scroll figures">
           <table>
             <thead>
-              <tr>
-                {['between', 'n', 'same', 'Krippendorff’s alpha', 'Cohen’s kappa', 'Gwet’s AC1'].map((each) => (
-                  <th key={each} scope="col">
-                    {each}
-                  </th>
-                ))}
-              </tr>
+              <Columns names={['between', 'n', 'same', 'Krippendorff’s alpha', 'Cohen’s kappa', 'Gwet’s AC1']} />
             </thead>
             <tbody>
               {people === null ? null : (
