@@ -6,7 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../src/errors.ts';
-import { native, packageRoot } from '../src/torch/native.ts';
+import { packageRoot } from '../src/files/package-root.ts';
+import { native } from '../src/torch/native.ts';
 
 export interface Parameter {
   name: string;

@@ -6,13 +6,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reward } from '../recipes/quickstart/reward.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { loadModel } from '../src/model/load.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
 import { renderSamplingPrompt } from '../src/text/rendering.ts';
 import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
-import { packageRoot, setThreads } from '../src/torch/native.ts';
+import { setThreads } from '../src/torch/native.ts';
 
 const PROMPTS = 384;
 const SAMPLES = 8;

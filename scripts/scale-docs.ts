@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { packageRoot } from '../src/files/package-root.ts';
 import { parameterCount } from '../src/forecast/cost.ts';
 import { type Cluster, predictScale, type ScaledStep } from '../src/forecast/scale.ts';
 import { normaliseConfig } from '../src/model/read-config.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 const PAGE = join(packageRoot, 'docs', 'scale.md');
 const [BEGIN, END] = ['<!-- table: npm run docs -->', '<!-- end of table -->'];

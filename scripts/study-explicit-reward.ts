@@ -8,11 +8,12 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { reward } from '../recipes/quickstart/reward.ts';
 import { bootstrapMean, mean } from '../src/evaluate/statistics.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { collectReport } from '../src/report/collect.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { engineVersion, packageRoot } from '../src/torch/native.ts';
+import { engineVersion } from '../src/torch/native.ts';
 
 const [folder = 'runs/explicit-reward', ...given] = process.argv.slice(2);
 const seeds = given.length > 0 ? given.map(Number) : [1, 2, 3];

@@ -10,12 +10,13 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { bootstrapMean, type Interval, mean } from '../src/evaluate/statistics.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { Recipe } from '../src/recipe/schema.ts';
 import { collectReport } from '../src/report/collect.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { engineVersion, packageRoot } from '../src/torch/native.ts';
+import { engineVersion } from '../src/torch/native.ts';
 
 const SEEDS = [1, 2, 3, 4, 5];
 const ALPHAS = [0, 0.001, 0.005, 0.02, 0.05, 0.1];

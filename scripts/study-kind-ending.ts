@@ -9,12 +9,12 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { collectRows, readRows } from '../src/data/read.ts';
 import { mean } from '../src/evaluate/statistics.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { implicitRewards } from '../src/loop/evaluation/implicit-rewards.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { Recipe } from '../src/recipe/schema.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import type { StoredPair } from '../src/store/ledger-rows.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 /** A reward from here on has a kind ending: without one it is at most 0.5. */
 const KIND = 0.65;

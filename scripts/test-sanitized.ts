@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { installEngine } from '../src/engine/install.ts';
 import { requireTool, thisMachine } from '../src/engine/machine.ts';
 import { variantEnvironment } from '../src/engine/variants.ts';
-import { packageRoot } from '../src/torch/native.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 
 /** Every operator and kernel, tensors in every state, and the addon's threads. */
 const TESTS = ['src/torch', 'test/operators.test.ts', 'test/kernels.test.ts', 'src/train/gradients.test.ts'];

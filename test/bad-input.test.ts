@@ -18,9 +18,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { SelmError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
-import { engineDirectory, packageRoot, readEngineRecord } from '../src/torch/native.ts';
+import { engineDirectory, readEngineRecord } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 let root = '';

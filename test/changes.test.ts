@@ -9,10 +9,10 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { train } from '../src/api/train.ts';
 import { InterruptedError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import { readRunConfig } from '../src/store/run-config.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { createProgram, withDescendants } from '../src/cli/program.ts';
-import { packageRoot } from '../src/torch/native.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 
 const folder = join(packageRoot, 'examples', 'cluster');
 const files = readdirSync(folder);

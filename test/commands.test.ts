@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../src/files/hash.ts';
-import { packageRoot } from '../src/torch/native.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const launcher = join(packageRoot, 'bin', 'selm');

@@ -9,10 +9,10 @@ import { errorCodes, errorsPage } from '../scripts/error-docs.ts';
 import { scalePage } from '../scripts/scale-docs.ts';
 import { settingsPage } from '../scripts/settings-docs.ts';
 import { createProgram, withDescendants } from '../src/cli/program.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { recipeKeys } from '../src/recipe/schema.ts';
 import { sftRecipeKeys } from '../src/recipe/sft.ts';
 import { sweepKeys } from '../src/recipe/sweep.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 const docs = join(packageRoot, 'docs');
 const pages = readdirSync(docs, { recursive: true, encoding: 'utf8' })

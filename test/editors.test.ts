@@ -4,10 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { LAYERS } from '../scripts/check-layers.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { recipeJsonSchema, recipeSchema } from '../src/recipe/schema.ts';
 import { sftRecipeJsonSchema, sftRecipeSchema } from '../src/recipe/sft.ts';
 import { sweepJsonSchema, sweepSchema } from '../src/recipe/sweep.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 const folder = join(packageRoot, 'recipes');
 // Those of `selm bench` have a form of their own.

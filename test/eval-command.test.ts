@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { startFakeHub } from '../src/hub/fake-hub.testing.ts';
 import { completion, type JudgeServer, startServer } from '../src/rank/judge/server.testing.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const fixtures = join(here, 'fixtures/evaluate');

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { respond } from '../src/cli/respond.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { type FakeHub, type FakeRepository, startFakeHub } from '../src/hub/fake-hub.testing.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { readRunConfig } from '../src/store/run-config.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const OLD = 'a'.repeat(40);

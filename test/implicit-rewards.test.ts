@@ -2,13 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { implicitRewards } from '../src/loop/evaluation/implicit-rewards.ts';
 import { loadModel } from '../src/model/load.ts';
 import { readRunConfig } from '../src/store/run-config.ts';
 import { renderPair } from '../src/text/rendering.ts';
 import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { noGrad } from '../src/torch/autograd.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { scope, toFloat32Array } from '../src/torch/tensor.ts';
 import { plainLogits } from './support/plain-decoder.ts';
 import { run } from './support/small-run.ts';

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { pairsText } from '../src/cli/pairs.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import {
   type Act,
@@ -18,7 +19,6 @@ import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { type Ledger, openLedger } from '../src/store/ledger.ts';
 import { opinionReason } from '../src/store/opinions.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-judge-'));

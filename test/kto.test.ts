@@ -5,12 +5,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { loadModel } from '../src/model/load.ts';
 import type { LabelLoss } from '../src/objective/labels.ts';
 import { scoreBatches } from '../src/score/log-probs.ts';
 import { openPolicy } from '../src/score/policy.ts';
 import type { TreeLogProbs } from '../src/score/trees.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { mismatch, type ResponseTree, referenceSteps, trainLabels } from '../src/train/labels.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';

@@ -18,8 +18,8 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { apiPage } from '../scripts/api-docs.ts';
 import { recipeSchemaFiles } from '../scripts/recipe-schemas.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 // Compilers and processes: seconds of work, on a busy machine a minute.

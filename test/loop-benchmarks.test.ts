@@ -4,13 +4,13 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { completion, startServer } from '../src/rank/judge/server.testing.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import { fitsOf, lengthControlledRates } from '../src/store/length-control.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-loop-benchmarks-'));

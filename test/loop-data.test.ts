@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { convertRows } from '../src/data/convert.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from '../src/loop/data.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-loop-data-'));

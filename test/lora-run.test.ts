@@ -10,12 +10,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { InterruptedError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { mergeAdapter } from '../src/model/adapter/merge.ts';
 import { loadModel } from '../src/model/load.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { greedy } from './support/greedy.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 

@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../src/files/safetensors.ts';
 import { loadModel, type Model } from '../src/model/load.ts';
 import { longAfter } from '../src/model/rope.ts';
@@ -22,7 +23,6 @@ import { forwardBackward, scoredHidden } from '../src/score/stream.ts';
 import { buildTree, type PairTree } from '../src/score/trees.ts';
 import { noGrad } from '../src/torch/autograd.ts';
 import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { to_dtype } from '../src/torch/ops.ts';
 import { scope, type Tensor, toBytes, toFloat32Array } from '../src/torch/tensor.ts';
 

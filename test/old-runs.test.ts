@@ -2,6 +2,7 @@
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { temporaryFolder } from '../src/files/temporary.testing.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
@@ -9,7 +10,6 @@ import { collectReport } from '../src/report/collect.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import { readRunConfig } from '../src/store/run-config.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 

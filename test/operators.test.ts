@@ -6,11 +6,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { camel, formattedOperators, parseSchema, wrapperName } from '../scripts/generate-operators.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../src/files/safetensors.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
 import type { Dtype } from '../src/torch/dtype.ts';
 import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import * as ops from '../src/torch/ops.ts';
 import { scope, Tensor, toBytes, toFloat32Array } from '../src/torch/tensor.ts';
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rankFile } from '../src/cli/rank-file.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { completion, type JudgeServer, startServer } from '../src/rank/judge/server.testing.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 let folder = '';
 let delayMs = 0;

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { openRewardModel } from '../src/rank/model/reward-model.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent, StageName } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const fixtures = join(packageRoot, 'test', 'fixtures', 'rankers');

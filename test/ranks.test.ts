@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 let folder = '';

@@ -3,12 +3,12 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { respond } from '../src/cli/respond.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { temporaryFolder } from '../src/files/temporary.testing.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 /** The story model with a template that writes roles, and Qwen 3's empty block of reasoning in a last answer. */

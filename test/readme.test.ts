@@ -7,8 +7,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { packageRoot } from '../src/torch/native.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-readme-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -7,13 +7,13 @@ import { stringify } from 'yaml';
 import { fineTune } from '../src/api/train.ts';
 import { InterruptedError } from '../src/errors.ts';
 import { sha256 } from '../src/files/hash.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { runSft } from '../src/loop/sft.ts';
 import { withModel } from '../src/model/load.ts';
 import { loadRecipe, loadSftRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-sft-'));

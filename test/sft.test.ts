@@ -6,11 +6,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { loadModel } from '../src/model/load.ts';
 import { microBatches } from '../src/score/packing.ts';
 import { openPolicy } from '../src/score/policy.ts';
 import type { TokenTree } from '../src/score/trees.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { withoutPause } from '../src/train/pausing.ts';

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseRow } from '../src/data/rows.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { responseOf } from '../src/loop/stages/responses.ts';
 import { withModel } from '../src/model/load.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
@@ -12,7 +13,6 @@ import { buildTree } from '../src/score/trees.ts';
 import { openLedger } from '../src/store/ledger.ts';
 import { renderPrompt } from '../src/text/rendering.ts';
 import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { run } from './support/small-run.ts';
 
 const stories = join(packageRoot, 'assets', 'stories260K');

@@ -7,7 +7,7 @@ import { afterAll, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { compareText } from '../src/cli/compare.ts';
 import { lockHolder } from '../src/files/lock.ts';
-import { packageRoot } from '../src/torch/native.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-sweep-'));

@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../src/files/package-root.ts';
 import { loadModel } from '../src/model/load.ts';
 import type { PreferenceLoss } from '../src/objective/preference.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
@@ -14,7 +15,6 @@ import { openPolicy } from '../src/score/policy.ts';
 import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.ts';
 import { groupInProcess } from '../src/torch/group.testing.ts';
 import { ALONE } from '../src/torch/group.ts';
-import { packageRoot } from '../src/torch/native.ts';
 import { toFloat32Array } from '../src/torch/tensor.ts';
 import { openOptimiser } from '../src/train/optimiser.ts';
 import { untilStopped } from '../src/train/pausing.ts';

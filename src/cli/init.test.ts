@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { loadRecipe } from '../recipe/load.ts';
-import { packageRoot } from '../torch/native.ts';
 import { holdOutFor, init } from './init.ts';
 import { learningRateFor } from './recipe-template.ts';
 

@@ -2,9 +2,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { loadSweep } from '../recipe/sweep.ts';
 import { planSweep, type SweepPlan } from '../sweep/plan.ts';
-import { packageRoot } from '../torch/native.ts';
 import { dryRunSweep, type RunForecast } from './sweep-dry-run.ts';
 
 const recipes = join(packageRoot, 'recipes');

@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
-import { packageRoot } from '../torch/native.ts';
 import { convertRows } from './convert.ts';
 import { FORMS } from './forms.ts';
 import { collectRows, readRows } from './read.ts';

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
-import { packageRoot } from '../torch/native.ts';
 import { auditRows, formatAudit } from './audit.ts';
 import { modelReading } from './measure.ts';
 import { rowsAsAudited } from './model-rows.ts';

@@ -5,7 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { engineDirectory, nativeSources, packageRoot, readEngineRecord } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
+import { engineDirectory, nativeSources, readEngineRecord } from '../torch/native.ts';
 import { staleReason } from './build.ts';
 import { type Candidate, compareVersions, DEFAULT_VERSION, libtorchCache, locateLibtorch } from './locate.ts';
 import {

@@ -1,7 +1,8 @@
 /** @file Where builds for finding mistakes lie, and what a process that loads one needs. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { engineDirectory, packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
+import { engineDirectory } from '../torch/native.ts';
 import { variantEnvironment, variantFolder } from './variants.ts';
 
 test('each variant has a folder of its own, so that none replaces the engine', () => {

@@ -4,7 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { engineDirectory, packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
+import { engineDirectory } from '../torch/native.ts';
 
 export const ENGINE_VARIANTS = ['release', 'debug', 'sanitized'] as const;
 export type EngineVariant = (typeof ENGINE_VARIANTS)[number];

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { holm, mcnemarTest, signFlipTest, studentQuantile, studentTest } from './paired-tests.ts';
 
 const fixture = JSON.parse(

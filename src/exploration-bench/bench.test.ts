@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { runBench } from './bench.ts';
 import { type CellResults, cellsOf, missingOf, readCell, writeCell } from './cells.ts';
 import { compareMethods, scoreRun } from './comparison.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
-import { packageRoot } from '../torch/native.ts';
 import { llamaCppModel } from './architecture.ts';
 
 function configOf(name: string, changes: Record<string, unknown> = {}) {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { readTokenizerSettings } from '../text/tokenizer/tokenizer-files.ts';
-import { packageRoot } from '../torch/native.ts';
 import { modelfile } from './modelfile.ts';
 
 const rendering = join(packageRoot, 'test', 'fixtures', 'rendering');

@@ -2,8 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
-import { packageRoot } from '../torch/native.ts';
 import { tokenizerMetadata } from './tokenizer.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-gguf-'));

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeForecast } from '../cli/dry-run.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { loadRecipe } from '../recipe/load.ts';
-import { packageRoot } from '../torch/native.ts';
 import { type Forecast, forecast } from './forecast.ts';
 import type { MachineRates } from './time.ts';
 

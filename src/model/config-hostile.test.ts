@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { normaliseConfig } from './read-config.ts';
 
 const stories = readFileSync(join(packageRoot, 'assets', 'stories260K', 'config.json'), 'utf8');

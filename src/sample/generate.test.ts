@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { loadModel } from '../model/load.ts';
 import { randomKey } from '../random.ts';
 import { scoreTrees } from '../score/log-probs.ts';
@@ -10,7 +11,6 @@ import { packTrees } from '../score/packing.ts';
 import { openPolicy } from '../score/policy.ts';
 import { buildTree } from '../score/trees.ts';
 import { memoryStatistics } from '../torch/memory.ts';
-import { packageRoot } from '../torch/native.ts';
 import { type GeneratedResponse, type GenerateOptions, type GenerationRequest, generate } from './generate.ts';
 import { openSampler, type Sampler } from './sampler.ts';
 

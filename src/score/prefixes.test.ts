@@ -1,8 +1,8 @@
 /** @file What trees share, and that it changes no log-probability. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { withModel } from '../model/load.ts';
-import { packageRoot } from '../torch/native.ts';
 import { scoreTrees } from './log-probs.ts';
 import { packTrees } from './packing.ts';
 import { openPolicy } from './policy.ts';

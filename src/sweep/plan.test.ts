@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import { packageRoot } from '../files/package-root.ts';
 import { loadSweep } from '../recipe/sweep.ts';
-import { packageRoot } from '../torch/native.ts';
 import { armsOf, pointsOf } from './arms.ts';
 import { planSweep, type SweepPlan } from './plan.ts';
 

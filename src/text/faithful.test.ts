@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { truncateFaithfully } from './faithful.ts';
 import { type Message, measureRows, type Prompt, renderPair, renderPrompt, renderSamplingPrompt } from './rendering.ts';
 import { loadTokenizer } from './tokenizer/tokenizer.ts';

@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { renderPairAsTrl } from '../../test/trl-rendering.ts';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { cleanPlaces, cleanSequences } from './clean.ts';
 import { type MeasuredText, measureRows, type Prompt, renderPrompt } from './rendering.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';

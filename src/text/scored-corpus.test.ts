@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { type MeasuredText, measureRows, renderPair } from './rendering.ts';
 import type { Message } from './template.ts';
 import { loadTokenizer } from './tokenizer/tokenizer.ts';

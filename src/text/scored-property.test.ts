@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { measureRows, type Prompt, renderPair, renderPrompt } from './rendering.ts';
 import type { Message } from './template.ts';
 import { loadTokenizer } from './tokenizer/tokenizer.ts';

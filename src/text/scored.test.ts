@@ -1,7 +1,7 @@
 /** @file What is scored is the response that the row has and one end token, whatever the template writes around it. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import { type Measured, measureRows, type PairTexts, type Prompt, renderPair, renderPrompt } from './rendering.ts';
 import type { JsonObject, Message } from './template.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';

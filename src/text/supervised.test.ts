@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { packageRoot } from '../torch/native.ts';
+import { packageRoot } from '../files/package-root.ts';
 import {
   type Conversation,
   readConversation,

@@ -4,11 +4,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { EngineError } from '../errors.ts';
 import { errorCode } from '../files/fs.ts';
 import { sha256Folder } from '../files/hash.ts';
+import { packageRoot } from '../files/package-root.ts';
 
 /** A tensor in the native handle table; 0 is never one. */
 export type Handle = number;
@@ -80,8 +80,6 @@ export interface EngineRecord {
   sourcesSha256: string;
 }
 
-/** Root of this package (the folder with package.json). */
-export const packageRoot: string = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 /** The sources of the addon; a package with a built one may come without them. */
 export const nativeSources: string = join(packageRoot, 'native');
 /** Folder of the built addon and its record. */

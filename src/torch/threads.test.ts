@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
+import { packageRoot } from '../files/package-root.ts';
 import { memoryStatistics } from './memory.ts';
-import { engineDirectory, packageRoot } from './native.ts';
+import { engineDirectory } from './native.ts';
 import { float32, toFloat32Array } from './tensor.ts';
 
 const NATIVE = pathToFileURL(join(packageRoot, 'src', 'torch', 'native.ts')).href;

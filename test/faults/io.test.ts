@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it, vi } from 'vitest';
-import { packageRoot } from '../../src/torch/native.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import type { WalkReport } from './child.ts';
 import { buildFaults } from './fail-io.ts';
 

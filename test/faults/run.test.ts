@@ -23,13 +23,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { InterruptedError, OutOfMemoryError, SelmError } from '../../src/errors.ts';
 import { verifyDirectory } from '../../src/files/atomic.ts';
 import { sha256 } from '../../src/files/hash.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import { runRecipe } from '../../src/loop/run.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
 import type { LoopEvent } from '../../src/store/events.ts';
 import { openLedger } from '../../src/store/ledger.ts';
 import { failAllocation, memoryStatistics } from '../../src/torch/memory.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 import { writeSmallRecipe } from '../support/small-recipe.ts';
 
 // Several processes and runs a test: seconds of work, on a busy machine a minute.

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { packageRoot } from '../../src/torch/native.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { inputAt, savedInputs, saveFind } from './inputs.ts';
 import { runInput, TARGETS } from './targets.ts';
 

@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { readRows } from '../../src/data/read.ts';
 import { SelmError } from '../../src/errors.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import { safetensorsIndex } from '../../src/files/safetensors-index.ts';
 import { readAdapterConfig } from '../../src/model/adapter/adapter-config.ts';
@@ -14,7 +15,6 @@ import { readModelConfig } from '../../src/model/read-config.ts';
 import { expectedWeights } from '../../src/model/weights.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
 import { loadTokenizer } from '../../src/text/tokenizer/tokenizer.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 import { type Draws, mutateJsonText, mutateLines, mutateRaw, mutateSafetensors, mutateTokenizer } from './mutate.ts';
 
 /** A reader under test. */

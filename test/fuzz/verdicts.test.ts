@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { ModelError } from '../../src/errors.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 import { digestOf, VERDICT_COUNT, verdictFiles } from './verdicts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-verdicts-'));

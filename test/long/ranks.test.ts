@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../../src/files/hash.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { randomKey, uniformAt } from '../../src/random.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 import { writeSmallRecipe } from '../support/small-recipe.ts';
 
 const KILLS = Number(process.env.SELM_KILLS ?? 20);

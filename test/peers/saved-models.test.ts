@@ -7,8 +7,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { writeSafetensors } from '../../src/files/safetensors-write.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 import { CHECKPOINTS, savedLogits, trainAndSave } from '../support/saved-model.ts';
 
 const python = process.env.SELM_PEERS_PYTHON ?? join(homedir(), '.cache', 'selm', 'peers', 'bin', 'python');

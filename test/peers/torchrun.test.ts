@@ -9,7 +9,7 @@ import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../../src/files/hash.ts';
-import { packageRoot } from '../../src/torch/native.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { writeSmallRecipe } from '../support/small-recipe.ts';
 
 const python = process.env.SELM_PEERS_PYTHON ?? join(homedir(), '.cache', 'selm', 'peers', 'bin', 'python');

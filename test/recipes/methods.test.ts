@@ -6,12 +6,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { runRecipe } from '../../src/loop/run.ts';
 import { runSft } from '../../src/loop/sft.ts';
 import { loadRecipe, loadSftRecipe } from '../../src/recipe/load.ts';
 import type { LoopEvent } from '../../src/store/events.ts';
 import { openLedger } from '../../src/store/ledger.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 
 const folder = join(packageRoot, 'recipes');
 const names = readdirSync(folder)

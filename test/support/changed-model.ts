@@ -2,9 +2,9 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SafetensorsDtype } from '../../src/files/dtype.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../../src/files/safetensors.ts';
 import { writeSafetensors } from '../../src/files/safetensors-write.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 
 const STORIES = join(packageRoot, 'assets', 'stories260K');
 

@@ -1,6 +1,7 @@
 /** @file A small checkpoint, trained for one step and saved, and what this package computes with it. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { packageRoot } from '../../src/files/package-root.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { longAfter } from '../../src/model/rope.ts';
 import { type SavedDtype, writeModelFiles } from '../../src/model/save.ts';
@@ -11,7 +12,6 @@ import { openPolicy, type Policy } from '../../src/score/policy.ts';
 import { scoredHidden } from '../../src/score/stream.ts';
 import { buildTree } from '../../src/score/trees.ts';
 import { noGrad } from '../../src/torch/autograd.ts';
-import { packageRoot } from '../../src/torch/native.ts';
 import { scope, toFloat32Array } from '../../src/torch/tensor.ts';
 import { openOptimiser } from '../../src/train/optimiser.ts';
 import { withoutPause } from '../../src/train/pausing.ts';

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { packageRoot } from '../../src/torch/native.ts';
+import { packageRoot } from '../../src/files/package-root.ts';
 
 const NAMES = ['Lily', 'Tom', 'Mia', 'Ben', 'Sue', 'Max'];
 const PLACES = ['park', 'house', 'forest', 'shop'];

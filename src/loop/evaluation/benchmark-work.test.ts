@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Answered } from '../../evaluate/benchmarks/requests.ts';
 import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
+import { packageRoot } from '../../files/package-root.ts';
 import { merge } from '../../ranks/merge.ts';
 import { ALONE, partOf, type Team } from '../../ranks/team.ts';
 import { groupInProcess } from '../../torch/group.testing.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
-import { packageRoot } from '../../torch/native.ts';
 import { openSharedRespondent } from './benchmark-work.ts';
 
 const model = join(packageRoot, 'assets', 'stories260K');

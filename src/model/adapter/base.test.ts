@@ -2,8 +2,8 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import { packageRoot } from '../../files/package-root.ts';
 import { temporaryFolder } from '../../files/temporary.testing.ts';
-import { packageRoot } from '../../torch/native.ts';
 import { baseDirectory } from './adapter.ts';
 import { formatAdapterConfig } from './adapter-config.ts';
 import { baseNameOf, findBase } from './base.ts';

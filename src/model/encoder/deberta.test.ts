@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../../files/package-root.ts';
 import { readSafetensorsHeader } from '../../files/safetensors.ts';
 import { mapFile, mappedTensor } from '../../torch/mapped-file.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
-import { packageRoot } from '../../torch/native.ts';
 import { to_dtype } from '../../torch/ops.ts';
 import { disposeAll, scope, toFloat32Array } from '../../torch/tensor.ts';
 import { readConfigFile } from '../config-file.ts';

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { RankerError } from '../../errors.ts';
+import { packageRoot } from '../../files/package-root.ts';
 import { temporaryFolder } from '../../files/temporary.testing.ts';
-import { packageRoot } from '../../torch/native.ts';
 import type { Candidate, Ranker, RankItem, Ranking } from '../ranker.ts';
 import { type CommandSettings, openCommandRanker } from './command.ts';
 

@@ -6,9 +6,9 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../files/package-root.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
-import { packageRoot } from '../../torch/native.ts';
 import { scoresFromMatrix } from '../comparisons.ts';
 import type { RankItem, Ranking } from '../ranker.ts';
 import { openPairRmRanker, type PairRmOptions } from './pairrm.ts';

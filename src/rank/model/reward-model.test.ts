@@ -6,11 +6,11 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../files/package-root.ts';
 import { openClassifier } from '../../model/classifier/classifier.ts';
 import { packSequences } from '../../model/classifier/decoder-classifier.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
-import { packageRoot } from '../../torch/native.ts';
 import type { RankItem, Ranking } from '../ranker.ts';
 import { rewardSequences } from './reward-input.ts';
 import { openRewardModel, type RewardModelOptions } from './reward-model.ts';

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { packageRoot } from '../../files/package-root.ts';
 import { temporaryFolder } from '../../files/temporary.testing.ts';
-import { packageRoot } from '../../torch/native.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 const stories = join(packageRoot, 'assets', 'stories260K');

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { packageRoot } from '../../torch/native.ts';
+import { packageRoot } from '../../files/package-root.ts';
 import { syncWorker } from './sync-worker.ts';
 
 /** Processes that this one started, by Linux's /proc. */
