@@ -71,5 +71,13 @@ export default defineConfig({
     maxWorkers: 2,
     // Two test files at a time on two cores: threads of the engine beyond one each would wait for one another.
     env: { SELM_THREADS: '1' },
+    // `npm run coverage`. What a child process runs (the commands, ranks, kills) is not counted.
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      exclude: ['**/*.test.ts', '**/*.testing.ts'],
+      reporter: ['text-summary', 'html', 'json-summary'],
+      reportsDirectory: 'build/coverage',
+    },
   },
 });

@@ -137,7 +137,7 @@ function useCurves(ids: readonly string[], names: readonly string[], version: nu
         await ask<Curves>(`/api/runs/${encodeURIComponent(id)}/curves?points=500&names=${query}`, leaving.signal),
       ],
     );
-    Promise.allSettled(asked).then((answers) => {
+    void Promise.allSettled(asked).then((answers) => {
       if (leaving.signal.aborted) return;
       setCurves(new Map(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))));
     });

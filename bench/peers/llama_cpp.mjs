@@ -24,7 +24,7 @@ async function answer(count) {
     times.push(performance.now() - begin);
     if (ids.length === count) break;
   }
-  sequence.dispose();
+  await sequence.dispose();
   return { ids, times };
 }
 
