@@ -59,6 +59,32 @@ describe("importing TRL's configurations", () => {
     });
   });
 
+  it.each([
+    [{ loss_type: ['sigmoid', 'sft'], loss_weights: [1, 0.2] }, { kind: 'dpo', beta: 0.1 }, 0.2],
+    [{ loss_type: ['ipo', 'sft'] }, { kind: 'ipo', beta: 0.1 }, 1],
+    [{ loss_type: 'sigmoid', rpo_alpha: 0.5 }, { kind: 'dpo', beta: 0.1 }, 0.5],
+    [{ loss_type: 'kto_pair', beta: 0.2 }, { kind: 'kto', beta: 0.2 }, 0],
+  ])('%o becomes the loss on a pair with the weight of the chosen likelihood', (config, preference, likelihood) => {
+    const { recipe, unmatched } = importTrl({ ...MINIMAL, ...config }, { exists });
+    expect(parseRecipe(recipe).objective).toMatchObject({ preference, chosenLikelihood: likelihood });
+    expect(unmatched).toEqual([]);
+  });
+
+  it('weights of losses are taken relative to that of the loss on a pair, and that is said', () => {
+    const config = { ...MINIMAL, loss_type: ['sft', 'sigmoid'], loss_weights: [1, 2] };
+    const { recipe, unmatched } = importTrl(config, { exists });
+    expect(recipe.objective).toMatchObject({ chosenLikelihood: 0.5 });
+    expect(unmatched.map(({ field }) => field)).toEqual(['loss_weights']);
+  });
+
+  it('fields that change the loss are listed, those that change nothing are needless', () => {
+    const config = { ...MINIMAL, f_divergence_type: 'js_divergence', use_weighting: true, ld_alpha: 0.5 };
+    const { unmatched } = importTrl(config, { exists });
+    expect(unmatched.map(({ field }) => field)).toEqual(['f_divergence_type', 'use_weighting', 'ld_alpha']);
+    const plain = importTrl({ ...MINIMAL, f_divergence_type: 'reverse_kl', use_dora: false }, { exists });
+    expect(plain).toMatchObject({ unmatched: [], needless: ['f_divergence_type', 'use_dora'] });
+  });
+
   it('an adapter keeps its matrices, and what of it cannot be trained is listed', () => {
     const config = {
       ...MINIMAL,
@@ -100,7 +126,8 @@ describe("importing TRL's configurations", () => {
     ['no data', { model_name_or_path: 'a/b' }, 'TRL_CONFIG'],
     ['a text for a number', { ...MINIMAL, learning_rate: 'fast' }, 'TRL_CONFIG'],
     ['another loss', { ...MINIMAL, loss_type: 'discopop' }, 'TRL_NO_EQUIVALENT'],
-    ['several losses', { ...MINIMAL, loss_type: ['sigmoid', 'sft'] }, 'TRL_NO_EQUIVALENT'],
+    ['two losses on a pair', { ...MINIMAL, loss_type: ['sigmoid', 'hinge'] }, 'TRL_NO_EQUIVALENT'],
+    ['weights of other losses', { ...MINIMAL, loss_type: ['sigmoid', 'sft'], loss_weights: [1] }, 'TRL_CONFIG'],
   ])('%s is refused', (_, config, code) => {
     expect(() => importTrl(config, { exists })).toThrow(expect.objectContaining({ code }));
   });

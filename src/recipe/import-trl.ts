@@ -4,8 +4,8 @@
  * and is listed with what to do. Nothing is passed over.
  */
 import { z } from 'zod';
-import { RecipeError } from '../errors.ts';
 import { Fields, leftOver, refuse, type Unmatched } from './trl-fields.ts';
+import { ktoObjective, objectiveOf } from './trl-losses.ts';
 
 export const TRAINERS = ['dpo', 'kto', 'sft'] as const;
 export type Trainer = (typeof TRAINERS)[number];
@@ -50,7 +50,7 @@ export function importTrl(config: unknown, { trainer = null, accelerate = {}, ex
     ...(kind === 'kto' ? { objective: ktoObjective(fields) } : {}),
     data: dataOf(fields, exists),
     text: lengthsOf(fields, kind),
-    ...(kind === 'dpo' ? offline(fields) : {}),
+    ...(kind === 'dpo' ? offline(fields, unmatched) : {}),
     training: trainingOf(fields, { kind, machine, unmatched }),
   };
   leftOver(fields, unmatched);
@@ -106,54 +106,12 @@ function lengthsOf(fields: Fields, kind: Trainer): Record<string, unknown> {
 }
 
 /** Settings of offline DPO: the data's own pairs once, against the model that training starts from. */
-function offline(fields: Fields): Record<string, unknown> {
+function offline(fields: Fields, unmatched: Unmatched[]): Record<string, unknown> {
   return {
     iterations: 1,
     update: 'keep',
     ranker: { kind: 'function', module: 'reward.ts' },
-    objective: { preference: preferenceOf(fields), exploration: { kind: 'none' } },
-  };
-}
-
-function preferenceOf(fields: Fields): Record<string, unknown> {
-  const beta = fields.number('beta') ?? 0.1;
-  const given = fields.take('loss_type') ?? 'sigmoid';
-  const kinds = Array.isArray(given) ? given.map(String) : [String(given)];
-  const [kind] = kinds;
-  const smoothing = fields.number('label_smoothing') ?? 0;
-  if (kinds.length === 1) {
-    switch (kind) {
-      case 'sigmoid':
-        return { kind: 'dpo', beta, ...(smoothing === 0 ? {} : { labelSmoothing: smoothing }) };
-      case 'hinge':
-      case 'ipo':
-        return { kind, beta };
-      case 'sppo_hard':
-        return { kind: 'sppo', beta, targets: 'hard' };
-    }
-  }
-  throw new RecipeError(
-    'TRL_NO_EQUIVALENT',
-    `Cannot import the configuration: loss_type ${kinds.join(', ')} has no equivalent: allowed are sigmoid, hinge, ipo, sppo_hard; change it, or write the objective by docs/objectives.md`,
-    { details: { field: 'loss_type', value: kinds } },
-  );
-}
-
-function ktoObjective(fields: Fields): Record<string, unknown> {
-  const loss = fields.text('loss_type') ?? 'kto';
-  if (loss !== 'kto' && loss !== 'apo_zero_unpaired') {
-    throw new RecipeError(
-      'TRL_NO_EQUIVALENT',
-      `Cannot import the configuration: loss_type ${loss} of KTO has no equivalent: allowed are kto, apo_zero_unpaired`,
-      { details: { field: 'loss_type', value: loss } },
-    );
-  }
-  return {
-    kind: 'kto',
-    beta: fields.number('beta') ?? 0.1,
-    desirableWeight: fields.number('desirable_weight') ?? 1,
-    undesirableWeight: fields.number('undesirable_weight') ?? 1,
-    ...(loss === 'kto' ? {} : { baseline: 'none' }),
+    objective: objectiveOf(fields, unmatched),
   };
 }
 

@@ -82,6 +82,8 @@ const ADVICE: readonly [RegExp, string | null][] = [
     /^(save_strategy|overwrite_output_dir|do_train|do_eval|per_device_eval|auto_find_batch_size|eval_accumulation)/,
     null,
   ],
+  [/^(model_init_kwargs|pad_token|force_use_ref_model|generate_during_eval|train_sampling_strategy)/, null],
+  [/^(f_alpha_divergence_coef|discopop_tau)$/, null], // of losses that are refused or listed themselves
   [/^(assistant_only_loss|completion_only_loss|dataset_kwargs|packing)/, null],
   [
     /^(eval_|dataset_test_split|metric_for_best|load_best_model|greater_is_better)/,
@@ -90,9 +92,14 @@ const ADVICE: readonly [RegExp, string | null][] = [
   [/^(push_to_hub|hub_)/, 'upload the model folder with the `hf upload` command'],
   [/^max_steps$/, 'use data.limit, or training.epochs'],
   [/^(dataset_config|dataset_streaming)/, 'name the files in data.train: hub:owner/name:path'],
-  [/^lora_modules_to_save|^use_dora|^lora_rank_pattern/, 'these adapters are not trained here'],
+  [/^lora_modules_to_save|^use_dora|^lora_rank_pattern/, 'such adapters are not trained here'],
   [/^(sync_ref_model|ref_model_)/, 'the reference is the previous or the initial model: see reference'],
   [/^(load_in_4bit|load_in_8bit|bnb_|use_bnb)/, 'quantised training is not there'],
+  [/^f_divergence_type$/, 'the divergence from the reference is reverse KL'],
+  [/^use_weighting$/, 'pairs are not weighted by how probable they are (WPO); their weights come from labels: soft'],
+  [/^ld_alpha$/, 'all tokens of a response weigh alike'],
+  [/^reference_free$/, 'there always is a reference: see reference'],
+  [/^router_aux_loss_coef$/, 'mixtures of experts are not trained here'],
   [/^truncation_mode$/, 'a prompt that is too long keeps its end, a response its beginning'],
   [/^(deepspeed|fsdp)/, 'see docs/scale.md for what several ranks share'],
   [/^(dataset_text_field)/, 'a text without roles has nothing to learn; use data.columns'],
@@ -106,7 +113,8 @@ export function leftOver(fields: Fields, unmatched: Unmatched[]): void {
       const near = nearest(field, COMMON_FIELDS);
       const text = near === null ? 'it is not known here' : `it is not known here: did you mean ${near}`;
       unmatched.push({ field, value, text });
-    } else if (known[1] === null) fields.needless.push(field);
+    } else if (known[1] === null || value === false || value === 'reverse_kl')
+      fields.needless.push(field); // as it is here
     else unmatched.push({ field, value, text: known[1] });
   }
 }
