@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { createProgram, withDescendants } from '../src/cli/program.ts';
+import { programFor, withDescendants } from '../src/cli/program.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 
 const folder = join(packageRoot, 'examples', 'cluster');
@@ -27,8 +27,8 @@ it('there is a file for each launcher of docs/scale.md', () => {
   expect(named.sort()).toEqual(files.sort());
 });
 
-it.each(files)('%s has a command that selm takes', (name) => {
-  const program = createProgram({ usage: 'silent' });
+it.each(files)('%s has a command that selm takes', async (name) => {
+  const program = await programFor(selmWords(name), { usage: 'silent' });
   const ran: string[] = [];
   for (const command of withDescendants(program)) command.action(() => void ran.push(command.name()));
   program.parse(selmWords(name), { from: 'user' });

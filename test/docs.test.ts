@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { errorCodes, errorsPage } from '../scripts/error-docs.ts';
 import { scalePage } from '../scripts/scale-docs.ts';
 import { settingsPage } from '../scripts/settings-docs.ts';
-import { createProgram, withDescendants } from '../src/cli/program.ts';
+import { programFor, withDescendants } from '../src/cli/program.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 import { recipeKeys } from '../src/recipe/schema.ts';
 import { sftRecipeKeys } from '../src/recipe/sft.ts';
@@ -85,12 +85,12 @@ describe('pages written by hand', () => {
 
   it('the pages have commands to check', () => expect(commands.length).toBeGreaterThan(10));
 
-  it.each(commands)('the command line of $name is one that selm takes: $line', ({ line }) => {
+  it.each(commands)('the command line of $name is one that selm takes: $line', async ({ line }) => {
     const words = [...(line.split(/\s[|>]\s/)[0]?.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g) ?? [])];
     const args = words
       .map(([, double, single, plain]) => double ?? single ?? plain ?? '')
       .slice(line.startsWith('npx') ? 2 : 1);
-    const program = createProgram({ usage: 'silent' });
+    const program = await programFor(args, { usage: 'silent' });
     let ran = false;
     for (const command of withDescendants(program)) {
       command.action(() => {

@@ -5,7 +5,7 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
 /** The command; `program` gives the command line that is completed. */
-export function completionCommand(program: () => Command): Command {
+export function completionCommand(program: () => Promise<Command>): Command {
   return new Command('completion')
     .description('print a script that completes commands, options and files in your shell')
     .addArgument(new Argument('<shell>', 'your shell').choices(SHELLS))
@@ -13,7 +13,7 @@ export function completionCommand(program: () => Command): Command {
       'after',
       '\nExample:\n  $ selm completion bash > ~/.local/share/bash-completion/completions/selm\n  $ selm completion fish > ~/.config/fish/completions/selm.fish\n  $ eval "$(selm completion zsh)"',
     )
-    .action((shell: Shell) => console.log(completionScript(program(), shell)));
+    .action(async (shell: Shell) => console.log(completionScript(await program(), shell)));
 }
 
 /** A command as its words (`data audit`), with the words that may come next. */

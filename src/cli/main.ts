@@ -1,7 +1,7 @@
 /** @file Entry of the program: parses the command line, runs one command, reports what failed. bin/selm imports it. */
 import { coloursOf } from './colour.ts';
 import { describeError, exitCodeOf } from './errors.ts';
-import { createProgram } from './program.ts';
+import { programFor } from './program.ts';
 
 // A reader that goes away (`selm metrics RUN | head`, a closed log pipe) stops no work: what it does not read is dropped.
 for (const stream of [process.stdout, process.stderr]) {
@@ -13,7 +13,8 @@ for (const stream of [process.stdout, process.stderr]) {
 const argv = process.argv.slice(2);
 const format = argv.includes('--json') ? 'json' : 'text';
 try {
-  await createProgram({ usage: format === 'json' ? 'silent' : 'text' }).parseAsync(argv, { from: 'user' });
+  const program = await programFor(argv, { usage: format === 'json' ? 'silent' : 'text' });
+  await program.parseAsync(argv, { from: 'user' });
 } catch (error) {
   const text = describeError(error, format, coloursOf(process.stderr));
   if (text !== null) console.error(text);

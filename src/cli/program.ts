@@ -1,58 +1,58 @@
 /** @file The program `selm`: its commands, in the order in which a newcomer needs them. main.ts runs it. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { benchCommand } from './bench/bench.ts';
-import { cleanCommand } from './clean.ts';
-import { compareCommand } from './compare.ts';
-import { completionCommand } from './completion.ts';
-import { dataCommand } from './data.ts';
-import { doctorCommand } from './doctor.ts';
-import { engineCommand } from './engine.ts';
-import { evalCommand } from './eval/eval.ts';
-import { exportCommand } from './export.ts';
-import { generateCommand } from './generate.ts';
-import { importCommand } from './import.ts';
-import { initCommand } from './init.ts';
-import { mergeCommand } from './merge.ts';
-import { metricsCommand } from './metrics.ts';
-import { pairsCommand } from './pairs.ts';
-import { rankCommand } from './rank.ts';
-import { reportCommand } from './report.ts';
-import { runsCommand } from './runs.ts';
-import { sftCommand } from './sft.ts';
-import { studioCommand } from './studio.ts';
-import { sweepCommand } from './sweep.ts';
-import { trainCommand } from './train.ts';
 
-/** The whole command line. Wrong use is told (unless `silent`) and throws commander's CommanderError. */
-export function createProgram({ usage = 'text' }: { usage?: 'text' | 'silent' } = {}): Command {
+/** Each is loaded when it is called: all of them together take longer than what most of them do. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  init: async () => (await import('./init.ts')).initCommand(),
+  import: async () => (await import('./import.ts')).importCommand(),
+  sft: async () => (await import('./sft.ts')).sftCommand(),
+  train: async () => (await import('./train.ts')).trainCommand(),
+  sweep: async () => (await import('./sweep.ts')).sweepCommand(),
+  generate: async () => (await import('./generate.ts')).generateCommand(),
+  rank: async () => (await import('./rank.ts')).rankCommand(),
+  eval: async () => (await import('./eval/eval.ts')).evalCommand(),
+  merge: async () => (await import('./merge.ts')).mergeCommand(),
+  export: async () => (await import('./export.ts')).exportCommand(),
+  metrics: async () => (await import('./metrics.ts')).metricsCommand(),
+  pairs: async () => (await import('./pairs.ts')).pairsCommand(),
+  report: async () => (await import('./report.ts')).reportCommand(),
+  compare: async () => (await import('./compare.ts')).compareCommand(),
+  studio: async () => (await import('./studio.ts')).studioCommand(),
+  runs: async () => (await import('./runs.ts')).runsCommand(),
+  clean: async () => (await import('./clean.ts')).cleanCommand(),
+  bench: async () => (await import('./bench/bench.ts')).benchCommand(),
+  data: async () => (await import('./data.ts')).dataCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  engine: async () => (await import('./engine.ts')).engineCommand(),
+  completion: async () => (await import('./completion.ts')).completionCommand(wholeProgram),
+};
+
+/** How a program treats wrong use: it is told (unless `silent`), and throws commander's CommanderError. */
+interface ProgramOptions {
+  usage?: 'text' | 'silent';
+}
+
+/** The command line with every command. */
+export function wholeProgram(options: ProgramOptions = {}): Promise<Command> {
+  return programWith(Object.keys(COMMANDS), options);
+}
+
+/** The command line as far as it takes to answer these words: their command, or every one where they name none. */
+export function programFor([first = '']: readonly string[], options: ProgramOptions = {}): Promise<Command> {
+  return Object.hasOwn(COMMANDS, first) ? programWith([first], options) : wholeProgram(options);
+}
+
+async function programWith(names: readonly string[], { usage = 'text' }: ProgramOptions): Promise<Command> {
   const program = new Command('selm')
     .description('Align language models online: sample, rank, pair, train with an optimism term, repeat (SELM)')
     .enablePositionalOptions()
     .version(packageVersion(), '-V, --version', 'print the version')
-    .addCommand(initCommand())
-    .addCommand(importCommand())
-    .addCommand(sftCommand())
-    .addCommand(trainCommand())
-    .addCommand(sweepCommand())
-    .addCommand(generateCommand())
-    .addCommand(rankCommand())
-    .addCommand(evalCommand())
-    .addCommand(mergeCommand())
-    .addCommand(exportCommand())
-    .addCommand(metricsCommand())
-    .addCommand(pairsCommand())
-    .addCommand(reportCommand())
-    .addCommand(compareCommand())
-    .addCommand(studioCommand())
-    .addCommand(runsCommand())
-    .addCommand(cleanCommand())
-    .addCommand(benchCommand())
-    .addCommand(dataCommand())
-    .addCommand(doctorCommand())
-    .addCommand(engineCommand())
-    .addCommand(completionCommand(createProgram))
     .addHelpText('after', '\nStart with:\n  $ selm doctor\n  $ selm train recipes/quickstart.yaml');
+  for (const name of names) {
+    const command = await COMMANDS[name]?.();
+    if (command !== undefined) program.addCommand(command);
+  }
   for (const command of withDescendants(program)) {
     command.exitOverride().showHelpAfterError('(--help shows the options)');
     if (usage === 'silent') command.configureOutput({ writeErr: () => {} });

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import { createProgram } from '../program.ts';
+import { programFor } from '../program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-bench-cli-'));
 afterEach(() => {
@@ -32,7 +32,8 @@ methods: [{ name: dpo }, { name: hot, temperature: 2 }]
     return true;
   });
   vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
-  await createProgram({ usage: 'silent' }).parseAsync(['bench', 'exploration', file], { from: 'user' });
+  const words = ['bench', 'exploration', file];
+  await (await programFor(words, { usage: 'silent' })).parseAsync(words, { from: 'user' });
   expect(said).toContain('| hot |');
   expect(existsSync(join(output, 'results.svg'))).toBe(true);
   expect(readFileSync(join(output, 'results.md'), 'utf8')).toContain('### small');
