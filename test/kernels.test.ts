@@ -394,7 +394,7 @@ describe('the product by rows', () => {
     scope('rows', () => {
       noGrad(() => {
         const [x_TI, weight_OI, bias_O] = [normals('x', [5, 40]), normals('w', [70, 40]), normals('b', [70])];
-        const found = rowLinear(to_dtype(x_TI, dtype), packRows(to_dtype(weight_OI, dtype)), 70, {
+        const found = rowLinear(to_dtype(x_TI, dtype), packRows([to_dtype(weight_OI, dtype)]), 70, {
           bias: to_dtype(bias_O, dtype),
         });
         const plain = matmul(wide(x_TI), permute(wide(weight_OI), [1, 0]));
@@ -407,7 +407,7 @@ describe('the product by rows', () => {
     scope('try a path', () =>
       noGrad(() => {
         try {
-          rowLinear(float32([1, 1], { shape: [1, 2] }), packRows(bf16(normals('w', [1, 2]))), 1, { arithmetic });
+          rowLinear(float32([1, 1], { shape: [1, 2] }), packRows([bf16(normals('w', [1, 2]))]), 1, { arithmetic });
           return true;
         } catch (error) {
           if (String(error).includes('this processor does not have')) return false;
@@ -420,7 +420,7 @@ describe('the product by rows', () => {
   it('has the same bits whoever takes its panels: one thread, or four that share them sixty times', () => {
     scope('threads', () => {
       noGrad(() => {
-        const [x_TI, panels] = [normals('x', [40, 256]), packRows(normals('w', [1000, 256]))];
+        const [x_TI, panels] = [normals('x', [40, 256]), packRows([normals('w', [1000, 256])])];
         const before = memoryStatistics().threads;
         setThreads(1);
         const alone = numbers(rowLinear(x_TI, panels, 1000));
@@ -438,7 +438,7 @@ describe('the product by rows', () => {
   it('has a way to multiply in bf16 on every processor, and refuses one that is none', () => {
     expect(paths).toContain('vector');
     const call = (arithmetic: string): Tensor =>
-      rowLinear(normals('x', [1, 4]), packRows(bf16(normals('w', [1, 4]))), 1, { arithmetic });
+      rowLinear(normals('x', [1, 4]), packRows([bf16(normals('w', [1, 4]))]), 1, { arithmetic });
     expect(() => scope('refused', () => noGrad(() => call('sse9')))).toThrow(/fastest, amx, avx512_bf16, vector/);
   });
 
@@ -448,7 +448,7 @@ describe('the product by rows', () => {
     scope('rows', () => {
       noGrad(() => {
         const [x_TI, weight_OI, bias_O] = [normals('x', [37, 70]), normals('w', [45, 70]), normals('b', [45])];
-        const found = rowLinear(x_TI, packRows(bf16(weight_OI)), 45, { bias: bias_O, arithmetic });
+        const found = rowLinear(x_TI, packRows([bf16(weight_OI)]), 45, { bias: bias_O, arithmetic });
         const plain = matmul(wide(bf16(x_TI)), permute(wide(bf16(weight_OI)), [1, 0]));
         expectNear(numbers(found), numbers(add_Tensor(plain, wide(bias_O))), 2e-6);
       });
@@ -462,7 +462,7 @@ describe('the product by rows', () => {
         const [x_TI, weight_OI] = [normals('x', [300, 576]), normals('w', [45, 576])];
         const plain = matmul(wide(x_TI), permute(wide(bf16(weight_OI)), [1, 0]));
         // Sums of 576 products have a deviation of 24; fp32 holds that to 2e-6, bf16 to 0.1.
-        expectNear(numbers(rowLinear(x_TI, packRows(bf16(weight_OI)), 45)), numbers(plain), 5e-5);
+        expectNear(numbers(rowLinear(x_TI, packRows([bf16(weight_OI)]), 45)), numbers(plain), 5e-5);
       });
     });
   });
@@ -475,11 +475,11 @@ describe('the product by rows', () => {
           // Neither output fills its last panel.
           const counts = [45, 70];
           const x_TI = normals('x', [37, 70]);
-          const parts = counts.map((count, i) => packRows(bf16(normals(`w${i}`, [count, 70]))));
+          const weights = counts.map((count, i) => bf16(normals(`w${i}`, [count, 70])));
           const biases = counts.map((count, i) => normals(`b${i}`, [count]));
-          const found = rowLinears(x_TI, cat(parts), counts, { bias: cat(biases), arithmetic });
+          const found = rowLinears(x_TI, packRows(weights), counts, { bias: cat(biases), arithmetic });
           found.forEach((part, i) => {
-            const [packed, bias] = [parts[i] ?? part, biases[i]];
+            const [packed, bias] = [packRows(weights.slice(i, i + 1)), biases[i]];
             expect(numbers(part)).toEqual(numbers(rowLinear(x_TI, packed, counts[i] ?? 0, { bias, arithmetic })));
           });
         });
@@ -498,12 +498,12 @@ describe('the product by rows', () => {
     scope('rows', () => {
       noGrad(() => {
         const x_TI = normals('x', [37, 70]);
-        const [gate, up] = [packRows(bf16(normals('gate', [45, 70]))), packRows(bf16(normals('up', [45, 70])))];
+        const [gate, up] = [packRows([bf16(normals('gate', [45, 70]))]), packRows([bf16(normals('up', [45, 70]))])];
         const steps = gated(rowLinear(x_TI, gate, 45, { arithmetic }), rowLinear(x_TI, up, 45, { arithmetic }));
         const found = rowGated(x_TI, cat([gate, up]), 45, activation, { arithmetic });
         expect(numbers(found)).toEqual(numbers(arithmetic === 'float32' ? steps : bf16(steps)));
         // What comes out goes into the next product as it is.
-        const down = packRows(bf16(normals('down', [20, 45])));
+        const down = packRows([bf16(normals('down', [20, 45]))]);
         const next = rowLinear(to_dtype(steps, 'float32'), down, 20, { arithmetic });
         expect(numbers(rowLinear(found, down, 20, { arithmetic }))).toEqual(numbers(next));
       });
@@ -514,7 +514,7 @@ describe('the product by rows', () => {
     scope('rows', () => {
       noGrad(() => {
         const x_TI = normals('x', [300, 70]);
-        const packed = packRows(bf16(normals('w', [45, 70])));
+        const packed = packRows([bf16(normals('w', [45, 70]))]);
         const all = numbers(rowLinear(x_TI, packed, 45, { arithmetic }));
         for (const [first, count] of [
           [0, 1],
@@ -611,7 +611,7 @@ describe('a device without kernels', () => {
   it('computes the same operators by those of LibTorch', () => {
     scope('meta', () => {
       const on = (...shape: number[]): Tensor => noGrad(() => to_device(normals('x', shape), 'meta', 'float32'));
-      const weights = packRows(on(40, 8));
+      const weights = packRows([on(40, 8)]);
       for (const [found, shape] of [
         [rmsNorm(on(5, 8), on(8), 1e-5), [5, 8]],
         [rotary(on(5, 2, 8), on(5, 4), on(5, 4)), [5, 2, 8]],

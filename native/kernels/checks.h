@@ -52,6 +52,15 @@ constexpr int64_t kPanel = 32;  // outputs a panel of packed weights
 
 inline int64_t panelsFor(int64_t outputs) { return (outputs + kPanel - 1) / kPanel; }
 
+inline void checkPackRows(at::TensorList weights) {
+  TORCH_CHECK(!weights.empty(), "pack_rows: no weights are given");
+  for (const at::Tensor& weight : weights) {
+    TORCH_CHECK(weight.dim() == 2 && weight.size(1) == weights[0].size(1) && weight.scalar_type() == weights[0].scalar_type(),
+                "pack_rows: weights must be [outputs, inputs] with as many inputs and of one type, got ", weight.sizes(), " in ",
+                weight.scalar_type(), " beside ", weights[0].sizes(), " in ", weights[0].scalar_type());
+  }
+}
+
 inline void checkRowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs, const std::optional<at::Tensor>& bias) {
   int64_t panels = 0, count = 0;
   for (const int64_t each : outputs) {

@@ -123,12 +123,16 @@ at::Tensor& softCap_(at::Tensor& x, double cap) {
 
 bool hasTiles(const at::Tensor&) { return false; }
 
-at::Tensor packRows(const at::Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight.sizes());
-  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = (outputs + kPanel - 1) / kPanel;
-  at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options());
-  padded.narrow(0, 0, outputs).copy_(weight);
-  return padded.view({panels, kPanel, inputs}).transpose(1, 2).contiguous();
+at::Tensor packRows(at::TensorList weights) {
+  checkPackRows(weights);
+  std::vector<at::Tensor> all;
+  for (const at::Tensor& weight : weights) {
+    const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = panelsFor(outputs);
+    at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options());
+    padded.narrow(0, 0, outputs).copy_(weight);
+    all.push_back(padded.view({panels, kPanel, inputs}).transpose(1, 2));
+  }
+  return at::cat(all).contiguous();
 }
 
 at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,

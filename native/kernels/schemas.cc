@@ -56,8 +56,9 @@ TORCH_LIBRARY(selm, library) {
   library.def("soft_cap_(Tensor(a!) x, float cap) -> Tensor(a!)");
 
   // Weights [O, I] laid out for row_linear, in panels of 32 outputs, zero-padded: [ceil(O / 32), I, 32] and more inputs where
-  // a kernel wants them. The order within a panel is the backend's own (cpu/panels.h has the picture).
-  library.def("pack_rows(Tensor weight) -> Tensor");
+  // a kernel wants them; those of several matrices one after the other. The order within a panel is the backend's own
+  // (cpu/panels.h has the picture).
+  library.def("pack_rows(Tensor[] weights) -> Tensor");
   // Whether the processor that x lies on multiplies bf16 by tiles (AMX): then row_linear is the fastest way to multiply with
   // weights that bf16 holds, also in float32.
   library.def("has_tiles(Tensor x) -> bool");

@@ -87,8 +87,8 @@ function packed({ weights, adapter }: Source, parts: readonly Part[], dtype: 'fl
   const tensors = parts.map(({ name, rows }) => someRows(mergedWeight(name, weightOf(weights, name), adapter), rows));
   // fp32 products widen bf16 weights as they read them. Joined parts need one type: an adapter widens only those it changes.
   const areAlike = tensors.every((part) => part.dtype === tensors[0]?.dtype);
-  const panels = tensors.map((part) => packRows(dtype === 'float32' && areAlike ? part : to_dtype(part, dtype)));
-  return { panels: joinedRows(panels), bias: biasOf(weights, parts) };
+  const panels = packRows(tensors.map((part) => (dtype === 'float32' && areAlike ? part : to_dtype(part, dtype))));
+  return { panels, bias: biasOf(weights, parts) };
 }
 
 function someRows(tensor: Tensor, rows: Part['rows']): Tensor {

@@ -1741,9 +1741,9 @@ export function softCap_(x: Tensor, cap: number): Tensor {
 }
 
 const op_packRows = operator('selm::pack_rows', '');
-/** `selm::pack_rows(Tensor weight) -> Tensor` */
-export function packRows(weight: Tensor): Tensor {
-  return asTensor(invoke(op_packRows, weight));
+/** `selm::pack_rows(Tensor[] weights) -> Tensor` */
+export function packRows(weights: readonly Tensor[]): Tensor {
+  return asTensor(invoke(op_packRows, weights));
 }
 
 const op_hasTiles = operator('selm::has_tiles', '');

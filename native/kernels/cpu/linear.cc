@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <cstring>
 #include <vector>
 
 #include "../checks.h"
@@ -227,28 +228,44 @@ void packPanels(const T* weights, int64_t outputs, int64_t inputs, int64_t room,
   to += begin * room * kPanel;
   for (int64_t first = begin * kPanel; first < end * kPanel; first += kPanel) {
     const int64_t rows = std::min(kPanel, outputs - first);
-    for (int64_t i = 0; i < room; i += together) {
-      const int64_t count = std::clamp<int64_t>(inputs - i, 0, together);
+    for (int64_t i = 0; i < room; i += together, to += kPanel * together) {
       const T* from = weights + first * inputs + i;
-      for (int64_t row = 0; row < rows; row++, from += inputs, to += together) std::fill(std::copy_n(from, count, to), to + together, T(0.0f));
-      to = std::fill_n(to, (kPanel - rows) * together, T(0.0f));
+      const int64_t count = std::clamp<int64_t>(inputs - i, 0, together);
+      if (rows < kPanel || count < together) std::fill_n(to, kPanel * together, T(0.0f));
+      if (count == together) {
+        for (int64_t row = 0; row < rows; row++) std::memcpy(to + row * together, from + row * inputs, together * sizeof(T));
+      } else {
+        for (int64_t row = 0; row < rows; row++) std::copy_n(from + row * inputs, count, to + row * together);
+      }
     }
   }
 }
 
-at::Tensor packRows(const at::Tensor& weight_) {
-  TORCH_CHECK(weight_.dim() == 2, "pack_rows: weights must be [outputs, inputs], got ", weight_.sizes());
-  if (weight_.scalar_type() == at::kDouble) return composite::packRows(weight_);
-  const at::Tensor weight = weight_.to(weight_.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat).contiguous();
-  const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = panelsFor(outputs), room = (inputs + kStep - 1) / kStep * kStep;
-  at::Tensor packed = at::empty({panels, room, kPanel}, weight.options());
-  const auto pack = [&](const auto* from, auto* to) {
+template <typename T>
+void packAll(at::TensorList weights, at::Tensor& packed) {
+  const int64_t room = packed.size(1);
+  T* to = packed.data_ptr<T>();
+  for (const at::Tensor& weight : weights) {
+    const at::Tensor plain = weight.to(packed.scalar_type()).contiguous();
+    const T* from = plain.data_ptr<T>();
+    const int64_t outputs = plain.size(0), inputs = plain.size(1), panels = panelsFor(outputs);
     shareRanges(panels, 1, [&](int64_t begin, int64_t end) { packPanels(from, outputs, inputs, room, begin, end, to); });
-  };
-  if (weight.scalar_type() == at::kFloat) {
-    pack(weight.data_ptr<float>(), packed.data_ptr<float>());
+    to += panels * room * kPanel;
+  }
+}
+
+at::Tensor packRows(at::TensorList weights) {
+  checkPackRows(weights);
+  const at::Tensor& first = weights[0];
+  if (first.scalar_type() == at::kDouble) return composite::packRows(weights);
+  int64_t panels = 0;
+  for (const at::Tensor& weight : weights) panels += panelsFor(weight.size(0));
+  const at::ScalarType type = first.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+  at::Tensor packed = at::empty({panels, (first.size(1) + kStep - 1) / kStep * kStep, kPanel}, first.options().dtype(type));
+  if (type == at::kFloat) {
+    packAll<float>(weights, packed);
   } else {
-    pack(weight.data_ptr<c10::BFloat16>(), packed.data_ptr<c10::BFloat16>());
+    packAll<c10::BFloat16>(weights, packed);
   }
   return packed;
 }
