@@ -11,7 +11,8 @@ import { withModel } from '../model/load.ts';
 import { type NamedPrompt, type Response, respondInOrder } from '../sample/respond.ts';
 import { openSampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { beginTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { loadEngine } from '../torch/native.ts';
 import { oneLine, printable } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { promptAsText } from './prompts.ts';
@@ -36,7 +37,9 @@ export interface GenerateOptions {
 /** The lines to print. Throws ModelError, TextError, DataError or HubError. */
 export async function* respond(model: string, options: GenerateOptions): AsyncGenerator<string> {
   const modelDirectory = await localModel(model, hubAccess());
-  const tokenizer = loadTokenizer(baseDirectory(modelDirectory));
+  const loading = beginTokenizer(baseDirectory(modelDirectory));
+  loadEngine(); // while the tokenizer's process starts
+  const tokenizer = loading();
   const prompts = await readPrompts(options, tokenizer);
   const sampler = withModel(modelDirectory, openSampler);
   try {

@@ -10,6 +10,8 @@ export type WorkerAnswer = { kind: 'value'; value: unknown } | { kind: 'error'; 
 /** A worker thread that answers one call at a time. */
 export interface SyncWorker {
   call(message: unknown): WorkerAnswer;
+  /** Begins a call; the function that it gives waits for the answer. No other call may be made before. */
+  begin(message: unknown): () => WorkerAnswer;
   /** Ends the thread; a later call starts another. */
   close(): void;
 }
@@ -22,7 +24,7 @@ export interface SyncWorkerOptions {
 interface LiveWorker {
   worker: Worker;
   port: MessageChannel['port1'];
-  /** Counts answers: the worker adds 1 and notifies. */
+  /** Counts answers, the first of which says that the thread has started: the worker adds 1 and notifies. */
   answers: Int32Array;
 }
 
@@ -45,11 +47,7 @@ export function syncWorker(module: URL, options: SyncWorkerOptions = {}): SyncWo
     worker.on('error', () => {});
     worker.unref();
     port1.unref();
-    const started = { worker, port: port1, answers };
-    if (!waitForAnswers(started, 1, START_LIMIT_MS)) {
-      throw new Error(`The worker thread ${module.pathname} did not start within ${START_LIMIT_MS} ms`);
-    }
-    return started;
+    return { worker, port: port1, answers };
   }
 
   function close(): void {
@@ -58,17 +56,22 @@ export function syncWorker(module: URL, options: SyncWorkerOptions = {}): SyncWo
     live = null;
   }
 
-  function call(message: unknown): WorkerAnswer {
+  function begin(message: unknown): () => WorkerAnswer {
     live ??= start();
-    const { port, answers } = live;
-    const expected = Atomics.load(answers, 0) + 1;
-    port.postMessage(message);
-    waitForAnswers(live, expected, Infinity);
-    const received: { message: WorkerAnswer } | undefined = receiveMessageOnPort(port);
-    return received?.message ?? { kind: 'error', name: 'Ended', message: 'its thread gave no answer' };
+    const called = live;
+    const expected = Math.max(1, Atomics.load(called.answers, 0)) + 1;
+    called.port.postMessage(message);
+    return () => {
+      if (!waitForAnswers(called, 1, START_LIMIT_MS)) {
+        throw new Error(`The worker thread ${module.pathname} did not start within ${START_LIMIT_MS} ms`);
+      }
+      waitForAnswers(called, expected, Infinity);
+      const received: { message: WorkerAnswer } | undefined = receiveMessageOnPort(called.port);
+      return received?.message ?? { kind: 'error', name: 'Ended', message: 'its thread gave no answer' };
+    };
   }
 
-  return { call, close };
+  return { call: (message) => begin(message)(), begin, close };
 }
 
 /** Waits until the worker has answered so many times; false where it did not within the limit. */

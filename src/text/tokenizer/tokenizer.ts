@@ -6,8 +6,8 @@
  */
 import { join } from 'node:path';
 import { shownValue, TextError } from '../../errors.ts';
-import { syncWorker } from './sync-worker.ts';
-import { readTokenizerSettings } from './tokenizer-files.ts';
+import { type SyncWorker, syncWorker, type WorkerAnswer } from './sync-worker.ts';
+import { readTokenizerSettings, type TokenizerSettings } from './tokenizer-files.ts';
 
 /** A loaded tokenizer. */
 export interface Tokenizer {
@@ -55,22 +55,37 @@ const PROCESS_LIMITS = { memoryKilobytes: 8 * 1024 * 1024, limitMs: 300_000 };
  * embedding, TOKENIZER_END for a model without an end token.
  */
 export function loadTokenizer(directory: string): Tokenizer {
+  return beginTokenizer(directory)();
+}
+
+/** Begins to load a tokenizer, in a thread of its own; the function that it gives waits for the rest, and throws what loadTokenizer throws. */
+export function beginTokenizer(directory: string): () => Tokenizer {
   const settings = readTokenizerSettings(directory);
   const worker = syncWorker(new URL('./tokenizer-worker.mjs', import.meta.url), {
     workerData: { file: join(directory, 'tokenizer.json'), ...PROCESS_LIMITS },
   });
 
+  const loading = worker.begin({ kind: 'load' });
+  return () => openTokenizer(directory, settings, worker, loading());
+}
+
+function openTokenizer(
+  directory: string,
+  settings: TokenizerSettings,
+  worker: SyncWorker,
+  loaded: WorkerAnswer,
+): Tokenizer {
   function call(message: Record<string, unknown>): unknown {
-    const answer = worker.call(message);
+    return valueIn(worker.call(message), String(message.kind));
+  }
+
+  function valueIn(answer: WorkerAnswer, kind: string): unknown {
     if (answer.kind === 'value') return answer.value;
-    throw new TextError(
-      'TOKENIZER_FAILED',
-      `Cannot use the tokenizer of ${directory} (${String(message.kind)}): ${answer.message}`,
-    );
+    throw new TextError('TOKENIZER_FAILED', `Cannot use the tokenizer of ${directory} (${kind}): ${answer.message}`);
   }
 
   // The answers come from our own thread, whose types the messages decide.
-  const { vocabularySize } = call({ kind: 'load' }) as { vocabularySize: number };
+  const { vocabularySize } = valueIn(loaded, 'load') as { vocabularySize: number };
   const { bosToken, eosToken } = settings;
   const named = (token: string | null, field: string): number | null => {
     if (token === null) return null;
