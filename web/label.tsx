@@ -1,13 +1,16 @@
 /** @file The labelling page: two answers side by side, one key a decision, and the next question is there at once. */
 import type { JSX } from 'preact';
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import type { GivenAnswer, OpenQuestions, ShownQuestion, Tag } from '../src/server/api.ts';
-import { Marked, Trouble } from './parts.tsx';
-import { problemOf, tell, useAnswer } from './server.ts';
+import { useEffect, useState } from 'preact/hooks';
+import type { GivenAnswer, Tag } from '../src/server/api.ts';
+import { Editor } from './editor.tsx';
+import { useKeys } from './keys.ts';
+import { Marked, Rendered, Trouble } from './parts.tsx';
+import { useQuestions } from './questions.ts';
 
 type Choice = GivenAnswer['choice'];
+type Side = 'left' | 'right';
 
-/** Every action with its key, as its button shows it. */
+/** Every decision with its key, as its button shows it. */
 const ACTIONS: readonly { choice: Choice; key: string; text: string }[] = [
   { choice: 'left', key: '1', text: 'left is better' },
   { choice: 'right', key: '2', text: 'right is better' },
@@ -16,6 +19,11 @@ const ACTIONS: readonly { choice: Choice; key: string; text: string }[] = [
   { choice: 'skip', key: 's', text: 'skip the prompt' },
   { choice: 'undo', key: 'u', text: 'undo' },
 ];
+const EDITS: readonly { side: Side; key: string }[] = [
+  { side: 'left', key: 'q' },
+  { side: 'right', key: 'e' },
+];
+const AS_WRITTEN = 'w';
 
 /** What may be said beside the decision; it goes along with the next one. */
 interface Beside {
@@ -30,85 +38,38 @@ const TOGGLES = [
 ] as const;
 
 export function LabelTab({ runId, version }: { runId: string; version: number }): JSX.Element {
-  const path = `/api/runs/${encodeURIComponent(runId)}`;
-  const [turn, setTurn] = useState(0);
-  const asked = useAnswer<OpenQuestions>(`${path}/questions`, `${version} ${turn}`);
-  const [given, setGiven] = useState<ReadonlySet<string>>(new Set());
-  const [problem, setProblem] = useState<ReturnType<typeof problemOf> | null>(null);
-  const [undoable, setUndoable] = useState<ShownQuestion | null>(null);
+  const { known, question, back, problem, decide } = useQuestions(`/api/runs/${encodeURIComponent(runId)}`, version);
   const [beside, setBeside] = useState<Beside>(NOTHING);
-  const [edited, setEdited] = useState<{ side: 'left' | 'right'; text: string } | null>(null);
-  const shownMs = useRef(performance.now());
-  const known = asked.value;
-  const question = known?.next.find(({ id }) => !given.has(id)) ?? null;
-  const back = undoable ?? known?.undoable ?? null;
-
-  // The run asks when it has samples, and asks on when an answer decides what to ask next.
-  useEffect(() => {
-    const again = setInterval(() => setTurn((before) => before + 1), 1000);
-    return () => clearInterval(again);
-  }, []);
-  // The clock starts with each question, and nothing is said beside it yet
+  const [edited, setEdited] = useState<{ side: Side; text: string } | null>(null);
+  const [isAsWritten, setAsWritten] = useState(false);
+  // Nothing is said beside a question that has just come
   useEffect(() => {
     setBeside(NOTHING);
     setEdited(null);
-    shownMs.current = performance.now();
   }, [question?.id]);
 
-  const choose = useCallback(
-    (choice: Choice, edit: string | null = null): void => {
-      const about = choice === 'undo' ? back : question;
-      if (about === null) return;
-      const answer: GivenAnswer = {
-        question: about.id,
-        choice,
-        strength: beside.isMuch ? 'much' : 'some',
-        tags: [...beside.tags],
-        isFlagged: beside.isFlagged,
-        edit,
-        seconds: (performance.now() - shownMs.current) / 1000,
-        key: crypto.randomUUID(),
-      };
-      // The next question is shown while the answer is on its way; one that is not kept comes back.
-      setGiven((before) => {
-        const after = new Set(before);
-        if (choice === 'undo') after.delete(about.id);
-        else after.add(about.id);
-        return after;
-      });
-      setUndoable(choice === 'undo' ? null : about);
-      tell(`${path}/answers`, answer).then(
-        () => {
-          setProblem(null);
-          setTurn((before) => before + 1);
-        },
-        (error: unknown) => {
-          setProblem(problemOf(error));
-          setGiven((before) => new Set([...before].filter((id) => id !== about.id)));
-        },
-      );
-    },
-    [back, question, path, beside],
-  );
-  useEffect(() => {
-    const press = (event: KeyboardEvent): void => {
-      const toggle = TOGGLES.find(({ key }) => key === event.key.toLowerCase());
-      const action = ACTIONS.find(({ key }) => key === event.key.toLowerCase());
-      const isTyping = [HTMLInputElement, HTMLSelectElement, HTMLTextAreaElement].some(
-        (kind) => event.target instanceof kind,
-      );
-      if (isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (toggle !== undefined) setBeside((before) => ({ ...before, [toggle.what]: !before[toggle.what] }));
-      if (action !== undefined) choose(action.choice);
-      if (toggle !== undefined || action !== undefined) event.preventDefault();
-    };
-    addEventListener('keydown', press);
-    return () => removeEventListener('keydown', press);
-  }, [choose]);
+  const choose = (choice: Choice, edit: string | null = null): void => {
+    const { isMuch, isFlagged, tags } = beside;
+    decide({ choice, strength: isMuch ? 'much' : 'some', tags: [...tags], isFlagged, edit });
+  };
+  const edit = (side: Side): void => {
+    if (question !== null) setEdited({ side, text: question[side] });
+  };
+  useKeys((key) => {
+    const action = ACTIONS.find((each) => each.key === key);
+    const toggle = TOGGLES.find((each) => each.key === key);
+    const editing = EDITS.find((each) => each.key === key);
+    if (action !== undefined) choose(action.choice);
+    if (toggle !== undefined) setBeside((before) => ({ ...before, [toggle.what]: !before[toggle.what] }));
+    if (editing !== undefined) edit(editing.side);
+    if (key === AS_WRITTEN) setAsWritten((before) => !before);
+    return key === AS_WRITTEN || [action, toggle, editing].some((each) => each !== undefined);
+  });
 
+  const Text = isAsWritten ? Marked : Rendered;
   return (
     <section aria-label="Questions">
-      <Trouble problem={problem ?? asked.problem} />
+      <Trouble problem={problem} />
       <p class="hint" role="status">
         {known === null ? 'Looking …' : `${known.open} questions are open, ${known.answered} answered`}
       </p>
@@ -121,7 +82,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
             {question.prompt}
           </p>
           <div class="answers two">
-            {(['left', 'right'] as const).map((side) => (
+            {EDITS.map(({ side, key }) => (
               <div class="answer" key={side}>
                 <h3>{side}</h3>
                 {edited?.side === side ? (
@@ -134,9 +95,9 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
                   />
                 ) : (
                   <>
-                    <Marked text={question[side]} other={side === 'left' ? question.right : question.left} />
-                    <button type="button" class="small" onClick={() => setEdited({ side, text: question[side] })}>
-                      edit {side}
+                    <Text text={question[side]} other={side === 'left' ? question.right : question.left} />
+                    <button type="button" class="small" onClick={() => edit(side)}>
+                      <kbd>{key}</kbd> edit {side}
                     </button>
                   </>
                 )}
@@ -157,41 +118,14 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
           </button>
         ))}
       </div>
-      {question === null ? null : <Besides tags={known?.tags ?? []} beside={beside} onChange={setBeside} />}
+      {question === null ? null : (
+        <Besides tags={known?.tags ?? []} beside={beside} onChange={setBeside}>
+          <button type="button" aria-pressed={isAsWritten} onClick={() => setAsWritten((before) => !before)}>
+            <kbd>{AS_WRITTEN}</kbd> texts as written
+          </button>
+        </Besides>
+      )}
     </section>
-  );
-}
-
-/** The better text in the annotator's own words; keeping it is the answer. */
-function Editor({
-  side,
-  text,
-  onChange,
-  onKeep,
-  onLeave,
-}: {
-  side: 'left' | 'right';
-  text: string;
-  onChange: (text: string) => void;
-  onKeep: () => void;
-  onLeave: () => void;
-}): JSX.Element {
-  return (
-    <div class="editor">
-      <textarea
-        aria-label={`The ${side} answer as it should be`}
-        rows={8}
-        maxLength={8000}
-        value={text}
-        onInput={(event) => onChange(event.currentTarget.value)}
-      />
-      <button type="button" class="small" disabled={text.trim() === ''} onClick={onKeep}>
-        this is better: keep it
-      </button>{' '}
-      <button type="button" class="small" onClick={onLeave}>
-        leave it as it was
-      </button>
-    </div>
   );
 }
 
@@ -200,10 +134,12 @@ function Besides({
   tags,
   beside,
   onChange,
+  children,
 }: {
   tags: readonly Tag[];
   beside: Beside;
   onChange: (beside: Beside) => void;
+  children: JSX.Element;
 }): JSX.Element {
   return (
     <fieldset class="besides" aria-label="Said with the answer, if you like">
@@ -230,6 +166,7 @@ function Besides({
           {tag}
         </button>
       ))}
+      {children}
     </fieldset>
   );
 }

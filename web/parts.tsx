@@ -1,9 +1,10 @@
 /** @file Small parts that several pages use. */
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Problem, Progress, RunStanding } from '../src/server/api.ts';
 import { differences } from './difference.ts';
 import { duration, rate } from './format.ts';
+import { type MarkdownNode, markdownOf } from './markdown.ts';
 
 /** How a run stands, as a word with a sign: readable without colour. */
 const STANDINGS: Readonly<Record<RunStanding, { sign: string; word: string }>> = {
@@ -85,6 +86,24 @@ export function Marked({ text, other }: { text: string; other: string | null }):
       {pieces.map((piece, index) => (piece.isOnlyHere ? <mark key={index}>{piece.text}</mark> : piece.text))}
     </p>
   );
+}
+
+/** A text as its Markdown means it, with what another one lacks marked. */
+export function Rendered({ text, other }: { text: string; other: string | null }): JSX.Element {
+  // Of two long texts the differences take some milliseconds
+  const tree = useMemo(() => markdownOf(text, other), [text, other]);
+  if (text.trim() === '') return <p class="empty">(empty)</p>;
+  return (
+    <div class="rendered" dir="auto">
+      {tree.map(elementOf)}
+    </div>
+  );
+}
+
+function elementOf(node: MarkdownNode, index: number): ComponentChildren {
+  if (node.kind === 'text') return node.isOnlyHere ? <mark key={index}>{node.text}</mark> : node.text;
+  const { tag: Tag, children } = node;
+  return <Tag key={index}>{children.length === 0 ? null : children.map(elementOf)}</Tag>;
 }
 
 /** A field that tells what was typed when typing pauses. */

@@ -15,11 +15,12 @@ export async function ask<Value>(path: string, signal?: AbortSignal): Promise<Va
   throw (await response.json()) as Problem;
 }
 
-/** Sends an answer; when it resolves, the server has it on the disk. Throws a Problem. */
-export async function tell(path: string, value: unknown): Promise<void> {
+/** Sends an answer; when it resolves, the server has it on the disk, and said what comes next. Throws a Problem. */
+export async function tell<Value>(path: string, value: unknown): Promise<Value> {
   const headers = { 'content-type': 'application/json' };
   const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(value) });
   if (!response.ok) throw (await response.json()) as Problem;
+  return (await response.json()) as Value; // of our own server
 }
 
 /** Asks, and asks again when the path or the version changes; what came before stays until then. */

@@ -73,7 +73,7 @@ test.skipIf(program === undefined)(
     );
     const work = async (page: Page): Promise<void> => {
       while (!isDone) {
-        const texts = await page.locator('.answers.two .text').allTextContents();
+        const texts = await page.locator('.answers.two .rendered').allTextContents();
         const [left = 0, right = 0] = texts.map((text) => text.split('a').length);
         if (texts.length === 2) await page.keyboard.press(left === right ? '3' : left > right ? '1' : '2');
         await page.waitForTimeout(30);
@@ -180,4 +180,64 @@ test.skipIf(program === undefined)(
     expect(readQuestions(people).answers).toEqual([]);
   },
   120_000,
+);
+
+test.skipIf(program === undefined)(
+  'on a slow network the next question is there at once, and answers arrive whole and in their order',
+  async () => {
+    const { folder, people } = askingRun(8);
+    const studio = await serve(folder);
+    onTestFinished(() => studio.close());
+    const page = await labelling(await browse(), studio, 'mine');
+    await page.getByText('prompt 0', { exact: true }).waitFor();
+    // Every request takes a second and a half, longer than the page waits between two looks.
+    await page.route('**/api/**', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await route.continue().catch(() => {}); // the page left it
+    });
+    for (let n = 0; n < 4; n++) {
+      await page.keyboard.press(n === 3 ? '3' : '1');
+      await page.getByText(`prompt ${n + 1}`, { exact: true }).waitFor({ timeout: 500 });
+    }
+    await page.keyboard.press('u'); // overtakes no answer: the last one is taken back
+    await page.getByText('prompt 3', { exact: true }).waitFor({ timeout: 500 });
+    await vi.waitFor(() => expect(readQuestions(people).keys.size).toBe(5), { timeout: 15_000 });
+    expect(
+      readQuestions(people).answers.map(({ question }) => readQuestions(people).asked.get(question)?.prompt),
+    ).toEqual(['prompt 0', 'prompt 1', 'prompt 2']);
+    // More than a page is given at once come while answers are on their way.
+    for (let n = 3; n < 8; n++) {
+      await page.getByText(`prompt ${n}`, { exact: true }).waitFor();
+      await page.keyboard.press('2');
+    }
+    await vi.waitFor(() => expect(readQuestions(people).answers).toHaveLength(8), { timeout: 20_000 });
+  },
+  120_000,
+);
+
+test.skipIf(program === undefined)(
+  'Markdown is rendered, a key opens the editor, and what is kept there is the answer',
+  async () => {
+    const folder = temporaryFolder();
+    const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+    const texts = ['a **bold** claim', '```\nconst a = 1;\n```'] as const;
+    ask(people, [questionOf({ promptId: 'p', prompt: 'prompt' }, texts)]);
+    const studio = await serve(folder);
+    onTestFinished(() => studio.close());
+    const page = await labelling(await browse(), studio, 'mine');
+    await page.locator('.rendered strong', { hasText: 'bold' }).waitFor();
+    expect(await page.locator('.rendered pre code').textContent()).toBe('const a = 1;');
+    await page.keyboard.press('w');
+    await page.getByText('**bold**').waitFor();
+    await page.keyboard.press('m');
+    await page.keyboard.press('q');
+    await page.keyboard.press('Control+a');
+    await page.keyboard.type('a text of my own, with an s and a u');
+    await page.keyboard.press('Control+Enter');
+    await vi.waitFor(() => expect(readQuestions(people).answers).toHaveLength(1));
+    const [answer] = readQuestions(people).answers;
+    expect(answer).toMatchObject({ edit: 'a text of my own, with an s and a u', strength: 'much' });
+    expect(answer?.choice).toBe(answer?.left);
+  },
+  60_000,
 );
