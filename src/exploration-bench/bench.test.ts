@@ -109,7 +109,7 @@ describe('a cell', () => {
 
 it('scoreRun() measures gain on the scale from the base to the best, and holds the last policy to the end of the budget', () => {
   // Gains 0, 0.5, 0.25 after 0, 16, 32 labels of 64: 16 labels under each of the first two, 32 under the last.
-  const score = scoreRun(runOf([1, 3, 2]), 64);
+  const score = scoreRun(runOf([1, 3, 2]), { labels: 64 });
   expect(score.area).toBeCloseTo((16 * 0 + 16 * 0.5 + 32 * 0.25) / 64, 12);
   expect(score.end).toBe(0.25);
   expect(score.labelsToHalf).toBe(16);

@@ -15,21 +15,31 @@ import type { WorldSettings } from './world.ts';
 /** Raise it when a run with the same settings comes out differently: results of before are then run again. */
 const FORMAT_VERSION = 1;
 
-/** A world, a seed, and the methods to run in it. */
-export interface Cell {
+/** Where results lie: a world by its name, and a seed. */
+export interface CellPlace {
   readonly world: string;
+  readonly seed: number;
+}
+
+/** A world, a seed, and the methods to run in it. */
+export interface Cell extends CellPlace {
   readonly settings: WorldSettings;
   readonly budget: Budget;
-  readonly seed: number;
   readonly methods: readonly Method[];
 }
 
 /** Results of a cell's methods, by name. */
 export type CellResults = Readonly<Record<string, RunResult>>;
 
+/** A method's result, and what it depends on as a hash. */
+export interface StoredResult {
+  readonly key: string;
+  readonly result: RunResult;
+}
+
 interface StoredCell {
   formatVersion: number;
-  results: Record<string, { key: string; result: RunResult }>;
+  results: Record<string, StoredResult>;
 }
 
 /** All cells of a benchmark, seed by seed: a benchmark that is stopped has the first seeds of every world. */
@@ -41,7 +51,7 @@ export function cellsOf({ worlds, seeds, methods }: BenchGrid): Cell[] {
 
 /** The results of a cell that are there. A file that cannot be read counts as none: it is made again. */
 export function readCell(folder: string, cell: Cell): CellResults {
-  const { results } = readStored(folder, cell);
+  const results = readResults(folder, cell);
   return Object.fromEntries(
     cell.methods.flatMap((method) => {
       const stored = results[method.name];
@@ -52,14 +62,11 @@ export function readCell(folder: string, cell: Cell): CellResults {
 
 /** Adds results to a cell's file. */
 export function writeCell(folder: string, cell: Cell, found: CellResults): void {
-  const stored = readStored(folder, cell);
-  for (const method of cell.methods) {
+  const entries = cell.methods.flatMap((method): [string, StoredResult][] => {
     const result = found[method.name];
-    if (result !== undefined) stored.results[method.name] = { key: keyOf(cell, method), result };
-  }
-  const file = fileOf(folder, cell);
-  makeFolder(dirname(file), { action: 'create' });
-  writeFileAtomic(file, `${JSON.stringify(stored, rounded)}\n`);
+    return result === undefined ? [] : [[method.name, { key: keyOf(cell, method), result }]];
+  });
+  writeResults(folder, cell, Object.fromEntries(entries));
 }
 
 /** The methods of a cell that have no result yet. */
@@ -68,24 +75,40 @@ export function missingOf(folder: string, cell: Cell): Method[] {
   return cell.methods.filter(({ name }) => results[name] === undefined);
 }
 
-function readStored(folder: string, cell: Cell): StoredCell {
-  const none: StoredCell = { formatVersion: FORMAT_VERSION, results: {} };
-  const file = fileOf(folder, cell);
-  if (!existsSync(file)) return none;
+/** All results of a world and a seed, by method; whether one is of today's settings, its key says. */
+export function readResults(folder: string, place: CellPlace): Record<string, StoredResult> {
+  const file = fileOf(folder, place);
+  if (!existsSync(file)) return {};
   try {
     const stored = JSON.parse(readFileSync(file, 'utf8')) as StoredCell; // our own file, and a wrong one is made again
-    return stored.formatVersion === FORMAT_VERSION && typeof stored.results === 'object' ? stored : none;
+    return stored.formatVersion === FORMAT_VERSION && typeof stored.results === 'object' ? stored.results : {};
   } catch {
-    return none;
+    return {};
   }
 }
 
-function fileOf(folder: string, { world, seed }: Cell): string {
+/** Adds results to those of a world and a seed. */
+export function writeResults(folder: string, place: CellPlace, found: Record<string, StoredResult>): void {
+  const stored: StoredCell = {
+    formatVersion: FORMAT_VERSION,
+    results: { ...readResults(folder, place), ...found },
+  };
+  const file = fileOf(folder, place);
+  makeFolder(dirname(file), { action: 'create' });
+  writeFileAtomic(file, `${JSON.stringify(stored, rounded)}\n`);
+}
+
+/** What a result is known by: a hash of all that it depends on. */
+export function resultKey(dependsOn: readonly unknown[]): string {
+  return sha256(JSON.stringify([FORMAT_VERSION, ...dependsOn])).slice(0, 16);
+}
+
+function fileOf(folder: string, { world, seed }: CellPlace): string {
   return join(folder, 'cells', world.replace(/[^\w.-]/g, '-'), `seed-${seed}.json`);
 }
 
 function keyOf({ settings, budget, seed }: Cell, method: Method): string {
-  return sha256(JSON.stringify([FORMAT_VERSION, settings, budget, seed, { ...method, name: '' }])).slice(0, 16);
+  return resultKey([settings, budget, seed, { ...method, name: '' }]);
 }
 
 /** Seven digits are more than any table shows, and half the size. */

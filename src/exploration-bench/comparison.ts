@@ -5,7 +5,6 @@
 import { holm, signFlipTest, studentTest } from '../evaluate/paired-tests.ts';
 import { mean } from '../evaluate/statistics.ts';
 import type { CellResults } from './cells.ts';
-import type { BenchGrid } from './grid.ts';
 import type { Point, RunResult } from './run.ts';
 
 /** One run in numbers. Gain is the reward on a scale where the base policy has 0 and the best policy of the world 1. */
@@ -19,10 +18,36 @@ export interface RunScore {
   /** The last policy's probability of the rare answers, its KL to the base and its entropy in nats. */
   readonly rareShare: number;
   readonly klToBase: number;
-  readonly entropy: number;
+  readonly entropy: number | null;
   /** Labels until the gain was a half; null where it never was. */
   readonly labelsToHalf: number | null;
   readonly sampled: number;
+  /** Of policies that write texts. */
+  readonly text: TextScore | null;
+}
+
+/** What is known of a run whose policies write texts. */
+export interface TextScore {
+  /** As `area`, averaged over the budget of sampled tokens instead; and the tokens that the run sampled. */
+  readonly areaByTokens: number;
+  readonly tokens: number;
+  /** Of the last policy. */
+  readonly distinct2: number;
+  readonly soundness: number | null;
+}
+
+/** What a benchmark of any kind has in common: who meets whom, and how much each may ask. */
+export interface ComparedGrid {
+  readonly seeds: readonly number[];
+  readonly baseline: string;
+  readonly worlds: readonly { readonly name: string; readonly budget: ScoreBudget }[];
+  readonly methods: readonly { readonly name: string }[];
+}
+
+/** The labels, and where tokens are counted the tokens, over which a run's reward is averaged. */
+export interface ScoreBudget {
+  readonly labels: number;
+  readonly tokens?: number;
 }
 
 /** A method in one world, over its seeds. */
@@ -61,7 +86,10 @@ export interface MethodOverall {
   readonly area: number;
   readonly end: number;
   readonly collapsed: number;
+  /** Minus the baseline's area. */
   readonly difference: Difference | null;
+  /** Minus the baseline's end; its p is corrected like that of the area, by itself. */
+  readonly endDifference: Difference | null;
   /** Worlds where it is surely better or worse than the baseline, after the correction over all worlds and methods. */
   readonly better: number;
   readonly worse: number;
@@ -75,18 +103,18 @@ export interface BenchComparison {
 /** Results by world, then in the order of the grid's seeds. */
 export type ResultsByWorld = ReadonlyMap<string, readonly CellResults[]>;
 
-/** Scores of a run; `labels` is the budget that it had. */
-export function scoreRun({ points, best, regret }: RunResult, labels: number): RunScore {
+/** Scores of a run. */
+export function scoreRun({ points, best, regret }: RunResult, budget: ScoreBudget): RunScore {
   const [base, last] = [points[0], points.at(-1)];
   if (base === undefined || last === undefined) throw new Error('A run begins with the base policy');
   const scale = best - base.reward;
   const gain = ({ reward }: Point): number => (reward - base.reward) / scale;
-  const area = points.reduce((sum, point, index) => {
-    const until = Math.min(points[index + 1]?.labels ?? labels, labels);
-    return sum + Math.max(0, until - point.labels) * gain(point);
-  }, 0);
+  const curve = (spent: (point: Point) => number) => points.map((point) => ({ at: spent(point), gain: gain(point) }));
   return {
-    area: area / labels,
+    area: areaUnder(
+      curve(({ labels }) => labels),
+      budget.labels,
+    ),
     end: gain(last),
     regret: regret / scale / Math.max(1, last.labels),
     rareShare: last.rareShare,
@@ -94,25 +122,44 @@ export function scoreRun({ points, best, regret }: RunResult, labels: number): R
     entropy: last.entropy,
     labelsToHalf: points.find((point) => gain(point) >= 0.5)?.labels ?? null,
     sampled: last.sampled,
+    text:
+      last.text === undefined
+        ? null
+        : {
+            ...last.text,
+            areaByTokens: areaUnder(
+              curve(({ text }) => text?.tokens ?? 0),
+              budget.tokens ?? last.text.tokens,
+            ),
+          },
   };
 }
 
+/** Mean gain while a budget is spent: each policy stands until the next is there, the last one to the end of the budget. */
+function areaUnder(curve: readonly { at: number; gain: number }[], budget: number): number {
+  const total = curve.reduce((sum, { at, gain }, index) => {
+    const next = index + 1 < curve.length ? Math.min(curve[index + 1]?.at ?? budget, budget) : budget;
+    return sum + Math.max(0, next - at) * gain;
+  }, 0);
+  return total / budget;
+}
+
 /** Compares all methods of a benchmark; seeds that a method has no result of are left out. */
-export function compareMethods(grid: BenchGrid, results: ResultsByWorld): BenchComparison {
+export function compareMethods(grid: ComparedGrid, results: ResultsByWorld): BenchComparison {
   const scored = grid.worlds.flatMap(({ name: world, budget }) =>
     grid.methods.map(({ name: method }) => {
       const runs = (results.get(world) ?? []).map((cell) => cell[method] ?? null);
-      return { world, method, runs, scores: runs.map((run) => (run === null ? null : scoreRun(run, budget.labels))) };
+      return { world, method, runs, scores: runs.map((run) => (run === null ? null : scoreRun(run, budget))) };
     }),
   );
   const scoresOf = (world: string, method: string): readonly (RunScore | null)[] =>
     scored.find((each) => each.world === world && each.method === method)?.scores ?? [];
-  const areaMinusBaseline = (world: string, method: string): (number | null)[] => {
+  const minusBaseline: MinusBaseline = (world, method, which) => {
     const theirs = scoresOf(world, grid.baseline);
-    return scoresOf(world, method).map((own, seed) => minus(own?.area, theirs[seed]?.area));
+    return scoresOf(world, method).map((own, seed) => minus(own?.[which], theirs[seed]?.[which]));
   };
   const others = scored.filter(({ method }) => method !== grid.baseline);
-  const tests = others.map(({ world, method }) => testOf(areaMinusBaseline(world, method)));
+  const tests = others.map(({ world, method }) => testOf(minusBaseline(world, method, 'area')));
   const corrected = holm(tests.map(({ p }) => p));
   const differences = new Map(
     others.map(({ world, method }, index) => [`${world}\n${method}`, withP(tests[index], corrected[index])]),
@@ -128,42 +175,59 @@ export function compareMethods(grid: BenchGrid, results: ResultsByWorld): BenchC
       difference: differences.get(`${world}\n${method}`) ?? null,
     };
   });
-  return { inWorlds, overall: overallOf(grid, inWorlds, areaMinusBaseline) };
+  return { inWorlds, overall: overallOf(grid, inWorlds, minusBaseline) };
 }
 
+/** A method's number minus the baseline's in a world, by seed; null where one of the two is not there. */
+type MinusBaseline = (world: string, method: string, which: 'area' | 'end') => (number | null)[];
+
 function overallOf(
-  grid: BenchGrid,
+  grid: ComparedGrid,
   inWorlds: readonly MethodInWorld[],
-  areaMinusBaseline: (world: string, method: string) => (number | null)[],
+  minusBaseline: MinusBaseline,
 ): MethodOverall[] {
-  const names = grid.methods.map(({ name }) => name);
-  const bySeed = names.map((method) => {
-    const byWorld = grid.worlds.map(({ name }) => areaMinusBaseline(name, method));
-    return grid.seeds.flatMap((_, seed) => {
-      const values = byWorld.flatMap((world) => world[seed] ?? []);
-      return values.length === grid.worlds.length ? [mean(values)] : [];
-    });
-  });
-  const tests = bySeed.map(testOf);
-  const others = names.map((name) => name !== grid.baseline);
-  const corrected = holm(tests.filter((_, index) => others[index]).map(({ p }) => p));
-  let next = 0;
-  return names.map((method, index) => {
+  const area = overWorlds(grid, minusBaseline, 'area');
+  const end = overWorlds(grid, minusBaseline, 'end');
+  return grid.methods.map(({ name: method }, index) => {
     const own = inWorlds.filter((each) => each.method === method);
     const surely = (sign: number): number =>
       own.filter(({ difference }) => difference !== null && difference.corrected < 0.05 && sign * difference.value > 0)
         .length;
     return {
       method,
-      seeds: bySeed[index]?.length ?? 0,
-      area: mean(own.map(({ scores }) => mean(scores.map(({ area }) => area)))),
-      end: mean(own.map(({ scores }) => mean(scores.map(({ end }) => end)))),
+      seeds: area[index]?.seeds ?? 0,
+      area: mean(own.map(({ scores }) => mean(scores.map((score) => score.area)))),
+      end: mean(own.map(({ scores }) => mean(scores.map((score) => score.end)))),
       collapsed: mean(own.map(({ collapsed }) => collapsed)),
-      difference: others[index] === true ? withP(tests[index], corrected[next++]) : null,
+      difference: area[index]?.difference ?? null,
+      endDifference: end[index]?.difference ?? null,
       better: surely(1),
       worse: surely(-1),
     };
   });
+}
+
+/** Each method's mean difference over the worlds, over the seeds that have a run of both in every world. */
+function overWorlds(
+  grid: ComparedGrid,
+  minusBaseline: MinusBaseline,
+  which: 'area' | 'end',
+): { seeds: number; difference: Difference | null }[] {
+  const bySeed = grid.methods.map(({ name: method }) => {
+    const byWorld = grid.worlds.map(({ name }) => minusBaseline(name, method, which));
+    return grid.seeds.flatMap((_, seed) => {
+      const values = byWorld.flatMap((world) => world[seed] ?? []);
+      return values.length === grid.worlds.length ? [mean(values)] : [];
+    });
+  });
+  const tests = bySeed.map(testOf);
+  const others = grid.methods.map(({ name }) => name !== grid.baseline);
+  const corrected = holm(tests.filter((_, index) => others[index]).map(({ p }) => p));
+  let next = 0;
+  return bySeed.map(({ length: seeds }, index) => ({
+    seeds,
+    difference: others[index] === true ? withP(tests[index], corrected[next++]) : null,
+  }));
 }
 
 interface Test {

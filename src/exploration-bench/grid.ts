@@ -9,6 +9,7 @@ import { chosenLikelihood, exploration, preference } from '../recipe/objective.t
 import { runFields } from '../recipe/run-fields.ts';
 import { RULES, type SelectRuleName } from '../select/rules.ts';
 import type { Budget, Method } from './method.ts';
+import { gridProblems } from './names.ts';
 import type { WorldSettings } from './world.ts';
 
 const RULE_NAMES = Object.keys(RULES) as [SelectRuleName, ...SelectRuleName[]]; // the keys of an object with these keys
@@ -113,25 +114,11 @@ function methodOf(parsed: Parsed['methods'][number]): Method {
 }
 
 /** Names given twice or not at all, lists where one number is meant. */
-function checkGrid({ worlds, methods, baseline, drawn }: Parsed): RecipeProblem[] {
-  const names = methods.map(({ name }) => name);
-  const twice = (all: readonly string[]): string | undefined => all.find((name, index) => all.indexOf(name) !== index);
-  const problems: RecipeProblem[] = [];
-  for (const [key, all] of [
-    ['worlds', worlds.map(({ name }) => name)],
-    ['methods', names],
-  ] as const) {
-    const name = twice(all);
-    if (name !== undefined) problems.push({ path: [key], problem: `has "${name}" twice: give each a name of its own` });
-  }
-  for (const name of [baseline, ...drawn]) {
-    if (names.includes(name)) continue;
-    const key = name === baseline ? 'baseline' : 'drawn';
-    problems.push({ path: [key], problem: `names "${name}", which is no method of the file` });
-  }
-  for (const [index, { exploration: term }] of methods.entries()) {
-    if (term.kind === 'none' || typeof term.alpha === 'number') continue;
-    problems.push({ path: ['methods', index, 'exploration', 'alpha'], problem: 'is a list: give one number' });
-  }
-  return problems;
+function checkGrid(parsed: Parsed): RecipeProblem[] {
+  const lists = parsed.methods.flatMap(({ exploration: term }, index): RecipeProblem[] =>
+    term.kind === 'none' || typeof term.alpha === 'number'
+      ? []
+      : [{ path: ['methods', index, 'exploration', 'alpha'], problem: 'is a list: give one number' }],
+  );
+  return [...gridProblems(parsed), ...lists];
 }

@@ -1,14 +1,13 @@
 /** @file The picture of a benchmark: gain against labels asked, a panel a world, a line a method, means over seeds. */
 import { mean } from '../evaluate/statistics.ts';
-import type { ResultsByWorld } from './comparison.ts';
-import type { BenchGrid } from './grid.ts';
+import type { ComparedGrid, ResultsByWorld } from './comparison.ts';
 
 const COLOURS = ['#444444', '#a0a0a0', '#0b63a5', '#5aa9e6', '#2c8c3c', '#c2560c', '#a01a58', '#7a4fbf', '#b58900'];
 const [WIDTH, HEIGHT, COLUMNS] = [230, 190, 4];
 const [LEFT, TOP, RIGHT, BOTTOM] = [38, 26, 10, 28];
 
 /** An SVG of the methods that the grid wants drawn. */
-export function comparisonPicture(grid: BenchGrid, results: ResultsByWorld): string {
+export function comparisonPicture(grid: ComparedGrid & { drawn: readonly string[] }, results: ResultsByWorld): string {
   const rows = Math.ceil(grid.worlds.length / COLUMNS);
   const panels = grid.worlds.map(({ name, budget }, index) => {
     const place = `translate(${(index % COLUMNS) * WIDTH},${Math.floor(index / COLUMNS) * HEIGHT})`;
@@ -21,8 +20,10 @@ export function comparisonPicture(grid: BenchGrid, results: ResultsByWorld): str
       (gain) =>
         `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(gain)}" y2="${y(gain)}" stroke="#ddd"/><text x="${LEFT - 6}" y="${y(gain) + 4}" text-anchor="end">${gain}</text>`,
     );
+    // The last number ends where its panel's line does: centred on it, that of the last column would be cut off.
     const feet = [0, 1].map(
-      (share) => `<text x="${x(share)}" y="${HEIGHT - 10}" text-anchor="middle">${share * budget.labels}</text>`,
+      (share) =>
+        `<text x="${x(share)}" y="${HEIGHT - 10}" text-anchor="${share === 1 ? 'end' : 'middle'}">${share * budget.labels}</text>`,
     );
     return `<g transform="${place}"><text x="${LEFT}" y="16" font-weight="600">${escaped(name)}</text>${[...axis, ...feet, ...lines].join('')}</g>`;
   });

@@ -21,10 +21,24 @@ import { compare, rank } from './ranker.ts';
 import { bestReward, measurePolicy, type PolicyMeasure, type World } from './world.ts';
 
 /** The policy after some labels. */
-export interface Point extends PolicyMeasure {
+export interface Point extends Omit<PolicyMeasure, 'entropy'> {
+  /** In nats; null where it is not known. */
+  readonly entropy: number | null;
   readonly labels: number;
   /** Answers sampled so far. */
   readonly sampled: number;
+  /** What only policies that write texts have. */
+  readonly text?: TextMeasure;
+}
+
+/** A policy's texts. */
+export interface TextMeasure {
+  /** Tokens sampled so far for labels. */
+  readonly tokens: number;
+  /** Share of different pairs of words in all held-out answers. */
+  readonly distinct2: number;
+  /** Soundness of the texts from 0 to 1; null where nothing says it. */
+  readonly soundness: number | null;
 }
 
 /** Where the rare answers went, counted over a run: sampled, in a pair, and there chosen. */

@@ -1,34 +1,76 @@
 /** @file What a benchmark found, as Markdown tables. */
 import { mean } from '../evaluate/statistics.ts';
-import type { BenchComparison, Difference, MethodInWorld, RunScore } from './comparison.ts';
-import type { BenchGrid } from './grid.ts';
+import type { BenchComparison, ComparedGrid, Difference, MethodInWorld, RunScore } from './comparison.ts';
 
 /** One table over all worlds, then one a world. */
-export function comparisonTables(grid: BenchGrid, { overall, inWorlds }: BenchComparison): string {
+export function comparisonTables(grid: ComparedGrid, { overall, inWorlds }: BenchComparison): string {
   const sections = grid.worlds.map(
     ({ name }) => `### ${name}\n\n${worldTable(inWorlds.filter(({ world }) => world === name))}`,
   );
-  return `### Over all ${grid.worlds.length} worlds\n\n${overallTable(grid, overall)}\n\n${sections.join('\n\n')}\n`;
+  const worlds = grid.worlds.length === 1 ? 'In the only world' : `Over all ${grid.worlds.length} worlds`;
+  return `### ${worlds}\n\n${overallTable(grid, overall)}\n\n${sections.join('\n\n')}\n`;
 }
 
-function overallTable(grid: BenchGrid, overall: BenchComparison['overall']): string {
-  const head = `| method | seeds | area | end | below the base, % | area minus ${grid.baseline} | p (Holm) | worlds better / worse |`;
-  const rows = overall.map(
-    ({ method, seeds, area, end, collapsed, difference, better, worse }) =>
-      `| ${method} | ${seeds} | ${area.toFixed(3)} | ${end.toFixed(3)} | ${percent(collapsed)} | ${interval(difference)} | ${probability(difference)} | ${difference === null ? '' : `${better} / ${worse}`} |`,
-  );
-  return [head, '| --- | --- | --- | --- | --- | --- | --- | --- |', ...rows].join('\n');
+function overallTable({ baseline }: ComparedGrid, overall: BenchComparison['overall']): string {
+  return table(overall, [
+    ['method', ({ method }) => method],
+    ['seeds', ({ seeds }) => String(seeds)],
+    ['area', ({ area }) => area.toFixed(3)],
+    ['end', ({ end }) => end.toFixed(3)],
+    ['below the base, %', ({ collapsed }) => percent(collapsed)],
+    [`area minus ${baseline}`, ({ difference }) => interval(difference)],
+    ['p (Holm)', ({ difference }) => probability(difference)],
+    [`end minus ${baseline}`, ({ endDifference }) => interval(endDifference)],
+    ['p (Holm)', ({ endDifference }) => probability(endDifference)],
+    ['worlds better / worse', ({ difference, better, worse }) => (difference === null ? '' : `${better} / ${worse}`)],
+  ]);
 }
 
 function worldTable(methods: readonly MethodInWorld[]): string {
-  const head =
-    '| method | area | end | regret | rare answers, % | KL to base | entropy | labels to half | sampled | unfound: never sampled / never chosen / out-learned | area minus baseline | p (Holm) |';
-  const rows = methods.map(({ method, scores, unfound, difference }) => {
-    const of = (read: (score: RunScore) => number): number => mean(scores.map(read));
-    const { neverSampled, neverChosen, outLearned } = unfound;
-    return `| ${method} | ${of(({ area }) => area).toFixed(3)} | ${of(({ end }) => end).toFixed(3)} | ${of(({ regret }) => regret).toFixed(3)} | ${percent(of(({ rareShare }) => rareShare))} | ${of(({ klToBase }) => klToBase).toFixed(2)} | ${of(({ entropy }) => entropy).toFixed(2)} | ${median(scores)} | ${Math.round(of(({ sampled }) => sampled))} | ${neverSampled} / ${neverChosen} / ${outLearned} | ${interval(difference)} | ${probability(difference)} |`;
-  });
-  return [head, `|${' --- |'.repeat(12)}`, ...rows].join('\n');
+  const texts = methods.some(({ scores }) => scores.some(({ text }) => text !== null));
+  const meanOf =
+    (read: (score: RunScore) => number | null | undefined, show: (value: number) => string) =>
+    ({ scores }: MethodInWorld): string => {
+      const values = scores.flatMap((score) => read(score) ?? []);
+      return values.length === 0 ? '' : show(mean(values));
+    };
+  const digits = (count: number) => (value: number) => value.toFixed(count);
+  const ofTexts: readonly Column<MethodInWorld>[] = [
+    ['area by tokens', meanOf(({ text }) => text?.areaByTokens, digits(3))],
+    ['tokens', meanOf(({ text }) => text?.tokens, digits(0))],
+    ['distinct-2', meanOf(({ text }) => text?.distinct2, digits(3))],
+    ['soundness', meanOf(({ text }) => text?.soundness, digits(3))],
+    ['below the base, %', ({ collapsed }) => percent(collapsed)],
+  ];
+  return table(methods, [
+    ['method', ({ method }) => method],
+    ['area', meanOf(({ area }) => area, digits(3))],
+    ['end', meanOf(({ end }) => end, digits(3))],
+    ['regret', meanOf(({ regret }) => regret, digits(3))],
+    ['rare answers, %', meanOf(({ rareShare }) => rareShare, percent)],
+    ['KL to base', meanOf(({ klToBase }) => klToBase, digits(2))],
+    ...(texts ? ofTexts : [['entropy', meanOf(({ entropy }) => entropy, digits(2))] as const]),
+    ['labels to half', ({ scores }) => median(scores)],
+    ['sampled', meanOf(({ sampled }) => sampled, digits(0))],
+    [
+      'unfound: never sampled / never chosen / out-learned',
+      ({ unfound: { neverSampled, neverChosen, outLearned } }) => `${neverSampled} / ${neverChosen} / ${outLearned}`,
+    ],
+    ['area minus baseline', ({ difference }) => interval(difference)],
+    ['p (Holm)', ({ difference }) => probability(difference)],
+  ]);
+}
+
+/** A column: its heading, and what stands in it. */
+type Column<Row> = readonly [string, (row: Row) => string];
+
+function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  const lines = [
+    columns.map(([heading]) => heading),
+    columns.map(() => '---'),
+    ...rows.map((row) => columns.map(([, cell]) => cell(row))),
+  ];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 /** Median labels to a gain of a half, where at least half of the seeds came to it. */

@@ -1,13 +1,20 @@
 /**
  * @file `selm bench exploration GRID`: worlds x methods x seeds, resumable, some at a time, and what they found: results.json,
- * results.md and results.svg.
+ * results.md and results.svg. A grid that names a recipe is of a language model, any other of worlds that are computed exactly.
  */
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { runBench } from '../../exploration-bench/bench.ts';
 import { cellsOf, readCell } from '../../exploration-bench/cells.ts';
-import { type BenchComparison, compareMethods } from '../../exploration-bench/comparison.ts';
-import { type BenchGrid, loadGrid } from '../../exploration-bench/grid.ts';
+import {
+  type BenchComparison,
+  type ComparedGrid,
+  compareMethods,
+  type ResultsByWorld,
+} from '../../exploration-bench/comparison.ts';
+import { loadGrid } from '../../exploration-bench/grid.ts';
+import { languageResults, runLanguageBench } from '../../exploration-bench/language/bench.ts';
+import { isLanguageGrid, loadLanguageGrid } from '../../exploration-bench/language/grid.ts';
 import { comparisonPicture } from '../../exploration-bench/picture.ts';
 import { comparisonTables } from '../../exploration-bench/tables.ts';
 import { writeFileAtomic } from '../../files/atomic.ts';
@@ -19,6 +26,7 @@ import { listenForStop } from '../signals.ts';
 interface BenchExplorationOptions {
   parallel: number;
   finished?: true;
+  keepRuns?: true;
   json?: true;
 }
 
@@ -29,13 +37,18 @@ export function benchExplorationCommand(): Command {
     .argument('<grid>', 'file of worlds, methods and seeds (YAML)')
     .option('--parallel <number>', 'processes at once', wholeNumber(1), 1)
     .option('--finished', 'run nothing: compare what is finished so far')
+    .option('--keep-runs', 'of a language model: keep the folders of finished runs, not only their numbers')
     .option('--json', 'print the comparison as one JSON object')
     .addHelpText('after', '\nExample:\n  $ selm bench exploration recipes/bench/tabular.yaml --parallel 2')
     .action(benchExploration);
 }
 
-async function benchExploration(file: string, { parallel, finished, json }: BenchExplorationOptions): Promise<void> {
-  const grid = loadGrid(file);
+async function benchExploration(
+  file: string,
+  { parallel, finished, keepRuns, json }: BenchExplorationOptions,
+): Promise<void> {
+  const bench = openBench(file);
+  const { grid } = bench;
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const stop = listenForStop((name) =>
     say(`${name}: ends after the runs under way; press Ctrl-C again to stop at once`),
@@ -49,7 +62,7 @@ async function benchExploration(file: string, { parallel, finished, json }: Benc
     say(`${done} of ${total} runs`);
   };
   try {
-    if (!finished) await runBench(grid, { parallel, signal: stop.signal, progress });
+    if (!finished) await bench.run({ parallel, keepRuns, signal: stop.signal, progress });
   } finally {
     stop.close();
   }
@@ -58,7 +71,7 @@ async function benchExploration(file: string, { parallel, finished, json }: Benc
     process.exitCode = stop.received.exitCode;
     return;
   }
-  const comparison = writeResults(grid);
+  const comparison = writeResults(grid, bench.results());
   process.stdout.write(
     json
       ? `${JSON.stringify(comparison)}\n`
@@ -66,10 +79,34 @@ async function benchExploration(file: string, { parallel, finished, json }: Benc
   );
 }
 
-/** Writes what the cells say. */
-function writeResults(grid: BenchGrid): BenchComparison {
-  const results = new Map<string, ReturnType<typeof readCell>[]>(grid.worlds.map(({ name }) => [name, []]));
-  for (const cell of cellsOf(grid)) results.get(cell.world)?.push(readCell(grid.output, cell));
+/** A benchmark of either kind. */
+interface Bench {
+  readonly grid: ComparedGrid & { readonly output: string; readonly drawn: readonly string[] };
+  readonly run: (options: {
+    parallel: number;
+    keepRuns: true | undefined;
+    signal: AbortSignal;
+    progress: (done: number, total: number) => void;
+  }) => Promise<number>;
+  readonly results: () => ResultsByWorld;
+}
+
+function openBench(file: string): Bench {
+  if (isLanguageGrid(file)) {
+    const grid = loadLanguageGrid(file);
+    return { grid, run: (options) => runLanguageBench(grid, options), results: () => languageResults(grid) };
+  }
+  const grid = loadGrid(file);
+  const results = (): ResultsByWorld => {
+    const found = new Map<string, ReturnType<typeof readCell>[]>(grid.worlds.map(({ name }) => [name, []]));
+    for (const cell of cellsOf(grid)) found.get(cell.world)?.push(readCell(grid.output, cell));
+    return found;
+  };
+  return { grid, run: (options) => runBench(grid, options), results };
+}
+
+/** Writes what was found. */
+function writeResults(grid: Bench['grid'], results: ResultsByWorld): BenchComparison {
   const comparison = compareMethods(grid, results);
   makeFolder(grid.output, { action: 'create' });
   const write = (name: string, text: string): void => writeFileAtomic(join(grid.output, name), text);

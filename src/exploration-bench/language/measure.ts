@@ -1,0 +1,102 @@
+/**
+ * @file What a finished run of a language model says of its method: the true reward of its held-out answers after every
+ * iteration against the labels and tokens that it took, and what became of the rare answers on the way.
+ */
+import { join } from 'node:path';
+import { mean } from '../../evaluate/statistics.ts';
+import { loadFunctionRanker } from '../../rank/function/function.ts';
+import { evaluationsOf } from '../../store/evaluations.ts';
+import { type Ledger, openLedger } from '../../store/ledger.ts';
+import type { Point, RareFate, RunResult } from '../run.ts';
+import { type LanguageRun, labelsOfPrompt } from './plan.ts';
+
+/** An answer, and the prompt that it is one to. */
+interface Answer {
+  readonly prompt: string;
+  readonly text: string;
+}
+
+/** The reward of answers by the world's own module. */
+export type TrueReward = (answers: readonly Answer[]) => Promise<number[]>;
+
+/** Measures a finished run. Throws RankerError where the module of the true reward cannot be used. */
+export async function measureRun(
+  run: Pick<LanguageRun, 'recipe' | 'truth'>,
+  scale: { best: number; rareFrom: number },
+): Promise<RunResult> {
+  const ranker = await loadFunctionRanker(run.truth);
+  try {
+    const rewardOf: TrueReward = async (answers) => {
+      async function* items() {
+        for (const [index, { prompt, text }] of answers.entries()) {
+          const candidates = [{ kind: 'response' as const, sampleIndex: 0, text }];
+          yield { promptId: String(index), prompt: { kind: 'text' as const, text: prompt }, candidates };
+        }
+      }
+      const rewards: number[] = [];
+      for await (const { scores } of ranker.rank(items())) rewards.push(scores?.[0] ?? Number.NaN);
+      return rewards;
+    };
+    using ledger = openLedger(join(run.recipe.output, 'run.db'), { access: 'read' });
+    return await resultOf(ledger, { labelsOfPrompt: labelsOfPrompt(run.recipe), rewardOf, ...scale });
+  } finally {
+    await ranker.close();
+  }
+}
+
+/** The result that a ledger holds. */
+export async function resultOf(
+  ledger: Ledger,
+  given: { labelsOfPrompt: number; rewardOf: TrueReward; best: number; rareFrom: number },
+): Promise<RunResult> {
+  const { rewardOf, best, rareFrom } = given;
+  const isRare = (reward: number): boolean => reward >= rareFrom;
+  const points: Point[] = [];
+  const rare = { sampled: 0, paired: 0, chosen: 0 };
+  let [labels, sampled, tokens, regret] = [0, 0, 0, 0];
+  for (const [iteration, { data, answers }] of evaluationsOf(ledger)) {
+    if (iteration > 0) {
+      const responses = ledger.responses(iteration);
+      const asked = ledger.slice(iteration).length * given.labelsOfPrompt;
+      regret += asked * (best - (points.at(-1)?.reward ?? Number.NaN));
+      labels += asked;
+      sampled += responses.length;
+      tokens += responses.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+      const fate = await fateOf(ledger, { iteration, rewardOf, isRare });
+      for (const key of ['sampled', 'paired', 'chosen'] as const) rare[key] += fate[key];
+    }
+    const rewards = await rewardOf(answers);
+    points.push({
+      labels,
+      sampled,
+      reward: mean(rewards),
+      rareShare: rewards.filter(isRare).length / rewards.length,
+      klToBase: data.klToBase?.value ?? 0,
+      entropy: null,
+      text: {
+        tokens,
+        distinct2: data.diversity?.distinct[1] ?? Number.NaN,
+        soundness: data.textHealth === null ? null : mean(data.textHealth),
+      },
+    });
+  }
+  return { points, rare, best, regret };
+}
+
+/** How many answers of an iteration were rare ones, and in how many pairs they stood. */
+async function fateOf(
+  ledger: Ledger,
+  { iteration, rewardOf, isRare }: { iteration: number; rewardOf: TrueReward; isRare: (reward: number) => boolean },
+): Promise<RareFate> {
+  const prompts = new Map(
+    ledger.slice(iteration).map(({ promptId, prompt }) => [promptId, prompt.kind === 'text' ? prompt.text : '']),
+  );
+  const count = async (answers: readonly { promptId: string; text: string }[]): Promise<number> => {
+    const asked = answers.map(({ promptId, text }) => ({ prompt: prompts.get(promptId) ?? '', text }));
+    return (await rewardOf(asked)).filter(isRare).length;
+  };
+  const pairs = ledger.pairs(iteration);
+  const chosen = await count(pairs.map(({ promptId, chosen: text }) => ({ promptId, text })));
+  const rejected = await count(pairs.map(({ promptId, rejected: text }) => ({ promptId, text })));
+  return { sampled: await count(ledger.responses(iteration)), paired: chosen + rejected, chosen };
+}
