@@ -1,9 +1,10 @@
 /** @file The data of a run: slices are read again when their turn comes, whatever the format, from files that did not change. */
-import { appendFileSync, mkdtempSync, rmSync, utimesSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { convertRows } from '../src/data/convert.ts';
+import { sourcesOfFiles } from '../src/data/mixture.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from '../src/loop/data.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
@@ -17,7 +18,7 @@ const tokenizer = loadTokenizer(join(packageRoot, 'assets', 'stories260K'));
 /** The data of a small recipe, 24 prompts, with changed settings. */
 async function dataOf(name: string, changes: Record<string, unknown> = {}): Promise<TrainingData> {
   const recipe = loadRecipe(writeSmallRecipe(join(root, name), changes));
-  return loadTrainingData(recipe, { tokenizer, announce: () => {} });
+  return loadTrainingData(recipe, { sources: sourcesOfFiles(recipe.data.train), tokenizer, announce: () => {} });
 }
 
 const idsOf = async (data: TrainingData, iteration: number): Promise<string[]> =>
@@ -39,6 +40,24 @@ it('a slice has the same rows each time, those of other slices follow it, and Pa
 it('slices.share gives each iteration that share of the rows', async () => {
   const data = await dataOf('share', { slices: { share: 0.25 } });
   expect([(await idsOf(data, 1)).length, (await idsOf(data, 2)).length]).toEqual([6, 6]);
+});
+
+it('rows of several files alternate by their shares, in every slice, and know which file they are of', async () => {
+  const [many, few] = ['many.jsonl', 'few.jsonl'].map((name) => join(root, name));
+  const rowsOf = (name: string, count: number): string =>
+    Array.from({ length: count }, (_, i) => `{"prompt":"${name} ${i}"}\n`).join('');
+  writeFileSync(many ?? '', rowsOf('many', 40));
+  writeFileSync(few ?? '', rowsOf('few', 6));
+  const data = await dataOf('mixed', { data: { train: [many, few], shares: [0.75, 0.25] } });
+  expect(data.used).toBe(24);
+  expect(data.audit).toContain('Sources: many 18 of 40 usable rows, few 6 of 6 usable rows');
+  for (const iteration of [1, 2]) {
+    const datasets = (await data.slice(iteration)).map(({ dataset }) => dataset);
+    expect(datasets.filter((dataset) => dataset === 'few')).toHaveLength(3);
+    expect(datasets).toHaveLength(12);
+  }
+  const counted = await dataOf('counted', { data: { train: [many, few], counts: [4, 2] } });
+  expect(counted.used).toBe(6);
 });
 
 it('a file that someone wrote to since the audit is refused by name', async () => {

@@ -11,6 +11,8 @@ import { type UsableOptions, usableRows } from './usable.ts';
 export interface DataAudit {
   read: number;
   used: number;
+  /** Rows that are used, by source, where there are several. */
+  usedOf: ReadonlyMap<string, number>;
   /** Rows left out, by reason. */
   dropped: ReadonlyMap<string, number>;
   /** Those of them that the chat template cannot write, or that became equal pairs, by their place. */
@@ -86,6 +88,7 @@ function emptyAudit(reading: PromptReading): Mutable<DataAudit> {
   return {
     read: 0,
     used: 0,
+    usedOf: new Map(),
     dropped: new Map(),
     unrenderable: new Map(),
     reading,
@@ -118,6 +121,7 @@ function count(audit: Mutable<DataAudit>, row: ModelRow): void {
   const responses = [row.chosen, row.rejected].filter((each) => each !== null);
   const tokens = measure.prompt + Math.max(0, ...measure.responses);
   audit.used += 1;
+  if (row.dataset !== undefined) add(audit.usedOf, row.dataset);
   if (row.given === 'text') audit.textPrompts += 1;
   if (prompt.kind === 'chat' && prompt.messages.length > 1) audit.multiTurn += 1;
   if (prompt.kind === 'chat' && prompt.messages.at(-1)?.role === 'assistant') audit.continuedPrompts += 1;

@@ -26,6 +26,8 @@ export interface PreferenceRow {
   chosenMessage?: Message;
   rejectedMessage?: Message;
   source: RecordSource;
+  /** Which of several sources it is of (mixture.ts); absent where there is one. */
+  dataset?: string;
 }
 
 /** The responses of a pair, chosen and rejected; none of a prompt alone. */

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { auditRows, formatReading } from '../data/audit.ts';
 import { chooseHeldOut, withoutPrompts } from '../data/hold-out.ts';
 import { modelReading, UNMEASURED } from '../data/measure.ts';
+import { inTurn, mixtureCounts, namedRows, sourceNames, sourcesOfFiles } from '../data/mixture.ts';
 import { promptsAlone } from '../data/model-rows.ts';
 import { readRows } from '../data/read.ts';
 import { RecipeError } from '../errors.ts';
@@ -19,6 +20,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { normaliseConfig, readModelConfig } from '../model/read-config.ts';
 import { heldOutColumns } from '../recipe/iterations.ts';
+import { mixtureOf } from '../recipe/mixture.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { scoredTokens } from '../score/trees.ts';
 import type { Measured, MeasuredText } from '../text/rendering.ts';
@@ -104,8 +106,10 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
     };
   }
   const known = recipe.data.train.map((file) => published.data[nameOnHub(file)]);
-  const total = known.reduce((sum, each) => sum + (each?.rows ?? Number.NaN), 0);
-  const limited = Math.min(total - recipe.evaluate.holdOut, recipe.data.limit ?? total);
+  const limited = publishedRows(
+    recipe,
+    known.map((each) => each?.rows ?? Number.NaN),
+  );
   const count = rows ?? limited;
   if (!Number.isFinite(count)) {
     throw new RecipeError(
@@ -122,6 +126,18 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
     ...others,
     sources: { rows: rows === null ? 'the published size' : 'as given', tokens: atLimits, model },
   };
+}
+
+/** Rows that a run uses of files with as many rows as were published. */
+function publishedRows({ data, evaluate }: Recipe, rows: readonly number[]): number {
+  const mixture = mixtureOf(data);
+  const total = sum(rows);
+  if (mixture === null || Number.isNaN(total)) return Math.min(total - evaluate.holdOut, data.limit ?? total);
+  return sum(mixtureCounts(mixture, { usable: rows, names: sourceNames(data.train), limit: data.limit }));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** How many held-out prompts there are: as many as the file has rows that can be used, up to the limit. */
@@ -168,16 +184,25 @@ async function measured(
     }
     return measured;
   };
-  const { train, columns, ...usable } = recipe.data;
+  const { train, columns, limit, onBadRow } = recipe.data;
   const { holdOut: count } = recipe.evaluate;
-  const { onBadRow } = usable;
   const heldOut =
     count === 0 ? [] : await chooseHeldOut(readRows(train, columns), { count, seed: recipe.seed, onBadRow });
-  const rows = withoutPrompts(readRows(train, columns), heldOut);
-  const audit = await auditRows(rows, { ...usable, ...reading, measure });
+  const mixture = mixtureOf(recipe.data);
+  const sources = sourcesOfFiles(train);
+  const names = sources.map(({ name }) => name);
+  const parts = sources.map(({ files, name }) => namedRows(withoutPrompts(readRows(files, columns), heldOut), name));
+  const audit = await auditRows(inTurn(parts), {
+    ...reading,
+    onBadRow,
+    limit: mixture === null ? limit : null,
+    measure,
+  });
+  const usable = names.map((name) => audit.usedOf.get(name) ?? 0);
+  const used = mixture === null ? audit.used : sum(mixtureCounts(mixture, { usable, names, limit }));
   const hasPairs = audit.promptsAlone < audit.used;
   const reads = tokenizer === null ? null : formatReading(audit);
-  if (totals.rows === 0) return { rows: audit.used, hasPairs, tokens: null, reading: reads };
+  if (totals.rows === 0) return { rows: used, hasPairs, tokens: null, reading: reads };
   const { maxNewTokens } = recipe.sampling;
   const response = totals.responses > 0 ? totals.response / totals.responses : maxNewTokens;
   const sampled = Math.min(response, maxNewTokens);
@@ -188,7 +213,7 @@ async function measured(
     sampled,
     atMost: totals.responses === 0,
   };
-  return { rows: audit.used, hasPairs, tokens, reading: reads };
+  return { rows: used, hasPairs, tokens, reading: reads };
 }
 
 /** `owner/name` or `owner/name:split` of a name on the Hub, without its revision; the text itself for a path. */

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { auditRows, type DataAudit, formatAudit, formatReading } from '../data/audit.ts';
 import { chooseHeldOut, withoutPrompts } from '../data/hold-out.ts';
 import { modelReading } from '../data/measure.ts';
+import { type DataSource, inTurn, mixRows, mixtureCounts, namedRows, sourcesLine } from '../data/mixture.ts';
 import { promptsAlone, rowsAsAudited, rowsForModel } from '../data/model-rows.ts';
 import { collectRows, readRows } from '../data/read.ts';
 import type { ParsedRow, PreferenceRow } from '../data/rows.ts';
@@ -13,6 +14,7 @@ import { rowsOfSlice } from '../data/usable.ts';
 import { DataError } from '../errors.ts';
 import { fileError } from '../files/fs.ts';
 import { hasHeldOut, heldOutColumns, slicesOf } from '../recipe/iterations.ts';
+import { mixtureOf } from '../recipe/mixture.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Announce } from '../store/events.ts';
 import { turnAfter } from '../text/frame.ts';
@@ -34,29 +36,38 @@ export interface TrainingData {
 /** Reads the data files, shows the audit, and cuts the rows into slices. DataError when there are not enough rows. */
 export async function loadTrainingData(
   recipe: Recipe,
-  { tokenizer, announce }: { tokenizer: Tokenizer; announce: Announce },
+  { sources, tokenizer, announce }: { sources: readonly DataSource[]; tokenizer: Tokenizer; announce: Announce },
 ): Promise<TrainingData> {
-  const { train, columns, ...usable } = recipe.data;
+  const { train, columns, limit, onBadRow } = recipe.data;
   const stamps = new Map(train.map((file) => [file, stampOf(file)]));
   const reading = modelReading(tokenizer, recipe.text);
   const heldOut = await heldOutOf(recipe);
-  const rowsOfFiles = (): AsyncGenerator<ParsedRow> => withoutPrompts(readRows(train, columns), heldOut);
-  const audit = await auditRows(rowsOfFiles(), { ...usable, ...reading });
-  const text = formatAudit(audit);
+  const rowsOf = ({ files, name }: DataSource): AsyncGenerator<ParsedRow> => {
+    const rows = withoutPrompts(readRows(files, columns), heldOut);
+    return sources.length > 1 ? namedRows(rows, name) : rows;
+  };
+  const mixture = mixtureOf(recipe.data);
+  // A mixture counts the usable rows of each source, before it takes its shares of them.
+  const audit = await auditRows(inTurn(sources.map(rowsOf)), {
+    ...reading,
+    onBadRow,
+    limit: mixture === null ? limit : null,
+  });
+  const names = sources.map(({ name }) => name);
+  const usableOf = names.map((name) => (names.length === 1 ? audit.used : (audit.usedOf.get(name) ?? 0)));
+  const counts = mixture === null ? null : mixtureCounts(mixture, { usable: usableOf, names, limit });
+  const used = counts === null ? audit.used : counts.reduce((sum, count) => sum + count, 0);
+  const text = [formatAudit(audit), ...(counts === null ? [] : [sourcesLine(names, usableOf, counts)])].join('\n');
   announce({ kind: 'note', text });
-  const sliceOf = slicesOf(recipe, audit.used);
+  const sliceOf = slicesOf(recipe, used);
   const slice = async (iteration: number): Promise<PreferenceRow[]> => {
     for (const [file, stamp] of stamps) if (stampOf(file) !== stamp) throw changed(file);
     const { unrenderable } = audit;
-    const rows = rowsAsAudited(rowsOfFiles(), { prompts: reading.prompts, unrenderable });
-    return rowsOfSlice(rows, usable, sliceOf(iteration));
+    const audited = sources.map((each) => rowsAsAudited(rowsOf(each), { prompts: reading.prompts, unrenderable }));
+    const rows = counts === null ? inTurn(audited) : mixRows(audited, counts);
+    return rowsOfSlice(rows, { onBadRow, limit: counts === null ? limit : null }, sliceOf(iteration));
   };
-  return {
-    audit: text,
-    kinds: kindsOf(audit),
-    used: audit.used,
-    slice,
-  };
+  return { audit: text, kinds: kindsOf(audit), used, slice };
 }
 
 /** Which kinds of prompts the used rows have, as they were read. */

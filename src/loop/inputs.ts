@@ -4,6 +4,7 @@
  */
 
 import { dirname } from 'node:path';
+import { type DataSource, sourceNames, sourcesOfFiles } from '../data/mixture.ts';
 import { HubError } from '../errors.ts';
 import { BASELINE_HUB_NAME } from '../evaluate/alpaca/protocol.ts';
 import { GAMED_HUB_NAME, OWN_INSTRUCTIONS, placeSharedFacts } from '../evaluate/alpaca/shared-facts.ts';
@@ -26,8 +27,9 @@ export interface LocalInputs<R extends AnyRecipe = Recipe> {
   hub: HubPin[];
 }
 
-/** The same of a recipe of `selm train`, with the files of its benchmarks. */
+/** The same of a recipe of `selm train`, with the sources of its rows and the files of its benchmarks. */
 export interface TrainInputs extends LocalInputs {
+  sources: DataSource[];
   benchmarks: PlacedTask[];
   /** Null where it is not measured. */
   alpaca: AlpacaFiles | null;
@@ -66,11 +68,12 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
     benchmarks.push(await placeTask(task, folder === null ? { fetch } : { folder }));
   }
   const alpaca = evaluate.alpaca === null ? null : await alpacaFiles(evaluate.alpaca, access);
-  if (access === null) return { recipe, hub: [], benchmarks, alpaca };
+  if (access === null) return { recipe, hub: [], sources: sourcesOfFiles(data.train), benchmarks, alpaca };
 
   const found = new Map<string, string>();
   for (const place of models) found.set(place, await localModel(place, access));
-  const train = await localFiles(data.train, access);
+  const sources = await sourcesOf(data.train, access);
+  const train = sources.flatMap(({ files }) => files);
   const local = replaceModels(recipe, (place) => found.get(place) ?? place);
   const heldOut = prompts !== null && isHubName(prompts) ? await oneFile(prompts, access) : prompts;
   const tuned = sft === null ? null : await localSft(sft, access);
@@ -78,9 +81,19 @@ export async function fetchInputs(recipe: Recipe, options: InputOptions): Promis
   return {
     recipe: { ...local, data: { ...data, train }, sft: tuned, evaluate: { ...evaluate, prompts: heldOut } },
     hub: access.pins,
+    sources,
     benchmarks,
     alpaca,
   };
+}
+
+/** What each entry of `data.train` stands for: a file, or those of a name on the Hub. */
+async function sourcesOf(train: readonly string[], access: FetchOptions): Promise<DataSource[]> {
+  const names = sourceNames(train);
+  const sources: DataSource[] = [];
+  for (const [i, place] of train.entries())
+    sources.push({ name: names[i] ?? '', files: await localFiles([place], access) });
+  return sources;
 }
 
 /** Without the facts that all models share a win rate still stands, so that their lack is told and not thrown. */

@@ -3,6 +3,7 @@
  * Algorithm 1 (iteration.ts), and a measurement after each.
  */
 import { basename, join } from 'node:path';
+import type { DataSource } from '../data/mixture.ts';
 import type { PreferenceRow } from '../data/rows.ts';
 import { InterruptedError, SelmError } from '../errors.ts';
 import type { PlacedTask } from '../evaluate/benchmarks/tasks.ts';
@@ -43,6 +44,8 @@ export interface ResolvedRecipe {
   local: Recipe;
   /** The commits that those names stood for. */
   hub: HubPin[];
+  /** What the entries of its `data.train` stand for. */
+  sources: readonly DataSource[];
   /** What it measures on, with the files of the rows. */
   benchmarks: readonly PlacedTask[];
   /** The files of AlpacaEval; null where it is not measured. */
@@ -196,11 +199,11 @@ async function noteFailure<Result>(ledger: Ledger, work: () => Promise<Result>):
 }
 
 /** A recipe of local paths, and where its benchmarks are. */
-type GivenInputs = Pick<ResolvedRecipe, 'local' | 'benchmarks' | 'alpaca'>;
+type GivenInputs = Pick<ResolvedRecipe, 'local' | 'sources' | 'benchmarks' | 'alpaca'>;
 
 /** Checks the model and reads the data. Throws ModelError, TextError or DataError. */
 async function readInputs(
-  { local: recipe, benchmarks: placed, alpaca }: GivenInputs,
+  { local: recipe, sources, benchmarks: placed, alpaca }: GivenInputs,
   announce: Announce,
 ): Promise<Inputs> {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
@@ -208,7 +211,7 @@ async function readInputs(
   const benchmarks = await loadBenchmarks(recipe, placed);
   const reference = await loadAlpaca(recipe.evaluate, alpaca);
   await checkMtBench(recipe.evaluate);
-  const data = await loadTrainingData(recipe, { tokenizer, announce });
+  const data = await loadTrainingData(recipe, { sources, tokenizer, announce });
   const heldOut = await loadHeldOut(recipe, { tokenizer, announce, trainingKinds: data.kinds });
   checkCourse(recipe, { heldOut: heldOut.length, tasks: benchmarks, instructions: reference?.rows.length ?? 0 });
   return { tokenizer, data, measures: { heldOut, benchmarks, reference } };

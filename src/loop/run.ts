@@ -61,6 +61,7 @@ export async function runRecipe(
     written,
     local: inputs.recipe,
     hub: inputs.hub,
+    sources: inputs.sources,
     benchmarks: inputs.benchmarks,
     alpaca: inputs.alpaca,
   };

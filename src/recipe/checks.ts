@@ -1,6 +1,7 @@
 /** @file Settings that are fine alone and impossible together. Pure; each problem names its field and its reason. */
 import { isHubName, parseHubName } from '../hub/name.ts';
 import { checkLicenses } from './licenses.ts';
+import { checkMixture } from './mixture.ts';
 import type { ParsedRecipe } from './schema.ts';
 import type { ParsedSftRecipe } from './sft.ts';
 
@@ -96,7 +97,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     );
   }
   problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));
-  problems.push(...checkLicenses(recipe.data, ['data']));
+  problems.push(...checkMixture(recipe.data), ...checkLicenses(recipe.data, ['data']));
   if (sft !== null) problems.push(...checkLicenses(sft.data, ['sft', 'data']));
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
   if (evaluate.twin && !explores && (recipe.rewardModel?.alpha ?? 0) === 0) {

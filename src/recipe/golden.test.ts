@@ -6,7 +6,7 @@ import { sftRecipeKeys } from './sft.ts';
 const KEYS = `
 name output seed model device threads track
 sft
-data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.license data.allowLicenses data.onBadRow
+data data.train data.limit data.columns data.columns.prompt data.columns.chosen data.columns.rejected data.columns.messages data.columns.completion data.columns.label data.columns.promptId data.shares data.counts data.license data.allowLicenses data.onBadRow
 text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse

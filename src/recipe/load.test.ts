@@ -57,6 +57,8 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       train: [join(folder, 'recipes/rows.jsonl')],
       limit: null,
       columns: {},
+      shares: null,
+      counts: null,
       license: null,
       allowLicenses: null,
       onBadRow: 'stop',

@@ -19,6 +19,7 @@ import {
 } from './fields.ts';
 import { editorSchema, keysOfSchema } from './keys.ts';
 import { licenseFields } from './licenses.ts';
+import { mixtureFields } from './mixture.ts';
 import { objective } from './objective.ts';
 import { ranker, rewardModel, secondOpinion } from './rankers.ts';
 import { runFields } from './run-fields.ts';
@@ -40,6 +41,7 @@ const data = z
     columns: columnsOf()
       .prefault({})
       .describe('Names of the fields in the files where they are not ours, such as { prompt: question }'),
+    ...mixtureFields,
     ...licenseFields,
     onBadRow: oneOf(['stop', 'drop'])
       .default('stop')

@@ -23,6 +23,7 @@ import type {
   ReportData,
   TrainingPoint,
 } from './report-data.ts';
+import { trainingBySource } from './sources-section.ts';
 
 const EXAMPLES = 3;
 
@@ -104,6 +105,7 @@ function methodOf({ name, recipe, ledger, evaluations }: MethodLedger): MethodRe
     description: `${preference.kind}, beta = ${preference.beta}, ${alpha}`,
     iterations,
     training: trainingOf(ledger),
+    sources: trainingBySource(ledger.metrics()),
     pairs: pairsOf(recipe, ledger),
     exploration: explorationOf(recipe, ledger),
     benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),

@@ -7,6 +7,7 @@ import { fixed, type MethodNumbers, numbersOf, type PolicyNumbers, percent, verd
 import { opinionLines } from './rankers-section.ts';
 import type { Fact, ReportData } from './report-data.ts';
 import { asMarkdown, type Cell, EMPTY, plain, sheetMarkdown } from './sheet.ts';
+import { sourcesMarkdown } from './sources-section.ts';
 
 /** One Markdown document. Throws DataError where evaluations are empty or on different prompts. */
 export function reportMarkdown(data: ReportData): string {
@@ -25,6 +26,7 @@ export function reportMarkdown(data: ReportData): string {
       ...listOf([...benchmarkLines(data), ...explorationLines(data), ...opinionLines(data)]),
     ]),
     ...sectionOf('Where the pairs came from', pairsTable(data)),
+    ...sectionOf('By source of the data', sourcesMarkdown(data)),
     ...sectionOf('Training', trainingTable(data)),
     ...sectionOf('Settings', factTable([...data.settings, ...data.seeds, ...data.machine])),
     ...sectionOf('Time', timeTable(data)),

@@ -56,6 +56,17 @@ export interface TrainingPoint {
   gradientNorm: number | null;
 }
 
+/** What training made of the pairs of one source of the data, over the steps of an iteration. */
+export interface SourceTraining {
+  iteration: number;
+  source: string;
+  /** Pairs that were trained on; in several epochs each counts again. */
+  pairs: number;
+  margin: number;
+  /** From 0 to 1. */
+  accuracy: number;
+}
+
 /** One way of training, from the base to its last iteration. */
 export interface MethodReport {
   /** For legends, e.g. 'SELM' or 'alpha = 0 twin'. */
@@ -65,6 +76,8 @@ export interface MethodReport {
   /** Trained iterations 1..T in order; the base is `ReportData.base`. */
   iterations: { iteration: number; evaluation: EvaluationData }[];
   training: TrainingPoint[];
+  /** One entry an iteration and source, where the pairs are of several sources of data. */
+  sources: readonly SourceTraining[];
   pairs: PairCounts[];
   /** One entry an iteration in which the policy was sampled. */
   exploration: ExplorationReport[];

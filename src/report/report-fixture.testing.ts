@@ -53,6 +53,7 @@ export function methodFixture(name: string, description: string, meanRewards: nu
         };
       }),
     ),
+    sources: [],
     pairs: meanRewards.map((_, index) => ({
       iteration: index + 1,
       pairs: 250,

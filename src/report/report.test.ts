@@ -133,6 +133,7 @@ describe('renderReport()', () => {
       description: '',
       iterations: [{ iteration: 1, evaluation: bare }],
       training: [],
+      sources: [],
       pairs: [],
       exploration: [],
       benchmarks: [],

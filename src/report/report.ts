@@ -21,6 +21,7 @@ import { type Markup, markup } from './markup.ts';
 import { factTable, page, table } from './page.ts';
 import { opinionsSection } from './rankers-section.ts';
 import type { ReportData, TrainingPoint } from './report-data.ts';
+import { sourcesSection } from './sources-section.ts';
 
 /** Bins of the reward histograms. */
 const BINS = 20;
@@ -353,7 +354,7 @@ function pairs(data: ReportData): Markup {
     'with a tie',
     'prompts without a pair',
   ];
-  return markup`<h2 id="pairs">Where the pairs came from</h2>${table('Pairs by origin', head, rows)}`;
+  return markup`<h2 id="pairs">Where the pairs came from</h2>${table('Pairs by origin', head, rows)}${sourcesSection(data)}`;
 }
 
 function provenance(data: ReportData): Markup {

@@ -45,6 +45,8 @@ export interface PairTree extends TokenTree {
   winProbabilities: WinProbabilities | null;
   /** Absent: the chosen is certainly better. */
   label?: PairLabel;
+  /** Which of several sources of data it is of, for metrics by source. */
+  dataset?: string;
 }
 
 /** Summed log-probabilities of a tree's continuations, in their order. */

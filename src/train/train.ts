@@ -8,6 +8,7 @@ import type { ObjectiveOptions } from '../objective/objective.ts';
 import { microBatches } from '../score/packing.ts';
 import type { PairTree, TreeLogProbs } from '../score/trees.ts';
 import { ALONE } from '../torch/group.ts';
+import { metricsBySource } from './by-source.ts';
 import { type Optimisation, runSteps, type StepMetrics, type StepsInput, type TakenStep } from './run-steps.ts';
 import { sharedStep, shareOf } from './share.ts';
 import { type StepResult, trainingStep } from './step.ts';
@@ -38,7 +39,7 @@ export function trainPolicy(input: TrainInput, settings: TrainSettings): AsyncGe
     });
     const result = yield* trainingStep(policy, optimiser, { ...settings, batches, ...shared, reference, learningRate });
     if (step === 0 && input.startsAtReference) checkFirstLoss(result);
-    return stepMetrics(result);
+    return { ...stepMetrics(result), ...metricsBySource(trees, result.pairs) };
   });
 }
 

@@ -70,7 +70,8 @@ export function tokenisePairs(
       return [];
     }
     const winProbabilities = probabilitiesOf?.(pair) ?? null;
-    return [buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities, label: pair.label })];
+    const tree = buildTreeOfSequences(pair.pairId, { ...sequences, winProbabilities, label: pair.label });
+    return [row.dataset === undefined ? tree : { ...tree, dataset: row.dataset }];
   });
   return { trees, counts };
 }
