@@ -22,6 +22,7 @@ const MEANING: Record<Change, string> = {
   train: 'the first unfinished iteration is trained again, with `--accept-changes`',
   pair: 'the first unfinished iteration is done again from its pairs on, with `--accept-changes`',
   rank: 'the first unfinished iteration is done again from its ranking on, with `--accept-changes`',
+  select: 'the first unfinished iteration is done again from what is asked on, with `--accept-changes`',
   sample: 'the first unfinished iteration is done again from its sampling on, with `--accept-changes`',
   never: 'another run: use another name',
 };

@@ -4,7 +4,7 @@ import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
 import { judgeOf } from '../recipe/evaluate.ts';
 import { hasHeldOut, heldOutColumns } from '../recipe/iterations.ts';
-import type { BenchmarkSettings, Recipe } from '../recipe/schema.ts';
+import type { BenchmarkSettings, Recipe, SelectSettings } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { columnsArguments } from './columns.ts';
 import { formatNumber, selmCommand, shorterPath } from './format.ts';
@@ -133,11 +133,18 @@ function objectiveText({ objective: { preference, exploration } }: Recipe): stri
   return `${preference.kind} with beta ${preference.beta}, ${alpha}`;
 }
 
-function opinionText({ secondOpinion }: Recipe): string {
+function opinionText({ secondOpinion, select }: Recipe): string {
+  if (select !== null) return selectionText(select);
   if (secondOpinion === null) return '';
   const { ranker, share, doubtMargin, decides } = secondOpinion;
   const where = `${formatNumber(100 * share)} % of the prompts${doubtMargin === null ? '' : ' and where the first is in doubt'}`;
   return `, second opinion by ${describeRanker(ranker)} on ${where}${decides === 'second' ? ', which decides' : ''}`;
+}
+
+function selectionText({ budget, prompts, answers, otherwise }: SelectSettings): string {
+  const most = budget === null ? '' : `, at most ${budget} labels an iteration`;
+  const which = `, ${answers === 'all' ? 'all answers' : `two answers by ${answers}`} of prompts by ${prompts}`;
+  return `${most}${which}${otherwise === null ? '' : `, otherwise by ${describeRanker(otherwise)}`}`;
 }
 
 function benchmarksText({ on, base, limit: each }: BenchmarkSettings): string {

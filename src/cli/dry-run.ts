@@ -54,13 +54,30 @@ function planRow({ iteration, slice, responses, pairs, schedule }: IterationPlan
 
 /** Questions that a judge is paid for; of a second opinion those on the drawn prompts. */
 function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): string[] {
-  const { ranker, secondOpinion } = recipe;
-  const questions = ({ slice, candidates }: IterationPlan, settings: Recipe['ranker'], share: number): number =>
-    settings.kind === 'judge' ? share * (slice.end - slice.start) * questionCount(candidates, settings.ask) : 0;
+  const { ranker, secondOpinion, select } = recipe;
+  const questions = (prompts: number, candidates: number, settings: Recipe['ranker']): number =>
+    settings.kind === 'judge' ? prompts * questionCount(candidates, settings.ask) : 0;
   const line = (settings: Recipe['ranker'], share: number, rest: string): string[] => {
-    const all = iterations.reduce((sum, plan) => sum + questions(plan, settings, share), 0);
+    const all = iterations.reduce(
+      (sum, { slice, candidates }) => sum + share * questions(slice.end - slice.start, candidates, settings),
+      0,
+    );
     return all === 0 ? [] : [`  ${describeRanker(settings)}: about ${count(all)} questions${rest}`];
   };
+  const asked = iterations.reduce(
+    (sum, plan) => sum + questions(plan.asked, select?.answers === 'all' ? plan.candidates : 2, ranker),
+    0,
+  );
+  const first =
+    select === null
+      ? line(ranker, 1, ' if all responses differ, and more for held-out prompts')
+      : [
+          ...selectionLines(recipe, iterations),
+          ...(asked === 0
+            ? []
+            : [`  ${describeRanker(ranker)}: about ${count(asked)} questions, and more for held-out prompts`]),
+          ...(select.otherwise === null ? [] : line(select.otherwise, 1, ' if all responses differ')),
+        ];
   const second =
     secondOpinion === null
       ? []
@@ -83,11 +100,15 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
       : [
           `  judge ${judgeOf(judge, alpaca).model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models(alpaca.base)} models`,
         ];
+  return [...compared, ...rated, ...first, ...second];
+}
+
+/** What a budget of labels comes to. */
+function selectionLines({ select, ranker }: Recipe, iterations: readonly IterationPlan[]): string[] {
+  if (select?.budget == null) return [];
+  const prompts = iterations.map(({ asked, slice }) => `${count(asked)} of ${count(slice.end - slice.start)}`);
   return [
-    ...compared,
-    ...rated,
-    ...line(ranker, 1, ' if all responses differ, and more for held-out prompts'),
-    ...second,
+    `  ${describeRanker(ranker)}: at most ${count(select.budget)} labels an iteration, about ${prompts.join(', ')} prompts`,
   ];
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { believe, learnLabels, newEnsemble } from './ensemble.ts';
+import { believe, learnLabels, newEnsemble } from '../select/ensemble.ts';
 import type { Budget, Method } from './method.ts';
 import { runMethod } from './run.ts';
 import { drawWorld } from './world.ts';

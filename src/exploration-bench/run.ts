@@ -6,8 +6,8 @@ import { countTerm } from '../objective/count-bonus.ts';
 import { type PairInput, pairObjective } from '../objective/objective.ts';
 import { type RandomKey, randomKey, uniformAt } from '../random.ts';
 import { diversePair } from '../rank/diverse.ts';
+import { believe, type Ensemble, type Label, learnLabels, newEnsemble } from '../select/ensemble.ts';
 import { RULES } from '../select/rules.ts';
-import { believe, type Ensemble, type Label, learnLabels, newEnsemble } from './ensemble.ts';
 import type { Budget, Method } from './method.ts';
 import {
   allLogProbs,

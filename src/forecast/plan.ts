@@ -1,6 +1,7 @@
 /** @file What a recipe will do with so many rows: slices, pairs, steps and learning rates of each iteration. Pure. */
 import type { Slice } from '../data/slices.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
+import { mostQuestions } from '../rank/people/order.ts';
 import { slicesOf } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { stepsPerEpoch } from '../train/plan.ts';
@@ -13,6 +14,8 @@ export interface IterationPlan {
   /** Responses to sample, and of those and the data the candidates that a ranker sees for each prompt. */
   responses: number;
   candidates: number;
+  /** Prompts that the ranker is asked about: all, or as many as the budget of `select` allows. */
+  asked: number;
   /** Pairs to train on if every prompt gives all it can: ties and equal texts give fewer. */
   pairs: number;
   schedule: LearningRateOptions;
@@ -38,13 +41,29 @@ export function planOf(recipe: Recipe, facts: RowFacts): IterationPlan[] {
     const sampled = ruleNeeds(rule).samples ? samples + referenceSamples : 0;
     const candidates = ruleNeeds(rule).ranking ? sampled + (facts.hasPairs ? 2 : 0) : 0;
     const earlier = recipe.accumulate && iteration > 1 ? (plans.at(-1)?.pairs ?? 0) : 0;
-    const pairs = earlier + rows * pairsPerPrompt(rule, { sampled, candidates });
+    const asked = askedOf(recipe, { rows, candidates });
+    const paired = recipe.select?.otherwise === null && ruleNeeds(rule).ranking ? asked : rows;
+    const pairs = earlier + paired * pairsPerPrompt(rule, { sampled, candidates: shown(recipe, candidates) });
     const totalSteps = recipe.training.epochs * stepsPerEpoch(pairs, recipe.training);
     const schedule = scheduleOf(recipe, { iteration, totalSteps });
     const rates = shownSteps(schedule).map((step) => ({ step, learningRate: learningRateAt(step, schedule) }));
-    plans.push({ iteration, slice, responses: rows * sampled, candidates, pairs, schedule, rates });
+    plans.push({ iteration, slice, responses: rows * sampled, candidates, asked, pairs, schedule, rates });
   }
   return plans;
+}
+
+/** How many of the rows the ranker is asked about at least. */
+function askedOf({ select, ranker }: Recipe, { rows, candidates }: { rows: number; candidates: number }): number {
+  if (candidates === 0) return 0;
+  if (select === null || select.budget === null) return rows;
+  const votes = ranker.kind === 'people' ? ranker.votes : 1;
+  const labels = votes * mostQuestions(select.answers === 'all' ? candidates : 2);
+  return Math.min(rows, Math.floor(select.budget / labels));
+}
+
+/** Candidates that the ranker sees of a prompt. */
+function shown({ select }: Recipe, candidates: number): number {
+  return select === null || select.answers === 'all' ? candidates : Math.min(2, candidates);
 }
 
 function pairsPerPrompt(

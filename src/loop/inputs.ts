@@ -15,6 +15,7 @@ import { isHubName } from '../hub/name.ts';
 import { hubSettings } from '../hub/settings.ts';
 import { resolveRanker } from '../recipe/load.ts';
 import type { AlpacaSettings, Recipe } from '../recipe/schema.ts';
+import { withRankers } from '../recipe/second-ranker.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Announce } from '../store/events.ts';
 import { type AnyRecipe, readRunConfig } from '../store/run-config.ts';
@@ -150,13 +151,7 @@ function tellCommits(pins: readonly HubPin[], announce: Announce): void {
 function replaceModels(recipe: Recipe, change: (place: string) => string): Recipe {
   const rankerOf = (settings: Recipe['ranker']): Recipe['ranker'] =>
     resolveRanker(settings, (key, path) => (key === 'model' ? change(path) : path));
-  const { secondOpinion } = recipe;
-  return {
-    ...recipe,
-    model: change(recipe.model),
-    ranker: rankerOf(recipe.ranker),
-    secondOpinion: secondOpinion === null ? null : { ...secondOpinion, ranker: rankerOf(secondOpinion.ranker) },
-  };
+  return { ...withRankers(recipe, rankerOf), model: change(recipe.model) };
 }
 
 async function oneFile(name: string, options: FetchOptions): Promise<string> {

@@ -13,7 +13,8 @@ import { measuresExploration } from './stages/explore-plan.ts';
 import { pairResponses } from './stages/pair.ts';
 import { rankResponses } from './stages/rank.ts';
 import { sampleResponses } from './stages/sample.ts';
-import { askSecondOpinion } from './stages/second-opinion.ts';
+import { askSecondOpinion, rankOtherwise, tellAgreement } from './stages/second-opinion.ts';
+import { selectQuestions } from './stages/select.ts';
 import { type IterationContext, runStage } from './stages/stage.ts';
 import { trainOnPairs } from './stages/train.ts';
 
@@ -42,9 +43,18 @@ export async function runIteration(context: IterationContext, input: IterationIn
 
   const { rewardModel } = context.recipe;
   if (rewardModel === null) {
+    if (needs.ranking && context.recipe.select !== null) {
+      const { otherwise } = context.recipe.select;
+      if (otherwise !== null) await runStage(context, 'second-opinion', () => rankOtherwise(context, rows));
+
+      // which x, and which of their answers, R is asked about under a budget
+      await runStage(context, 'select', () => selectQuestions(context, input));
+    }
+
     // R ranks {y, y_w, y_l}
     if (needs.ranking) await runStage(context, 'rank', () => rankResponses(context, rows));
-    if (needs.ranking && context.secondRanker !== null)
+    if (context.recipe.select?.otherwise) tellAgreement(context);
+    if (needs.ranking && context.recipe.secondOpinion !== null)
       await runStage(context, 'second-opinion', () => askSecondOpinion(context, rows));
 
     // y_c the best, y_r the worst of them

@@ -172,9 +172,9 @@ async function iterate(
   return policyDirectory;
 }
 
-/** Whether an iteration trains, or fits its reward model, on what earlier ones saw: only then are those rows in memory. */
-function usesEarlierRows({ accumulate, rewardModel }: Recipe): boolean {
-  return accumulate || rewardModel !== null;
+/** Whether an iteration trains, or learns rewards, on what earlier ones saw: only then are those rows in memory. */
+function usesEarlierRows({ accumulate, rewardModel, select }: Recipe): boolean {
+  return accumulate || rewardModel !== null || select?.beliefs === 'reward-model';
 }
 
 /** What iterations 1 to t - 1 saw. */

@@ -9,13 +9,14 @@ import type { Ranker, Source } from '../rank/ranker.ts';
 import type { AnswerStore, RankerServices } from '../rank/services.ts';
 import type { Team } from '../ranks/team.ts';
 import type { RankerSettings, Recipe } from '../recipe/schema.ts';
+import { type SecondRankerSections, secondRankerOf } from '../recipe/second-ranker.ts';
 import type { Announce } from '../store/events.ts';
 import type { RankerSources } from '../store/identity.ts';
 import type { Ledger } from '../store/ledger.ts';
 
 export interface Rankers {
   first: Ranker;
-  /** Of the recipe's second opinion. */
+  /** Of the recipe's second opinion, or of what the first is not asked about. */
   second: Ranker | null;
   /** What they are made of beside their settings. */
   sources: RankerSources;
@@ -26,7 +27,7 @@ export interface Rankers {
 
 /** Opens what the recipe names. Throws RankerError, ModelError or FileError. */
 export async function openRankers(
-  { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
+  recipe: Pick<Recipe, 'ranker'> & SecondRankerSections,
   {
     announce,
     signal,
@@ -50,14 +51,16 @@ export async function openRankers(
   };
   const open = async (settings: RankerSettings): Promise<Ranker> =>
     rankTogether(await openRanker(settings, services), { settings, team, signal });
+  const { ranker } = recipe;
+  const secondSettings = secondRankerOf(recipe);
   const first = await open(ranker);
   let second: Ranker | null = null;
   try {
-    second = secondOpinion === null ? null : await open(secondOpinion.ranker);
+    second = secondSettings === null ? null : await open(secondSettings);
     if (second?.id === first.id) {
       throw new RankerError(
         'RANKERS_EQUAL',
-        `Cannot ask for a second opinion: both rankers are ${first.id}: name another model, prompt or module in secondOpinion.ranker`,
+        `Cannot ask for a second opinion: both rankers are ${first.id}: name another model, prompt or module in ${recipe.secondOpinion === null ? 'select.otherwise' : 'secondOpinion.ranker'}`,
       );
     }
   } catch (error) {
@@ -70,7 +73,7 @@ export async function openRankers(
     second,
     sources: {
       ranker: sourcesOf(first, ranker),
-      secondRanker: second === null || secondOpinion === null ? [] : sourcesOf(second, secondOpinion.ranker),
+      secondRanker: second === null || secondSettings === null ? [] : sourcesOf(second, secondSettings),
     },
     keepAnswersIn: (opened) => {
       ledger = opened;

@@ -17,6 +17,7 @@ import { differences } from '../store/differences.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion, minorVersion } from '../torch/native.ts';
 import { answeringWork } from './evaluation/benchmark-work.ts';
+import { describingWork } from './stages/describing.ts';
 import { samplingWork } from './stages/sampling.ts';
 import { scoringWork } from './stages/scoring.ts';
 import { trainingWork } from './stages/training-work.ts';
@@ -100,6 +101,7 @@ function works(): SharedWork<never, never, unknown>[] {
   return [
     samplingWork(tokenizerOf),
     scoringWork,
+    describingWork,
     rankingWork((settings) => openRanker(settings, services)),
     trainingWork,
     answeringWork,

@@ -46,11 +46,7 @@ test.each([
 test('doubt is told in percent of best over worst, and a ranker without a verdict is not sure at all', () => {
   const candidates = ['a', 'b'].map((text, sampleIndex) => ({ kind: 'response' as const, sampleIndex, text }));
   const ranking = { promptId: 'p', scores: [0, Math.log(3)], order: [1, 0], ties: [] };
-  const why = doubtOf(candidates, ranking, 'the judge');
-  expect(why).toEqual({
-    text: 'the judge is 75:25 between its best and its worst here',
-    sureness: expect.closeTo(0.5),
-  });
+  expect(doubtOf(candidates, ranking, 'the judge')).toBe('the judge is 75:25 between its best and its worst here');
   const without = { ...ranking, scores: null, order: [], problem: 'no answer' };
-  expect(doubtOf(candidates, without, 'the judge').sureness).toBe(0);
+  expect(doubtOf(candidates, without, 'the judge')).toBe('the judge has no verdict here');
 });

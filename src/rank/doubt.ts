@@ -1,5 +1,5 @@
 /** @file Where a ranking is not sure of itself: its own orders disagree, best or worst are shared, or the margin is small. */
-import type { Candidate, Judgement, Ranking, Why } from './ranker.ts';
+import type { Candidate, Judgement, Ranking } from './ranker.ts';
 import { winsOver } from './win-probability.ts';
 
 /** A pair of candidates that was shown in both orders. */
@@ -42,17 +42,17 @@ export function inDoubt(ranking: Omit<Ranking, 'promptId'>, margin: number): boo
 }
 
 /** Why another ranker is asked about a prompt that was drawn at random. */
-export const DRAWN: Why = { text: 'drawn at random', sureness: null };
+export const DRAWN = 'drawn at random';
 
 /** Why another ranker is asked where this ranking is in doubt: how likely its best beats its worst, in percent. */
-export function doubtOf(candidates: readonly Candidate[], ranking: Ranking, name: string): Why {
+export function doubtOf(candidates: readonly Candidate[], ranking: Ranking, name: string): string {
   const [best, worst] = [ranking.order[0], ranking.order.at(-1)];
-  if (ranking.problem !== undefined || best === undefined || worst === undefined)
-    return { text: `${name} has no verdict here`, sureness: 0 };
-  const probability = winsOver(candidates, ranking, [best, worst]);
+  if (ranking.problem !== undefined || best === undefined || worst === undefined) return `${name} has no verdict here`;
+  return `${name} is ${oddsText(winsOver(candidates, ranking, [best, worst]))} between its best and its worst here`;
+}
+
+/** A probability as people say it: `51:49`. */
+export function oddsText(probability: number): string {
   const percent = Math.round(100 * probability);
-  return {
-    text: `${name} is ${percent}:${100 - percent} between its best and its worst here`,
-    sureness: Math.abs(2 * probability - 1),
-  };
+  return `${percent}:${100 - percent}`;
 }

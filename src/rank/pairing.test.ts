@@ -282,7 +282,7 @@ describe('the response of the optimism term', () => {
 
   test('is the sample that the objective names', () => {
     const [pairing] = rankedPairs(item(y('a', 0), y('b', 1)), rankingFromScores('p', [1, 2]), 'best-and-worst', {
-      exploredSample: 1,
+      explored: y('b', 1),
     });
     expect(pairing).toMatchObject({ response: { text: 'b', sampleIndex: 1 } });
   });

@@ -37,6 +37,7 @@ export type PairRule = RankedRule | UnrankedRule;
 /** Why a prompt (or two of its candidates) gave no pair; the words are counted in the audit and shown in the report. */
 export type SkipReason =
   | 'ranker problem'
+  | 'not asked about'
   | 'fewer than two candidates'
   | 'all candidates tie'
   | 'equal texts'
@@ -68,8 +69,8 @@ export interface PairOptions {
   readonly minMargin?: number | null;
   /** soft: with the ranker's probability that the chosen is better. @default hard */
   readonly labels?: 'hard' | 'soft';
-  /** Index of the sample that the exploration term takes. @default 0 */
-  readonly exploredSample?: number;
+  /** The sample that the exploration term takes. @default the first of the candidates */
+  readonly explored?: Candidate | null;
   /** Mean log-probability a token of each sample, by its index, under the policy that gave it; only diverse reads it. */
   readonly logProbs?: ReadonlyMap<number, number>;
   /** Uniform numbers in [0, 1), a new one each call; only random reads them. @default the first two responses */
@@ -216,7 +217,7 @@ function replace(item: RankItem, { ranking, places }: Ranked, options: PairOptio
 function pairOf(
   item: RankItem,
   { ranking, places, best, worst }: { ranking: Ranking | null; places: readonly number[]; best: number; worst: number },
-  { minMargin = null, exploredSample = 0, labels = 'hard' }: PairOptions,
+  { minMargin = null, labels = 'hard', ...options }: PairOptions,
 ): Pairing {
   const { promptId, candidates } = item;
   const [better, rejected] = [candidates[best], candidates[worst]];
@@ -239,12 +240,17 @@ function pairOf(
     promptId,
     chosen,
     rejected,
-    response: candidates.find(({ kind, sampleIndex }) => kind === 'response' && sampleIndex === exploredSample) ?? null,
+    response: 'explored' in options ? (options.explored ?? null) : sampleAt(candidates, 0),
     scoreChosen,
     scoreRejected,
     label,
     sharesPlace: ranking !== null && (isShared(best) || isShared(worst)),
   };
+}
+
+/** The policy's sample of an index; null where it is not among the candidates. */
+export function sampleAt(candidates: readonly Candidate[], index: number): Candidate | null {
+  return candidates.find(({ kind, sampleIndex }) => kind === 'response' && sampleIndex === index) ?? null;
 }
 
 /** The best candidate as a person rewrote it, where one did when it was compared. */

@@ -22,14 +22,8 @@ export interface RankItem {
   candidates: Candidate[];
   /** Where the prompt lies in the data, for messages about it; absent where it came from a program. */
   source?: { file: string; line: number };
-  /** Why this prompt comes to be ranked, where not all do; only people read it, and are told. */
-  why?: Why;
-}
-
-/** Why a prompt is given to a ranker: in words, and how sure another ranker is of it, 0 not at all; null: it was drawn. */
-export interface Why {
-  text: string;
-  sureness: number | null;
+  /** Why this prompt comes to be ranked, where not all do, in words; only people read it, and are told. */
+  why?: string;
 }
 
 /** One answer behind a ranking: what was shown, and what came of it. */

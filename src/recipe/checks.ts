@@ -3,6 +3,7 @@ import { isHubName, parseHubName } from '../hub/name.ts';
 import { checkLicenses } from './licenses.ts';
 import { checkMixture } from './mixture.ts';
 import type { ParsedRecipe } from './schema.ts';
+import { RULES_OF_DOUBT } from './select.ts';
 import type { ParsedSftRecipe } from './sft.ts';
 
 /** One thing wrong with a recipe. */
@@ -130,7 +131,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
-  problems.push(...checkLabels(recipe));
+  problems.push(...checkLabels(recipe), ...checkSelect(recipe));
   const { secondOpinion, update } = recipe;
   if ((update === 'diverse' || update === 'random') && sampling.samples < 2) {
     report(
@@ -144,6 +145,44 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     report(
       'secondOpinion.share',
       'is 0 and secondOpinion.doubtMargin is null, so the second ranker would never be asked: set one of them',
+    );
+  }
+  return problems;
+}
+
+/** Selections that choose nothing, or by what nobody believes. */
+function checkSelect({ select, update, rewardModel, secondOpinion }: ParsedRecipe): RecipeProblem[] {
+  if (select === null) return [];
+  const problems: RecipeProblem[] = [];
+  const report = (path: string, problem: string) => problems.push({ path: path.split('.'), problem });
+  const { prompts, answers, beliefs, otherwise } = select;
+  if (update === 'keep' || update === 'data-over-response')
+    report('select', `is set, and update is ${update}, which ranks nothing: set it to null`);
+  if (update === 'replace' && answers !== 'all') {
+    report(
+      'select.answers',
+      `is ${answers}, and update is replace, which needs the place of every answer: set it to all, or update to best-and-worst`,
+    );
+  }
+  if (rewardModel !== null)
+    report('select', 'and rewardModel, which draws its own labels, are both set: leave one of them out');
+  if (secondOpinion !== null) {
+    report(
+      'select',
+      'and secondOpinion are both set: name the second ranker in select.otherwise, or leave one of them out',
+    );
+  }
+  if (beliefs === 'otherwise' && otherwise === null)
+    report('select.beliefs', 'is otherwise, and select.otherwise names no ranker: name one, or set it to policy');
+  const doubtful = [
+    ...(prompts === 'doubt' ? [['select.prompts', prompts] as const] : []),
+    ...(RULES_OF_DOUBT.has(answers) ? [['select.answers', answers] as const] : []),
+  ];
+  if (beliefs === 'reward-model') return problems;
+  for (const [path, value] of doubtful) {
+    report(
+      path,
+      `is ${value}, which goes by how little is known, and select.beliefs is ${beliefs}, which has no doubt: set select.beliefs to reward-model`,
     );
   }
   return problems;
@@ -233,7 +272,7 @@ function checkHubNames({ model, data }: Pick<ParsedSftRecipe, 'model' | 'data'>)
 }
 
 /** Those that only the recipes of `selm train` have. */
-function furtherHubNames({ sft, evaluate, ranker, secondOpinion }: ParsedRecipe): RecipeProblem[] {
+function furtherHubNames({ sft, evaluate, ranker, secondOpinion, select }: ParsedRecipe): RecipeProblem[] {
   const rankerProblem = (path: PropertyKey[], settings: ParsedRecipe['ranker'] | undefined): RecipeProblem[] =>
     settings !== undefined && 'model' in settings ? hubProblem([...path, 'model'], settings.model, 'refused') : [];
   return [
@@ -241,6 +280,7 @@ function furtherHubNames({ sft, evaluate, ranker, secondOpinion }: ParsedRecipe)
     ...hubProblem(['evaluate', 'prompts'], evaluate.prompts ?? '', 'allowed'),
     ...rankerProblem(['ranker'], ranker),
     ...rankerProblem(['secondOpinion', 'ranker'], secondOpinion?.ranker),
+    ...rankerProblem(['select', 'otherwise'], select?.otherwise ?? undefined),
   ];
 }
 

@@ -110,6 +110,8 @@ function unknownKey(path: readonly PropertyKey[], key: string, { root, keys: els
     return `is only for kind ${kind}, this is ${show(valueAt(root, [...path, 'kind']))}: remove it`;
   }
   if (section === 'objective.exploration' && key === 'alpha') return 'is for every kind but none: remove it';
+  if (key === 'budget' && valueAt(root, [...path, 'kind']) === 'people')
+    return 'is select.budget, whatever ranks: move it there';
   const here = keysOf(section, elsewhere);
   const near = nearest(key, here);
   if (near !== null) return `is unknown: did you mean "${near}"`;

@@ -12,12 +12,23 @@ import { z } from 'zod';
  * - warn: the run goes on and says that what is still to come may differ.
  * - extend: it may grow; what is done stays as it is.
  * - measure: every model is measured again.
- * - train, pair, rank, sample: from that stage on, the first unfinished iteration is done again, if the user accepts it.
+ * - train, pair, rank, select, sample: from that stage on, the first unfinished iteration is done again, if the user accepts it.
  * - never: it is another run.
  *
  * Where nothing was made with the old value yet, any setting may change.
  */
-export const CHANGES = ['free', 'warn', 'extend', 'measure', 'train', 'pair', 'rank', 'sample', 'never'] as const;
+export const CHANGES = [
+  'free',
+  'warn',
+  'extend',
+  'measure',
+  'train',
+  'pair',
+  'rank',
+  'select',
+  'sample',
+  'never',
+] as const;
 export type Change = (typeof CHANGES)[number];
 
 declare module 'zod' {

@@ -12,6 +12,7 @@ iterations
 slices slices.count slices.size slices.share slices.reuse
 warmStart reference update minMargin labels accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
+select select.budget select.prompts select.answers select.beliefs select.randomShare
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
 ranker.command ranker.folder ranker.gives
 ranker.model ranker.dtype ranker.batchTokens ranker.maxTokens
@@ -53,9 +54,12 @@ training.adapter.rankStabilised training.adapter.dropout
 `;
 
 test('recipeKeys() is the frozen list', () => {
-  // The second ranker takes the very settings of the first.
-  const second = KEYS.match(/\branker(\.\S+)?/g)?.map((key) => `secondOpinion.${key}`) ?? [];
+  // A second ranker takes the very settings of the first.
+  const first = KEYS.match(/\branker(\.\S+)?/g) ?? [];
+  const second = first.map((key) => `secondOpinion.${key}`);
+  const otherwise = first.map((key) => key.replace('ranker', 'select.otherwise'));
   const expected = KEYS.trim().split(/\s+/);
+  expected.splice(expected.indexOf('select.randomShare') + 1, 0, ...otherwise);
   expected.splice(expected.indexOf('secondOpinion') + 1, 0, ...second);
   // The section has what a fine-tuning has of its own; the rest is the run's.
   expected.splice(

@@ -90,6 +90,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       concurrency: 8,
       onError: 'stop',
     },
+    select: null,
     secondOpinion: null,
     rewardModel: null,
     objective: {
@@ -377,6 +378,41 @@ test.each([
     'a second opinion where nothing is ranked',
     `${edit('selm, alpha: 1e-3', 'none')}update: keep\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
     'secondOpinion is set, and update is keep, which ranks nothing',
+  ],
+  [
+    'a selection where nothing is ranked',
+    `${edit('selm, alpha: 1e-3', 'none')}update: keep\nselect: { budget: 8 }\n`,
+    'select is set, and update is keep, which ranks nothing: set it to null',
+  ],
+  [
+    'a selection by a doubt that the policy has not',
+    `${minimal}select: { budget: 8, prompts: doubt }\n`,
+    'select.prompts is doubt, which goes by how little is known, and select.beliefs is policy, which has no doubt: set select.beliefs to reward-model',
+  ],
+  [
+    'a rule of doubt by beliefs without doubt',
+    `${minimal}select: { answers: info-max }\n`,
+    'select.answers is info-max, which goes by how little is known',
+  ],
+  [
+    'beliefs of another ranker that is not there',
+    `${minimal}select: { budget: 8, prompts: small-gap, beliefs: otherwise }\n`,
+    'select.beliefs is otherwise, and select.otherwise names no ranker: name one',
+  ],
+  [
+    'two answers for a rule that needs all',
+    `${minimal}update: replace\nselect: { answers: random }\n`,
+    'select.answers is random, and update is replace, which needs the place of every answer',
+  ],
+  [
+    'a selection beside a second opinion',
+    `${minimal}select: { budget: 8 }\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
+    'select and secondOpinion are both set: name the second ranker in select.otherwise',
+  ],
+  [
+    'the budget that people had',
+    edit('kind: function\n  module: reward.ts', 'kind: people\n  budget: 8'),
+    'ranker.budget is select.budget, whatever ranks: move it there',
   ],
   [
     'soft labels where nothing is ranked',

@@ -12,6 +12,7 @@ import { checkRecipe, checkSftRecipe } from './checks.ts';
 import { checkSource, type RecipeForm } from './explain.ts';
 import { rankerSchema } from './rankers.ts';
 import { type ParsedRecipe, type RankerSettings, type Recipe, recipeSchema } from './schema.ts';
+import { withRankers } from './second-ranker.ts';
 import { type ParsedSftRecipe, type SftRecipe, sftRecipeSchema } from './sft.ts';
 import { override, parseSource } from './source.ts';
 
@@ -188,22 +189,15 @@ function resolveRecipe(parsed: ParsedRecipe, folders: Folders): Recipe {
   const from = (field: string, path: string) => placeFrom(folders.folderOf(field), path);
   const { data, slices, evaluate, iterations, warmStart } = parsed;
   const run = resolveRun(parsed, folders);
+  const resolved = withRankers(parsed, (ranker, field) =>
+    resolveRanker(ranker, (key, path) => from(`${field}.${key}`, path)),
+  );
   return {
-    ...parsed,
+    ...resolved,
     ...run,
     sft: resolveSftSection(parsed.sft, { ...parsed, ...run }, folders),
     data: { ...data, train: resolveFiles(data.train, folders.folderOf('data.train')) },
     slices: { ...slices, count: slices.count ?? iterations + (warmStart === 'dpo' ? 1 : 0) },
-    ranker: resolveRanker(parsed.ranker, (key, path) => from(`ranker.${key}`, path)),
-    secondOpinion:
-      parsed.secondOpinion === null
-        ? null
-        : {
-            ...parsed.secondOpinion,
-            ranker: resolveRanker(parsed.secondOpinion.ranker, (key, path) =>
-              from(`secondOpinion.ranker.${key}`, path),
-            ),
-          },
     evaluate: {
       ...evaluate,
       prompts: evaluate.prompts === null ? null : from('evaluate.prompts', evaluate.prompts),

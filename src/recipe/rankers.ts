@@ -152,11 +152,6 @@ const peopleRanker = z.strictObject({
     .default(2)
     .describe('Weight of a pair that people call much better, with labels: soft; others have 1')
     .meta({ change: 'warn' }),
-  budget: integer(1)
-    .nullable()
-    .default(null)
-    .describe('Answers that an iteration may take; prompts beyond it are not asked about. null: all are')
-    .meta({ change: 'warn' }),
 });
 
 /** A `ranker` section alone. */

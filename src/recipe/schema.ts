@@ -23,6 +23,7 @@ import { mixtureFields } from './mixture.ts';
 import { objective } from './objective.ts';
 import { ranker, rewardModel, secondOpinion } from './rankers.ts';
 import { runFields } from './run-fields.ts';
+import { select } from './select.ts';
 import { type SftRecipe, sftSection } from './sft.ts';
 import { optimisation } from './training.ts';
 
@@ -190,6 +191,7 @@ export const recipeSchema = z
       .describe('Train on the pairs of earlier iterations too')
       .meta({ change: 'train' }),
     sampling,
+    select,
     ranker,
     secondOpinion,
     objective,
@@ -225,6 +227,9 @@ export type AlpacaSettings = NonNullable<Recipe['evaluate']['alpaca']>;
 
 /** The `evaluate.mtBench` section of a recipe that has one. */
 export type MtBenchSettings = NonNullable<Recipe['evaluate']['mtBench']>;
+
+/** The `select` section of a recipe that has one. */
+export type SelectSettings = NonNullable<Recipe['select']>;
 
 /** The `rewardModel` section of a recipe that has one. */
 export type RewardModelSettings = NonNullable<Recipe['rewardModel']>;

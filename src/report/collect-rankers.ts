@@ -2,6 +2,7 @@
 import { bothOrders } from '../rank/doubt.ts';
 import { describeRanker } from '../rank/open.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { secondRankerOf } from '../recipe/second-ranker.ts';
 import type { Ledger } from '../store/ledger.ts';
 import { opinionTables, rankersOf } from '../store/opinions.ts';
 import type { OpinionReport, RankerReport } from './report-data.ts';
@@ -15,10 +16,11 @@ export function opinionsOf(recipe: Recipe, ledger: Ledger): OpinionReport | null
     (iteration) => rankersOf(ledger, iteration)?.first === ids.first,
   );
   const tables = iterations.map((iteration) => opinionTables(recipe, ledger, iteration));
+  const settings = secondRankerOf(recipe);
   const second =
-    recipe.secondOpinion === null || ids.second === null
+    settings === null || ids.second === null
       ? []
-      : [rankerReport(ledger, { id: ids.second, name: describeRanker(recipe.secondOpinion.ranker), iterations })];
+      : [rankerReport(ledger, { id: ids.second, name: describeRanker(settings), iterations })];
   const rankers = [rankerReport(ledger, { id: ids.first, name: describeRanker(recipe.ranker), iterations }), ...second];
   if (second.length === 0 && rankers.every(({ orders, calls }) => orders.length === 0 && calls === 0)) return null;
   return {

@@ -12,6 +12,7 @@ import {
   TAGS,
 } from '../rank/people/questions.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { type SecondRankerSections, secondRankerOf } from '../recipe/second-ranker.ts';
 import type { GivenAnswer, OpenQuestions, ShownQuestion, Task } from './api.ts';
 import type { Leases } from './leases.ts';
 import type { OpenRuns } from './open-runs.ts';
@@ -35,11 +36,8 @@ export const givenAnswer = z.strictObject({
 }) satisfies z.ZodType<GivenAnswer>;
 
 /** How many answers a run that asks people still waits for. */
-export function questionsLeft(
-  runPath: string,
-  { ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>,
-): number {
-  const votes = votesOf({ ranker, secondOpinion });
+export function questionsLeft(runPath: string, recipe: Parameters<typeof votesOf>[0]): number {
+  const votes = votesOf(recipe);
   return votes === null ? 0 : openTo(readQuestions(peopleFolder(runPath)), { votes, annotator: null }).length;
 }
 
@@ -56,9 +54,9 @@ export function tasksOf(runs: OpenRuns, annotator: string): Task[] {
 }
 
 /** How many people answer each question of a run; null where it asks none. */
-export function votesOf({ ranker, secondOpinion }: Pick<Recipe, 'ranker' | 'secondOpinion'>): number | null {
-  if (ranker.kind === 'people') return ranker.votes;
-  return secondOpinion?.ranker.kind === 'people' ? secondOpinion.ranker.votes : null;
+export function votesOf(recipe: Pick<Recipe, 'ranker'> & SecondRankerSections): number | null {
+  const people = [recipe.ranker, secondRankerOf(recipe)].find((settings) => settings?.kind === 'people');
+  return people?.kind === 'people' ? people.votes : null;
 }
 
 /** Who answers, and how many answers each question takes. */

@@ -51,6 +51,13 @@ const RECIPES: Record<string, unknown>[] = [
   ...['dpo', 'dpop', 'sppo', 'kto'].map((kind) => ({
     objective: { preference: { kind }, exploration: { kind: 'none' } },
   })),
+  ...[
+    { ...judge, ask: { kind: 'pairwise', prompt: 'prompt.yaml' }, budget: { money } },
+    { kind: 'function', module: 'reward.ts' },
+    { kind: 'reward-model', model: 'ranker' },
+    { kind: 'command', command: ['python3', 'reward.py'] },
+    { kind: 'people' },
+  ].map((otherwise) => ({ select: { budget: 1, otherwise } })),
   { rewardModel: { labels: 1, alpha: 0, learningRate: 1 } },
   { sft: { data: { train: 'chats.jsonl' }, training: optimised } },
   { data: { train: 'rows.jsonl', columns }, evaluate: { prompts: 'heldout.jsonl', columns } },
@@ -168,6 +175,7 @@ const EFFECTS: Record<string, Effect['kind']> = {
   train: 'done-again',
   pair: 'done-again',
   rank: 'done-again',
+  select: 'done-again',
   sample: 'done-again',
   never: 'refused',
 };

@@ -14,7 +14,7 @@ import type { Ledger } from './ledger.ts';
 import type { AnyRecipe } from './run-config.ts';
 
 /** Where the work of an iteration begins again. */
-export type RedoFrom = Extract<Change, 'train' | 'pair' | 'rank' | 'sample'>;
+export type RedoFrom = Extract<Change, 'train' | 'pair' | 'rank' | 'select' | 'sample'>;
 
 /** What a change comes to in a run as far as it has got. */
 export type Effect =
@@ -62,6 +62,7 @@ export function progressOf(ledger: Ledger): Progress {
   if (stages.some(({ stage }) => stage === 'train' || stage === 'sft')) made.add('train');
   if (iterations.some((iteration) => ledger.pairs(iteration).length > 0)) made.add('pair');
   if (made.has('measure') || iterations.some((iteration) => ledger.rankings(iteration).length > 0)) made.add('rank');
+  if (made.has('rank') || stages.some(({ stage }) => stage === 'select')) made.add('select');
   if (made.size > 0 || iterations.some((iteration) => ledger.responses(iteration).length > 0)) made.add('sample');
   return { made, lastBegun: Math.max(0, ...iterations) };
 }
@@ -88,7 +89,7 @@ export function changesBetween(
 
 /** Whether the rankers are others than they were. */
 export function changesRankers(changes: readonly RunChange[]): boolean {
-  const isRanker = ({ field }: RunChange): boolean => /^(ranker|secondOpinion)\b/.test(field);
+  const isRanker = ({ field }: RunChange): boolean => /^(ranker|secondOpinion|select\.otherwise)\b/.test(field);
   return changes.some((change) => isRanker(change) && change.effect.kind !== 'none' && change.effect.kind !== 'later');
 }
 
@@ -129,6 +130,7 @@ function effectOfChange(change: Change, progress: () => Progress): Effect {
     case 'train':
     case 'pair':
     case 'rank':
+    case 'select':
     case 'sample':
       return progress().made.has(change) ? { kind: 'done-again', from: change } : { kind: 'unused' };
     case 'never':

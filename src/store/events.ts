@@ -5,6 +5,7 @@ export type StageName =
   | 'data'
   | 'sft'
   | 'sample'
+  | 'select'
   | 'label'
   | 'reward-model'
   | 'rank'

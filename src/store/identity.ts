@@ -15,6 +15,7 @@ import { rankerModel } from '../rank/open.ts';
 import type { Source } from '../rank/ranker.ts';
 import type { Change } from '../recipe/fields.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { secondRankerOf } from '../recipe/second-ranker.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import type { Difference } from './differences.ts';
 
@@ -72,7 +73,7 @@ export function comparable(kept: RunIdentity, now: RunIdentity, recipe: Recipe |
     folder !== null && fingerprint === SAMPLED + sampledFingerprint(folder);
   const model = isSampled(kept.model, recipe.model) ? now.model : kept.model;
   if (!('ranker' in recipe)) return { ...kept, model };
-  const folders = [recipe.ranker, recipe.secondOpinion?.ranker].map((each) => (each ? rankerModel(each) : null));
+  const folders = [recipe.ranker, secondRankerOf(recipe)].map((each) => (each ? rankerModel(each) : null));
   const known = new Set([...now.ranker, ...now.secondRanker].map((source) => source.sha256));
   const isSame = kept.ranker.every(
     ({ sha256 }) => known.has(sha256) || folders.some((folder) => isSampled(sha256, folder)),
@@ -96,7 +97,7 @@ export function inputDifferences(kept: RunIdentity, now: RunIdentity, recipe: Re
     data: { field: 'data.train', ...named(recipe.data.train.join(', '), 'never') },
     ranker: { field: 'ranker', ...named(changedSources(old.ranker, now.ranker), 'rank') },
     secondRanker: {
-      field: 'secondOpinion.ranker',
+      field: 'select' in recipe && recipe.select?.otherwise ? 'select.otherwise' : 'secondOpinion.ranker',
       ...named(changedSources(old.secondRanker, now.secondRanker), 'rank'),
     },
     evaluate: {

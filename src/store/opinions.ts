@@ -5,6 +5,7 @@ import { randomKey, uniformAt } from '../random.ts';
 import { inDoubt } from '../rank/doubt.ts';
 import { placesOf } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { SecondRankerSections } from '../recipe/second-ranker.ts';
 import type { Ledger } from './ledger.ts';
 import type { RankingRecord } from './ledger-rows.ts';
 import type { RankerIds } from './records.ts';
@@ -41,7 +42,7 @@ export function firstRankings(ledger: Ledger, iteration: number): RankingRecord[
   return ledger.rankings(iteration).filter(({ rankerId }) => ids === null || rankerId === ids.first);
 }
 
-/** Why a prompt gets a second opinion. A drawn prompt that is also in doubt counts as drawn: the draw stays random. */
+/** Why two rankers judged a prompt. A drawn prompt that is also in doubt counts as drawn: the draw stays random. */
 export type OpinionReason = 'drawn' | 'doubt';
 
 /** Whether and why a prompt gets a second opinion; of the recipe, the iteration and the first verdict alone. */
@@ -57,7 +58,7 @@ export function opinionReason(
 
 /** How the comparisons of one iteration's prompts that both rankers judged fell, by why the second was asked. */
 export function opinionTables(
-  recipe: Pick<Recipe, 'seed' | 'secondOpinion'>,
+  recipe: Pick<Recipe, 'seed'> & SecondRankerSections,
   ledger: Ledger,
   iteration: number,
 ): Record<OpinionReason, AgreementTable[]> {
@@ -65,15 +66,29 @@ export function opinionTables(
   const ids = rankersOf(ledger, iteration);
   if (ids === null || ids.second === null) return tables;
   const all = ledger.rankings(iteration);
+  const selected = new Map(
+    ledger
+      .record(iteration, 'selection')
+      ?.asked.map(({ promptId, isDrawn }) => [promptId, isDrawn ? 'drawn' : 'doubt'] as const),
+  );
   const seconds = new Map(all.filter(({ rankerId }) => rankerId === ids.second).map((each) => [each.promptId, each]));
   for (const first of all.filter(({ rankerId }) => rankerId === ids.first)) {
     const second = seconds.get(first.promptId);
-    const reason = opinionReason(recipe, first);
+    const reason = recipe.select === null ? opinionReason(recipe, first) : (selected.get(first.promptId) ?? null);
     if (second === undefined || reason === null) continue;
     if (first.problem !== undefined || second.problem !== undefined) continue;
-    tables[reason].push(preferenceTable(comparablePairs(first), placesOf(first), placesOf(second)));
+    tables[reason].push(preferenceTable(comparablePairs(first), placesOf(first), placesAsIn(first, second)));
   }
   return tables;
+}
+
+/** The places that a ranking gives to the candidates of another one, which may have judged fewer. */
+function placesAsIn({ candidates }: RankingRecord, ranking: RankingRecord): number[] {
+  const places = placesOf(ranking);
+  return candidates.map(({ kind, sampleIndex }) => {
+    const index = ranking.candidates.findIndex((each) => each.kind === kind && each.sampleIndex === sampleIndex);
+    return places[index] ?? Number.NaN;
+  });
 }
 
 /** Pairs of candidates with different texts; equal texts are no comparison. */

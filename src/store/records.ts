@@ -30,11 +30,29 @@ const pairCounts = z.object({
   sharedPlaces: z.number().nullable().default(null),
 });
 
+/**
+ * What the ranker is asked about under a budget, in that order. `answers`: indices of the candidates; null: all of them. `labels`:
+ * comparisons that it takes at most. `isDrawn`: nothing but chance chose it. `passed`: prompts that are not asked about.
+ */
+const selection = z.object({
+  asked: z.array(
+    z.object({
+      promptId: z.string(),
+      answers: z.array(z.number()).nullable(),
+      labels: z.number(),
+      isDrawn: z.boolean(),
+      reason: z.string(),
+    }),
+  ),
+  passed: z.number(),
+});
+
 const SCHEMAS = {
   'data-audit': dataAudit,
   rankers,
   'measure-judges': measureJudges,
   'pair-counts': pairCounts,
+  selection,
   exploration: explorationSchema,
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,

@@ -18,7 +18,9 @@ export interface Redo {
 
 /** The works of an iteration in their order: its stages, and the rows of items that they make. */
 const WORKS: readonly { from: RedoFrom; stages: readonly string[]; tables: readonly MadeTable[]; result: string }[] = [
-  { from: 'sample', stages: ['sample'], tables: ['responses', 'rankings'], result: 'responses' },
+  { from: 'sample', stages: ['sample'], tables: ['responses'], result: 'responses' },
+  // Other answers of a prompt make another verdict on it.
+  { from: 'select', stages: ['select'], tables: ['rankings'], result: 'selection' },
   // Verdicts are kept under the ranker that gave them: another one is asked anew, the same one is not.
   { from: 'rank', stages: ['label', 'reward-model', 'rank', 'second-opinion'], tables: [], result: 'rankings' },
   { from: 'pair', stages: ['pair'], tables: ['pairs'], result: 'pairs' },
@@ -70,9 +72,11 @@ export function describeRedo({ work, kept, measured }: Redo, recipe: AnyRecipe):
   const isSft = !('ranker' in recipe);
   if (kept.length > 0) parts.push(`${kept.map(nameOf).join(', ')} ${kept.length === 1 ? 'stays' : 'stay'} as made`);
   if (work !== null) {
-    const at = WORKS.findIndex(({ from }) => from === work.from);
-    const stays = WORKS.slice(0, at).map(({ result }) => result);
-    const again = WORKS.slice(at).map(({ result }) => result);
+    const works = WORKS.filter(({ from }) => from !== 'select' || ('select' in recipe && recipe.select !== null));
+    const begin = WORKS.findIndex(({ from }) => from === work.from);
+    const isAgain = (each: (typeof WORKS)[number]): boolean => WORKS.indexOf(each) >= begin;
+    const stays = works.filter((each) => !isAgain(each)).map(({ result }) => result);
+    const again = works.filter(isAgain).map(({ result }) => result);
     const whose = isSft ? 'the fine-tuning' : nameOf(work.iteration);
     const rest = isSft || stays.length === 0 ? '' : `, and its ${listed(stays)} are kept`;
     parts.push(

@@ -33,3 +33,16 @@ it('takes the judge of MT-Bench where it is alone, and leaves a run without judg
   const plain = version4({ alpaca: null, mtBench: null });
   expect(upToDate(plain).recipe).toEqual(plain.recipe);
 });
+
+it('makes the budget that people had a selection of prompts by chance, and drops that of a second opinion', () => {
+  const people = { kind: 'people', votes: 2, muchBetter: 2, budget: 30 };
+  const { budget: _, ...now } = people;
+  const old = { formatVersion: 5, recipe: { ranker: people, secondOpinion: { ranker: people, share: 0.1 } } };
+  expect(upToDate(old).recipe).toEqual({
+    ranker: now,
+    select: { budget: 30 },
+    secondOpinion: { ranker: now, share: 0.1 },
+  });
+  const all = { formatVersion: 5, recipe: { ranker: { ...people, budget: null }, secondOpinion: null } };
+  expect(upToDate(all).recipe).toEqual({ ranker: now });
+});

@@ -6,12 +6,12 @@
 import { SAMPLED } from './identity.ts';
 
 /** Version of config.yaml and of the layout of the directory. A change of meaning raises it and brings a step below. */
-export const RUN_FORMAT_VERSION = 5;
+export const RUN_FORMAT_VERSION = 6;
 
 type Content = Record<string, unknown>;
 
 /** Item n makes version n + 2 of version n + 1. */
-const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2, ofVersion3, ofVersion4];
+const STEPS: readonly ((content: Content) => Content)[] = [ofVersion1, ofVersion2, ofVersion3, ofVersion4, ofVersion5];
 
 /** The content of a config.yaml of any version so far, as this version writes it. */
 export function upToDate(content: { formatVersion: number }): Content {
@@ -68,6 +68,28 @@ function ofVersion4(content: Content): Content {
       },
     },
   };
+}
+
+/** People had a budget of their own, for doubt and a tenth of chance; now `select` says what any ranker is asked about. */
+function ofVersion5(content: Content): Content {
+  const { secondOpinion, ...recipe } = asContent(content.recipe);
+  const { ranker, budget } = withoutBudget(recipe.ranker);
+  const select = budget === null ? {} : { select: { budget } };
+  const opinion = secondOpinion == null ? {} : { secondOpinion: withOwnRanker(asContent(secondOpinion)) };
+  return {
+    ...content,
+    recipe: { ...recipe, ...(recipe.ranker === undefined ? {} : { ranker }), ...select, ...opinion },
+  };
+}
+
+/** What people were asked as a second opinion they have been asked: a later iteration asks what `share` and `doubtMargin` say. */
+function withOwnRanker(secondOpinion: Content): Content {
+  return { ...secondOpinion, ranker: withoutBudget(secondOpinion.ranker).ranker };
+}
+
+function withoutBudget(settings: unknown): { ranker: unknown; budget: unknown } {
+  const { budget, ...ranker } = asContent(settings);
+  return ranker.kind === 'people' ? { ranker, budget: budget ?? null } : { ranker: settings, budget: null };
 }
 
 function asContent(value: unknown): Content {

@@ -16,8 +16,6 @@ import { writeModelFiles } from '../../model/save.ts';
 import { HEAD, weightOf } from '../../model/weights.ts';
 import { randomKey, uniformAt } from '../../random.ts';
 import { learnedRewardTokens, openLearnedReward } from '../../rank/model/learned-reward.ts';
-import { rankedPairs } from '../../rank/pairing.ts';
-import type { RankItem } from '../../rank/ranker.ts';
 import type { Recipe, RewardModelSettings } from '../../recipe/schema.ts';
 import type { Policy } from '../../score/policy.ts';
 import { noGrad } from '../../torch/autograd.ts';
@@ -25,6 +23,7 @@ import { planSteps } from '../../train/plan.ts';
 import { buildRewardTree, openRewardPolicy, type RewardTree, trainRewardModel } from '../../train/reward-step.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
+import { type Comparison, comparisonsOf } from './comparisons.ts';
 import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
 import { type IterationContext, runStage } from './stage.ts';
@@ -78,7 +77,7 @@ async function labelPrompts(
 interface RewardPrompt {
   name: string;
   prompt: PreferenceRow['prompt'];
-  comparison: { chosen: string; rejected: string } | null;
+  comparison: Comparison | null;
   samples: readonly string[];
 }
 
@@ -100,21 +99,6 @@ function rewardPrompts(context: IterationContext, { rows, earlierRows = [] }: In
     samples: candidates.filter(({ kind }) => kind === 'response').map(({ text }) => text),
   }));
   return [...earlier, ...current];
-}
-
-/** Best over worst of each prompt that the ranker labelled in an iteration, by prompt id. */
-function comparisonsOf(
-  { ledger, ranker }: IterationContext,
-  iteration: number,
-): Map<string, { chosen: string; rejected: string }> {
-  const found = new Map<string, { chosen: string; rejected: string }>();
-  for (const ranking of ledger.rankings(iteration).filter(({ rankerId }) => rankerId === ranker.id)) {
-    // The rule reads the candidates alone.
-    const item: RankItem = { ...ranking, prompt: { kind: 'text', text: '' }, candidates: [...ranking.candidates] };
-    const [pair] = rankedPairs(item, ranking, 'best-and-worst');
-    if (pair?.kind === 'pair') found.set(ranking.promptId, { chosen: pair.chosen.text, rejected: pair.rejected.text });
-  }
-  return found;
 }
 
 /** The tree of a prompt; null where nothing of it has a gradient: without optimism, what was not compared. */

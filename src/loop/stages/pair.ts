@@ -3,7 +3,15 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { type RandomKey, randomKey, uniformAt } from '../../random.ts';
-import { type Pairing, type PairOptions, type PairRule, rankedPairs, unrankedPairs } from '../../rank/pairing.ts';
+import {
+  type Pairing,
+  type PairOptions,
+  type PairRule,
+  rankedPairs,
+  ruleNeeds,
+  sampleAt,
+  unrankedPairs,
+} from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { PairRecord, RankingRecord } from '../../store/ledger-rows.ts';
@@ -40,7 +48,10 @@ function recordOf(
   };
 }
 
-/** The verdict that makes each prompt's pair: the first ranker's, or the second's where it has one and decides. */
+/**
+ * The verdict that makes each prompt's pair: the first ranker's; or the second's, where it has one and decides, or where the
+ * first was not asked or had none.
+ */
 function decidingRankings({
   recipe,
   ledger,
@@ -52,9 +63,12 @@ function decidingRankings({
   const deciding = new Map(
     all.filter(({ rankerId }) => rankerId === ranker.id).map((ranking) => [ranking.promptId, ranking]),
   );
-  if (recipe.secondOpinion?.decides !== 'second' || secondRanker === null) return deciding;
-  for (const ranking of all) {
-    if (ranking.rankerId === secondRanker.id && ranking.problem === undefined) deciding.set(ranking.promptId, ranking);
+  if (secondRanker === null) return deciding;
+  const seconds = all.filter(({ rankerId, problem }) => rankerId === secondRanker.id && problem === undefined);
+  for (const ranking of seconds) {
+    const first = deciding.get(ranking.promptId);
+    const decides = recipe.select === null ? recipe.secondOpinion?.decides === 'second' : first?.problem !== undefined;
+    if (first === undefined || decides) deciding.set(ranking.promptId, ranking);
   }
   return deciding;
 }
@@ -75,7 +89,7 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   // The warm start (iteration 0) trains on the data's own pairs.
   const rule = iteration === 0 ? 'keep' : recipe.update;
   const { minMargin, labels } = recipe;
-  const options = { minMargin, labels, exploredSample: exploredSample(recipe) };
+  const options = { minMargin, labels };
   const rankings = decidingRankings(context);
   const logProbs = recipe.update === 'diverse' ? logProbsByPrompt(ledger, iteration) : new Map<string, never>();
   const rowOf = new Map(rows.map((row) => [row.promptId, row]));
@@ -85,7 +99,13 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
     const ranking = rankings.get(item.promptId) ?? null;
     const chance = recipe.update === 'random' ? drawsOf(randomKey(recipe.seed, 'pair', iteration, row.promptId)) : {};
     const known = logProbs.get(row.promptId);
-    const own = { ...options, ...chance, ...(known === undefined ? {} : { logProbs: known }) };
+    // Of all that was sampled, also where two answers were ranked.
+    const explored = sampleAt(item.candidates, exploredSample(recipe));
+    const own = { ...options, ...chance, explored, ...(known === undefined ? {} : { logProbs: known }) };
+    if (ranking === null && recipe.select !== null && ruleNeeds(rule).ranking) {
+      add(skipped, 'not asked about');
+      continue;
+    }
     const pairings = pairingsOf(item, { rule, ranking }, own);
     for (const [index, pairing] of pairings.entries()) {
       if (pairing.kind === 'skipped') add(skipped, pairing.reason);
@@ -138,5 +158,5 @@ function pairingsOf(
 ): Pairing[] {
   if (rule === 'keep' || rule === 'data-over-response') return unrankedPairs(item, rule, options);
   if (ranking === null) throw new Error(`Prompt ${item.promptId} was not ranked`);
-  return rankedPairs(item, ranking, rule, options);
+  return rankedPairs({ ...item, candidates: [...ranking.candidates] }, ranking, rule, options);
 }

@@ -21,13 +21,29 @@ export function rankItems(ledger: Ledger, iteration: number, rows: readonly Pref
   });
 }
 
+/** The questions of an iteration as the ranker is asked them, in the order in which they were chosen. */
+export function selectedItems(
+  { ledger, recipe, iteration }: Pick<IterationContext, 'ledger' | 'recipe' | 'iteration'>,
+  items: readonly RankItem[],
+): RankItem[] {
+  const selection = recipe.select === null ? null : ledger.record(iteration, 'selection');
+  if (selection === null) return [...items];
+  const byPrompt = new Map(items.map((item) => [item.promptId, item]));
+  return selection.asked.flatMap(({ promptId, answers, reason }) => {
+    const item = byPrompt.get(promptId);
+    if (item === undefined) return [];
+    const candidates = answers === null ? item.candidates : answers.flatMap((index) => item.candidates[index] ?? []);
+    return [{ ...item, candidates, why: reason }];
+  });
+}
+
 async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
   yield* items;
 }
 
-/** Ranks what the ledger has no verdict on yet. */
+/** Ranks what of the selected the ledger has no verdict on yet. */
 export async function rankResponses(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const items = rankItems(context.ledger, context.iteration, rows);
+  const items = selectedItems(context, rankItems(context.ledger, context.iteration, rows));
   return rankWith(context, { stage: 'rank', ranker: context.ranker, items });
 }
 

@@ -1,6 +1,7 @@
 /**
  * @file The stage that asks a second ranker: on a share of the prompts, drawn at random, so that its agreement with the first
- * can be told; and where the recipe says so, on the prompts that leave the first in doubt. Both verdicts are kept.
+ * can be told; and where the recipe says so, on the prompts that leave the first in doubt. Under a budget of labels it is the
+ * other way round: the second ranks everything, and the first is asked about some. Both verdicts are kept.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { agreementOf } from '../../evaluate/agreement.ts';
@@ -13,7 +14,7 @@ import type { IterationContext } from './stage.ts';
 
 /** Asks the second ranker about what the ledger has no verdict of it on. */
 export async function askSecondOpinion(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const { recipe, ledger, iteration, ranker, secondRanker, announce } = context;
+  const { recipe, ledger, iteration, ranker, secondRanker } = context;
   if (secondRanker === null) return 'no second ranker';
   const firsts = ledger.rankings(iteration).filter(({ rankerId }) => rankerId === ranker.id);
   const name = describeRanker(recipe.ranker);
@@ -29,14 +30,30 @@ export async function askSecondOpinion(context: IterationContext, rows: readonly
     return why === undefined ? [] : [{ ...item, why }];
   });
   const done = await rankWith(context, { stage: 'second-opinion', ranker: secondRanker, items });
+  tellAgreement(context);
+  return done;
+}
+
+/** Ranks everything by the ranker that decides where the first is not asked. */
+export async function rankOtherwise(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
+  const { ledger, iteration, secondRanker } = context;
+  if (secondRanker === null) return 'no second ranker';
+  return rankWith(context, {
+    stage: 'second-opinion',
+    ranker: secondRanker,
+    items: rankItems(ledger, iteration, rows),
+  });
+}
+
+/** Says how far the two rankers agree on what both judged. */
+export function tellAgreement({ recipe, ledger, iteration, announce }: IterationContext): void {
   const { drawn, doubt } = opinionTables(recipe, ledger, iteration);
   for (const [tables, where] of [
     [drawn, 'prompts drawn at random'],
-    [doubt, 'prompts in doubt'],
+    [doubt, recipe.select === null ? 'prompts in doubt' : 'prompts that were selected'],
   ] as const) {
     const agreement = agreementOf(tables, recipe.seed);
     if (agreement !== null)
       announce({ kind: 'note', text: `Agreement of the rankers (${where}): ${agreementText(agreement)}` });
   }
-  return done;
 }

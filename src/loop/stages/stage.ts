@@ -14,7 +14,7 @@ export interface IterationContext {
   ledger: Ledger;
   tokenizer: Tokenizer;
   ranker: Ranker;
-  /** Of the recipe's second opinion. */
+  /** Of the recipe's second opinion, or of what the first is not asked about. */
   secondRanker: Ranker | null;
   /** The processes that the run has; what is written is this one's alone. */
   team: Team;

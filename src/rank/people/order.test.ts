@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Comparison, orderBy } from './order.ts';
+import { type Comparison, mostQuestions, orderBy } from './order.ts';
 
 /** Asks until the order is known, of someone who values each text; returns it and how often was asked. */
 function ordered(values: readonly number[]) {
@@ -35,4 +35,18 @@ test('the order is the one that the person has in mind, equal texts on one place
 test('one text needs no question, and a skipped question leaves the prompt out', () => {
   expect(orderBy(1, () => null)).toEqual({ kind: 'ordered', places: [[0]] });
   expect(orderBy(3, () => 'skip')).toEqual({ kind: 'skipped' });
+});
+
+test('the most questions of some texts are never exceeded, and reached', () => {
+  fc.assert(
+    fc.property(fc.array(fc.double({ noNaN: true }), { maxLength: 9 }), (values) => {
+      let asked = 0;
+      orderBy(values.length, (a, b) => {
+        asked += 1;
+        return (values[a] ?? 0) > (values[b] ?? 0) ? 'first' : 'second';
+      });
+      expect(asked).toBeLessThanOrEqual(mostQuestions(values.length));
+    }),
+  );
+  expect([0, 1, 2, 3, 4].map(mostQuestions)).toEqual([0, 0, 1, 3, 5]);
 });

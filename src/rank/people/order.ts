@@ -43,3 +43,8 @@ export function orderBy(count: number, compared: (first: number, second: number)
   }
   return { kind: 'ordered', places };
 }
+
+/** Most questions that put so many texts in order: each is inserted into those before it by halving. */
+export function mostQuestions(texts: number): number {
+  return Array.from({ length: texts }, (_, before) => Math.ceil(Math.log2(before + 1))).reduce((sum, n) => sum + n, 0);
+}

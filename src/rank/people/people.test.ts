@@ -22,16 +22,15 @@ async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
 
 interface Options {
   votes?: number;
-  budget?: number | null;
   signal?: AbortSignal;
 }
 
 async function ranked(
   runPath: string,
   items: readonly RankItem[],
-  { votes = 1, budget = null, signal }: Options = {},
+  { votes = 1, signal }: Options = {},
 ): Promise<Ranking[]> {
-  const settings = { kind: 'people', votes, muchBetter: 2, budget } as const;
+  const settings = { kind: 'people', votes, muchBetter: 2 } as const;
   const ranker = openPeople(settings, { answers: () => memoryAnswers(), runPath: () => runPath, signal });
   const rankings: Ranking[] = [];
   for await (const ranking of ranker.rank(stream(items))) rankings.push(ranking);
@@ -138,31 +137,13 @@ test('as many votes for one text as for the other are a tie, and a question wait
   expect(await rankings).toMatchObject([{ ties: [[0, 1]] }]);
 });
 
-test('within a budget people are asked where the first ranker is least sure, and a stopped run asks the same again', async () => {
+test('questions are asked in the order of the items, and say why they are', async () => {
   const runPath = temporaryFolder();
-  const unsure = (promptId: string, sureness: number | null): RankItem => ({
-    ...item(promptId, ['a', 'aa']),
-    why: { text: `because ${promptId}`, sureness },
-  });
-  const items = [unsure('sure', 0.9), unsure('unsure', 0.1), unsure('drawn', null), unsure('less', 0.5)];
-  const stop = new AbortController();
-  const first = ranked(runPath, items, { budget: 3, signal: stop.signal }).catch(() => {});
-  await setTimeout(50);
-  stop.abort();
-  await first;
-  const second = ranked(runPath, items, { budget: 3 });
-  await answering(runPath, second);
-  expect((await second).map(({ promptId, problem }) => [promptId, problem])).toEqual([
-    ['sure', 'people were not asked'],
-    ['unsure', undefined],
-    ['drawn', undefined],
-    ['less', undefined],
-  ]);
-  expect([...readQuestions(peopleFolder(runPath)).asked.values()].map(({ reason }) => reason)).toEqual([
-    'because drawn',
-    'because unsure',
-    'because less',
-  ]);
+  const items = ['unsure', 'drawn'].map((id) => ({ ...item(id, ['a', 'aa']), why: `because ${id}` }));
+  const rankings = ranked(runPath, items);
+  await answering(runPath, rankings);
+  const { asked } = readQuestions(peopleFolder(runPath));
+  expect([...asked.values()].map(({ reason }) => reason)).toEqual(['because unsure', 'because drawn']);
 });
 
 test('a run that is started again asks nothing twice', async () => {
@@ -176,7 +157,7 @@ test('a run that is started again asks nothing twice', async () => {
 
 test('a run that shall not wait asks, ends, and goes on when it is started again after the answers', async () => {
   const runPath = temporaryFolder();
-  const settings = { kind: 'people', votes: 1, muchBetter: 2, budget: null } as const;
+  const settings = { kind: 'people', votes: 1, muchBetter: 2 } as const;
   const services = { answers: () => memoryAnswers(), runPath: () => runPath, waits: false };
   const once = async (): Promise<Ranking[]> => {
     const rankings: Ranking[] = [];
@@ -260,7 +241,7 @@ test('half an answer that a dying process left is none, and the next one is whol
 });
 
 test('without a run there are no people to ask', () => {
-  expect(() =>
-    openPeople({ kind: 'people', votes: 1, muchBetter: 2, budget: null }, { answers: () => memoryAnswers() }),
-  ).toThrow(/ranker: \{kind: people\}/);
+  expect(() => openPeople({ kind: 'people', votes: 1, muchBetter: 2 }, { answers: () => memoryAnswers() })).toThrow(
+    /ranker: \{kind: people\}/,
+  );
 });

@@ -13,8 +13,6 @@ import {
   type Answer,
   ask,
   type Choice,
-  itemKey,
-  keepSelection,
   peopleFolder,
   type Question,
   type Questions,
@@ -22,7 +20,6 @@ import {
   readQuestions,
   settle,
 } from './questions.ts';
-import { mostQuestions, selectItems } from './selection.ts';
 import { fitVotes, type VoteModel } from './votes.ts';
 
 type PeopleSettings = Extract<RankerSettings, { kind: 'people' }>;
@@ -49,15 +46,14 @@ export function openPeople(
       for await (const item of items) all.push(item);
       const path = runPath();
       const folder = peopleFolder(path);
-      const asked = selectedOf(folder, all, settings);
       let rankings: Map<string, Ranking> | null = null;
       for (let isTold = false; rankings === null; ) {
         signal?.throwIfAborted();
         const questions = readQuestions(folder);
-        const next = asked.map((item) => nextOf(item, questions, settings));
+        const next = all.map((item) => nextOf(item, questions, settings));
         ask(folder, unasked(next, questions));
         const open = next.filter(({ kind }) => kind === 'asks').length;
-        if (open === 0) rankings = await settleAll(folder, asked, settings);
+        if (open === 0) rankings = await settleAll(folder, all, settings);
         if (rankings !== null) break;
         if (!waits) throw waitingFor(open, path);
         if (!isTold)
@@ -65,7 +61,8 @@ export function openPeople(
         isTold = true;
         await setTimeout(LOOK_MS, undefined, signal === undefined ? {} : { signal }).catch(() => {});
       }
-      for (const { promptId } of all) yield rankings.get(promptId) ?? withoutVerdict(promptId, 'people were not asked');
+      for (const { promptId } of all)
+        yield rankings.get(promptId) ?? withoutVerdict(promptId, 'people gave no verdict');
     },
     textHealth: async () => null,
     close: async () => {},
@@ -79,27 +76,6 @@ function waitingFor(prompts: number, path: string): InterruptedError {
     `The run waits for people: ${prompts} prompts have a question: answer them in \`selm studio ${path}\`, then go on`,
     { details: { prompts } },
   );
-}
-
-/** The items that people are asked about, those asked first in front: as it was decided before, or else within the budget. */
-function selectedOf(folder: string, items: readonly RankItem[], { budget, votes }: PeopleSettings): RankItem[] {
-  const keyed = new Map(items.map((item) => [itemKey(item.promptId, textsOf(item)), item]));
-  const { selected } = readQuestions(folder);
-  const fresh = [...keyed].filter(([key]) => !selected.has(key));
-  const chosen = selectItems(
-    fresh.map(([key, item]) => ({
-      key,
-      cost: mostQuestions(textsOf(item).length) * votes,
-      sureness: item.why?.sureness ?? null,
-    })),
-    budget,
-  );
-  const isChosen = new Set(chosen);
-  const passed = fresh.map(([key]) => key).filter((key) => !isChosen.has(key));
-  // Without a budget nothing is passed over, and there is nothing to keep.
-  if (passed.length > 0) keepSelection(folder, { asked: chosen, passed });
-  const before = [...selected].flatMap(([key, isAsked]) => (isAsked ? [key] : []));
-  return [...before, ...chosen].flatMap((key) => keyed.get(key) ?? []);
 }
 
 /** Settles everything that the items rest on, where nothing is missing any more, and ranks them. */
@@ -141,7 +117,7 @@ type Next = Known | { kind: 'asks'; question: Question };
 function nextOf(item: RankItem, { answersTo }: Questions, { votes, muchBetter }: PeopleSettings): Next {
   const { promptId, prompt, candidates, why } = item;
   const texts = textsOf(item);
-  const asked = { promptId, prompt: shownPrompt(prompt), reason: why?.text ?? '' };
+  const asked = { promptId, prompt: shownPrompt(prompt), reason: why ?? '' };
   const question = (a: number, b: number): Question => questionOf(asked, [texts[a] ?? '', texts[b] ?? '']);
   const ids: string[] = [];
   const compared: Known['compared'] = [];

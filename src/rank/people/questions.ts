@@ -28,10 +28,8 @@ const question = z.object({
   texts: z.tuple([z.string(), z.string()]),
   reason: z.string().default(''),
 });
-/** Which of the items that came to be ranked people are asked about, each by its `itemKey`; the others are passed over. */
-const selected = z.object({ kind: z.literal('selected'), asked: z.array(z.string()), passed: z.array(z.string()) });
 const settled = z.object({ kind: z.literal('settled'), ids: z.array(z.string()) });
-const asked = z.discriminatedUnion('kind', [question, selected, settled]);
+const asked = z.discriminatedUnion('kind', [question, settled]);
 
 /** What a person says; `both-bad` is a tie of two texts that neither is good. */
 export const CHOICES = ['first', 'second', 'tie', 'both-bad', 'skip'] as const;
@@ -89,24 +87,14 @@ export function questionOf(
   [a, b]: readonly [string, string],
 ): Question {
   const texts: [string, string] = a < b ? [a, b] : [b, a];
-  return { id: keyOf(promptId, texts), promptId, prompt, texts, reason };
-}
-
-/** What an item is known by: its prompt and its texts, in whatever order. */
-export function itemKey(promptId: string, texts: readonly string[]): string {
-  return keyOf(promptId, [...new Set(texts)].sort());
-}
-
-function keyOf(promptId: string, texts: readonly string[]): string {
-  return sha256(JSON.stringify([promptId, ...texts])).slice(0, 32);
+  const id = sha256(JSON.stringify([promptId, ...texts])).slice(0, 32);
+  return { id, promptId, prompt, texts, reason };
 }
 
 /** Everything asked and said in a run. */
 export interface Questions {
   /** In the order in which they were asked. */
   asked: ReadonlyMap<string, Question>;
-  /** Items that were selected, by their keys: whether people are asked about them. */
-  selected: ReadonlyMap<string, boolean>;
   settled: ReadonlySet<string>;
   /** What stands, the latest last: one answer of an annotator to a question; what was taken back is gone. */
   answers: readonly Answer[];
@@ -129,13 +117,6 @@ export function readQuestions(folder: string): Questions {
   const answers = [...standing.values()];
   return {
     asked: new Map(questions.flatMap((each) => (each.kind === 'asked' ? [[each.id, each]] : []))),
-    selected: new Map(
-      questions.flatMap((each) =>
-        each.kind === 'selected'
-          ? [...each.asked.map((key) => [key, true] as const), ...each.passed.map((key) => [key, false] as const)]
-          : [],
-      ),
-    ),
     settled: new Set(questions.flatMap((each) => (each.kind === 'settled' ? each.ids : []))),
     answers,
     answersTo: byQuestion(answers),
@@ -147,14 +128,6 @@ function byQuestion(answers: readonly Answer[]): Map<string, Answer[]> {
   const found = new Map<string, Answer[]>();
   for (const each of answers) found.set(each.question, [...(found.get(each.question) ?? []), each]);
   return found;
-}
-
-/** Keeps which items people are asked about, so that a run that is started again asks about the same ones. */
-export function keepSelection(
-  folder: string,
-  selection: { asked: readonly string[]; passed: readonly string[] },
-): void {
-  append(folder, QUESTIONS, [{ kind: 'selected', ...selection }]);
 }
 
 /** Asks what was not asked yet. */

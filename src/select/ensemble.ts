@@ -4,8 +4,7 @@
  * to, and their spread is the doubt (the idea of SEA, arXiv 2411.01493, with 10 linear heads for its 20 networks).
  */
 import { normalAt, randomKey, uniformAt } from '../random.ts';
-import type { Belief } from '../select/rule.ts';
-import type { World } from './world.ts';
+import type { Belief } from './rule.ts';
 
 const HEADS = 10;
 const PASSES = 4;
@@ -13,13 +12,19 @@ const LEARNING_RATE = 0.3;
 /** Pull of the weights back to where they started, a step: an anchored prior. */
 const DECAY = 1e-4;
 
-/** A comparison that was labelled: the first response won. */
+/** A comparison that was labelled, of two answers by their places. */
 export interface Label {
   readonly winner: number;
   readonly loser: number;
 }
 
-/** Reward models of a world's responses. `weights` holds the heads one after the other. */
+/** Answers as numbers that describe them: `width` of each, one answer after the other. */
+export interface Described {
+  readonly width: number;
+  readonly features: Float64Array;
+}
+
+/** Reward models of described answers. `weights` holds the heads one after the other. */
 export interface Ensemble {
   readonly seed: number;
   readonly weights: Float64Array;
@@ -27,15 +32,15 @@ export interface Ensemble {
 }
 
 /** Heads that know nothing: normal weights of unit variance, the prior of the world's own common reward. */
-export function newEnsemble({ width }: World, seed: number): Ensemble {
+export function newEnsemble({ width }: Pick<Described, 'width'>, seed: number): Ensemble {
   const key = randomKey(seed, 'ensemble', 'start');
   const start = Float64Array.from({ length: HEADS * width }, (_, index) => normalAt(key, index));
   return { seed, weights: start.slice(), start };
 }
 
 /** Trains all heads on all labels so far: a few passes of logistic regression from where they stand. Changes the weights. */
-export function learnLabels(world: World, ensemble: Ensemble, labels: readonly Label[]): void {
-  const { width, features } = world;
+export function learnLabels(described: Described, ensemble: Ensemble, labels: readonly Label[]): void {
+  const { width, features } = described;
   const { weights, start } = ensemble;
   const key = randomKey(ensemble.seed, 'ensemble', 'bootstrap');
   const difference = new Float64Array(width);
@@ -61,15 +66,14 @@ export function learnLabels(world: World, ensemble: Ensemble, labels: readonly L
   }
 }
 
-/** What the heads say of some responses: their mean, and bounds of two deviations around it. */
-export function believe(world: World, { weights }: Ensemble, responses: readonly number[]): Belief[] {
-  const { width, features } = world;
-  return responses.map((response) => {
+/** What the heads say of some answers: their mean, and bounds of two deviations around it. */
+export function believe(described: Described, { weights }: Ensemble, answers: readonly number[]): Belief[] {
+  const { width, features } = described;
+  return answers.map((answer) => {
     let [sum, squares] = [0, 0];
     for (let head = 0; head < HEADS; head++) {
       let reward = 0;
-      for (let f = 0; f < width; f++)
-        reward += (weights[head * width + f] ?? 0) * (features[response * width + f] ?? 0);
+      for (let f = 0; f < width; f++) reward += (weights[head * width + f] ?? 0) * (features[answer * width + f] ?? 0);
       sum += reward;
       squares += reward * reward;
     }

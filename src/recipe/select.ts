@@ -1,0 +1,55 @@
+/** @file The section `select` of a recipe: what the ranker is asked about, where its labels are dear. */
+import { z } from 'zod';
+import { PROMPT_ORDERS } from '../select/prompts.ts';
+import { RULES, type SelectRuleName } from '../select/rules.ts';
+import { integer, number, oneOf } from './fields.ts';
+import { rankerSchema } from './rankers.ts';
+
+const RULE_NAMES = Object.keys(RULES) as [SelectRuleName, ...SelectRuleName[]];
+
+/** Rules that look at how much is known of a reward, not at the estimate alone. */
+export const RULES_OF_DOUBT: ReadonlySet<string> = new Set<SelectRuleName>([
+  'double-thompson',
+  'double-reverse-thompson',
+  'delta-ucb',
+  'info-max',
+  'max-min-lcb',
+]);
+
+export const select = z
+  .strictObject({
+    budget: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Labels an iteration, each a comparison of two answers (times votes where people rank); null: no limit')
+      .meta({ change: 'select' }),
+    prompts: oneOf(PROMPT_ORDERS)
+      .default('random')
+      .describe(
+        'Which prompts come first. entropy: where the policy is least sure. small-gap, large-gap: where the answers are believed closest or farthest apart. doubt: where it is least known which is better',
+      )
+      .meta({ change: 'select' }),
+    answers: oneOf(['all', ...RULE_NAMES])
+      .default('all')
+      .describe('Which answers of a prompt are ranked: all, or the two that a rule picks by what is believed of them')
+      .meta({ change: 'select' }),
+    beliefs: oneOf(['policy', 'reward-model', 'otherwise'])
+      .default('policy')
+      .describe(
+        "Where beliefs come from. policy: its implicit reward, beta times the log-ratio to the model before the first iteration. reward-model: linear heads on that model's last hidden states, learned from the labels so far. otherwise: what the other ranker says",
+      )
+      .meta({ change: 'select' }),
+    randomShare: number('a number from 0 to 1', (value) => value >= 0 && value <= 1)
+      .default(0.1)
+      .describe('Share of the budget that goes to prompts and answers by chance, as a control')
+      .meta({ change: 'select' }),
+    otherwise: rankerSchema
+      .nullable()
+      .default(null)
+      .describe('Ranks every prompt too, and decides where the ranker was not asked; null: those make no pair')
+      .meta({ change: 'select' }),
+  })
+  .nullable()
+  .default(null)
+  .describe('What the ranker is asked about under a budget of labels; null: everything')
+  .meta({ change: 'select' });

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { type Askable, withinBudget } from './budget.ts';
+
+/** Questions of one label, later ones worth less; chance has them in the opposite order. */
+const questions: Askable[] = Array.from({ length: 40 }, (_, n) => ({
+  key: String(n),
+  labels: 1,
+  value: -n,
+  chance: 1 - n / 40,
+}));
+const keys = (asked: readonly { key: string }[]): number[] => asked.map(({ key }) => Number(key));
+
+test('of a budget a tenth goes to what chance drew, the rest to what is worth most', () => {
+  const asked = withinBudget(questions, { budget: 20, randomShare: 0.1 });
+  expect(asked.filter(({ isDrawn }) => isDrawn).map(({ key }) => key)).toEqual(['39', '38']);
+  expect(keys(asked.filter(({ isDrawn }) => !isDrawn))).toEqual(Array.from({ length: 18 }, (_, n) => n));
+});
+
+test('a small budget has one drawn question, and none where no share is random', () => {
+  expect(keys(withinBudget(questions, { budget: 3, randomShare: 0.1 }))).toEqual([39, 0, 1]);
+  expect(keys(withinBudget(questions, { budget: 3, randomShare: 0 }))).toEqual([0, 1, 2]);
+});
+
+test('without a budget everything is asked, and the share is of all of it', () => {
+  const asked = withinBudget(questions, { budget: null, randomShare: 0.25 });
+  expect(asked).toHaveLength(40);
+  expect(asked.filter(({ isDrawn }) => isDrawn)).toHaveLength(10);
+});
+
+test('a question that takes more labels than are left is passed over', () => {
+  const dear = { key: '100', labels: 3, value: 9, chance: 0.99 };
+  expect(keys(withinBudget([dear, ...questions], { budget: 2, randomShare: 0 }))).toEqual([0, 1]);
+});
+
+test('of questions worth the same, chance decides', () => {
+  const same = questions.map((each) => ({ ...each, value: 0 }));
+  expect(keys(withinBudget(same, { budget: 2, randomShare: 0 }))).toEqual([39, 38]);
+});

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { answerEntropy, PROMPT_ORDERS, promptValue, winInterval } from './prompts.ts';
+
+const belief = (mean: number, half = 0) => ({ mean, lower: mean - half, upper: mean + half });
+
+test('each order puts first what its name says', () => {
+  const prompts = {
+    close: { pair: [belief(1), belief(1.1)], entropy: 2 },
+    far: { pair: [belief(-3), belief(3)], entropy: 1 },
+    unknown: { pair: [belief(0, 4), belief(1, 4)], entropy: 3 },
+  } as const;
+  const first = (order: (typeof PROMPT_ORDERS)[number]): string | undefined =>
+    Object.entries(prompts).sort(([, a], [, b]) => promptValue(order, b) - promptValue(order, a))[0]?.[0];
+  expect(Object.fromEntries(PROMPT_ORDERS.map((order) => [order, first(order)]))).toMatchObject({
+    entropy: 'unknown',
+    'small-gap': 'close',
+    'large-gap': 'far',
+    doubt: 'unknown',
+  });
+});
+
+test('the interval of a win probability is that of the most and the least favourable rewards', () => {
+  const [low, high] = winInterval(belief(1, 1), belief(0, 1));
+  expect([low, high]).toEqual([expect.closeTo(1 / (1 + Math.E), 12), expect.closeTo(1 / (1 + Math.exp(-3)), 12)]);
+});
+
+test('entropy is the mean surprise of the answers: ln 2 where each has probability one half', () => {
+  expect(answerEntropy([Math.log(0.5), Math.log(0.5)])).toBeCloseTo(Math.LN2, 12);
+  expect(answerEntropy([])).toBe(0);
+});
