@@ -24,12 +24,14 @@ const H100: Omit<Cluster, 'gpus'> = {
 
 const MODELS = ['Qwen/Qwen2.5-1.5B', 'meta-llama/Meta-Llama-3-8B-Instruct', 'meta-llama/Meta-Llama-3-70B-Instruct'];
 const LORA = { kind: 'lora', rank: 16, alpha: 32, targets: 'all-linear', rankStabilised: false, dropout: 0 } as const;
+const BF16 = { dtype: 'bfloat16', states: 'float32' } as const;
 const WAYS: [string, ScaledStep['training']][] = [
-  ['all weights, none', { dtype: 'bfloat16', adapter: { kind: 'none' }, sharding: 'none' }],
-  ['all weights, optimiser', { dtype: 'bfloat16', adapter: { kind: 'none' }, sharding: 'optimiser' }],
-  ['all weights, full', { dtype: 'bfloat16', adapter: { kind: 'none' }, sharding: 'full' }],
-  ['LoRA, none', { dtype: 'bfloat16', adapter: LORA, sharding: 'none' }],
-  ['LoRA, full', { dtype: 'bfloat16', adapter: LORA, sharding: 'full' }],
+  ['all weights, none', { ...BF16, adapter: { kind: 'none' }, sharding: 'none' }],
+  ['all weights, optimiser', { ...BF16, adapter: { kind: 'none' }, sharding: 'optimiser' }],
+  ['all weights, full', { ...BF16, adapter: { kind: 'none' }, sharding: 'full' }],
+  ['all weights in bf16 states, none', { ...BF16, states: 'bfloat16', adapter: { kind: 'none' }, sharding: 'none' }],
+  ['LoRA, none', { ...BF16, adapter: LORA, sharding: 'none' }],
+  ['LoRA, full', { ...BF16, adapter: LORA, sharding: 'full' }],
 ];
 /** 256 pairs of 1,024 tokens. */
 const TOKENS = 2 ** 18;

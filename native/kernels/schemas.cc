@@ -55,6 +55,17 @@ TORCH_LIBRARY(selm, library) {
   // x becomes cap * tanh(x / cap), in place, without a gradient.
   library.def("soft_cap_(Tensor(a!) x, float cap) -> Tensor(a!)");
 
+  // One AdamW update in place of bf16 masters and moments, computed in fp32 and rounded at random so that each is right in expectation
+  // (rounded_adamw.h). step counts from 1. key: four words below 2^32 (RandomKey of src/random.ts), one for this update of this parameter, of
+  // which the tensors hold the elements from first_element on.
+  library.def(
+      "rounded_adamw_(Tensor(a!) master, Tensor gradient, Tensor(b!) first_moment, Tensor(c!) second_moment, int step, float learning_rate, "
+      "float beta1, float beta2, float weight_decay, float epsilon, int[] key, int first_element=0) -> ()");
+
+  // total[ids[t]] += alpha * rows[t], [T, D] in fp32 or bf16. The rows of one id are added up in fp32 in their order, so that the bits are
+  // the same each time on any device.
+  library.def("add_rows_(Tensor(a!) total, int[] ids, Tensor rows, float alpha=1.) -> Tensor(a!)");
+
   // Weights [O, I] laid out for row_linear, in panels of 32 outputs, zero-padded: [ceil(O / 32), I, 32] and more inputs where
   // a kernel wants them; those of several matrices one after the other. The order within a panel is the backend's own
   // (cpu/panels.h has the picture).

@@ -50,6 +50,7 @@ export function memoryOf(
   { config, tokens, ranks = 1 }: { config: ModelConfig; tokens: TokenFacts; ranks?: number },
 ): MemoryForecast {
   const { training, sampling } = recipe;
+  const { states } = training;
   const all = parameterCount(config);
   const state = stateBytes({ config, training, ranks });
   const bytesPerElement = training.dtype === 'float32' ? FLOAT32 : 2;
@@ -60,10 +61,10 @@ export function memoryOf(
   const activations = recomputes ? inputs + kept / config.layers : kept;
   const parts: [string, number][] = [
     [`weights in ${training.dtype}`, state.weights],
-    ['master weights, fp32', state.masters],
+    [`master weights, ${states}`, state.masters],
     ['blocks while they are whole', state.gathered],
-    ['gradients, fp32', state.gradients],
-    ["AdamW's moments, fp32", state.moments],
+    [`gradients, ${ranks > 1 && training.sharding !== 'none' ? 'float32' : states}`, state.gradients],
+    [`AdamW's moments, ${states}`, state.moments],
   ];
   // Samples of a prompt share its keys and values. At most: the longest prompts may come together.
   const prompts = Math.ceil(sampling.batchSize / sampling.samples);

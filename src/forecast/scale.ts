@@ -26,7 +26,7 @@ export interface Cluster {
 /** A step of training: so many tokens in all, of which each GPU computes its share, some at once. */
 export interface ScaledStep {
   config: ModelConfig;
-  training: Pick<Recipe['training'], 'dtype' | 'adapter' | 'sharding'>;
+  training: Pick<Recipe['training'], 'dtype' | 'states' | 'adapter' | 'sharding'>;
   tokens: number;
   microBatchTokens: number;
 }
@@ -90,7 +90,7 @@ export function predictScale(step: ScaledStep, cluster: Cluster): ScalePredictio
 function productWeights(config: ModelConfig): number {
   const vectors = [...expectedWeights(config).values()].filter((shape) => shape.length === 1);
   const vectorElements = vectors.reduce((sum, [length = 0]) => sum + length, 0);
-  const { all } = countsOf({ config, training: { dtype: 'bfloat16', adapter: { kind: 'none' }, sharding: 'none' } });
+  const { all } = countsOf({ config, training: { adapter: { kind: 'none' } } });
   const embedding = config.vocabularySize * config.hiddenSize;
   return all - vectorElements - (config.tiedHead ? 0 : embedding);
 }

@@ -17,9 +17,10 @@ const of = (
   dtype: 'float32' | 'bfloat16',
   sharding: 'none' | 'optimiser' | 'full',
   adapter: typeof none | typeof lora = none,
+  states: 'float32' | 'bfloat16' = 'float32',
 ) => ({
   config,
-  training: { dtype, sharding, adapter },
+  training: { dtype, states, sharding, adapter },
   ranks: 4,
 });
 
@@ -29,6 +30,13 @@ describe('a rank holds', () => {
     const total = (dtype: 'float32' | 'bfloat16') =>
       Object.values(stateBytes(of(dtype, 'none'))).reduce((sum, bytes) => sum + bytes, 0);
     expect([total('float32'), total('bfloat16')]).toEqual([16 * ALL, 18 * ALL]);
+  });
+
+  it('8 bytes a weight where masters and moments are bf16; ranks add their gradients up in fp32', () => {
+    const shared = of('bfloat16', 'optimiser', none, 'bfloat16');
+    const alone = { weights: 2 * ALL, masters: 0, gradients: 2 * ALL, moments: 4 * ALL, gathered: 0 };
+    expect(stateBytes({ ...shared, ranks: 1 })).toEqual(alone);
+    expect(stateBytes(shared)).toEqual({ ...alone, gradients: 4 * ALL, moments: ALL });
   });
 
   it('its share of moments and masters, or of all but what is whole while it computes', () => {

@@ -11,7 +11,7 @@ import { layoutUnits } from '../shard/layout.ts';
 /** A training as ranks share it. */
 export interface SharedTraining {
   config: ModelConfig;
-  training: Pick<Recipe['training'], 'dtype' | 'adapter' | 'sharding'>;
+  training: Pick<Recipe['training'], 'dtype' | 'states' | 'adapter' | 'sharding'>;
   ranks: number;
 }
 
@@ -28,7 +28,10 @@ export interface Counts {
 
 const FLOAT32 = 4;
 
-export function countsOf({ config, training }: Pick<SharedTraining, 'config' | 'training'>): Counts {
+export function countsOf({
+  config,
+  training,
+}: Pick<SharedTraining, 'config'> & { training: Pick<Recipe['training'], 'adapter'> }): Counts {
   const units = layoutUnits(expectedWeights(config), 1).map(({ unit, flats }) => ({
     unit,
     count: flats.flatMap(({ entries }) => entries).reduce((sum, { size }) => sum + size, 0),
@@ -50,7 +53,7 @@ export function countsOf({ config, training }: Pick<SharedTraining, 'config' | '
 
 /** Bytes of weights and of what training keeps beside them, on one rank, by what they are. */
 export interface StateBytes {
-  /** Weights that products are computed with; in fp32 those that are trained are the masters themselves. */
+  /** Weights that products are computed with; where types agree, those that are trained are the masters themselves. */
   weights: number;
   masters: number;
   gradients: number;
@@ -67,23 +70,25 @@ export function stateBytes(shared: SharedTraining): StateBytes {
   const sharding = shared.ranks === 1 ? 'none' : training.sharding;
   const isAdapter = training.adapter.kind !== 'none';
   const parts = sharding === 'none' ? 1 : shared.ranks;
-  const moments = (2 * FLOAT32 * trained) / parts;
-  // Where products are computed in fp32, a weight that is whole is its own master.
-  const ownMasters = element === FLOAT32 ? 0 : (FLOAT32 * trained) / parts;
+  const state = training.states === 'float32' ? FLOAT32 : 2;
+  const moments = (2 * state * trained) / parts;
+  // Where products are computed in the type of the states, a weight that is whole is its own master.
+  const ownMasters = element === state ? 0 : (state * trained) / parts;
+  // Ranks add their gradients up in fp32.
+  const gradients = (sharding === 'none' ? state : FLOAT32) * trained;
   if (sharding !== 'full') {
     const weights = element * all + (isAdapter ? element * trained : 0);
-    return { weights, masters: ownMasters, gradients: FLOAT32 * trained, moments, gathered: 0 };
+    return { weights, masters: ownMasters, gradients, moments, gathered: 0 };
   }
   if (isAdapter) {
     // Slices of the frozen weights, and factors that are whole.
     const weights = (element * all) / parts + element * trained;
     const gathered = element * (ends + 2 * block);
-    return { weights, masters: ownMasters, gradients: FLOAT32 * trained, moments, gathered };
+    return { weights, masters: ownMasters, gradients, moments, gathered };
   }
   // Embedding and head with their gradients; a block that computes and one that comes, and the sums of the one before.
   const gathered = (element + FLOAT32) * (ends + 2 * block) + FLOAT32 * block;
-  const slice = (FLOAT32 * trained) / parts;
-  return { weights: 0, masters: slice, gradients: slice, moments, gathered };
+  return { weights: 0, masters: (state * trained) / parts, gradients: gradients / parts, moments, gathered };
 }
 
 /** Bytes that a rank sends in a step of so many passes, in the middle of the ring: what is trained, and what is gathered. */

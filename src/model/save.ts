@@ -49,7 +49,8 @@ const SLICE_BYTES = 16 * 1024 * 1024;
 
 /** What becomes of weights as they are saved. */
 export interface SavedForm {
-  dtype: SavedDtype;
+  /** A type for all, or each in its own. */
+  dtype: SavedDtype | 'as-it-is';
   /** Merged into the weights. @default null */
   adapter?: Adapter | null | undefined;
   /** Most bytes in memory at once, where a row has no more. @default 16 MiB */
@@ -58,15 +59,33 @@ export interface SavedForm {
 
 /** Weights as entries for writeSafetensors; an adapter is merged into them, and they are converted, when their turn comes. */
 export function tensorEntries(weights: ReadonlyMap<string, Tensor | WeightInParts>, form: SavedForm): TensorToWrite[] {
-  return [...weights].map(([name, weight]) => ({
-    name,
-    dtype: NAMES[form.dtype],
-    shape: weight.shape,
-    bytes: () => ('parts' in weight ? savedParts(name, weight, form) : savedSlices(name, weight, form)),
-  }));
+  return [...weights].map(([name, weight]) => {
+    const converted: Converted = { ...form, dtype: savedDtype(weight, form) };
+    return {
+      name,
+      dtype: NAMES[converted.dtype],
+      shape: weight.shape,
+      bytes: () => ('parts' in weight ? savedParts(name, weight, converted) : savedSlices(name, weight, converted)),
+    };
+  });
 }
 
-function* savedParts(name: string, { parts }: WeightInParts, { dtype, sliceBytes }: SavedForm): Generator<Uint8Array> {
+type Converted = SavedForm & { dtype: SavedDtype };
+
+function savedDtype(weight: Tensor | WeightInParts, { dtype }: Pick<SavedForm, 'dtype'>): SavedDtype {
+  if (dtype !== 'as-it-is') return dtype;
+  const own = 'parts' in weight ? weight.parts[0]?.dtype : weight.dtype;
+  if (own === 'float32' || own === 'bfloat16' || own === 'float16') return own;
+  throw new Error(`Weights are not saved in ${own}`);
+}
+
+/** The type that a configuration names: that of the matrices, where each has its own. */
+function namedDtype(weights: ReadonlyMap<string, Tensor | WeightInParts>, form: Pick<SavedForm, 'dtype'>): SavedDtype {
+  const matrix = [...weights.values()].find(({ shape }) => shape.length > 1);
+  return matrix === undefined ? 'float32' : savedDtype(matrix, form);
+}
+
+function* savedParts(name: string, { parts }: WeightInParts, { dtype, sliceBytes }: Converted): Generator<Uint8Array> {
   for (const part of parts)
     yield* savedSlices(name, part, sliceBytes === undefined ? { dtype } : { dtype, sliceBytes });
 }
@@ -75,7 +94,7 @@ function* savedParts(name: string, { parts }: WeightInParts, { dtype, sliceBytes
 function* savedSlices(
   name: string,
   tensor: Tensor,
-  { dtype, adapter = null, sliceBytes = SLICE_BYTES }: SavedForm,
+  { dtype, adapter = null, sliceBytes = SLICE_BYTES }: Converted,
 ): Generator<Uint8Array> {
   // Merged whole, so that its bits are those that sampling computes.
   const isMerged = adapter?.factors.has(name) ?? false;
@@ -104,7 +123,7 @@ export interface ModelToSave {
   weights: ReadonlyMap<string, Tensor | WeightInParts>;
   /** Merged into the weights, which are then no parts. @default null */
   adapter?: Adapter | null;
-  dtype: SavedDtype;
+  dtype: SavedForm['dtype'];
   /** Most bytes of a file, a larger tensor aside. @default 5 GB */
   shardBytes?: number;
 }
@@ -116,8 +135,9 @@ export interface ModelToSave {
 export function writeModelFiles(directory: string, model: ModelToSave): WrittenFiles {
   const fields: Record<string, unknown> = { ...model.raw.fields };
   // Checkpoints spell the type `dtype` or, before transformers 4.56, `torch_dtype`.
-  if ('torch_dtype' in fields) fields.torch_dtype = model.dtype;
-  if ('dtype' in fields || !('torch_dtype' in fields)) fields.dtype = model.dtype;
+  const dtype = namedDtype(model.weights, model);
+  if ('torch_dtype' in fields) fields.torch_dtype = dtype;
+  if ('dtype' in fields || !('torch_dtype' in fields)) fields.dtype = dtype;
   writeFileSync(join(directory, 'config.json'), configText(fields, model.raw.text));
   const written = writeShards(directory, tensorEntries(model.weights, model), model.shardBytes ?? SHARD_BYTES);
   copyCompanions(model.base, directory);

@@ -89,8 +89,8 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       `is ${slices.share}, and ${needed} slices of it are more than all rows: set it to 1/${needed} or less, or slices.reuse to cycle`,
     );
   }
-  problems.push(...checkSharding(['training'], training));
-  if (sft !== null) problems.push(...checkSharding(['sft', 'training'], sft.training));
+  problems.push(...checkTraining(['training'], training));
+  if (sft !== null) problems.push(...checkTraining(['sft', 'training'], sft.training));
   if (training.sharding !== 'none' && recipe.rewardModel !== null) {
     report(
       'training.sharding',
@@ -200,6 +200,24 @@ function checkLabels({ labels, update, objective: { preference } }: ParsedRecipe
   return [{ path: ['labels'], problem }];
 }
 
+/** What a `training` section, of either kind of recipe, cannot mean. */
+function checkTraining(
+  path: PropertyKey[],
+  training: Pick<ParsedRecipe['training'], 'sharding' | 'activations' | 'states' | 'dtype'>,
+): RecipeProblem[] {
+  return [...checkSharding(path, training), ...checkStates(path, training)];
+}
+
+/** bf16 masters are what products are computed with, so that no weight is there twice. */
+function checkStates(
+  path: PropertyKey[],
+  { states, dtype }: Pick<ParsedRecipe['training'], 'states' | 'dtype'>,
+): RecipeProblem[] {
+  if (states !== 'bfloat16' || dtype === 'bfloat16') return [];
+  const problem = `is bfloat16, and dtype is ${dtype}: set dtype to bfloat16, or states to float32`;
+  return [{ path: [...path, 'states'], problem }];
+}
+
 /** Weights that are gathered block by block cannot stay for the backward pass. */
 function checkSharding(
   path: PropertyKey[],
@@ -262,7 +280,7 @@ export function checkSftRecipe(recipe: ParsedSftRecipe): RecipeProblem[] {
   return [
     ...checkHubNames(recipe),
     ...checkLicenses(recipe.data, ['data']),
-    ...checkSharding(['training'], recipe.training),
+    ...checkTraining(['training'], recipe.training),
   ];
 }
 

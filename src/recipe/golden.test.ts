@@ -29,7 +29,7 @@ objective.exploration objective.exploration.kind objective.exploration.alpha obj
 rewardModel rewardModel.labels rewardModel.alpha rewardModel.beta rewardModel.learningRate rewardModel.epochs rewardModel.batchSize
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
 training.dropLastStep
-training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
+training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype training.states
 training.microBatchTokens training.activations training.sharding training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout
@@ -47,7 +47,7 @@ data data.train data.limit data.columns data.columns.prompt data.columns.chosen 
 text text.prompts text.maxLength
 training training.batchSize training.epochs training.learningRate training.schedule training.warmupRatio
 training.dropLastStep
-training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype
+training.weightDecay training.adamBeta1 training.adamBeta2 training.adamEpsilon training.maxGradNorm training.dtype training.states
 training.microBatchTokens training.activations training.sharding training.checkpointEverySteps
 training.adapter training.adapter.kind training.adapter.rank training.adapter.alpha training.adapter.targets
 training.adapter.rankStabilised training.adapter.dropout

@@ -115,6 +115,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       microBatchTokens: 8192,
       activations: 'auto',
       sharding: 'none',
+      states: 'float32',
       checkpointEverySteps: 50,
       adapter: { kind: 'none' },
     },
@@ -343,6 +344,11 @@ test.each([
     'a judge where recipes had it before',
     `${minimal}evaluate: { alpaca: { judge: { model: m, baseUrl: http://localhost/v1, read: text } } }\n`,
     'evaluate.alpaca.judge is a section: allowed is the name of a model, or null; where the judge is and what it may use stands in evaluate.judge',
+  ],
+  [
+    'bf16 masters of products in fp32',
+    edit('learningRate: 5e-7', 'learningRate: 5e-7\n  states: bfloat16'),
+    'training.states is bfloat16, and dtype is float32: set dtype to bfloat16, or states to float32',
   ],
   [
     'blocks that are freed and kept',

@@ -59,7 +59,13 @@ export const optimisation = {
     .meta({ change: 'train' }),
   dtype: oneOf(['float32', 'bfloat16'])
     .default('float32')
-    .describe('Type of the computation; master weights are always float32')
+    .describe('Type of the computation')
+    .meta({ change: 'train' }),
+  states: oneOf(['float32', 'bfloat16'])
+    .default('float32')
+    .describe(
+      "Type of master weights and AdamW's moments; bfloat16 takes 8 bytes a weight with gradients instead of 18, and rounds updates at random so that they are right in expectation",
+    )
     .meta({ change: 'train' }),
   microBatchTokens: integer(1)
     .default(8192)

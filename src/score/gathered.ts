@@ -44,8 +44,8 @@ function gather({ policy, shards, name, units }: Pass, unit: 'ends' | number, wi
 
 /** A stream of tokens on its way; freed when its pass ends. */
 interface Stream {
+  batch: PackedTrees<TokenTree>;
   context: BlockContext;
-  ids_T: Tensor;
   rows_S: Tensor;
   x_TD: Tensor;
 }
@@ -57,7 +57,7 @@ function openStream({ policy, batch }: Pass): { stream: Stream | null; free(): v
     noGrad(() => {
       const ids_T = int64(batch.ids_T, { device });
       const rows_S = int64(batch.rows_S, { device });
-      return { context: contextOf(policy, batch), ids_T, rows_S, x_TD: scope('embed', () => embed(policy, ids_T)) };
+      return { batch, context: contextOf(policy, batch), rows_S, x_TD: scope('embed', () => embed(policy, ids_T)) };
     }),
   );
   return { stream: held.result, free: held.free };
@@ -138,7 +138,7 @@ export function* gatheredForwardBackward(
     }
     if (stream !== null && gradient_TD !== null) {
       const outer_TD = gradient_TD;
-      scope('embedding backward', () => addEmbeddingGradient(policy, stream.ids_T, outer_TD));
+      scope('embedding backward', () => addEmbeddingGradient(policy, stream.batch, outer_TD));
       outer_TD.dispose('the embedding');
     }
     if (reducing !== null) yield reducing;

@@ -1,7 +1,8 @@
 /**
- * @file The policy: the weights that products are computed with, and of those that training changes the fp32 masters and
- * gradients: all weights, or only an adapter's factors (LoRA) while the rest stays as it is on disk. In bf16 the copies
- * are refreshed after each update; updates of 5e-7 would vanish if the weights themselves were bf16.
+ * @file The policy: the weights that products are computed with, and of those that training changes the masters and
+ * gradients: all weights, or only an adapter's factors (LoRA) while the rest stays as it is on disk. Masters are fp32, and
+ * bf16 copies of them are refreshed after each update; or they are bf16 and compute themselves, and the optimiser rounds its
+ * updates at random, because updates of 5e-7 would otherwise vanish.
  */
 import { namedFactors } from '../model/adapter/adapter.ts';
 import {
@@ -23,6 +24,9 @@ import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 /** Type that products are computed in. */
 export type ComputeDtype = 'float32' | 'bfloat16';
 
+/** Type of what training keeps of a matrix: its master and its moments, and with bf16 its gradient too. */
+export type StateDtype = 'float32' | 'bfloat16';
+
 /** The low-rank path beside the matrices: x A^T B^T, times the adapter's scale, is added to each product. */
 export interface LowRankPath {
   adapter: Adapter;
@@ -41,8 +45,8 @@ export interface Policy {
   vectors: ReadonlyMap<string, Tensor>;
   lowRank: LowRankPath | null;
   /**
-   * What training changes, fp32: all weights by Hugging Face's names, or an adapter's factors by PEFT's. Empty for a
-   * policy that only scores.
+   * What training changes: all weights by Hugging Face's names, or an adapter's factors by PEFT's. Empty for a policy that
+   * only scores. Matrices have the type of its states, norms and biases are fp32.
    */
   masters: ReadonlyMap<string, Tensor>;
   /**
@@ -50,7 +54,7 @@ export interface Policy {
    * moment, by their own names.
    */
   leaves: ReadonlyMap<string, Tensor>;
-  /** fp32 gradients of the leaves; null for a policy that only scores. */
+  /** Gradients of the leaves in their types; null for a policy that only scores. */
   gradients: ReadonlyMap<string, Tensor> | null;
   /** What ranks share of it; its masters are then this rank's slices, by their flats' names. Null where it is whole. */
   shards: Shards | null;
@@ -71,6 +75,11 @@ export interface PolicyOptions {
   dtype: ComputeDtype;
   /** To be trained, or only to score sequences. */
   purpose: 'train' | 'score';
+  /**
+   * Type of the masters of matrices. bf16 ones need products in bf16, and then are what products are computed with.
+   * @default 'float32'
+   */
+  states?: StateDtype | undefined;
   /** Train an adapter and leave the model's weights alone. @default null */
   lora?: LoraStart | null | undefined;
   /** Weights of no adapter that are trained beside one, such as a reward's head. @default none */
@@ -99,12 +108,14 @@ export function openPolicy(model: PolicySource, options: PolicyOptions): Policy 
 }
 
 /** Every weight has a master; an adapter of the model is merged into them. */
-function fullPolicy({ config, weights, adapter = null }: PolicySource, { dtype }: PolicyOptions) {
+function fullPolicy({ config, weights, adapter = null }: PolicySource, { dtype, states = 'float32' }: PolicyOptions) {
   const masters = new Map(
-    [...weights].map(([name, weight]) => [name, mergedCopy(name, weight, { adapter, dtype: 'float32' })]),
+    [...weights].map(([name, weight]) => [
+      name,
+      mergedCopy(name, weight, { adapter, dtype: masterDtype(weight, states) }),
+    ]),
   );
-  const compute =
-    dtype === 'float32' ? masters : new Map([...masters].map(([name, master]) => [name, to_dtype(master, dtype)]));
+  const compute = new Map([...masters].map(([name, master]) => [name, computingCopy(master, dtype)]));
   return {
     config,
     dtype,
@@ -114,6 +125,16 @@ function fullPolicy({ config, weights, adapter = null }: PolicySource, { dtype }
     masters,
     gradients: gradientsOf(masters),
   };
+}
+
+/** Norms, biases, and what gives a single number are few and felt everywhere: their masters are fp32 whatever the others are. */
+function masterDtype({ shape }: Tensor, states: StateDtype): StateDtype {
+  return shape.length === 1 || shape[0] === 1 ? 'float32' : states;
+}
+
+/** What products take for a master: itself where it has the type. */
+function computingCopy(master: Tensor, dtype: ComputeDtype): Tensor {
+  return master.dtype === dtype ? master : to_dtype(master, dtype);
 }
 
 /** A copy of a weight of its own, an adapter merged into it; what is made on the way is freed before the next weight. */
@@ -128,11 +149,11 @@ function mergedCopy(
 /** The adapter's factors have masters; the weights below stay as they are on disk where they have the right type. */
 function adapterPolicy(
   { config, weights, adapter = null }: PolicySource,
-  { dtype, lora, beside = new Map(), frozen = 'in-place' }: PolicyOptions & { lora: LoraStart },
+  { dtype, states = 'float32', lora, beside = new Map(), frozen = 'in-place' }: PolicyOptions & { lora: LoraStart },
 ) {
   if (adapter !== null) checkSameSettings(adapter, { config, settings: lora.settings });
   const device = weights.get(EMBEDDING)?.device;
-  const lowRank = lowRankPath(adapter ?? initialAdapter(config, { ...lora, device }), dtype);
+  const lowRank = lowRankPath(adapter ?? initialAdapter(config, { ...lora, device }), { dtype, states });
   const besides = [...beside].map(([name, weight]): [string, Tensor] => [name, clone(weight)]);
   const masters = new Map([...namedFactors(lowRank.adapter), ...besides]);
   return {
@@ -152,7 +173,7 @@ function scoringPolicy({ config, weights, adapter = null }: PolicySource, { dtyp
     config,
     dtype,
     ...frozenWeights(weights, { dtype, frozen, merged }),
-    lowRank: beside === null ? null : lowRankPath(beside, dtype),
+    lowRank: beside === null ? null : lowRankPath(beside, { dtype, states: 'float32' }),
     masters: new Map(),
     gradients: null,
   };
@@ -177,11 +198,12 @@ function vectorsOf(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   return new Map([...weights].filter(([, weight]) => weight.shape.length === 1));
 }
 
-function lowRankPath(source: Adapter, dtype: ComputeDtype): LowRankPath {
+function lowRankPath(source: Adapter, { dtype, states }: { dtype: ComputeDtype; states: StateDtype }): LowRankPath {
   const convert = (factors: Adapter['factors'], change: (factor: Tensor) => Tensor): Map<string, LowRank> =>
     new Map([...factors].map(([name, { a_RI, b_OR }]) => [name, { a_RI: change(a_RI), b_OR: change(b_OR) }]));
-  const adapter = { ...source, factors: convert(source.factors, (factor) => clone(factor)) };
-  const compute = dtype === 'float32' ? adapter.factors : convert(adapter.factors, (factor) => to_dtype(factor, dtype));
+  const master = (factor: Tensor): Tensor => to_dtype(factor, masterDtype(factor, states), { copy: true });
+  const adapter = { ...source, factors: convert(source.factors, master) };
+  const compute = convert(adapter.factors, (factor) => computingCopy(factor, dtype));
   return { adapter, compute };
 }
 
@@ -204,17 +226,20 @@ export function clearGradients(policy: Policy): void {
 /** Brings the computing copies up to date with the masters after an update; where ranks share these, refreshResident does. */
 export function refreshCompute({ dtype, masters, compute, lowRank, shards }: Policy): void {
   if (dtype === 'float32' || shards !== null) return;
+  const refresh = (copy: Tensor, master: Tensor): void => {
+    if (copy !== master) copy_(copy, master);
+  };
   scope('refresh weights', () =>
     noGrad(() => {
       if (lowRank === null) {
-        for (const [name, master] of masters) copy_(weightOf(compute, name), master);
+        for (const [name, master] of masters) refresh(weightOf(compute, name), master);
         return;
       }
       for (const [name, { a_RI, b_OR }] of lowRank.adapter.factors) {
         const copies = lowRank.compute.get(name);
         if (copies === undefined) throw new Error(`No copy of the adapter of ${name}`);
-        copy_(copies.a_RI, a_RI);
-        copy_(copies.b_OR, b_OR);
+        refresh(copies.a_RI, a_RI);
+        refresh(copies.b_OR, b_OR);
       }
     }),
   );

@@ -13,12 +13,12 @@ import { noGrad } from '../torch/autograd.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { frozenWeights, type LowRankPath, type Policy, type PolicyOptions, type PolicySource } from './policy.ts';
 
-type SharedOptions = Pick<PolicyOptions, 'dtype' | 'lora'> & { sharing: Sharing };
+type SharedOptions = Pick<PolicyOptions, 'dtype' | 'states' | 'lora'> & { sharing: Sharing };
 
 /** Makes a rank's part of a policy to train; the model may be disposed afterwards. */
 export function openSharedPolicy(model: PolicySource, options: SharedOptions): Policy {
   const { config, weights } = model;
-  const { dtype, sharing } = options;
+  const { dtype, states = 'float32', sharing } = options;
   const device = weightOf(weights, EMBEDDING).device;
   const present: PresentWeights = { compute: new Map(), vectors: new Map(), leaves: new Map(), gradients: new Map() };
   const base = options.lora ? null : (model.adapter ?? null);
@@ -31,6 +31,7 @@ export function openSharedPolicy(model: PolicySource, options: SharedOptions): P
       ...rest,
       group: sharing.group,
       dtype: layout.kind === 'vectors' ? 'float32' : dtype,
+      states: layout.kind === 'vectors' ? 'float32' : states,
       device,
     });
 

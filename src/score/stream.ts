@@ -6,7 +6,7 @@ import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts'
 import { embedTokens, hiddenRows, packedContext } from '../model/packed.ts';
 import { biasName, EMBEDDING, weightOf } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
-import { add_Tensor, detach, index_add_, mixedLinear, to_dtype } from '../torch/ops.ts';
+import { add_Tensor, addRows_, detach, mixedLinear } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
@@ -93,17 +93,21 @@ export function forwardBackward<R>(
       outer_TD.dispose('the block before');
       input_TD.dispose('its backward pass');
     }
-    addEmbeddingGradient(policy, ids_T, gradient_TD);
+    addEmbeddingGradient(policy, batch, gradient_TD);
     return result;
   });
 }
 
 /** Adds what the embedding's rows got to its gradient, where it is trained. */
-export function addEmbeddingGradient(policy: Policy, ids_T: Tensor, gradient_TD: Tensor): void {
+export function addEmbeddingGradient(
+  policy: Policy,
+  { ids_T }: Pick<PackedTrees<TokenTree>, 'ids_T'>,
+  gradient_TD: Tensor,
+): void {
   const embedding = policy.gradients?.get(EMBEDDING);
   if (embedding === undefined) return;
   const alpha = policy.config.embeddingScale;
-  noGrad(() => void index_add_(embedding, 0, ids_T, to_dtype(gradient_TD, 'float32'), { alpha }));
+  noGrad(() => void addRows_(embedding, Array.from(ids_T), gradient_TD, { alpha }));
 }
 
 /** The gradient by the input of a block, from that by its output, which is freed. */

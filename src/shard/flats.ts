@@ -15,7 +15,7 @@ export interface Flat {
   layout: FlatLayout;
   /** Type that products take it in. */
   dtype: FloatDtype;
-  /** This rank's slice: fp32 where it is trained, else in `dtype`. */
+  /** This rank's slice: of the type of the states where it is trained, else in `dtype`. */
   own: Tensor;
   /** fp32 gradient of the slice; null where it is not trained. */
   gradient: Tensor | null;
@@ -37,6 +37,8 @@ export interface Whole {
 export interface FlatOptions {
   group: Pick<Group, 'rank' | 'size'>;
   dtype: FloatDtype;
+  /** Type of masters and moments. Gradients are fp32, since the ranks' sums are made in them. */
+  states: FloatDtype;
   isTrained: boolean;
   /** Whether every rank keeps the whole. */
   isResident: boolean;
@@ -47,10 +49,10 @@ export interface FlatOptions {
 
 /** A flat filled from weights. */
 export function openFlat(layout: FlatLayout, options: FlatOptions): Flat {
-  const { group, dtype, isTrained, isResident, device, read } = options;
+  const { group, dtype, states, isTrained, isResident, device, read } = options;
   return noGrad(() => {
     if (!isResident) {
-      const own = zerosOf(sliceLength(layout, group.size), { dtype: isTrained ? 'float32' : dtype, device });
+      const own = zerosOf(sliceLength(layout, group.size), { dtype: isTrained ? states : dtype, device });
       fillSlice(own, { layout, group, read });
       return { layout, dtype, own, gradient: isTrained ? zerosLike(own) : null, resident: null };
     }
@@ -59,8 +61,8 @@ export function openFlat(layout: FlatLayout, options: FlatOptions): Flat {
       scope(`copy ${name}`, () => void copy_(resident.weights.get(name) ?? missing(name), read(name)));
     const slice = sliceOf(layout, group, resident.whole);
     let own = slice;
-    if (isTrained && dtype !== 'float32') {
-      own = zerosOf(sliceLength(layout, group.size), { dtype: 'float32', device });
+    if (isTrained && dtype !== states) {
+      own = zerosOf(sliceLength(layout, group.size), { dtype: states, device });
       fillSlice(own, { layout, group, read });
       slice.dispose();
     }

@@ -1740,6 +1740,50 @@ export function softCap_(x: Tensor, cap: number): Tensor {
   return asTensor(invoke(op_softCap_, x, cap));
 }
 
+const op_roundedAdamw_ = operator('selm::rounded_adamw_', '');
+/** `selm::rounded_adamw_(Tensor(a!) master, Tensor gradient, Tensor(b!) first_moment, Tensor(c!) second_moment, int step, float learning_rate, float beta1, float beta2, float weight_decay, float epsilon, int[] key, int first_element=0) -> ()` */
+export function roundedAdamw_(
+  master: Tensor,
+  gradient: Tensor,
+  firstMoment: Tensor,
+  secondMoment: Tensor,
+  step: number,
+  learningRate: number,
+  beta1: number,
+  beta2: number,
+  weightDecay: number,
+  epsilon: number,
+  key: readonly number[],
+  options: { firstElement?: number | undefined } = {},
+): void {
+  invoke(
+    op_roundedAdamw_,
+    master,
+    gradient,
+    firstMoment,
+    secondMoment,
+    step,
+    learningRate,
+    beta1,
+    beta2,
+    weightDecay,
+    epsilon,
+    key,
+    options.firstElement,
+  );
+}
+
+const op_addRows_ = operator('selm::add_rows_', '');
+/** `selm::add_rows_(Tensor(a!) total, int[] ids, Tensor rows, float alpha=1.) -> Tensor(a!)` */
+export function addRows_(
+  total: Tensor,
+  ids: readonly number[],
+  rows: Tensor,
+  options: { alpha?: number | undefined } = {},
+): Tensor {
+  return asTensor(invoke(op_addRows_, total, ids, rows, options.alpha));
+}
+
 const op_packRows = operator('selm::pack_rows', '');
 /** `selm::pack_rows(Tensor[] weights) -> Tensor` */
 export function packRows(weights: readonly Tensor[]): Tensor {

@@ -8,10 +8,11 @@ import { SelmError } from '../errors.ts';
 import { commitDirectory, removeQuietly, verifyDirectory, type WrittenFiles } from '../files/atomic.ts';
 import type { FileDigest } from '../files/hash.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
-import { tensorEntries, type WeightInParts, weightBytes } from '../model/save.ts';
+import { tensorEntries, type WeightInParts } from '../model/save.ts';
 import { type Policy, refreshCompute } from '../score/policy.ts';
 import type { FlatLayout } from '../shard/layout.ts';
 import { noGrad } from '../torch/autograd.ts';
+import { dtypeBytes } from '../torch/dtype.ts';
 import type { Group } from '../torch/group.ts';
 import { hold, scope, type Tensor } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
@@ -84,9 +85,13 @@ export async function saveCheckpoint(folder: string, state: SavedState): Promise
 
 /** Bytes of all masters, whoever has them. */
 export function trainedBytes({ masters, shards }: Policy): number {
-  if (shards === null) return weightBytes(masters, 'float32');
-  const elements = shards.flats.map(({ layout, gradient }) => (gradient === null ? 0 : layout.length));
-  return 4 * elements.reduce((sum, length) => sum + length, 0);
+  const bytes =
+    shards === null
+      ? [...masters.values()].map(({ size, dtype }) => size * dtypeBytes(dtype))
+      : shards.flats.map(({ layout, gradient, own }) =>
+          gradient === null ? 0 : layout.length * dtypeBytes(own.dtype),
+        );
+  return bytes.reduce((sum, each) => sum + each, 0);
 }
 
 /** Writes what this process has of a state. */
@@ -98,7 +103,7 @@ function writeState(directory: string, { policy, optimiser }: SavedState): Map<s
       noGrad(() => (shards === null ? tensors : new Map(trainedFlats(policy, tensors).flatMap(partsOf)))),
     );
     try {
-      return [name, writeSafetensors(join(directory, name), tensorEntries(result, { dtype: 'float32' }))];
+      return [name, writeSafetensors(join(directory, name), tensorEntries(result, { dtype: 'as-it-is' }))];
     } finally {
       free();
     }

@@ -1,12 +1,17 @@
-/** @file AdamW on the policy's masters (LibTorch's fused kernel), gradient norm and clipping. */
+/**
+ * @file AdamW on the policy's masters, gradient norm and clipping. fp32 masters go through LibTorch's fused kernel; bf16 ones
+ * through our own, which rounds at random (native/kernels/rounded_adamw.h).
+ */
 
 import { weightOf } from '../model/weights.ts';
+import { randomKey } from '../random.ts';
 import type { Policy } from '../score/policy.ts';
 import { noGrad } from '../torch/autograd.ts';
 import {
   _foreach_mul__Scalar,
   _foreach_norm_Scalar,
   _fused_adamw_,
+  roundedAdamw_,
   stack,
   to_dtype,
   zeros_like,
@@ -21,22 +26,29 @@ export interface AdamWSettings {
   weightDecay: number;
 }
 
-/** First and second moments by weight name, and how many updates were made. */
+/** Whose updates are rounded where states are bf16: the run's seed, and which of its trainings. The same at every rank. */
+export interface RoundingSource {
+  seed: number;
+  training: readonly (string | number)[];
+}
+
+/** First and second moments by weight name, in the types of the masters, and how many updates were made. */
 export interface OptimiserState {
   firstMoments: ReadonlyMap<string, Tensor>;
   secondMoments: ReadonlyMap<string, Tensor>;
   updates: number;
+  rounding: RoundingSource;
   dispose(): void;
   [Symbol.dispose](): void;
 }
 
 /** A fresh state: moments zero. */
-export function openOptimiser(policy: Policy): OptimiserState {
+export function openOptimiser(policy: Policy, rounding: RoundingSource = { seed: 0, training: [] }): OptimiserState {
   const zeros = (): Map<string, Tensor> =>
     new Map([...policy.masters].map(([name, master]) => [name, noGrad(() => zeros_like(master))]));
   const moments = outlive(scope('open an optimiser', () => ({ firstMoments: zeros(), secondMoments: zeros() })));
   const dispose = (): void => disposeAll(moments);
-  return { ...moments, updates: 0, dispose, [Symbol.dispose]: dispose };
+  return { ...moments, updates: 0, rounding, dispose, [Symbol.dispose]: dispose };
 }
 
 /** What a step of the optimiser changes: masters and their gradients, by name; this rank's slices where ranks share them. */
@@ -45,6 +57,8 @@ interface Trained {
   gradients: ReadonlyMap<string, Tensor>;
   /** Names of the matrices, which decay. */
   matrices: ReadonlySet<string>;
+  /** Where in its parameter a tensor's first element is: the same random numbers round it on any number of ranks. */
+  firstElement: (master: Tensor) => number;
 }
 
 function trainedOf({ masters, gradients, shards }: Policy): Trained {
@@ -54,10 +68,11 @@ function trainedOf({ masters, gradients, shards }: Policy): Trained {
       masters,
       gradients: new Map(flats.map(({ layout, gradient }) => [layout.name, gradient])),
       matrices: new Set(flats.flatMap(({ layout }) => (layout.kind === 'matrices' ? [layout.name] : []))),
+      firstElement: ({ size }) => shards.group.rank * size,
     };
   }
   const matrices = [...masters].flatMap(([name, { shape }]) => (shape.length > 1 ? [name] : []));
-  return { masters, gradients: gradients ?? new Map(), matrices: new Set(matrices) };
+  return { masters, gradients: gradients ?? new Map(), matrices: new Set(matrices), firstElement: () => 0 };
 }
 
 /** Euclidean norm of all gradients together; of this rank's slices where ranks share them. */
@@ -69,7 +84,7 @@ export function gradientNorm(policy: Policy): number {
 export function normOf(tensors: readonly Tensor[]): number {
   return scope('norm', () =>
     noGrad(() => {
-      const values = toFloat64Array(to_dtype(stack(_foreach_norm_Scalar(tensors)), 'float64'));
+      const values = toFloat64Array(to_dtype(stack(_foreach_norm_Scalar(tensors, { dtype: 'float32' })), 'float64'));
       return Math.sqrt(values.reduce((sum, norm) => sum + norm * norm, 0));
     }),
   );
@@ -98,39 +113,75 @@ export function updateWeights(
   options: AdamWSettings & { learningRate: number },
 ): void {
   if (policy.gradients === null) throw new Error('A policy that only scores has no gradients');
-  const { masters, gradients, matrices: decaying } = trainedOf(policy);
-  const { learningRate, beta1, beta2, epsilon } = options;
-  const update = (names: readonly string[], { steps, weightDecay }: { steps: Tensor[]; weightDecay: number }): void => {
-    if (names.length === 0) return;
-    const pick = (weights: ReadonlyMap<string, Tensor>): Tensor[] => names.map((name) => weightOf(weights, name));
-    const moments = [pick(state.firstMoments), pick(state.secondMoments)] as const;
-    _fused_adamw_(
-      pick(masters),
-      pick(gradients),
-      ...moments,
-      [],
-      steps,
-      learningRate,
-      beta1,
-      beta2,
-      weightDecay,
-      epsilon,
-      false,
-      false,
-    );
-  };
+  const trained = trainedOf(policy);
+  const { masters, matrices } = trained;
+  const isWide = (name: string): boolean => weightOf(masters, name).dtype === 'float32';
   scope('AdamW', () =>
     noGrad(() => {
       const names = [...masters.keys()];
-      const matrices = names.filter((name) => decaying.has(name));
-      const others = names.filter((name) => !decaying.has(name));
+      const wide = names.filter(isWide);
       // All memory is asked for before the first weight changes: without it, the step has not happened.
-      const stepsOf = (group: readonly string[]): Tensor[] =>
-        group.map((name) => float32([state.updates + 1], { shape: [], device: weightOf(masters, name).device }));
-      const [matrixSteps, otherSteps] = [stepsOf(matrices), stepsOf(others)];
-      update(matrices, { steps: matrixSteps, weightDecay: options.weightDecay });
-      update(others, { steps: otherSteps, weightDecay: 0 });
+      const updates = [
+        fusedUpdate(trained, state, {
+          ...options,
+          names: wide.filter((name) => matrices.has(name)),
+        }),
+        fusedUpdate(trained, state, {
+          ...options,
+          names: wide.filter((name) => !matrices.has(name)),
+          weightDecay: 0,
+        }),
+      ];
+      for (const update of updates) update();
+      for (const name of names.filter((each) => !isWide(each))) roundedUpdate(trained, state, { ...options, name });
     }),
   );
   state.updates += 1;
+}
+
+/** Prepares the update of fp32 masters. */
+function fusedUpdate(
+  { masters, gradients }: Trained,
+  state: OptimiserState,
+  {
+    names,
+    learningRate,
+    beta1,
+    beta2,
+    weightDecay,
+    epsilon,
+  }: AdamWSettings & { learningRate: number; names: readonly string[] },
+): () => void {
+  const pick = (weights: ReadonlyMap<string, Tensor>): Tensor[] => names.map((name) => weightOf(weights, name));
+  const steps = pick(masters).map(({ device }) => float32([state.updates + 1], { shape: [], device }));
+  const tensors = [pick(masters), pick(gradients), pick(state.firstMoments), pick(state.secondMoments)] as const;
+  return () => {
+    if (names.length === 0) return;
+    _fused_adamw_(...tensors, [], steps, learningRate, beta1, beta2, weightDecay, epsilon, false, false);
+  };
+}
+
+/** The update of a bf16 master. */
+function roundedUpdate(
+  { masters, gradients, matrices, firstElement }: Trained,
+  { firstMoments, secondMoments, updates, rounding }: OptimiserState,
+  options: AdamWSettings & { learningRate: number; name: string },
+): void {
+  const { name, learningRate, beta1, beta2, epsilon } = options;
+  const master = weightOf(masters, name);
+  const { key0, key1, stream0, stream1 } = randomKey(rounding.seed, 'round', ...rounding.training, updates + 1, name);
+  roundedAdamw_(
+    master,
+    weightOf(gradients, name),
+    weightOf(firstMoments, name),
+    weightOf(secondMoments, name),
+    updates + 1,
+    learningRate,
+    beta1,
+    beta2,
+    matrices.has(name) ? options.weightDecay : 0,
+    epsilon,
+    [key0, key1, stream0, stream1],
+    { firstElement: firstElement(master) },
+  );
 }

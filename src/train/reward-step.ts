@@ -8,11 +8,11 @@ import { EMBEDDING, HEAD, weightOf } from '../model/weights.ts';
 import { comparisonLoss, relativeMaximum } from '../objective/reward.ts';
 import { microBatches, type PackedTrees, packTrees } from '../score/packing.ts';
 import {
-  type ComputeDtype,
   clearGradients,
   type LoraStart,
   openPolicy,
   type Policy,
+  type PolicyOptions,
   type PolicySource,
 } from '../score/policy.ts';
 import { type Activations, forwardBackward, scoredHidden } from '../score/stream.ts';
@@ -70,15 +70,15 @@ export function buildRewardTree(prompt: {
  */
 export function openRewardPolicy(
   { config, weights, adapter = null }: PolicySource,
-  { dtype, lora = null }: { dtype: ComputeDtype; lora?: LoraStart | null },
+  { dtype, states, lora = null }: Pick<PolicyOptions, 'dtype' | 'states'> & { lora?: LoraStart | null },
 ): Policy {
   return scope('open a reward model', () => {
     const body = new Map([...weights].filter(([name]) => name !== HEAD));
     const head = zeros([1, config.hiddenSize], { dtype: 'float32', device: weights.get(EMBEDDING)?.device });
     const own = new Map([[SCORE, head]]);
     return lora === null
-      ? openPolicy({ config, weights: new Map([...body, ...own]), adapter }, { dtype, purpose: 'train' })
-      : openPolicy({ config, weights: body, adapter }, { dtype, purpose: 'train', lora, beside: own });
+      ? openPolicy({ config, weights: new Map([...body, ...own]), adapter }, { dtype, states, purpose: 'train' })
+      : openPolicy({ config, weights: body, adapter }, { dtype, states, purpose: 'train', lora, beside: own });
   });
 }
 

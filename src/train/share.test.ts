@@ -93,6 +93,17 @@ it.each(['none', 'optimiser', 'full'] as const)('bf16 differs by its rounding on
   expect(difference('loss', alone?.metrics ?? [], together[1]?.metrics ?? [])).toBeLessThan(1e-2);
 });
 
+it.each(['none', 'optimiser', 'full'] as const)(
+  'bf16 states differ by their rounding only, sharding %s',
+  async (sharding) => {
+    const kind = { dtype: 'bfloat16', states: 'bfloat16' } as const;
+    const [alone] = await train(1, kind, preferences(DPO), steps.slice(0, 4));
+    const together = await train(2, { ...kind, sharding }, preferences(DPO), steps.slice(0, 4));
+    expect(difference('loss', alone?.metrics ?? [], together[1]?.metrics ?? [])).toBeLessThan(1e-2);
+    if (sharding === 'none') expect(together[1]?.weights).toBe(together[0]?.weights);
+  },
+);
+
 it('fine-tuning takes its mean over the scored tokens of all ranks', async () => {
   const supervised = (input: StepsInput<never>): AsyncGenerator<TakenStep> =>
     trainSupervised(input as StepsInput<TokenTree>, settings);

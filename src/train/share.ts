@@ -6,8 +6,10 @@ import { microBatchTrees } from '../score/packing.ts';
 import type { Policy } from '../score/policy.ts';
 import { type TokenTree, treeTokens } from '../score/trees.ts';
 import { reduceResident } from '../shard/shards.ts';
+import { noGrad } from '../torch/autograd.ts';
 import type { Group } from '../torch/group.ts';
-import { outlive, tensorFrom, toFloat64Array } from '../torch/tensor.ts';
+import { copy_, to_dtype } from '../torch/ops.ts';
+import { outlive, scope, type Tensor, tensorFrom, toFloat64Array } from '../torch/tensor.ts';
 import type { Pausing } from './pausing.ts';
 
 /** The ranks that make a step, and what the step is called in their errors. */
@@ -88,6 +90,24 @@ export function sharedStep<Tree extends TokenTree>(
 /** Sums the gradients over the ranks; those of gathered blocks are summed already, in each pass. */
 export function* sumGradients({ group, name }: Pick<SharedStep, 'group' | 'name'>, policy: Policy): Pausing<void> {
   if (policy.shards !== null) yield reduceResident(policy.shards, name);
-  else if (group.size > 1 && policy.gradients !== null)
-    yield group.sum(`gradients of ${name}`, [...policy.gradients.values()]);
+  else if (group.size > 1 && policy.gradients !== null) {
+    const gradients = [...policy.gradients];
+    yield group.sum(
+      `gradients of ${name}`,
+      gradients.flatMap(([, gradient]) => (gradient.dtype === 'float32' ? [gradient] : [])),
+    );
+    for (const [weight, gradient] of gradients.filter(([, { dtype }]) => dtype !== 'float32'))
+      yield* sumWide(group, `gradient of ${weight} in ${name}`, gradient);
+  }
+}
+
+/** Sums bf16 numbers over the ranks in fp32, and rounds once. */
+function* sumWide(group: Group, name: string, tensor: Tensor): Pausing<void> {
+  const wide = outlive(scope('widen', () => noGrad(() => to_dtype(tensor, 'float32'))));
+  try {
+    yield group.sum(name, [wide]);
+    scope('narrow', () => noGrad(() => void copy_(tensor, wide)));
+  } finally {
+    wide.dispose();
+  }
 }

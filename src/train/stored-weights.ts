@@ -8,6 +8,7 @@ import { readSafetensorsHeader } from '../files/safetensors.ts';
 import type { WeightInParts } from '../model/save.ts';
 import type { FlatLayout } from '../shard/layout.ts';
 import { piecesOf } from '../shard/layout.ts';
+import type { Dtype } from '../torch/dtype.ts';
 import type { Group } from '../torch/group.ts';
 import { mapFile, mappedTensor } from '../torch/mapped-file.ts';
 import { copy_, narrow, reshape } from '../torch/ops.ts';
@@ -20,6 +21,12 @@ interface StoredPart {
   count: number;
   tensor: Tensor;
 }
+
+/** Types of what a checkpoint holds. */
+const DTYPES: ReadonlyMap<string, Dtype> = new Map([
+  ['F32', 'float32'],
+  ['BF16', 'bfloat16'],
+]);
 
 /** The parts of each weight in their order; backed by files. */
 export type StoredWeights = ReadonlyMap<string, readonly StoredPart[]>;
@@ -40,7 +47,9 @@ export function openStored(directory: string, kind: string): StoredWeights {
       const [, weight = key, from = '0'] = /^(.*)@(\d+)$/.exec(key) ?? [];
       const count = entry.shape.reduce((product, length) => product * length, 1);
       const [begin, end] = [header.dataOffset + entry.begin, header.dataOffset + entry.end];
-      const tensor = mappedTensor(file, { begin, end, dtype: 'float32', shape: [count] });
+      const dtype = DTYPES.get(entry.dtype);
+      if (dtype === undefined) throw new Error(`The checkpoint ${path} has ${weight} in ${entry.dtype}`);
+      const tensor = mappedTensor(file, { begin, end, dtype, shape: [count] });
       weights.set(weight, [...(weights.get(weight) ?? []), { from: Number(from), count, tensor }]);
     }
   }

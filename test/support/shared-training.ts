@@ -5,7 +5,7 @@ import type { ObjectiveOptions } from '../../src/objective/objective.ts';
 import { randomKey, uniformAt } from '../../src/random.ts';
 import { scoreTrees } from '../../src/score/log-probs.ts';
 import { microBatches } from '../../src/score/packing.ts';
-import { type ComputeDtype, openPolicy, type Policy } from '../../src/score/policy.ts';
+import { type ComputeDtype, openPolicy, type Policy, type StateDtype } from '../../src/score/policy.ts';
 import { openSharedPolicy } from '../../src/score/shared-policy.ts';
 import { buildTree, type PairTree, type TreeLogProbs } from '../../src/score/trees.ts';
 import type { SharingKind } from '../../src/shard/shards.ts';
@@ -63,17 +63,18 @@ export function disposeOpened(): void {
 
 export interface Kind {
   dtype?: ComputeDtype;
+  states?: StateDtype;
   lora?: LoraSettings;
   sharding?: 'none' | SharingKind;
 }
 
-export function open({ dtype = 'float32', lora, sharding = 'none' }: Kind, group: Group): Policy {
+export function open({ dtype = 'float32', states = 'float32', lora, sharding = 'none' }: Kind, group: Group): Policy {
   const weights = smallWeights(config);
   const start = lora === undefined ? null : { settings: lora, seed: 5 };
   const policy =
     sharding === 'none'
-      ? openPolicy({ config, weights }, { dtype, purpose: 'train', lora: start })
-      : openSharedPolicy({ config, weights }, { dtype, lora: start, sharing: { kind: sharding, group } });
+      ? openPolicy({ config, weights }, { dtype, states, purpose: 'train', lora: start })
+      : openSharedPolicy({ config, weights }, { dtype, states, lora: start, sharing: { kind: sharding, group } });
   opened.push({ dispose: () => disposeAll(weights) }, policy);
   return policy;
 }

@@ -139,10 +139,18 @@ async function fitRewardModel(
     randomKey(recipe.seed, 'shuffle reward model', iteration, epoch),
   );
   const steps = planSteps(prompts.length, { batchSize: settings.batchSize, dropLastStep: false, keys });
-  const { dtype, adapter, warmupRatio, schedule: kind } = recipe.training;
+  const { dtype, states, adapter, warmupRatio, schedule: kind } = recipe.training;
   const lora = loraStart(recipe);
   const plan = sha256(
-    JSON.stringify([await modelSha256(recipe.model), trees.map(planEntry), steps, settings, dtype, adapter]),
+    JSON.stringify([
+      await modelSha256(recipe.model),
+      trees.map(planEntry),
+      steps,
+      settings,
+      dtype,
+      adapter,
+      ...(states === 'float32' ? [] : [states]),
+    ]),
   );
   // Counted from 1: there may be few steps, and none of them is spent at a learning rate of 0.
   const totalSteps = steps.length + 1;
@@ -162,7 +170,7 @@ async function fitRewardModel(
     plan,
     learningRateAt: (step) => learningRateAt(step + 1, schedule),
     learningRateSetting: 'rewardModel.learningRate',
-    open: (model) => openRewardPolicy(model, { dtype, lora }),
+    open: (model) => openRewardPolicy(model, { dtype, states, lora }),
     lesson: null,
     train: (from, optimisation) => trainRewardModel(from, { ...optimisation, objective: settings }),
     write: (directory, policy) => writeRewardModel(directory, policy, recipe),

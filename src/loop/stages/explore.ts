@@ -66,10 +66,10 @@ export async function measureExploration(
     },
     { started: () => {}, advanced: (known) => advance(known - done) },
   );
-  const { dtype } = recipe.training;
+  const { dtype, states } = recipe.training;
   using policy = withModel(
     input.modelDirectory,
-    (model) => openPolicy(model, { dtype, purpose: 'train', lora: loraStart(recipe) }),
+    (model) => openPolicy(model, { dtype, states, purpose: 'train', lora: loraStart(recipe) }),
     { device: recipe.device },
   );
   const scores = await scoreAll(context, policy, { trees, advance });

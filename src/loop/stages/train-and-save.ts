@@ -9,7 +9,7 @@ import type { TokenTree } from '../../score/trees.ts';
 import { resetPeak } from '../../torch/memory.ts';
 import { removeCheckpoints, restoreCheckpoint, trainedBytes, withStoredWeights } from '../../train/checkpoint.ts';
 import { checkTrained, explainDivergence, lossWarning, type Progress } from '../../train/divergence.ts';
-import { openOptimiser } from '../../train/optimiser.ts';
+import { openOptimiser, type RoundingSource } from '../../train/optimiser.ts';
 import { untilStopped } from '../../train/pausing.ts';
 import type { Optimisation, StepMetrics, StepsInput, TakenStep } from '../../train/run-steps.ts';
 import type { Lesson } from './lesson.ts';
@@ -67,7 +67,8 @@ export async function trainAndSave<Item extends TokenTree>(
       text: `One process has the policy whole: training.sharding ${recipe.training.sharding} is for ranks`,
     });
   using policy = withModel(job.startDirectory, (model) => job.open(model, sharing), { device: recipe.device });
-  using optimiser = openOptimiser(policy);
+  const rounding: RoundingSource = { seed: recipe.seed, training: [stage, iteration] };
+  using optimiser = openOptimiser(policy, rounding);
   const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan });
   for (const { path, reason } of restored.passedOver)
     announce({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
@@ -82,7 +83,7 @@ export async function trainAndSave<Item extends TokenTree>(
     checkpoints: { folder: checkpointsDirectory, plan },
     signal: context.signal,
   };
-  await withOtherRanks(context, job, { input, makeSteps: (all) => makeSteps(context, job, all) });
+  await withOtherRanks(context, job, { input, rounding, makeSteps: (all) => makeSteps(context, job, all) });
   announce({ kind: 'note', text: `Saving the model in ${modelDirectory}` });
   const write = (temporary: string): WrittenFiles =>
     policy.shards === null
@@ -100,7 +101,11 @@ export async function trainAndSave<Item extends TokenTree>(
 function withOtherRanks<Item extends TokenTree>(
   { team }: TrainingContext,
   { lesson, recipe, startDirectory, learningRateAt }: TrainingJob<Item>,
-  { input, makeSteps }: { input: StepsInput<Item>; makeSteps: (input: StepsInput<Item>) => Promise<void> },
+  {
+    input,
+    rounding,
+    makeSteps,
+  }: { input: StepsInput<Item>; rounding: RoundingSource; makeSteps: (input: StepsInput<Item>) => Promise<void> },
 ): Promise<void> {
   const { steps, firstStep, checkpoints } = input;
   const isShared = input.policy.shards !== null;
@@ -112,6 +117,7 @@ function withOtherRanks<Item extends TokenTree>(
     steps,
     firstStep,
     checkpoints,
+    rounding,
     learningRates: steps.map((_, step) => learningRateAt(step)),
   });
   return team.beside(trainingWork, setting, (group) => makeSteps({ ...input, group }));

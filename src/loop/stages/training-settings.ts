@@ -62,17 +62,17 @@ export type StoredPolicy = ReadonlyMap<string, WeightInParts>;
 
 /** How the policy of a recipe is opened, and saved: a whole model, or an adapter that names its base. */
 export function policyFiles(recipe: TrainingRecipe): PolicyFiles {
-  const { dtype } = recipe.training;
+  const { dtype, states } = recipe.training;
   const lora = loraStart(recipe);
   return {
     open: (model, sharing) =>
       sharing === null
-        ? openPolicy(model, { dtype, purpose: 'train', lora })
-        : openSharedPolicy(model, { dtype, lora, sharing }),
+        ? openPolicy(model, { dtype, states, purpose: 'train', lora })
+        : openSharedPolicy(model, { dtype, states, lora, sharing }),
     write(directory, { config, masters, lowRank }, stored) {
       const base = baseDirectory(recipe.model);
       if (lowRank === null)
-        return writeModelFiles(directory, { base, raw: config.raw, weights: stored ?? masters, dtype: 'float32' });
+        return writeModelFiles(directory, { base, raw: config.raw, weights: stored ?? masters, dtype: 'as-it-is' });
       return writeAdapterFiles(directory, {
         adapter: lowRank.adapter,
         factors: stored ?? namedFactors(lowRank.adapter),

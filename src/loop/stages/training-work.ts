@@ -12,7 +12,7 @@ import type { TokenTree } from '../../score/trees.ts';
 import type { Group } from '../../torch/group.ts';
 import { restoreCheckpoint } from '../../train/checkpoint.ts';
 import { checkTrained } from '../../train/divergence.ts';
-import { openOptimiser } from '../../train/optimiser.ts';
+import { openOptimiser, type RoundingSource } from '../../train/optimiser.ts';
 import { untilStopped } from '../../train/pausing.ts';
 import type { Optimisation } from '../../train/run-steps.ts';
 import { type SharedStep, sharedStep, shareOf } from '../../train/share.ts';
@@ -28,6 +28,7 @@ export interface TrainingSetting {
   /** Steps that are done: in the newest checkpoint. */
   firstStep: number;
   checkpoints: { folder: string; plan: string } | null;
+  rounding: RoundingSource;
   /** Of each step. */
   learningRates: readonly number[];
 }
@@ -41,7 +42,7 @@ export const trainingWork: SharedWork<TrainingSetting, never, never> = {
     using policy = withModel(startDirectory, (model) => policyFiles(recipe).open(model, sharing), {
       device: recipe.device,
     });
-    using optimiser = openOptimiser(policy);
+    using optimiser = openOptimiser(policy, setting.rounding);
     if (firstStep > 0 && checkpoints !== null) {
       const { folder, plan } = checkpoints;
       const { step } = await restoreCheckpoint(folder, { policy, optimiser, plan });
