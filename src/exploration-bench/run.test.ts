@@ -44,7 +44,7 @@ describe('runMethod()', () => {
 
   it('is the same for the same seed, and for a term of strength 0', () => {
     expect(run({})).toEqual(run({}));
-    for (const kind of ['selm', 'xpo', 'popo', 'vpo'] as const) {
+    for (const kind of ['selm', 'xpo', 'popo', 'held', 'vpo'] as const) {
       const zero = run({ objective: { preference: dpo, exploration: { kind, alpha: 0 }, chosenLikelihood: 0 } });
       if (kind !== 'xpo') expect(zero).toEqual(run({})); // xpo draws a response more
     }

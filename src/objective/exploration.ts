@@ -12,6 +12,7 @@ export type Exploration =
   | { readonly kind: 'selm'; readonly alpha: number }
   | { readonly kind: 'xpo'; readonly alpha: number }
   | { readonly kind: 'popo'; readonly alpha: number }
+  | { readonly kind: 'held'; readonly alpha: number }
   | { readonly kind: 'vpo'; readonly alpha: number };
 
 /** An exploration term at one prompt: value, and derivative by the policy's log-probability of the response. */
@@ -37,6 +38,9 @@ const NOTHING: ExplorationTerm = { loss: 0, gradient: 0 };
  *   SE-POPO, Chen et al. 2025, https://arxiv.org/abs/2502.00666, as the authors' code has it (MYC000801/SE-POPO at
  *   2150dc5, dpo_iteration/wpo.py, loss_type popo). The force is alpha / 4 at the start and vanishes as l falls, so that
  *   the term cannot run away: it lies within alpha / (2 beta) of 0. The alpha of `selm` times 4 beta starts as strong.
+ * - held: 2 alpha s l, s the size of the preference loss's own derivative at this pair, held constant: an alpha that keeps a
+ *   share of the preference's gradient. For dpo s is beta sigma(-margin), so that it starts with the force of `selm` at the
+ *   same alpha, alpha beta, and lets go as the pair is settled, where `selm` pulls on for ever. Selm's own; no paper's.
  * - vpo: -alpha beta l: `selm` with its sign turned, the pessimistic form of VPO (Cen et al. 2024,
  *   https://arxiv.org/abs/2405.19320: one term, whose sign says optimism or pessimism; read in its abstract only). It
  *   holds the policy to what it already says.
@@ -44,13 +48,15 @@ const NOTHING: ExplorationTerm = { loss: 0, gradient: 0 };
  * @param response log-probabilities of y in nats, summed over tokens whatever the preference loss; null where a prompt
  *   has no sampled response: then nothing is added
  * @param options.beta the preference loss's beta
+ * @param options.preferenceSlope mean size of the preference loss's derivatives by the two log-probabilities of the pair; only
+ *   held reads it
  * @throws RecipeError OBJECTIVE_ALPHA_INVALID
  */
 export function explorationTerm(
   response: { readonly policy: number; readonly reference: number } | null,
-  options: { readonly exploration: Exploration; readonly beta: number },
+  options: { readonly exploration: Exploration; readonly beta: number; readonly preferenceSlope: number },
 ): ExplorationTerm {
-  const { exploration, beta } = options;
+  const { exploration, beta, preferenceSlope } = options;
   switch (exploration.kind) {
     case 'none':
       return NOTHING;
@@ -74,6 +80,13 @@ export function explorationTerm(
       if (response === null || alpha === 0) return NOTHING;
       const share = sigmoid(beta * (response.policy - response.reference));
       return { loss: (alpha * (share - 0.5)) / beta, gradient: alpha * share * (1 - share) };
+    }
+    case 'held': {
+      const { alpha } = exploration;
+      checkAlpha(alpha);
+      if (response === null || alpha === 0) return NOTHING;
+      const gradient = 2 * alpha * preferenceSlope;
+      return { loss: gradient * (response.policy - response.reference), gradient };
     }
     case 'vpo': {
       const { alpha } = exploration;

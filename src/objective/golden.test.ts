@@ -46,7 +46,7 @@ describe('pairObjective() over a step equals', () => {
       new Set(['dpo', 'dpop', 'ipo', 'hinge', 'sppo', 'kto']),
     );
     expect(new Set(cases.map(({ exploration }) => exploration.kind))).toEqual(
-      new Set(['none', 'selm', 'xpo', 'popo', 'vpo']),
+      new Set(['none', 'selm', 'xpo', 'popo', 'held', 'vpo']),
     );
     expect(cases.some(({ chosenLikelihood = 0 }) => chosenLikelihood > 0)).toBe(true);
   });

@@ -76,7 +76,7 @@ describe('pairObjective()', () => {
       fc.property(
         anyInput({ response: 'sometimes' }),
         anyPreference(),
-        fc.constantFrom('selm' as const, 'xpo' as const, 'popo' as const, 'vpo' as const),
+        fc.constantFrom('selm' as const, 'xpo' as const, 'popo' as const, 'held' as const, 'vpo' as const),
         fc.constantFrom(0, -0),
         (input, preference, kind, alpha) => {
           const withTerm = outcome(input, { preference, exploration: { kind, alpha } });
@@ -189,6 +189,22 @@ describe('pairObjective()', () => {
     expect(objectiveAt(0)).toMatchObject({ explorationLoss: 0, gradient: { response: 0.01 } }); // alpha / 4
     expect(objectiveAt(1e5).explorationLoss).toBeCloseTo(-0.2, 12); // alpha / (2 beta)
     expect(objectiveAt(1e3).gradient.response).toBeLessThan(1e-40);
+  });
+
+  it('with held starts with the force of selm, and keeps its share of the preference as the pair is settled', () => {
+    const gradientAt = (margin: number): PairObjective['gradient'] =>
+      pairObjective(
+        {
+          policy: { chosen: -3, rejected: -4 - margin, response: -7 },
+          reference: { chosen: -3, rejected: -4, response: -5 },
+          lengths: { chosen: 2, rejected: 2, response: 2 },
+        },
+        { preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 }, exploration: { kind: 'held', alpha: 0.05 } },
+      ).gradient;
+    expect(gradientAt(0).response).toBeCloseTo(0.05 * 0.1, 15); // alpha beta
+    const settled = gradientAt(60);
+    expect(settled.response).toBeLessThan(1e-4);
+    expect(settled.response / settled.rejected).toBeCloseTo(2 * 0.05, 12);
   });
 
   it.each([-1, Number.NaN])('refuses the weight %d of a chosen likelihood', (chosenLikelihood) => {

@@ -78,7 +78,11 @@ export function pairObjective(
     policy.response === null || reference.response === null
       ? null
       : { policy: policy.response, reference: reference.response },
-    { exploration: options.exploration, beta: options.preference.beta },
+    {
+      exploration: options.exploration,
+      beta: options.preference.beta,
+      preferenceSlope: (Math.abs(preference.gradient.chosen) + Math.abs(preference.gradient.rejected)) / 2,
+    },
   );
   const likelihood = likelihoodTerm({ logProb: policy.chosen, length: lengths.chosen }, options.chosenLikelihood ?? 0);
   const { chosen, rejected } = preference.gradient;
@@ -105,7 +109,7 @@ export function logRatios({ policy, reference }: Pick<PairInput, 'policy' | 'ref
 
 /**
  * The loss of the pair where the policy still is the reference (every log-ratio 0): ln 2 for dpo, 1 / (2 beta)^2 for ipo,
- * 1 for hinge, 1 / (2 beta^2) for sppo with hard targets, 1/2 for kto; selm, popo and vpo add 0 to it, xpo
+ * 1 for hinge, 1 / (2 beta^2) for sppo with hard targets, 1/2 for kto; selm, popo, held and vpo add 0 to it, xpo
  * alpha log pi_ref(y), and a chosen likelihood its own loss.
  * The first step of each iteration must meet it, or reference and policy disagree on a forward pass.
  */

@@ -79,12 +79,20 @@ export const exploration = z
           .meta({ change: 'train' }),
       }),
       z.strictObject({
+        kind: z.literal('held').meta({ change: 'train' }),
+        alpha: alpha()
+          .describe(
+            "Weight of an optimism term held at a share of the preference's gradient; starts as strong as selm's",
+          )
+          .meta({ change: 'train' }),
+      }),
+      z.strictObject({
         kind: z.literal('vpo').meta({ change: 'train' }),
         alpha: alpha().describe("Weight of the pessimism term, selm's with its sign turned").meta({ change: 'train' }),
       }),
       z.strictObject({ kind: z.literal('none').meta({ change: 'train' }) }),
     ],
-    { error: 'one of selm, xpo, popo, vpo, none' },
+    { error: 'one of selm, xpo, popo, held, vpo, none' },
   )
   .describe('What makes the model look for better answers');
 

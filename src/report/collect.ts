@@ -87,6 +87,8 @@ function methodName({ objective }: Recipe): string {
       return 'XPO';
     case 'popo':
       return 'POPO';
+    case 'held':
+      return 'SELM, held';
     case 'vpo':
       return 'VPO';
     case 'none':

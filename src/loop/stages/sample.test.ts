@@ -5,6 +5,7 @@ import { exploredSample } from './sample.ts';
 test.each([
   [{ kind: 'selm', alpha: 0.001 }, 'previous', 0],
   [{ kind: 'popo', alpha: 0.001 }, 'previous', 0],
+  [{ kind: 'held', alpha: 0.001 }, 'previous', 0],
   [{ kind: 'vpo', alpha: 0.001 }, 'previous', 0],
   [{ kind: 'xpo', alpha: 0.001 }, 'initial', 2],
   // The twin of an xpo run measures the same y; iterative DPO measures its own first sample.

@@ -23,6 +23,7 @@ export function exploredSample({ objective, sampling }: Pick<Recipe, 'objective'
   switch (objective.exploration.kind) {
     case 'selm':
     case 'popo':
+    case 'held':
     case 'vpo':
       return 0;
     case 'xpo':
