@@ -5,7 +5,7 @@
 import { holm, signFlipTest, studentTest } from '../evaluate/paired-tests.ts';
 import { mean } from '../evaluate/statistics.ts';
 import type { CellResults } from './cells.ts';
-import type { Point, RunResult } from './run.ts';
+import type { Point, RunResult, TextMeasure } from './run.ts';
 
 /** One run in numbers. Gain is the reward on a scale where the base policy has 0 and the best policy of the world 1. */
 export interface RunScore {
@@ -34,6 +34,8 @@ export interface TextScore {
   /** Of the last policy. */
   readonly distinct2: number;
   readonly soundness: number | null;
+  /** What it scores on benchmarks more than the base, by their names: below 0 it is the alignment tax. */
+  readonly onBenchmarks: Readonly<Record<string, number>>;
 }
 
 /** What a benchmark of any kind has in common: who meets whom, and how much each may ask. */
@@ -109,12 +111,9 @@ export function scoreRun({ points, best, regret }: RunResult, budget: ScoreBudge
   if (base === undefined || last === undefined) throw new Error('A run begins with the base policy');
   const scale = best - base.reward;
   const gain = ({ reward }: Point): number => (reward - base.reward) / scale;
-  const curve = (spent: (point: Point) => number) => points.map((point) => ({ at: spent(point), gain: gain(point) }));
+  const curve = points.map((point) => ({ at: point.labels, gain: gain(point) }));
   return {
-    area: areaUnder(
-      curve(({ labels }) => labels),
-      budget.labels,
-    ),
+    area: areaUnder(curve, budget.labels),
     end: gain(last),
     regret: regret / scale / Math.max(1, last.labels),
     rareShare: last.rareShare,
@@ -122,16 +121,29 @@ export function scoreRun({ points, best, regret }: RunResult, budget: ScoreBudge
     entropy: last.entropy,
     labelsToHalf: points.find((point) => gain(point) >= 0.5)?.labels ?? null,
     sampled: last.sampled,
-    text:
-      last.text === undefined
-        ? null
-        : {
-            ...last.text,
-            areaByTokens: areaUnder(
-              curve(({ text }) => text?.tokens ?? 0),
-              budget.tokens ?? last.text.tokens,
-            ),
-          },
+    text: last.text === undefined ? null : textScore(points, last.text, gain, budget),
+  };
+}
+
+function textScore(
+  points: readonly Point[],
+  { tokens, distinct2, soundness, benchmarks = {} }: TextMeasure,
+  gain: (point: Point) => number,
+  budget: ScoreBudget,
+): TextScore {
+  const before = points[0]?.text?.benchmarks ?? {};
+  const curve = points.map((point) => ({ at: point.text?.tokens ?? 0, gain: gain(point) }));
+  return {
+    areaByTokens: areaUnder(curve, budget.tokens ?? tokens),
+    tokens,
+    distinct2,
+    soundness,
+    onBenchmarks: Object.fromEntries(
+      Object.entries(benchmarks).flatMap(([name, score]) => {
+        const base = before[name];
+        return base === undefined ? [] : [[name, score - base]];
+      }),
+    ),
   };
 }
 

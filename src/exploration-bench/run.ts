@@ -39,6 +39,8 @@ export interface TextMeasure {
   readonly distinct2: number;
   /** Soundness of the texts from 0 to 1; null where nothing says it. */
   readonly soundness: number | null;
+  /** What the policy scored on benchmarks, by their names, where they were asked. */
+  readonly benchmarks?: Readonly<Record<string, number>>;
 }
 
 /** Where the rare answers went, counted over a run: sampled, in a pair, and there chosen. */

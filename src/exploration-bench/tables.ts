@@ -41,6 +41,9 @@ function worldTable(methods: readonly MethodInWorld[]): string {
     ['distinct-2', meanOf(({ text }) => text?.distinct2, digits(3))],
     ['soundness', meanOf(({ text }) => text?.soundness, digits(3))],
     ['below the base, %', ({ collapsed }) => percent(collapsed)],
+    ...benchmarksOf(methods).map(
+      (name): Column<MethodInWorld> => [`${name} minus base`, meanOf(({ text }) => text?.onBenchmarks[name], signed)],
+    ),
   ];
   return table(methods, [
     ['method', ({ method }) => method],
@@ -59,6 +62,12 @@ function worldTable(methods: readonly MethodInWorld[]): string {
     ['area minus baseline', ({ difference }) => interval(difference)],
     ['p (Holm)', ({ difference }) => probability(difference)],
   ]);
+}
+
+/** Benchmarks that some run was measured on. */
+function benchmarksOf(methods: readonly MethodInWorld[]): string[] {
+  const names = methods.flatMap(({ scores }) => scores.flatMap(({ text }) => Object.keys(text?.onBenchmarks ?? {})));
+  return [...new Set(names)];
 }
 
 /** A column: its heading, and what stands in it. */

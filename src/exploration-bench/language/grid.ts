@@ -37,6 +37,8 @@ const languageGridSchema = z.strictObject({
   labelsAnIteration: integer(1),
   /** Sampled tokens over which the area against tokens goes. */
   tokens: integer(1),
+  /** Answers of the data that are ranked beside the samples. */
+  answersOfData: integer(0).default(0),
   best: positive().default(1),
   rareFrom: number('a number', Number.isFinite),
   worlds: listOf(world, 'a list of worlds, each with a name'),
@@ -73,6 +75,8 @@ export interface LanguageGrid {
   readonly seeds: readonly number[];
   readonly baseline: string;
   readonly drawn: readonly string[];
+  /** Answers of the data that are ranked beside the samples: 2 where its rows are pairs, and cost labels too. */
+  readonly answersOfData: number;
   /** The largest reward that there is, and the reward from which on an answer counts as a rare one. */
   readonly best: number;
   readonly rareFrom: number;

@@ -159,7 +159,12 @@ it('results that are there are compared, by labels and by tokens', () => {
   for (const { world, method, seed, key } of languageRuns(grid)) {
     const gain = method === 'dpo' ? 0.2 : 0.4;
     const point = { sampled: 0, rareShare: 0, klToBase: 0, entropy: null };
-    const text = (tokens: number) => ({ tokens, distinct2: 0.3, soundness: 0.9 });
+    const text = (tokens: number) => ({
+      tokens,
+      distinct2: 0.3,
+      soundness: 0.9,
+      benchmarks: { arc: 0.5 - tokens / 1e4 },
+    });
     const points = [
       { ...point, labels: 0, reward: 0, text: text(0) },
       { ...point, labels: 48, reward: gain + seed / 1000, text: text(250) },
@@ -173,5 +178,6 @@ it('results that are there are compared, by labels and by tokens', () => {
   expect(four?.scores[0]?.area).toBeCloseTo(0.403 / 2, 12);
   expect(four?.scores[0]?.text?.areaByTokens).toBeCloseTo(0.75 * 0.403, 12);
   expect(comparison.overall[1]?.endDifference?.value).toBeCloseTo(0.2, 12);
-  expect(comparisonTables(grid, comparison)).toContain('| area by tokens |');
+  expect(four?.scores[0]?.text?.onBenchmarks).toEqual({ arc: expect.closeTo(-0.025, 12) });
+  expect(comparisonTables(grid, comparison)).toMatch(/\| area by tokens \|.*\| arc minus base \|/);
 });

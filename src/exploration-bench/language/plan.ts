@@ -30,10 +30,18 @@ export function languageRuns(grid: LanguageGrid): LanguageRun[] {
   return grid.seeds.flatMap((_, index) => seeded.flatMap((runs) => runs[index] ?? []));
 }
 
-/** Labels that a prompt's answers take: n answers in order are n - 1 comparisons, two by chance are one. */
-export function labelsOfPrompt({ update, sampling }: Pick<Recipe, 'update' | 'sampling'>): number {
+/**
+ * Labels that a prompt's answers take: n answers in order are n - 1 comparisons; two by chance, or by a rule's choice, are one.
+ *
+ * @param answersOfData answers of the data that are ranked beside the samples: 2 where its rows are pairs
+ */
+export function labelsOfPrompt(
+  { update, sampling, select }: Pick<Recipe, 'update' | 'sampling' | 'select'>,
+  answersOfData: number,
+): number {
   if (!ruleNeeds(update).ranking) return 0;
-  return update === 'random' ? 1 : sampling.samples - 1;
+  const areTwo = update === 'random' || (select !== null && select.answers !== 'all');
+  return areTwo ? 1 : sampling.samples + answersOfData - 1;
 }
 
 /** A method in a world, with every seed. */
@@ -44,7 +52,7 @@ function withSeeds(
   try {
     const settings = { ...world.set, ...method.set };
     const { labels, labelsAnIteration } = world.budget;
-    const perPrompt = labelsOfPrompt(load(grid, settings));
+    const perPrompt = labelsOfPrompt(load(grid, settings), grid.answersOfData);
     if (perPrompt === 0) throw new RecipeError('BENCH_RECIPE', 'its recipe asks the ranker nothing');
     const sized = load(grid, {
       ...settings,
