@@ -53,13 +53,23 @@ describe('a run', () => {
     const sampling = { samples: 4, temperature: 1, maxNewTokens: 16 };
     const settings = { iterations: 1, objective, sampling };
     const diverse = await run({ ...settings, update: 'diverse' });
-    const random = await run({ ...settings, update: 'random' });
+    const random = await run({ ...settings, update: 'random', pairWeights: 'margin' });
     for (const { output } of [diverse, random]) {
       for (const { chosenFrom, rejectedFrom, scoreChosen, scoreRejected } of pairsOf(output, 1)) {
         expect([chosenFrom.kind, rejectedFrom.kind]).toEqual(['response', 'response']);
         expect(scoreChosen).toBeGreaterThan(scoreRejected ?? Number.POSITIVE_INFINITY);
       }
     }
+    // Weights by margin: in proportion to it, 1 on average.
+    const weighed = pairsOf(random.output, 1).map(({ scoreChosen, scoreRejected, label }) => ({
+      weight: label?.weight ?? Number.NaN,
+      margin: (scoreChosen ?? 0) - (scoreRejected ?? 0),
+    }));
+    const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
+    expect(sum(weighed.map(({ weight }) => weight)) / weighed.length).toBeCloseTo(1, 12);
+    const perMargin = weighed.map(({ weight, margin }) => weight / margin);
+    expect(Math.max(...perMargin) / Math.min(...perMargin)).toBeCloseTo(1, 12);
+    expect(Math.max(...weighed.map(({ weight }) => weight))).toBeGreaterThan(1.1);
     using ledger = openLedger(join(diverse.output, 'run.db'), { access: 'read' });
     for (const ranking of ledger.rankings(1)) {
       const pair = ledger.pairs(1).find(({ promptId }) => promptId === ranking.promptId);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  marginWeights,
   type Pairing,
   type PairOptions,
   type PairRule,
@@ -334,4 +335,19 @@ describe('rankedPairs() of the responses alone', () => {
       'all candidates tie',
     );
   });
+});
+
+test('marginWeights() are in proportion to the margins, and 1 on average', () => {
+  expect(marginWeights([0.5, 1, 2.5])).toEqual([0.375, 0.75, 1.875]);
+  expect(marginWeights([3])).toEqual([1]);
+});
+
+test('a pair without scores has no weight by margin, and is left out', () => {
+  const ranked = { promptId: 'p', scores: null, order: [0, 1], ties: [] };
+  const candidates = ['a', 'b'].map((text, sampleIndex) => ({ kind: 'response' as const, sampleIndex, text }));
+  const item = { promptId: 'p', prompt: { kind: 'text' as const, text: 'x' }, candidates };
+  expect(rankedPairs(item, ranked, 'best-and-worst', { pairWeights: 'margin' })).toEqual([
+    { kind: 'skipped', promptId: 'p', reason: 'no scores for a margin' },
+  ]);
+  expect(rankedPairs(item, ranked, 'best-and-worst')).toMatchObject([{ kind: 'pair' }]);
 });

@@ -69,6 +69,8 @@ export interface PairOptions {
   readonly minMargin?: number | null;
   /** soft: with the ranker's probability that the chosen is better. @default hard */
   readonly labels?: 'hard' | 'soft';
+  /** margin: a pair without two scores is left out, since it has no weight. @default equal */
+  readonly pairWeights?: 'equal' | 'margin';
   /** The sample that the exploration term takes. @default the first of the candidates */
   readonly explored?: Candidate | null;
   /** Mean log-probability a token of each sample, by its index, under the policy that gave it; only diverse reads it. */
@@ -217,7 +219,7 @@ function replace(item: RankItem, { ranking, places }: Ranked, options: PairOptio
 function pairOf(
   item: RankItem,
   { ranking, places, best, worst }: { ranking: Ranking | null; places: readonly number[]; best: number; worst: number },
-  { minMargin = null, labels = 'hard', ...options }: PairOptions,
+  { minMargin = null, labels = 'hard', pairWeights = 'equal', ...options }: PairOptions,
 ): Pairing {
   const { promptId, candidates } = item;
   const [better, rejected] = [candidates[best], candidates[worst]];
@@ -226,8 +228,9 @@ function pairOf(
   if (chosen.text === rejected.text) return skipped(item, 'equal texts');
   const scoreChosen = ranking?.scores?.[best] ?? null;
   const scoreRejected = ranking?.scores?.[worst] ?? null;
-  if (minMargin !== null) {
-    if (scoreChosen === null || scoreRejected === null) return skipped(item, 'no scores for a margin');
+  const needsScores = minMargin !== null || pairWeights === 'margin';
+  if (needsScores && (scoreChosen === null || scoreRejected === null)) return skipped(item, 'no scores for a margin');
+  if (minMargin !== null && scoreChosen !== null && scoreRejected !== null) {
     if (!(scoreChosen - scoreRejected >= minMargin)) return skipped(item, 'margin too small');
   }
   const label = labels === 'soft' && ranking !== null ? labelOf(candidates, ranking, [best, worst]) : null;
@@ -246,6 +249,15 @@ function pairOf(
     label,
     sharesPlace: ranking !== null && (isShared(best) || isShared(worst)),
   };
+}
+
+/**
+ * Weights of pairs by the margins of their scores, mean 1: a pair whose answers hardly differ counts little. Margins are above 0,
+ * since what ties makes no pair.
+ */
+export function marginWeights(margins: readonly number[]): number[] {
+  const mean = margins.reduce((sum, margin) => sum + margin, 0) / margins.length;
+  return margins.map((margin) => margin / mean);
 }
 
 /** The policy's sample of an index; null where it is not among the candidates. */

@@ -131,7 +131,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
-  problems.push(...checkLabels(recipe), ...checkSelect(recipe));
+  problems.push(...checkLabels(recipe), ...checkPairWeights(recipe), ...checkSelect(recipe));
   const { secondOpinion, update } = recipe;
   if ((update === 'diverse' || update === 'random') && sampling.samples < 2) {
     report(
@@ -198,6 +198,13 @@ function checkLabels({ labels, update, objective: { preference } }: ParsedRecipe
   const problem =
     "is soft, and sppo takes the ranker's probabilities already: set it to hard, or objective.preference.targets to hard";
   return [{ path: ['labels'], problem }];
+}
+
+/** Weights by margin need the ranker's scores. */
+function checkPairWeights({ pairWeights, update }: ParsedRecipe): RecipeProblem[] {
+  if (pairWeights === 'equal' || (update !== 'keep' && update !== 'data-over-response')) return [];
+  const problem = `is margin, and update is ${update}, which ranks nothing: set it to equal`;
+  return [{ path: ['pairWeights'], problem }];
 }
 
 /** What a `training` section, of either kind of recipe, cannot mean. */

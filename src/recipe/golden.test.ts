@@ -10,7 +10,7 @@ data data.train data.limit data.columns data.columns.prompt data.columns.chosen 
 text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
-warmStart reference update minMargin labels accumulate
+warmStart reference update minMargin labels pairWeights accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
 select select.budget select.prompts select.answers select.beliefs select.randomShare
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError

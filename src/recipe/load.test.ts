@@ -70,6 +70,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     reference: 'previous',
     update: 'best-and-worst',
     minMargin: null,
+    pairWeights: 'equal',
     labels: 'hard',
     accumulate: false,
     sampling: {

@@ -186,6 +186,12 @@ export const recipeSchema = z
         'hard: the chosen is certainly better. soft: with the probability p that the ranker gives it, p l(+) + (1 - p) l(-)',
       )
       .meta({ change: 'pair' }),
+    pairWeights: oneOf(['equal', 'margin'])
+      .default('equal')
+      .describe(
+        "How much each pair's preference loss counts. margin: by the difference of its two scores, over the mean difference of the iteration",
+      )
+      .meta({ change: 'pair' }),
     accumulate: yesOrNo()
       .default(false)
       .describe('Train on the pairs of earlier iterations too')

@@ -2,8 +2,10 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
+import { CERTAIN_LABEL } from '../../objective/soft-label.ts';
 import { type RandomKey, randomKey, uniformAt } from '../../random.ts';
 import {
+  marginWeights,
   type Pairing,
   type PairOptions,
   type PairRule,
@@ -79,17 +81,13 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   const skipped = new Map<string, number>();
   const from = new Map<string, number>();
   const add = (counts: Map<string, number>, what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
-  let pairs = 0;
+  const records: PairRecord[] = [];
   let sharedPlaces = 0;
-  const put = (pair: PairRecord): void => {
-    ledger.putPair(pair);
-    pairs += 1;
-    add(from, `${pair.chosenFrom.kind} over ${pair.rejectedFrom.kind}`);
-  };
   // The warm start (iteration 0) trains on the data's own pairs.
   const rule = iteration === 0 ? 'keep' : recipe.update;
   const { minMargin, labels } = recipe;
-  const options = { minMargin, labels };
+  const pairWeights = iteration === 0 ? 'equal' : recipe.pairWeights;
+  const options = { minMargin, labels, pairWeights };
   const rankings = decidingRankings(context);
   const logProbs = recipe.update === 'diverse' ? logProbsByPrompt(ledger, iteration) : new Map<string, never>();
   const rowOf = new Map(rows.map((row) => [row.promptId, row]));
@@ -111,10 +109,15 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
       if (pairing.kind === 'skipped') add(skipped, pairing.reason);
       else {
         sharedPlaces += pairing.sharesPlace ? 1 : 0;
-        put(recordOf(iteration, row, pairing, { rankerId: ranking?.rankerId ?? null, index }));
+        records.push(recordOf(iteration, row, pairing, { rankerId: ranking?.rankerId ?? null, index }));
       }
     }
   }
+  for (const pair of pairWeights === 'margin' ? weighedByMargin(records) : records) {
+    ledger.putPair(pair);
+    add(from, `${pair.chosenFrom.kind} over ${pair.rejectedFrom.kind}`);
+  }
+  const pairs = records.length;
   if (pairs === 0) {
     const reasons = [...skipped].map(([reason, count]) => `${count} ${reason}`).join(', ');
     throw new RunError(
@@ -133,6 +136,17 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   const left = [...skipped].map(([reason, count]) => `${count} left out: ${reason}`).join(', ');
   announce({ kind: 'note', text: `Pairs of iteration ${iteration}: ${counts}${left === '' ? '' : `; ${left}`}` });
   return `${pairs} pairs`;
+}
+
+/** The same pairs, each with the weight of its margin on top of its label's. */
+function weighedByMargin(pairs: readonly PairRecord[]): PairRecord[] {
+  const weights = marginWeights(
+    pairs.map(({ scoreChosen, scoreRejected }) => (scoreChosen ?? 0) - (scoreRejected ?? 0)),
+  );
+  return pairs.map((pair, index) => {
+    const { probability, weight } = pair.label ?? CERTAIN_LABEL;
+    return { ...pair, label: { probability, weight: weight * (weights[index] ?? 1) } };
+  });
 }
 
 /** Mean log-probability a token of each sample, as the policy gave it, by prompt and index. */
