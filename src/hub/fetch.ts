@@ -174,13 +174,15 @@ async function openRepository(type: RepositoryType, name: HubName, options: Fetc
   };
 }
 
-interface HubAccess {
+/** What every call of the Hub's library takes. */
+export interface HubAccess {
   hubUrl: string;
   fetch: typeof fetch;
   accessToken?: string;
 }
 
-function accessOf({ url, token }: HubSettings, signal: AbortSignal | undefined): HubAccess {
+/** How calls reach the Hub; they end when the signal is aborted. */
+export function accessOf({ url, token }: HubSettings, signal: AbortSignal | undefined): HubAccess {
   const abortable: typeof fetch = (input, init) =>
     fetch(input, { ...init, ...(signal === undefined ? {} : { signal }) });
   return { hubUrl: url, fetch: abortable, ...(token === null ? {} : { accessToken: token }) };
@@ -229,6 +231,14 @@ function explain(cause: unknown, { url, token, offline }: HubSettings): [code: s
     }
     return ['HUB_FAILED', `the Hub answered ${statusCode}: ${cause.message}`];
   }
+  return unreachable(cause, { url, offline });
+}
+
+/** A Hub that gave no answer. */
+export function unreachable(
+  cause: unknown,
+  { url, offline }: Pick<HubSettings, 'url' | 'offline'>,
+): [code: string, problem: string] {
   const text =
     cause instanceof Error
       ? [cause.message, cause.cause instanceof Error ? cause.cause.message : ''].filter(Boolean).join(': ')
