@@ -1,29 +1,6 @@
 /** @file The program `selm`: its commands, in the order in which a newcomer needs them. main.ts runs it. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { benchCommand } from './bench/bench.ts';
-import { cleanCommand } from './clean.ts';
-import { compareCommand } from './compare.ts';
-import { completionCommand } from './completion.ts';
-import { dataCommand } from './data.ts';
-import { doctorCommand } from './doctor.ts';
-import { engineCommand } from './engine.ts';
-import { evalCommand } from './eval/eval.ts';
-import { exportCommand } from './export.ts';
-import { generateCommand } from './generate.ts';
-import { importCommand } from './import.ts';
-import { initCommand } from './init.ts';
-import { mergeCommand } from './merge.ts';
-import { metricsCommand } from './metrics.ts';
-import { pairsCommand } from './pairs.ts';
-import { pushCommand } from './push.ts';
-import { rankCommand } from './rank.ts';
-import { reportCommand } from './report.ts';
-import { runsCommand } from './runs.ts';
-import { sftCommand } from './sft.ts';
-import { studioCommand } from './studio.ts';
-import { sweepCommand } from './sweep.ts';
-import { trainCommand } from './train.ts';
 
 /** Each is loaded when it is called: all of them together take longer than what most of them do. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -37,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   eval: async () => (await import('./eval/eval.ts')).evalCommand(),
   merge: async () => (await import('./merge.ts')).mergeCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),
+  push: async () => (await import('./push.ts')).pushCommand(),
   metrics: async () => (await import('./metrics.ts')).metricsCommand(),
   pairs: async () => (await import('./pairs.ts')).pairsCommand(),
   report: async () => (await import('./report.ts')).reportCommand(),
@@ -71,29 +49,6 @@ async function programWith(names: readonly string[], { usage = 'text' }: Program
     .description('Align language models online: sample, rank, pair, train with an optimism term, repeat (SELM)')
     .enablePositionalOptions()
     .version(packageVersion(), '-V, --version', 'print the version')
-    .addCommand(initCommand())
-    .addCommand(importCommand())
-    .addCommand(sftCommand())
-    .addCommand(trainCommand())
-    .addCommand(sweepCommand())
-    .addCommand(generateCommand())
-    .addCommand(rankCommand())
-    .addCommand(evalCommand())
-    .addCommand(mergeCommand())
-    .addCommand(exportCommand())
-    .addCommand(pushCommand())
-    .addCommand(metricsCommand())
-    .addCommand(pairsCommand())
-    .addCommand(reportCommand())
-    .addCommand(compareCommand())
-    .addCommand(studioCommand())
-    .addCommand(runsCommand())
-    .addCommand(cleanCommand())
-    .addCommand(benchCommand())
-    .addCommand(dataCommand())
-    .addCommand(doctorCommand())
-    .addCommand(engineCommand())
-    .addCommand(completionCommand(createProgram))
     .addHelpText('after', '\nStart with:\n  $ selm doctor\n  $ selm train recipes/quickstart.yaml');
   for (const name of names) {
     const command = await COMMANDS[name]?.();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it, vi } from 'vitest';
 import { startWritableHub, type WritableHub } from '../hub/fake-push.testing.ts';
-import { createProgram } from './program.ts';
+import { programFor } from './program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-push-'));
 let hub: WritableHub | null = null;
@@ -27,7 +27,7 @@ async function push(...args: string[]): Promise<string> {
   vi.stubEnv('HF_HUB_OFFLINE', '');
   const lines: string[] = [];
   vi.spyOn(console, 'log').mockImplementation((line: string) => void lines.push(line));
-  await createProgram().parseAsync(['push', join(folder, 'model'), 'me/it', ...args], { from: 'user' });
+  await (await programFor(['push'])).parseAsync(['push', join(folder, 'model'), 'me/it', ...args], { from: 'user' });
   return lines.join('\n');
 }
 
@@ -53,6 +53,6 @@ it('a model folder is pushed to a branch of a new private repository', async () 
 
 it('a run that has no model of the iteration is told, and so is a name that is none', async () => {
   await expect(push('--iteration', '3')).rejects.toThrow('Cannot open run');
-  const wrong = createProgram().parseAsync(['push', join(folder, 'model'), 'it'], { from: 'user' });
+  const wrong = (await programFor(['push'])).parseAsync(['push', join(folder, 'model'), 'it'], { from: 'user' });
   await expect(wrong).rejects.toThrow('give owner/name');
 });

@@ -23,6 +23,7 @@ import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion } from '../torch/native.ts';
+import { measuredValues } from '../track/measured.ts';
 import { openTracking } from '../track/tracking.ts';
 import { checkModel } from './check-model.ts';
 import { loadHeldOut, loadTrainingData, type TrainingData } from './data.ts';
@@ -90,7 +91,14 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
     const { ledger } = run;
     // Told after the log: whoever reads the run's folder sees what the caller sees.
     using log = openEventLog(run.path, { report: (text) => announce({ kind: 'warning', text }) });
-    const tracking = openTracking(run, { announce: log.through(announce, { iteration: 0 }) });
+    const source = {
+      path: run.path,
+      recipe: run.recipe,
+      changes: run.changes,
+      ledger,
+      measured: () => measuredValues(ledger),
+    };
+    const tracking = openTracking(source, { announce: log.through(announce, { iteration: 0 }) });
     const announceFor = (source: EventSource): Announce =>
       log.through(tracking.through(surroundings.announceFor(source), source), source);
     rankers.keepAnswersIn(ledger);

@@ -27,7 +27,7 @@ export const track = z
   )
   .default([])
   .describe(
-    'Trackers that get the metrics of training as they come, each by its name or as a section with kind, url (of a server) and project. A tracker that fails never stops a run',
+    'Trackers that get the metrics of training as they come, and what is measured of each model, each by its name or as a section with kind, url (of a server) and project. A tracker that fails never stops a run',
   )
   .meta({ change: 'free' });
 

@@ -22,14 +22,16 @@ describe('event files', () => {
     expect(own.equals(oracle)).toBe(true);
   });
 
-  it('are read back to their last step', () => {
-    expect(readEventFile(oracle)).toEqual({ lastStep: 2 ** 31, wholeBytes: oracle.length });
-    expect(readEventFile(versionRecord(1))).toMatchObject({ lastStep: null });
+  it('are read back: the steps, and the names that each has', () => {
+    const { events, wholeBytes } = readEventFile(oracle);
+    expect(events).toEqual(fixture.steps.map(({ step, values }) => ({ step, tags: Object.keys(values) })));
+    expect(wholeBytes).toBe(oracle.length);
+    expect(readEventFile(versionRecord(1)).events).toEqual([]);
     const first = Buffer.concat([
       versionRecord(1),
       scalarsRecord({ wallTimeSeconds: 1, step: 0, values: { loss: 1 } }),
     ]);
-    expect(readEventFile(first)).toMatchObject({ lastStep: 0 });
+    expect(readEventFile(first).events).toEqual([{ step: 0, tags: ['loss'] }]);
   });
 
   it('end before a record that is torn or damaged', () => {
@@ -41,6 +43,6 @@ describe('event files', () => {
     }
     const damaged = Buffer.from(own);
     damaged[version + 20] = (damaged[version + 20] ?? 0) ^ 1;
-    expect(readEventFile(damaged)).toEqual({ lastStep: null, wholeBytes: version });
+    expect(readEventFile(damaged)).toEqual({ events: [], wholeBytes: version });
   });
 });

@@ -23,14 +23,21 @@ export function scalarsRecord({ wallTimeSeconds, step, values }: ScalarEvent): B
   );
 }
 
-/** The last step of an event file, and the end of its last whole record: a process that died leaves half of one. */
-export function readEventFile(data: Buffer): { lastStep: number | null; wholeBytes: number } {
-  let lastStep: number | null = null;
+/** What a file has at a step: the names of its scalars. */
+export interface FoundEvent {
+  step: number;
+  tags: string[];
+}
+
+/** The events of a file that have scalars, and the end of its last whole record: a process that died leaves half of one. */
+export function readEventFile(data: Buffer): { events: FoundEvent[]; wholeBytes: number } {
+  const events: FoundEvent[] = [];
   let at = 0;
   for (;;) {
     const payload = payloadAt(data, at);
-    if (payload === null) return { lastStep, wholeBytes: at };
-    lastStep = stepOf(payload) ?? lastStep;
+    if (payload === null) return { events, wholeBytes: at };
+    const event = eventIn(payload);
+    if (event !== null) events.push(event);
     at += payload.length + 16;
   }
 }
@@ -53,33 +60,48 @@ function payloadAt(data: Buffer, at: number): Buffer | null {
   return data.readUInt32LE(end) === maskedChecksum(payload) ? payload : null;
 }
 
-/** Field 2 of an event that has a summary; null of the file's version, which has none. Step 0 is not written. */
-function stepOf(payload: Buffer): number | null {
-  let step = 0;
-  let hasSummary = false;
-  for (let at = 0; at < payload.length; ) {
-    const [tag, afterTag] = readInteger(payload, at);
-    const [value, afterValue] = readInteger(payload, afterTag);
+/** Field 2 is the step, field 5 the summary; null of the file's version, which has none. Step 0 is not written. */
+function eventIn(payload: Buffer): FoundEvent | null {
+  const fields = fieldsOf(payload);
+  const summary = fields?.find(({ number }) => number === 5)?.bytes;
+  if (fields === null || summary === undefined) return null;
+  // A summary's field 1 is a value, whose field 1 is its name.
+  const values = (fieldsOf(summary) ?? []).flatMap(({ number, bytes: value }) =>
+    number === 1 && value !== undefined ? (fieldsOf(value) ?? []) : [],
+  );
+  const tags = values.flatMap(({ number, bytes: name }) =>
+    number === 1 && name !== undefined ? [name.toString('utf8')] : [],
+  );
+  return { step: fields.find(({ number }) => number === 2)?.integer ?? 0, tags };
+}
+
+/** The fields of a message; null where it is none of ours. */
+function fieldsOf(data: Buffer): { number: number; integer?: number; bytes?: Buffer }[] | null {
+  const fields: { number: number; integer?: number; bytes?: Buffer }[] = [];
+  for (let at = 0; at < data.length; ) {
+    const [tag, afterTag] = readInteger(data, at);
+    const number = tag >> 3;
+    const [value, afterValue] = readInteger(data, afterTag);
     switch (tag & 7) {
       case 0:
-        if (tag >> 3 === 2) step = value;
+        fields.push({ number, integer: value });
         at = afterValue;
         break;
       case 1:
         at = afterTag + 8;
         break;
       case 2:
-        if (tag >> 3 === 5) hasSummary = true;
+        fields.push({ number, bytes: data.subarray(afterValue, afterValue + value) });
         at = afterValue + value;
         break;
       case 5:
         at = afterTag + 4;
         break;
       default:
-        return null; // no event of ours
+        return null;
     }
   }
-  return hasSummary ? step : null;
+  return fields;
 }
 
 /** Castagnoli's CRC-32, masked as TFRecord has it so that a checksum of a checksum is no trap. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { TrackerError } from '../errors.ts';
 import { below, callJson } from './http.ts';
 import { trainerName } from './names.ts';
-import type { MetricSink, Outcome, TrackedRun, TrackedStep } from './sink.ts';
+import type { MetricSink, Outcome, TrackedRun, TrackedSoFar, TrackedStep } from './sink.ts';
 
 /** What a call may hold (mlflow.org, REST API, Log Batch). */
 const METRICS_A_CALL = 1000;
@@ -48,11 +48,17 @@ export function mlflowSink(run: TrackedRun, options: MlflowOptions): MetricSink 
     return (await call('experiments/create', createdSchema, { body: { name: experiment } })).experiment_id;
   };
   /** Of a run that the server has; null of one that it has not. */
-  const nextStep = async (runId: string): Promise<number | null> => {
+  const soFar = async (runId: string): Promise<TrackedSoFar | null> => {
     const found = await ifThere(call('runs/get', runSchema, { query: { run_id: runId } }));
     if (found === null) return null;
-    const last = found.run.data?.metrics.find(({ key }) => key === 'loss');
-    return last === undefined ? 0 : last.step + 1;
+    // It names the last value of each metric.
+    const metrics = found.run.data?.metrics ?? [];
+    const last = metrics.find(({ key }) => key === 'loss');
+    const measured = metrics.filter(({ key }) => key.startsWith('eval_'));
+    return {
+      nextStep: last === undefined ? 0 : last.step + 1,
+      measured: Object.fromEntries(measured.map(({ key, step }) => [key.slice('eval_'.length), step])),
+    };
   };
   const logBatch = (batch: object): Promise<unknown> =>
     call('runs/log-batch', z.unknown(), { body: { run_id: id, ...batch } });
@@ -60,10 +66,10 @@ export function mlflowSink(run: TrackedRun, options: MlflowOptions): MetricSink 
   return {
     kind: 'mlflow',
     async open() {
-      const known = id === null ? null : await nextStep(id);
+      const known = id === null ? null : await soFar(id);
       if (id !== null && known !== null) {
         await call('runs/update', z.unknown(), { body: { run_id: id, status: 'RUNNING' } });
-        return { nextStep: known };
+        return known;
       }
       const tags = [
         { key: 'mlflow.source.name', value: 'selm' },
@@ -76,7 +82,7 @@ export function mlflowSink(run: TrackedRun, options: MlflowOptions): MetricSink 
       const params = parametersOf(run.settings);
       for (let at = 0; at < params.length; at += PARAMETERS_A_CALL)
         await logBatch({ params: params.slice(at, at + PARAMETERS_A_CALL) });
-      return { nextStep: 0 };
+      return { nextStep: 0, measured: {} };
     },
     async write(steps) {
       const metrics = steps.flatMap(metricsOf);
@@ -92,10 +98,15 @@ export function mlflowSink(run: TrackedRun, options: MlflowOptions): MetricSink 
 }
 
 /** The loss last: a step whose loss is there is there whole. */
-function metricsOf({ step, timeMs, values }: TrackedStep): Record<string, unknown>[] {
+function metricsOf({ group, step, timeMs, values }: TrackedStep): Record<string, unknown>[] {
   const { loss, ...others } = values;
   const ordered = [...Object.entries(others), ...(loss === undefined ? [] : [['loss', loss] as const])];
-  return ordered.map(([name, value]) => ({ key: trainerName(name), value, timestamp: Math.round(timeMs), step }));
+  return ordered.map(([name, value]) => ({
+    key: trainerName(group, name),
+    value,
+    timestamp: Math.round(timeMs),
+    step,
+  }));
 }
 
 /** Settings under their dotted names. */

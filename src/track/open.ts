@@ -43,7 +43,7 @@ export function openSink(
         writeToken: given('TRACKIO_WRITE_TOKEN'),
         hubToken: given('HF_TOKEN'),
         id: `${state.id}/${generation}`,
-        known: known.nextStep ?? 0,
+        known: { nextStep: known.nextStep ?? 0, measured: known.measured ?? {} },
       });
     case 'mlflow':
       return mlflowSink(named, {

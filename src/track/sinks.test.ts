@@ -10,6 +10,7 @@ import type { RunChange } from '../store/changes.ts';
 import type { Notice } from '../store/events.ts';
 import type { StoredMetric } from '../store/ledger-rows.ts';
 import { scalarsOf } from './event-file.testing.ts';
+import type { MeasuredValues } from './measured.ts';
 import { type FakeTracker, serveMlflow, serveTrackio } from './servers.testing.ts';
 import { openTracking } from './tracking.ts';
 
@@ -35,7 +36,7 @@ async function place(kind: TrackerKind): Promise<Place> {
     server,
     track: [server === null ? kind : { kind, url: server.url }],
     kept: (run, metric) => {
-      const name = kind === 'mlflow' ? metric : `train/${metric}`;
+      const name = kind === 'mlflow' ? metric.replace('eval/', 'eval_') : groupOf(metric);
       if (server !== null) return server.kept(run, name);
       const files = readdirSync(folder(run)).map((file) => readFileSync(join(folder(run), file)));
       return scalarsOf(files, name);
@@ -48,17 +49,26 @@ async function place(kind: TrackerKind): Promise<Place> {
   };
 }
 
+/** Metrics of training are in their group; others name theirs. */
+function groupOf(metric: string): string {
+  return metric.startsWith('eval/') ? metric : `train/${metric}`;
+}
+
 /** One process of the run: makes the steps that are given, and ends as it is told. */
 async function work(
   { path, track }: Place,
   {
     steps,
     ledger = [],
+    measured = [],
+    measuredNow = [],
     changes = [],
     ending = 'finished',
   }: {
     steps: readonly number[];
     ledger?: readonly number[];
+    measured?: MeasuredValues[];
+    measuredNow?: readonly MeasuredValues[];
     changes?: readonly RunChange[];
     ending?: 'finished' | 'stopped';
   },
@@ -72,17 +82,26 @@ async function work(
   const announce = (notice: Notice): void => void told.push(notice);
   const recipe = parseSftRecipe(value, { workingDirectory: path });
   const tracking = openTracking(
-    { path, recipe, changes, ledger: { metrics: () => stored } },
+    { path, recipe, changes, ledger: { metrics: () => stored }, measured: () => measured },
     { announce, environment: {} },
   );
   const through = tracking.through(announce, { iteration: 0 });
   const running = tracking.during(async () => {
-    for (const step of steps) through({ kind: 'metrics', step, values: valuesAt(step) });
+    for (const step of steps) {
+      through({ kind: 'metrics', step, values: valuesAt(step) });
+      stored.push({ iteration: 0, stage: 'sft', step, attempt: 1, values: valuesAt(step) });
+    }
+    // As the loop does it: the numbers are in the ledger, and the stage is finished.
+    for (const each of measuredNow) {
+      measured.push(each);
+      const finished = { kind: 'stage-finished', stage: 'evaluate', seconds: 1, summary: '' } as const;
+      tracking.through(announce, { iteration: each.iteration })(finished);
+    }
     if (ending === 'stopped') throw new InterruptedError('INTERRUPTED', 'as asked');
   });
   if (ending === 'stopped') await expect(running).rejects.toThrow(InterruptedError);
   else await running;
-  return told.filter(({ kind }) => kind !== 'metrics');
+  return told.filter(({ kind }) => kind !== 'metrics' && kind !== 'stage-finished');
 }
 
 const losses = (...steps: number[]): [number, number][] => steps.map((step) => [step, Math.fround(1 / (step + 1))]);
@@ -104,6 +123,25 @@ describe.each(TRACKERS)('the tracker %s', (kind) => {
     await work(at, { steps: [2, 3], ledger: [0, 1] });
     expect(rounded(at.kept('small', 'loss'))).toEqual(losses(0, 1, 2, 3));
     if (at.server !== null) expect(at.server.runs()).toEqual(['small']);
+  });
+
+  it('gets what was measured of each model at the step behind its last, once, however often the run goes on', async () => {
+    const at = await place(kind);
+    const base = { iteration: -1, values: { reward: 0.25, kl: Number.NaN } };
+    const first = { iteration: 0, values: { reward: 0.5, gsm8k: 0.125 } };
+    await work(at, { steps: [0, 1], measuredNow: [base, first], ending: 'stopped' });
+    // A benchmark was added since: its number alone is new.
+    const more = { iteration: 0, values: { ...first.values, hellaswag: 0.75 } };
+    await work(at, { steps: [], ledger: [0, 1], measured: [base, more], ending: 'stopped' });
+    await work(at, { steps: [], ledger: [0, 1], measured: [base, more] });
+    expect(rounded(at.kept('small', 'loss'))).toEqual(losses(0, 1));
+    const kept = (measure: string) => at.kept('small', `eval/${measure}`);
+    expect(kept('reward')).toEqual([
+      [0, 0.25],
+      [2, 0.5],
+    ]);
+    expect([kept('gsm8k'), kept('hellaswag')]).toEqual([[[2, 0.125]], [[2, 0.75]]]);
+    expect(kept('kl')).toEqual([]);
   });
 
   it('that fails is said once, stops nothing, and gets what it missed when the run goes on', async () => {

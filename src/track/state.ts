@@ -12,7 +12,14 @@ const schema = z.object({
   formatVersion: z.literal(FORMAT_VERSION),
   id: z.string(),
   generation: z.number().int().min(1),
-  trackers: z.record(z.string(), z.object({ id: z.string().optional(), nextStep: z.number().optional() })),
+  trackers: z.record(
+    z.string(),
+    z.object({
+      id: z.string().optional(),
+      nextStep: z.number().optional(),
+      measured: z.record(z.string(), z.number()).optional(),
+    }),
+  ),
 });
 
 type Stored = z.output<typeof schema>;

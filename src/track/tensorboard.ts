@@ -6,8 +6,8 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync } fr
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { readEventFile, scalarsRecord, versionRecord } from './event-file.ts';
-import { trainName } from './names.ts';
-import type { MetricSink, TrackedRun, TrackedStep } from './sink.ts';
+import { groupedName } from './names.ts';
+import type { MetricSink, TrackedRun, TrackedSoFar, TrackedStep } from './sink.ts';
 
 /** Writes event files into a folder, and goes on with those that are there. */
 export function tensorboardSink(
@@ -19,7 +19,7 @@ export function tensorboardSink(
     kind,
     open: async () => {
       mkdirSync(folder, { recursive: true });
-      return { nextStep: nextStepIn(folder) };
+      return soFarIn(folder);
     },
     write: async (steps) => {
       const first = steps[0];
@@ -45,20 +45,26 @@ export function wandbSink(
   return tensorboardSink(join(path, folder), { kind: 'wandb', hint: `W&B: ${command}` });
 }
 
-function eventOf({ step, timeMs, values }: TrackedStep): Parameters<typeof scalarsRecord>[0] {
-  const named = Object.entries(values).map(([name, value]): [string, number] => [trainName(name), value]);
+function eventOf({ group, step, timeMs, values }: TrackedStep): Parameters<typeof scalarsRecord>[0] {
+  const named = Object.entries(values).map(([name, value]): [string, number] => [groupedName(group, name), value]);
   return { wallTimeSeconds: timeMs / 1000, step, values: Object.fromEntries(named) };
 }
 
-/** The step behind the last one in the folder's files. Half a record at the end of one is cut off. */
-function nextStepIn(folder: string): number {
-  let next = 0;
+/** What the folder's files have. Half a record at the end of one is cut off. */
+function soFarIn(folder: string): TrackedSoFar {
+  let nextStep = 0;
+  const measured: Record<string, number> = {};
   for (const name of readdirSync(folder).filter((each) => each.startsWith('events.out.tfevents.'))) {
     const path = join(folder, name);
     const data = readFileSync(path);
-    const { lastStep, wholeBytes } = readEventFile(data);
+    const { events, wholeBytes } = readEventFile(data);
     if (wholeBytes < data.length) truncateSync(path, wholeBytes);
-    next = Math.max(next, lastStep === null ? 0 : lastStep + 1);
+    for (const { step, tags } of events)
+      for (const tag of tags) {
+        const measure = /^eval\/(.*)$/.exec(tag)?.[1];
+        if (measure === undefined) nextStep = Math.max(nextStep, step + 1);
+        else measured[measure] = Math.max(measured[measure] ?? 0, step);
+      }
   }
-  return next;
+  return { nextStep, measured };
 }

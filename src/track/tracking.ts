@@ -8,8 +8,9 @@ import type { RunChange } from '../store/changes.ts';
 import type { Announce, StageName } from '../store/events.ts';
 import type { StoredMetric } from '../store/ledger-rows.ts';
 import type { AnyRecipe } from '../store/run-config.ts';
+import type { MeasuredValues } from './measured.ts';
 import { openSink, type SinkOptions } from './open.ts';
-import type { MetricSink, Outcome, TrackedRun, TrackedStep } from './sink.ts';
+import type { MetricSink, Outcome, TrackedRun, TrackedSoFar, TrackedStep } from './sink.ts';
 import { TrackingState } from './state.ts';
 
 /** Steps are handed over this often, so that a fast run makes few calls. */
@@ -25,6 +26,8 @@ export interface TrackedSource {
   recipe: AnyRecipe;
   changes: readonly RunChange[];
   ledger: { metrics(): readonly StoredMetric[] };
+  /** What was measured of its models so far; absent where nothing ever is. */
+  measured?: () => readonly MeasuredValues[];
 }
 
 export interface TrackingOptions extends Pick<SinkOptions, 'environment'> {
@@ -40,29 +43,40 @@ export interface TrackingOptions extends Pick<SinkOptions, 'environment'> {
 export function openTracking(source: TrackedSource, options: TrackingOptions): Tracking {
   const { announce, environment, open = openSink, clock = Date.now } = options;
   const settings = trackersOf(source.recipe.track);
-  if (settings.length === 0) return new Tracking([], { offset: () => 0, clock });
+  const { measured = () => [] } = source;
+  const offset = stepsBefore(() => source.ledger.metrics());
+  if (settings.length === 0) return new Tracking([], { offset, measured, clock });
   const state = new TrackingState(source.path, { anew: takesBack(source.changes) });
   const run = trackedRun(source);
-  const known = knownSteps(source.ledger.metrics(), clock());
+  const known = inOrder([
+    ...knownSteps(source.ledger.metrics(), clock()),
+    ...measured().map((each) => evaluatedStep(each, { offset, timeMs: clock() })),
+  ]);
   const followers = settings.map(
     (each) => new Follower(open(run, each, { state, environment }), { known, announce, state }),
   );
-  return new Tracking(followers, { offset: stepsBefore(() => source.ledger.metrics()), clock });
+  return new Tracking(followers, { offset, measured, clock });
 }
 
 /** The open trackers of a run. */
 export class Tracking {
   readonly #followers: readonly Follower[];
   readonly #offset: (iteration: number) => number;
+  readonly #measured: () => readonly MeasuredValues[];
   readonly #clock: () => number;
 
   /** Use `openTracking`. */
   constructor(
     followers: readonly Follower[],
-    { offset, clock }: { offset: (iteration: number) => number; clock: () => number },
+    {
+      offset,
+      measured,
+      clock,
+    }: { offset: (iteration: number) => number; measured: () => readonly MeasuredValues[]; clock: () => number },
   ) {
     this.#followers = followers;
     this.#offset = offset;
+    this.#measured = measured;
     this.#clock = clock;
   }
 
@@ -71,6 +85,7 @@ export class Tracking {
     if (this.#followers.length === 0) return announce;
     return (notice) => {
       announce(notice);
+      if (notice.kind === 'stage-finished' && MEASURING.has(notice.stage)) this.#addMeasured(iteration);
       if (notice.kind !== 'metrics') return;
       const step = trackedStep(this.#offset(iteration) + notice.step, {
         iteration,
@@ -79,6 +94,14 @@ export class Tracking {
       });
       for (const follower of this.#followers) follower.add(step);
     };
+  }
+
+  /** What the ledger has of an iteration's model; what a tracker has of it already is left out there. */
+  #addMeasured(iteration: number): void {
+    const found = this.#measured().find((each) => each.iteration === iteration);
+    if (found === undefined) return;
+    const step = evaluatedStep(found, { offset: this.#offset, timeMs: this.#clock() });
+    for (const follower of this.#followers) follower.add(step);
   }
 
   /** Runs the work of a run; afterwards the trackers get what is left, and hear how it ended. */
@@ -106,7 +129,8 @@ class Follower {
   readonly #waiting: TrackedStep[];
   #timer: NodeJS.Timeout | null = null;
   #work: Promise<void> = Promise.resolve();
-  #nextStep: number | null = null;
+  /** What the tracker has; null until it was asked. */
+  #soFar: { nextStep: number; measured: Record<string, number> } | null = null;
   #hasFailed = false;
 
   constructor(
@@ -158,17 +182,25 @@ class Follower {
     this.#timer.unref(); // a run that is over does not wait for it
   }
 
+  async #open(): Promise<{ nextStep: number; measured: Record<string, number> }> {
+    const { nextStep, measured } = await this.#sink.open();
+    this.#soFar = { nextStep, measured: { ...measured } };
+    return this.#soFar;
+  }
+
   /** Hands over what waits; false where the tracker did not take it, and it waits on. */
   async #flush(): Promise<boolean> {
     const taken = await this.#guard(async () => {
-      this.#nextStep ??= (await this.#sink.open()).nextStep;
-      const from = this.#nextStep;
+      const soFar = this.#soFar ?? (await this.#open());
       const count = this.#waiting.length;
-      const steps = this.#waiting.filter(({ step }) => step >= from);
+      const steps = notYet(this.#waiting, soFar);
       if (steps.length > 0) {
         await this.#sink.write(steps);
-        this.#nextStep = Math.max(...steps.map(({ step }) => step)) + 1;
-        this.#state.put(this.#sink.kind, { nextStep: this.#nextStep });
+        for (const { group, step, values } of steps) {
+          if (group === 'train') soFar.nextStep = Math.max(soFar.nextStep, step + 1);
+          else for (const name of Object.keys(values)) soFar.measured[name] = step;
+        }
+        this.#state.put(this.#sink.kind, soFar);
       }
       this.#waiting.splice(0, count);
       return true;
@@ -192,6 +224,18 @@ class Follower {
   }
 }
 
+/** Steps, and measures of models, that a tracker has not. */
+function notYet(waiting: readonly TrackedStep[], soFar: TrackedSoFar): TrackedStep[] {
+  const has = new Map(Object.entries(soFar.measured));
+  return waiting.flatMap((each): TrackedStep[] => {
+    if (each.group === 'train') return each.step >= soFar.nextStep ? [each] : [];
+    const values = Object.entries(each.values).filter(([name]) => each.step > (has.get(name) ?? -1));
+    // A model that waits twice, after its answers and after its benchmarks, is handed over once.
+    for (const [name] of values) has.set(name, each.step);
+    return values.length === 0 ? [] : [{ ...each, values: Object.fromEntries(values) }];
+  });
+}
+
 /** Whether steps that trackers may have are made again with other settings. */
 function takesBack(changes: readonly RunChange[]): boolean {
   return changes.some(({ effect }) => effect.kind === 'done-again');
@@ -199,14 +243,32 @@ function takesBack(changes: readonly RunChange[]): boolean {
 
 /** Stages whose metrics are tracked: the policy's training, one in each iteration. */
 const STAGES: ReadonlySet<string> = new Set<StageName>(['train', 'sft']);
+/** Stages that measure a model. */
+const MEASURING: ReadonlySet<string> = new Set<StageName>(['evaluate', 'benchmark', 'alpaca', 'mt-bench']);
 
 /** The steps that the ledger has already. When they were made it does not say. */
 function knownSteps(metrics: readonly StoredMetric[], timeMs: number): TrackedStep[] {
   const offset = stepsBefore(() => metrics);
   return metrics
     .filter(({ stage }) => STAGES.has(stage))
-    .map(({ iteration, step, values }) => trackedStep(offset(iteration) + step, { iteration, timeMs, values }))
-    .sort((a, b) => a.step - b.step);
+    .map(({ iteration, step, values }) => trackedStep(offset(iteration) + step, { iteration, timeMs, values }));
+}
+
+/** A model is measured before the step that comes next. */
+function inOrder(steps: readonly TrackedStep[]): TrackedStep[] {
+  return [...steps].sort((a, b) => a.step - b.step || Number(a.group === 'train') - Number(b.group === 'train'));
+}
+
+/** The base, iteration 0 without steps of its own, is at step 0; a model at the step behind its last. */
+function evaluatedStep(
+  { iteration, values }: MeasuredValues,
+  { offset, timeMs }: { offset: (iteration: number) => number; timeMs: number },
+): TrackedStep {
+  return { group: 'eval', step: offset(iteration + 1), timeMs, values: finite(values) };
+}
+
+function finite(values: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
 }
 
 /** How many steps the iterations before one made: all of them are over when it is asked for. */
@@ -224,8 +286,7 @@ function trackedStep(
   step: number,
   { iteration, timeMs, values }: { iteration: number; timeMs: number; values: Readonly<Record<string, number>> },
 ): TrackedStep {
-  const finite = Object.entries(values).filter(([, value]) => Number.isFinite(value));
-  return { step, timeMs, values: { ...Object.fromEntries(finite), iteration } };
+  return { group: 'train', step, timeMs, values: { ...finite(values), iteration } };
 }
 
 /** The settings, without what may hold a key by mistake. */

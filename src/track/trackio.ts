@@ -1,8 +1,8 @@
 /** @file trackio, Hugging Face's tracker: its server's `bulk_log`. Every step has an id, of which the server keeps one. */
 import { sha256 } from '../files/hash.ts';
 import { below, callJson } from './http.ts';
-import { trainName } from './names.ts';
-import type { MetricSink, TrackedRun } from './sink.ts';
+import { groupedName } from './names.ts';
+import type { MetricSink, TrackedRun, TrackedSoFar, TrackedStep } from './sink.ts';
 
 /** Steps in one call. */
 const STEPS_A_CALL = 500;
@@ -17,8 +17,8 @@ export interface TrackioOptions {
   hubToken: string | null;
   /** What names the run beyond its name: a run that is begun anew is another one. */
   id: string;
-  /** Behind the last step that an earlier process handed over. The server says nothing of what it has. */
-  known: number;
+  /** What earlier processes handed over. The server says nothing of what it has. */
+  known: TrackedSoFar;
 }
 
 export function trackioSink(
@@ -40,16 +40,16 @@ export function trackioSink(
     });
   return {
     kind: 'trackio',
-    open: async () => ({ nextStep: known }),
+    open: async () => known,
     async write(steps) {
       for (let at = 0; at < steps.length; at += STEPS_A_CALL) {
-        const logs = steps.slice(at, at + STEPS_A_CALL).map(({ step, timeMs, values }) => ({
+        const logs = steps.slice(at, at + STEPS_A_CALL).map(({ group, step, timeMs, values }) => ({
           project,
           run: run.name,
           step,
-          metrics: Object.fromEntries(Object.entries(values).map(([name, value]) => [trainName(name), value])),
+          metrics: Object.fromEntries(Object.entries(values).map(([name, value]) => [groupedName(group, name), value])),
           timestamp: new Date(timeMs).toISOString(),
-          log_id: sha256(`${id}\n${step}`).slice(0, 32),
+          log_id: sha256(idOf({ id, group, step, values })).slice(0, 32),
           config: step === 0 ? run.settings : null,
         }));
         await log(logs);
@@ -57,4 +57,9 @@ export function trackioSink(
     },
     close: async () => null,
   };
+}
+
+/** What names a log: a step of training, or some measures of a model, which come one after the other. */
+function idOf({ id, group, step, values }: { id: string } & Pick<TrackedStep, 'group' | 'step' | 'values'>): string {
+  return group === 'train' ? `${id}\n${step}` : `${id}\n${step}\n${Object.keys(values).sort().join(' ')}`;
 }
