@@ -41,6 +41,7 @@ const MINUTES = [
   'test/old-runs.test.ts',
   'test/reading.test.ts',
   'test/people.test.ts',
+  'test/arena.test.ts',
   'test/stop-texts.test.ts',
   'src/text/scored-property.test.ts',
   'test/exploration.test.ts',

@@ -13,7 +13,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['ranks'],
   ['model', 'shard', 'text', 'data', 'objective', 'select', 'recipe'],
   ['score', 'sample', 'rank', 'evaluate', 'export'],
-  ['train', 'store'],
+  ['train', 'store', 'arena'],
   ['report', 'track'],
   ['loop', 'server'],
   ['forecast'],

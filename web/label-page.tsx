@@ -1,6 +1,7 @@
 /** @file What somebody sees who was invited to label: the runs that ask, and their questions, and nothing else of them. */
 import type { JSX } from 'preact';
 import type { Task } from '../src/server/api.ts';
+import { ArenaList } from './arena-page.tsx';
 import { LabelTab } from './label.tsx';
 import { Trouble } from './parts.tsx';
 import { routeTo } from './route.ts';
@@ -36,6 +37,7 @@ function Tasks(): JSX.Element {
           </li>
         ))}
       </ul>
+      <ArenaList />
     </main>
   );
 }

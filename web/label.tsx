@@ -1,11 +1,11 @@
 /** @file The labelling page: two answers side by side, one key a decision, and the next question is there at once. */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { GivenAnswer, Tag } from '../src/server/api.ts';
+import type { GivenAnswer, OpenQuestions, ShownQuestion, Tag } from '../src/server/api.ts';
+import { useAsking } from './asking.ts';
 import { Editor } from './editor.tsx';
 import { useKeys } from './keys.ts';
 import { Marked, Rendered, Trouble } from './parts.tsx';
-import { useQuestions } from './questions.ts';
 
 type Choice = GivenAnswer['choice'];
 type Side = 'left' | 'right';
@@ -38,7 +38,9 @@ const TOGGLES = [
 ] as const;
 
 export function LabelTab({ runId, version }: { runId: string; version: number }): JSX.Element {
-  const { known, question, back, problem, decide } = useQuestions(`/api/runs/${encodeURIComponent(runId)}`, version);
+  const path = `/api/runs/${encodeURIComponent(runId)}`;
+  const asking = useAsking<ShownQuestion, OpenQuestions>({ from: `${path}/questions`, to: `${path}/answers` }, version);
+  const { known, item: question, back, problem } = asking;
   const [beside, setBeside] = useState<Beside>(NOTHING);
   const [edited, setEdited] = useState<{ side: Side; text: string } | null>(null);
   const [isAsWritten, setAsWritten] = useState(false);
@@ -50,7 +52,18 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
 
   const choose = (choice: Choice, edit: string | null = null): void => {
     const { isMuch, isFlagged, tags } = beside;
-    decide({ choice, strength: isMuch ? 'much' : 'some', tags: [...tags], isFlagged, edit });
+    asking.decide(
+      choice === 'undo' ? 'undo' : 'answer',
+      ({ id, ...facts }): GivenAnswer => ({
+        question: id,
+        ...facts,
+        choice,
+        strength: isMuch ? 'much' : 'some',
+        tags: [...tags],
+        isFlagged,
+        edit,
+      }),
+    );
   };
   const edit = (side: Side): void => {
     if (question !== null) setEdited({ side, text: question[side] });

@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { LoggedEvent, RunDetail, RunSummary } from '../src/server/api.ts';
 import { AnnotatorsTab } from './annotators.tsx';
+import { ControlButton } from './control.tsx';
 import { CurvesTab, SettingsTab } from './curves.tsx';
 import { bytes, duration, placeText } from './format.ts';
 import { LabelTab } from './label.tsx';
@@ -96,6 +97,7 @@ function Head({ run, hasReport }: { run: RunSummary; hasReport: boolean }): JSX.
         <h1>{run.id}</h1>
         <Standing standing={run.standing} />
         {hasReport ? <a href={`/api/runs/${encodeURIComponent(run.id)}/report`}>report</a> : null}
+        <ControlButton key={run.control} run={run} />
       </div>
       {facts.length === 0 ? null : <p class="hint">{facts.join(' · ')}</p>}
       {run.progress === null ? null : <ProgressBar progress={run.progress} label="Progress of this stage" />}

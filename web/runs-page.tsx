@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { RunSummary } from '../src/server/api.ts';
+import { ArenaList } from './arena-page.tsx';
 import { ago, bytes, duration, placeText } from './format.ts';
 import { Command, ProgressBar, SearchField, Standing } from './parts.tsx';
 import { routeTo } from './route.ts';
@@ -51,6 +52,7 @@ export function RunsPage({ connection }: { connection: (state: Connection) => vo
           </li>
         ))}
       </ul>
+      <ArenaList />
     </main>
   );
 }

@@ -2,6 +2,7 @@
 import { type JSX, render } from 'preact';
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { Me } from '../src/server/api.ts';
+import { ArenaPage } from './arena-page.tsx';
 import { LabelPage } from './label-page.tsx';
 import { followAddress, type Route, route } from './route.ts';
 import { RunPage } from './run-page.tsx';
@@ -19,7 +20,7 @@ function Studio(): JSX.Element {
   useEffect(() => route.subscribe(setShown), []);
   const heard = useCallback((state: Connection) => setConnection(state), []);
   const me = useAnswer<Me>('/api/me').value;
-  const title = shown.page === 'run' ? `${shown.id} · selm studio` : 'selm studio';
+  const title = shown.page !== 'runs' ? `${shown.id} · selm studio` : 'selm studio';
   useEffect(() => {
     document.title = title;
   }, [title]);
@@ -32,7 +33,7 @@ function Studio(): JSX.Element {
         <a href="#/" class="brand">
           selm studio
         </a>
-        {shown.page === 'run' ? <a href="#/">{me?.right === 'label' ? 'all questions' : 'all runs'}</a> : null}
+        {shown.page !== 'runs' ? <a href="#/">{me?.right === 'label' ? 'all questions' : 'all runs'}</a> : null}
         {me === null || me.name === 'owner' ? null : <span class="hint">{me.name}</span>}
       </header>
       {connection === 'open' ? null : (
@@ -40,7 +41,9 @@ function Studio(): JSX.Element {
           {TROUBLES[connection]}
         </p>
       )}
-      {me === null ? null : me.right === 'label' ? (
+      {me === null ? null : shown.page === 'arena' ? (
+        <ArenaPage key={shown.id} id={shown.id} tab={shown.tab} me={me} />
+      ) : me.right === 'label' ? (
         <LabelPage id={shown.page === 'run' ? shown.id : null} />
       ) : shown.page === 'run' ? (
         <RunPage key={shown.id} route={shown} connection={heard} />

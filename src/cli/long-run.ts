@@ -2,9 +2,11 @@
  * @file Long work under the eyes of a person: progress on stderr, the result on stdout, a first signal that saves and tells
  * the command that goes on. `selm train` and `selm sft` are this.
  */
+import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { EngineError, InterruptedError, RankLostError } from '../errors.ts';
 import type { Watch } from '../store/events.ts';
+import { writeRunCommand } from '../store/run-command.ts';
 import { coloursOf } from './colour.ts';
 import { selmCommand, wrapped } from './format.ts';
 import { openProgress, tolerant } from './progress.ts';
@@ -70,13 +72,17 @@ export async function runWatched<Outcome extends object>(
   });
   try {
     answersAtOnce = await answerWhileBusy();
-    const outcome = await work({ watch: tolerant(watcherFor(options, progress.watch), say), signal: stop.signal });
+    const watch = keepingCommand(watcherFor(options, progress.watch), recipe.output, [
+      ...command,
+      ...changesOf(options),
+    ]);
+    const outcome = await work({ watch: tolerant(watch, say), signal: stop.signal });
     progress.close();
     const result = options.json ? JSON.stringify({ kind: 'run-finished', ...outcome }) : describe(outcome);
     process.stdout.write(`${result}\n`);
   } catch (error) {
     progress.close();
-    const resume = selmCommand([...command, ...options.set.flatMap((text) => ['--set', text])]);
+    const resume = selmCommand([...command, ...changesOf(options)]);
     if (error instanceof RankLostError && !options.json)
       say(
         `Everything finished is saved in ${recipe.output}; once the cause is gone, go on with (any number of ranks):\n  ${resume}`,
@@ -91,6 +97,22 @@ export async function runWatched<Outcome extends object>(
   } finally {
     stop.close();
   }
+}
+
+function changesOf({ set }: LongRunOptions): string[] {
+  return set.flatMap((text) => ['--set', text]);
+}
+
+/** Keeps the command in the run's folder when the run tells its first event: the folder is there by then. */
+function keepingCommand(watch: Watch, runPath: string, words: readonly string[]): Watch {
+  let isKept = false;
+  return (event) => {
+    if (!isKept && existsSync(runPath)) {
+      isKept = true;
+      writeRunCommand(runPath, { words, directory: process.cwd() });
+    }
+    watch(event);
+  };
 }
 
 /** Has the engine answer signals while it computes; false where there is no engine, which the work itself will say. */

@@ -37,6 +37,8 @@ export interface RunSummary {
   error: { code: string; message: string } | null;
   /** What to do next, a sentence; `command` to copy, where there is one. */
   next: { text: string; command: string | null };
+  /** What a page may ask for: stop the process at work, or start its command again. */
+  control: 'stop' | 'go-on' | null;
   createdAt: string | null;
   /** Milliseconds since 1970 of its last sign of life. */
   lastSignMs: number | null;
@@ -224,6 +226,62 @@ export interface Annotators {
     ac1: AgreementFigures;
   }[];
   flagged: { annotator: string; prompt: string; texts: readonly [string, string] }[];
+}
+
+/** What is asked of a run. */
+export interface GivenControl {
+  action: 'stop' | 'go-on';
+}
+
+/** An arena in the list of all. */
+export interface ArenaItem {
+  id: string;
+  prompts: number;
+  /** Bouts that the visitor has not voted on. */
+  open: number;
+  /** Votes of the visitor. */
+  own: number;
+}
+
+/** Two answers as a voter sees them: nothing says who wrote which. */
+export interface ShownBout {
+  id: string;
+  prompt: string;
+  left: string;
+  right: string;
+}
+
+/** What an arena asks. */
+export interface OpenBouts {
+  /** The next ones. */
+  next: ShownBout[];
+  open: number;
+  own: number;
+  /** The visitor's last vote, which may be taken back. */
+  undoable: ShownBout | null;
+}
+
+/** What a voter says. `key` is made by the page, so that a vote that is sent twice counts once. */
+export interface GivenVote {
+  bout: string;
+  choice: 'left' | 'right' | 'tie' | 'both-bad' | 'skip' | 'undo';
+  seconds: number;
+  key: string;
+}
+
+/** Who stands how in an arena, best first. */
+export interface ArenaStandings {
+  contenders: {
+    name: string;
+    source: string;
+    rating: { value: number; low: number; high: number };
+    wins: number;
+    ties: number;
+    losses: number;
+  }[];
+  votes: number;
+  skipped: number;
+  leftShare: number | null;
 }
 
 /** What a refused request is answered with. */

@@ -10,7 +10,9 @@ import { SelmError } from '../errors.ts';
 import { OWNER } from '../rank/people/owner.ts';
 import { annotatorsOf } from './annotators.ts';
 import type { Me, Problem } from './api.ts';
+import { Arenas, givenVote } from './arenas.ts';
 import type { Asset } from './assets.ts';
+import { givenControl, goOnWithRun, stopRun } from './control.ts';
 import { type Refusal, requestProblem, shownText } from './guard.ts';
 import { Leases } from './leases.ts';
 import type { OpenRuns } from './open-runs.ts';
@@ -92,11 +94,13 @@ const invited = z.object({
 const eventId = z.string().regex(/^\d{1,15}$/);
 
 /** What somebody who only labels may ask for, beside the pages themselves. */
-const LABELLING = /^\/api\/(me|tasks|runs\/[^/]+\/(questions|answers))$/;
+const LABELLING = /^\/api\/(me|tasks|runs\/[^/]+\/(questions|answers)|arenas(\/[^/]+\/(bouts|votes))?)$/;
+
+const CONTROL = /^\/api\/runs\/[^/]+\/control$/;
 
 /** The right that a path needs. */
 function neededFor(path: string): Visitor['right'] {
-  if (path === '/api/invitations') return 'admin';
+  if (path === '/api/invitations' || CONTROL.test(path)) return 'admin';
   return path.startsWith('/api/') && !LABELLING.test(path) ? 'review' : 'label';
 }
 
@@ -113,6 +117,7 @@ export function createStudio({
   const wrong = { minute: 0, count: 0 };
   let streams = 0;
   const leases = new Leases();
+  const arenas = new Arenas(runs.folders);
 
   /** Who is at the door, or why nobody is let in. */
   const atTheDoor = (c: Ctx, given: string | undefined): Visitor | Refusal => {
@@ -251,12 +256,29 @@ export function createStudio({
     await giveAnswer(path, answer, { annotator: who.annotator, timeMs: clock() });
     return c.json(takeQuestions(path, who, { leases, now: clock() })); // durable by now
   });
+  app.post('/api/runs/:id/control', async (c) => {
+    const { path } = runs.find(c.req.param('id'));
+    const { action } = givenControl.parse(JSON.parse(await c.req.text()));
+    log(`${c.get('visitor').name} asked to ${action} ${shownText(c.req.param('id'))}`);
+    if (action === 'stop') stopRun(path);
+    else await goOnWithRun(path);
+    return c.json(runs.summary(c.req.param('id')));
+  });
   app.get('/api/runs/:id/annotators', (c) => c.json(annotatorsOf(runs.open(c.req.param('id')))));
   app.get('/api/runs/:id/report', (c) => {
     const { html, policy } = reportOf(runs.open(c.req.param('id')));
     // The report carries its own style sheet: its policy allows that one, and nothing else.
     return c.html(html, 200, { 'content-security-policy': policy });
   });
+
+  app.get('/api/arenas', (c) => c.json({ arenas: arenas.items(c.get('visitor').name) }));
+  app.get('/api/arenas/:id/bouts', (c) => c.json(arenas.bouts(c.req.param('id'), c.get('visitor').name)));
+  app.post('/api/arenas/:id/votes', async (c) => {
+    const vote = givenVote.parse(JSON.parse(await c.req.text()));
+    const who = { voter: c.get('visitor').name, timeMs: clock() };
+    return c.json(await arenas.vote(c.req.param('id'), vote, who));
+  });
+  app.get('/api/arenas/:id/standings', (c) => c.json(arenas.standings(c.req.param('id'))));
 
   app.get('*', (c) => {
     const asset = assets.get(c.req.path);

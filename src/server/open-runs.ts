@@ -43,14 +43,15 @@ export interface OpenRunsOptions {
 
 /** The runs below some folders. Close it when nobody looks any more. */
 export class OpenRuns {
-  readonly #folders: readonly string[];
+  /** Where runs are looked for. */
+  readonly folders: readonly string[];
   readonly #clock: () => number;
   readonly #open = new Map<string, Entry>();
   readonly #summaries = new Map<string, { stamp: string; summary: RunSummary }>();
   #last: { ms: number; summaries: RunSummary[] } | null = null;
 
   constructor(folders: readonly string[], { clock = Date.now }: OpenRunsOptions = {}) {
-    this.#folders = folders;
+    this.folders = folders;
     this.#clock = clock;
   }
 
@@ -58,7 +59,7 @@ export class OpenRuns {
   summaries(): RunSummary[] {
     const now = this.#clock();
     if (this.#last !== null && now - this.#last.ms < FRESH_MS) return this.#last.summaries;
-    const summaries = listRuns(this.#folders).map((listed) => this.#summaryOf(listed));
+    const summaries = listRuns(this.folders).map((listed) => this.#summaryOf(listed));
     this.#last = { ms: now, summaries };
     return summaries;
   }
@@ -72,7 +73,7 @@ export class OpenRuns {
 
   /** Where a run lies. Throws RunError STUDIO_RUN_UNKNOWN. */
   find(id: string): ListedRun {
-    const found = listRuns(this.#folders).find((each) => each.id === id);
+    const found = listRuns(this.folders).find((each) => each.id === id);
     if (found === undefined) throw unknownRun(id);
     return found;
   }
@@ -155,6 +156,7 @@ function fingerprint(path: string): string {
 function stampOf({ id, path }: ListedRun): string {
   const files = [
     'config.yaml',
+    'command.json',
     'run.db',
     'run.db-wal',
     EVENT_LOG_NAME,

@@ -4,10 +4,11 @@
  */
 import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, relative, resolve, sep } from 'node:path';
+import { isArena } from '../arena/arena.ts';
 import { RunError } from '../errors.ts';
 import { errorCode, fileError } from '../files/fs.ts';
 
-/** A run directory and what names it in URLs: its path below the folder that was given, with slashes. */
+/** A folder of a run or an arena, and what names it in URLs: its path below the folder that was given, with slashes. */
 export interface ListedRun {
   id: string;
   path: string;
@@ -35,12 +36,22 @@ export function checkFolders(folders: readonly string[]): string[] {
 
 /** The runs in some folders, and in their folders: twins and fine-tunings lie in the run that they belong to. */
 export function listRuns(folders: readonly string[]): ListedRun[] {
+  return listed(folders, isRun);
+}
+
+/** The arenas in some folders, and in their folders. */
+export function listArenas(folders: readonly string[]): ListedRun[] {
+  return listed(folders, isArena);
+}
+
+/** The folders below some that are what is looked for. */
+function listed(folders: readonly string[], isWanted: (path: string) => boolean): ListedRun[] {
   const found = new Map<string, string>();
   let left = MOST_FOLDERS;
   const visit = (path: string, idOf: (path: string) => string, depth: number): void => {
     left -= 1;
     if (left < 0) return;
-    if (isRun(path)) {
+    if (isWanted(path)) {
       const id = idOf(path);
       // Two folders may hold runs of the same name.
       found.set(found.has(id) && found.get(id) !== path ? path : id, path);
@@ -49,7 +60,7 @@ export function listRuns(folders: readonly string[]): ListedRun[] {
     for (const name of foldersIn(path)) visit(join(path, name), idOf, depth + 1);
   };
   for (const folder of folders) {
-    const parent = isRun(folder) ? join(folder, '..') : folder;
+    const parent = isWanted(folder) ? join(folder, '..') : folder;
     visit(folder, (path) => relative(parent, path).split(sep).join('/') || basename(path), 0);
   }
   return [...found].map(([id, path]) => ({ id, path })).sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -2,6 +2,7 @@
 import type { SelmError } from '../errors.ts';
 import type { LedgerViews } from '../store/ledger-views.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
+import { type RunCommand, readRunCommand } from '../store/run-command.ts';
 import type { AnyRecipe, RunConfig } from '../store/run-config.ts';
 import { fineTuningState, type RunState, runState } from '../store/run-state.ts';
 import type { RunStanding, RunSummary } from './api.ts';
@@ -32,6 +33,7 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
   const progress = standing === 'running' ? progressOf(events) : null;
   const error = errorOf(state, events);
   const times = stages.flatMap((each) => (each.seconds === null ? [] : [{ ...each, seconds: each.seconds }]));
+  const command = readRunCommand(listed.path);
   const beat = events.findLast((event) => event.kind === 'heartbeat');
   return {
     id: listed.id,
@@ -46,7 +48,10 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
         : secondsLeftOf(times, { place: stage, iterations, ofStage: progress?.secondsLeft ?? null }),
     error,
     next:
-      waits > 0 && state.kind === 'running' ? waitsFor(waits) : nextOf(standing, { path: listed.path, error, recipe }),
+      waits > 0 && state.kind === 'running'
+        ? waitsFor(waits)
+        : nextOf(standing, { path: listed.path, error, recipe, command }),
+    control: state.kind === 'running' ? 'stop' : command === null || standing === 'finished' ? null : 'go-on',
     createdAt: config.createdAt,
     lastSignMs: events.at(-1)?.timeMs ?? null,
     residentBytes: standing === 'running' && beat?.kind === 'heartbeat' ? beat.residentBytes : null,
@@ -66,6 +71,7 @@ export function unreadableRun(listed: ListedRun, error: SelmError): RunSummary {
     secondsLeft: null,
     error: { code, message },
     next: { text: message, command: null },
+    control: null,
     createdAt: null,
     lastSignMs: null,
     residentBytes: null,
@@ -93,23 +99,29 @@ function waitsFor(questions: number): RunSummary['next'] {
 
 function nextOf(
   standing: RunStanding,
-  { path, error, recipe }: { path: string; error: RunSummary['error']; recipe: AnyRecipe },
+  {
+    path,
+    error,
+    recipe,
+    command: known,
+  }: { path: string; error: RunSummary['error']; recipe: AnyRecipe; command: RunCommand | null },
 ): RunSummary['next'] {
   const again = `the same \`selm ${'ranker' in recipe ? 'train' : 'sft'}\` command goes on where it stopped`;
+  const command = known === null ? null : `cd ${quoted(known.directory)} && selm ${known.words.map(quoted).join(' ')}`;
   switch (standing) {
     case 'running':
       return { text: 'It is at work: watch its curves', command: null };
     case 'waiting':
-      return { text: `It waits for answers: when they are there, ${again}`, command: null };
+      return { text: `It waits for answers: when they are there, ${again}`, command };
     case 'failed':
-      return { text: `Mend what the error says; then ${again}. ${error?.code ?? ''}`.trim(), command: null };
+      return { text: `Mend what the error says; then ${again}. ${error?.code ?? ''}`.trim(), command };
     case 'died':
       return {
         text: `Its process is gone and did not say why (killed, or the machine stopped): ${again}`,
-        command: null,
+        command,
       };
     case 'stopped':
-      return { text: `It was stopped: ${again}`, command: null };
+      return { text: `It was stopped: ${again}`, command };
     case 'finished': {
       const model = 'ranker' in recipe ? `${path}/iteration-${recipe.iterations}/model` : `${path}/model`;
       return {

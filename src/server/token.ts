@@ -8,7 +8,7 @@ import { OWNER } from '../rank/people/owner.ts';
 
 /**
  * What a visitor may do, each with what stands before it. `label`: answer questions, and see nothing else. `review`: see
- * everything. `admin`: invite.
+ * everything. `admin`: invite, stop runs and go on with them.
  */
 export const RIGHTS = ['label', 'review', 'admin'] as const;
 export type Right = (typeof RIGHTS)[number];

@@ -16,7 +16,7 @@ import type { Prompt } from '../../text/rendering.ts';
 
 /** One message of a request. */
 export interface JudgeMessage {
-  role: 'system' | 'user';
+  role: 'system' | 'user' | 'assistant';
   content: string;
 }
 

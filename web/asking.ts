@@ -1,37 +1,53 @@
-/** @file What a run asks, as the page has it: the next question at once, answers on their way one after another. */
+/** @file What people are asked, as a page has it: the next question at once, answers on their way one after another. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { GivenAnswer, OpenQuestions, Problem, ShownQuestion } from '../src/server/api.ts';
+import type { Problem } from '../src/server/api.ts';
 import { problemOf, tell, useAnswer } from './server.ts';
 
 /** Between two looks at what is asked; counted from when the last one came, so that a slow network is not asked twice at once. */
 const AGAIN_MS = 1000;
 
-/** What the annotator says of a question, without what the page itself knows. */
-export type Decision = Omit<GivenAnswer, 'question' | 'seconds' | 'key'>;
-
-export interface Asking {
-  /** What the server said last; null before it said anything. */
-  known: OpenQuestions | null;
-  question: ShownQuestion | null;
-  /** The last answer that can be taken back. */
-  back: ShownQuestion | null;
-  problem: Problem | null;
-  /** Answers the question that is shown, or takes the last answer back. */
-  decide(decision: Decision): void;
+/** What the server says: what comes next, and the last answer that can be taken back. */
+interface Asked<Item> {
+  next: Item[];
+  undoable: Item | null;
 }
 
-/** Asks a run for its questions and sends it the answers. `path`: of the run; `version`: changes with what the run told. */
-export function useQuestions(path: string, version: number): Asking {
+/** What the page knows of an answer itself. */
+export interface AnswerFacts {
+  /** Of what was asked. */
+  id: string;
+  /** For which it was shown. */
+  seconds: number;
+  key: string;
+}
+
+export interface Asking<Item, Known> {
+  /** What the server said last; null before it said anything. */
+  known: Known | null;
+  /** What is asked now. */
+  item: Item | null;
+  /** The last answer that can be taken back. */
+  back: Item | null;
+  problem: Problem | null;
+  /** Sends what `say` makes of it: an answer to what is asked now, or that the last one is taken back. */
+  decide(kind: 'answer' | 'undo', say: (facts: AnswerFacts) => unknown): void;
+}
+
+/** Asks at one address and sends answers to another. `version`: changes with what the run told. */
+export function useAsking<Item extends { id: string }, Known extends Asked<Item>>(
+  { from, to }: { from: string; to: string },
+  version: number,
+): Asking<Item, Known> {
   const [turn, setTurn] = useState(0);
-  const asked = useAnswer<OpenQuestions>(`${path}/questions`, `${version} ${turn}`);
-  const [known, setKnown] = useState<OpenQuestions | null>(null);
+  const asked = useAnswer<Known>(from, `${version} ${turn}`);
+  const [known, setKnown] = useState<Known | null>(null);
   const [given, setGiven] = useState<ReadonlySet<string>>(new Set());
-  const [undoable, setUndoable] = useState<ShownQuestion | null>(null);
+  const [undoable, setUndoable] = useState<Item | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const sending = useRef<Promise<void>>(Promise.resolve());
   const decided = useRef<string | null>(null);
   const shownMs = useRef(performance.now());
-  const question = known?.next.find(({ id }) => !given.has(id)) ?? null;
+  const item = known?.next.find(({ id }) => !given.has(id)) ?? null;
   const back = undoable ?? known?.undoable ?? null;
 
   // The run asks when it has samples, and asks on when an answer decides what to ask next.
@@ -43,21 +59,21 @@ export function useQuestions(path: string, version: number): Asking {
   // The clock starts with each question
   useEffect(() => {
     shownMs.current = performance.now();
-  }, [question?.id]);
+  }, [item?.id]);
 
-  const decide = (decision: Decision): void => {
-    const about = decision.choice === 'undo' ? back : question;
+  const decide: Asking<Item, Known>['decide'] = (kind, say) => {
+    const about = kind === 'undo' ? back : item;
     // A second key before the next question is drawn is no second answer.
-    if (about === null || (decision.choice !== 'undo' && about.id === decided.current)) return;
-    decided.current = decision.choice === 'undo' ? null : about.id;
+    if (about === null || (kind === 'answer' && about.id === decided.current)) return;
+    decided.current = kind === 'undo' ? null : about.id;
     const seconds = (performance.now() - shownMs.current) / 1000;
-    const answer: GivenAnswer = { ...decision, question: about.id, seconds, key: crypto.randomUUID() };
+    const answer = say({ id: about.id, seconds, key: crypto.randomUUID() });
     // The next question is shown while the answer is on its way; one that is not kept comes back.
-    setGiven((before) => changed(before, about.id, decision.choice !== 'undo'));
-    setUndoable(decision.choice === 'undo' ? null : about);
+    setGiven((before) => changed(before, about.id, kind === 'answer'));
+    setUndoable(kind === 'undo' ? null : about);
     // One after another: an undo must not overtake the answer that it takes back.
     sending.current = sending.current
-      .then(() => tell<OpenQuestions>(`${path}/answers`, answer))
+      .then(() => tell<Known>(to, answer))
       .then(
         (next) => {
           setProblem(null);
@@ -70,7 +86,7 @@ export function useQuestions(path: string, version: number): Asking {
         },
       );
   };
-  return { known, question, back, problem: problem ?? asked.problem, decide };
+  return { known, item, back, problem: problem ?? asked.problem, decide };
 }
 
 function changed(ids: ReadonlySet<string>, id: string, isIn: boolean): ReadonlySet<string> {

@@ -1,0 +1,81 @@
+/** @file Votes of an arena: a log beside it, of which nothing that was acknowledged is lost, and which bout comes next. */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { RunError } from '../errors.ts';
+import { sha256 } from '../files/hash.ts';
+import { append, readLog, whileLocked } from '../rank/people/durable-log.ts';
+import { type Arena, type Bout, boutsOf } from './arena.ts';
+
+const VOTES = 'votes.jsonl';
+
+/** What somebody says of two answers; `both-bad` is a tie of two that are not good. */
+export const VOTE_CHOICES = ['first', 'second', 'tie', 'both-bad', 'skip'] as const;
+
+const who = { bout: z.string(), annotator: z.string(), key: z.string(), timeMs: z.number() };
+const vote = z.object({
+  kind: z.literal('vote'),
+  ...who,
+  choice: z.enum(VOTE_CHOICES),
+  /** Which text stood on the left. */
+  left: z.enum(['first', 'second']),
+  /** Seconds for which it was shown. */
+  seconds: z.number(),
+});
+const undo = z.object({ kind: z.literal('undo'), ...who });
+const event = z.discriminatedUnion('kind', [vote, undo]);
+
+export type Vote = z.output<typeof vote>;
+/** A vote, or that one is taken back. */
+export type VoteEvent = z.output<typeof event>;
+
+/** The log of an arena as it was written, and what of it stands: one vote of an annotator on a bout, the latest last. */
+export interface Votes {
+  events: readonly VoteEvent[];
+  standing: readonly Vote[];
+}
+
+/** Reads the votes of an arena. */
+export function readVotes(folder: string): Votes {
+  const events = readLog(join(folder, VOTES)).flatMap((value) => event.safeParse(value).data ?? []);
+  const standing = new Map<string, Vote>();
+  for (const each of events) {
+    const place = JSON.stringify([each.bout, each.annotator]);
+    standing.delete(place); // the latest stands last
+    if (each.kind === 'vote') standing.set(place, each);
+  }
+  return { events, standing: [...standing.values()] };
+}
+
+/**
+ * Keeps a vote, or takes one back; when it resolves, it is on the disk. The same key again changes nothing. Throws RunError
+ * ARENA_BOUT_UNKNOWN.
+ */
+export async function castVote(folder: string, arena: Arena, said: VoteEvent): Promise<void> {
+  if (!boutsOf(arena).some(({ id }) => id === said.bout)) {
+    throw new RunError(
+      'ARENA_BOUT_UNKNOWN',
+      'Cannot keep this vote: the arena has no such two answers (any more): go on with the next ones',
+    );
+  }
+  await whileLocked(folder, () => {
+    if (readVotes(folder).events.some(({ key }) => key === said.key)) return;
+    append(folder, VOTES, [said]);
+  });
+}
+
+/** The bouts that an annotator has not voted on: those with the fewest votes first, else in an order of its own. */
+export function openBouts(arena: Arena, { standing }: Votes, annotator: string): Bout[] {
+  const own = new Set(standing.filter((each) => each.annotator === annotator).map(({ bout }) => bout));
+  const counts = new Map<string, number>();
+  for (const { bout } of standing) counts.set(bout, (counts.get(bout) ?? 0) + 1);
+  return boutsOf(arena)
+    .filter(({ id }) => !own.has(id))
+    .map((bout) => ({ bout, votes: counts.get(bout.id) ?? 0, order: sha256(`order of ${bout.id} for ${annotator}`) }))
+    .sort((a, b) => a.votes - b.votes || (a.order < b.order ? -1 : 1))
+    .map(({ bout }) => bout);
+}
+
+/** Which text stands left: a coin, thrown once for each annotator and bout. */
+export function leftOfBout(bout: string, annotator: string): 'first' | 'second' {
+  return Number.parseInt(sha256(`side of ${bout} for ${annotator}`).slice(0, 2), 16) % 2 === 0 ? 'first' : 'second';
+}
