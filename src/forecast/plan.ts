@@ -74,6 +74,7 @@ function pairsPerPrompt(
     case 'best-and-worst':
     case 'replace':
     case 'diverse':
+    case 'best-over-random':
     case 'random':
     case 'keep':
       return 1;

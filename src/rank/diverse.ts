@@ -1,6 +1,8 @@
 /**
  * @file Diverse preference optimisation's pair (DivPO, Lanchantin et al. 2025, https://arxiv.org/abs/2501.18101): of the
- * better half the rarest answer, of the worse half the commonest. Rare is what the policy finds improbable.
+ * better half the rarest answer, of the worse half the commonest. Rare is what the policy finds improbable. The rule was read in
+ * the abstract and under Figure 1 of the paper, whose bars are thresholds of reward; halves are selm's choice, since a ranker may
+ * only order.
  */
 
 /**

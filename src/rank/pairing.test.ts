@@ -327,14 +327,26 @@ describe('rankedPairs() of the responses alone', () => {
     for (const count of counts.values()) expect(Math.abs(count - 100)).toBeLessThan(40); // four standard errors
   });
 
-  test.each(['diverse', 'random'] as const)('with %s: no pair of one response, nor of two that tie', (rule) => {
-    expect(textsOf(buildPair(item(y('a'), y_w, y_l), rankingFromScores('p', [1, 2, 0]), rule))).toBe(
-      'fewer than two candidates',
-    );
-    expect(textsOf(buildPair(item(y('a'), y('b', 1)), rankingFromScores('p', [1, 1]), rule))).toBe(
-      'all candidates tie',
-    );
+  test('with best-over-random: the best response over each of the others', () => {
+    const rejectedAt = (drawn: number): string | undefined => {
+      const [pairing] = rankedPairs(item(...candidates), ranking, 'best-over-random', { draw: () => drawn });
+      expect(textsOf(pairing)[0]).toBe('common, good');
+      return textsOf(pairing)[1];
+    };
+    expect([0, 0.4, 0.99].map(rejectedAt)).toEqual(['rare, good', 'common, bad', 'rare, bad']);
   });
+
+  test.each(['diverse', 'best-over-random', 'random'] as const)(
+    'with %s: no pair of one response, nor of two that tie',
+    (rule) => {
+      expect(textsOf(buildPair(item(y('a'), y_w, y_l), rankingFromScores('p', [1, 2, 0]), rule))).toBe(
+        'fewer than two candidates',
+      );
+      expect(textsOf(buildPair(item(y('a'), y('b', 1)), rankingFromScores('p', [1, 1]), rule))).toBe(
+        'all candidates tie',
+      );
+    },
+  );
 });
 
 test('marginWeights() are in proportion to the margins, and 1 on average', () => {

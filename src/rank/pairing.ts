@@ -21,9 +21,10 @@ import { winsOver } from './win-probability.ts';
  * - all-pairs: every two candidates that the ranker tells apart (DNO, with `minMargin`).
  * - diverse: of the better half of the policy's responses the one that it found least probable, of the worse half the most
  *   probable (DivPO, diverse.ts).
+ * - best-over-random: the best of the policy's responses over another of them by chance: best-of-n against a plain sample.
  * - random: two of the policy's responses by chance, in the ranker's order: what cleverer rules have to beat.
  */
-export type RankedRule = 'best-and-worst' | 'replace' | 'all-pairs' | 'diverse' | 'random';
+export type RankedRule = 'best-and-worst' | 'replace' | 'all-pairs' | 'diverse' | 'best-over-random' | 'random';
 
 /**
  * Which candidates become pairs, where nothing is ranked.
@@ -75,7 +76,7 @@ export interface PairOptions {
   readonly explored?: Candidate | null;
   /** Mean log-probability a token of each sample, by its index, under the policy that gave it; only diverse reads it. */
   readonly logProbs?: ReadonlyMap<number, number>;
-  /** Uniform numbers in [0, 1), a new one each call; only random reads them. @default the first two responses */
+  /** Uniform numbers in [0, 1), a new one each call; only random and best-over-random read them. @default the first two responses */
   readonly draw?: () => number;
 }
 
@@ -86,6 +87,7 @@ export function ruleNeeds(rule: PairRule): { samples: boolean; ranking: boolean 
     case 'replace':
     case 'all-pairs':
     case 'diverse':
+    case 'best-over-random':
     case 'random':
       return { samples: true, ranking: true };
     case 'data-over-response':
@@ -122,12 +124,32 @@ export function rankedPairs(item: RankItem, ranking: Ranking, rule: RankedRule, 
       return pairs.length === 0 ? [skipped(item, 'fewer than two candidates')] : pairs;
     }
     case 'diverse':
+    case 'best-over-random':
     case 'random': {
       const responses = ranking.order.filter((index) => candidates[index]?.kind === 'response');
       if (responses.length < 2) return [skipped(item, 'fewer than two candidates')];
-      const eligible = rule === 'diverse' ? diverseOf(item, responses, options) : randomOf(responses, options);
+      const eligible = twoOf(item, { rule, responses }, options);
       return [bestAndWorst(item, { ranking, places, eligible }, options)];
     }
+  }
+}
+
+/** Which two of the responses, given from best to worst, make the pair. */
+function twoOf(
+  item: RankItem,
+  { rule, responses }: { rule: 'diverse' | 'best-over-random' | 'random'; responses: readonly number[] },
+  options: PairOptions,
+): number[] {
+  switch (rule) {
+    case 'diverse':
+      return diverseOf(item, responses, options);
+    case 'best-over-random': {
+      const { draw = () => 0 } = options;
+      const [best = 0, ...others] = responses;
+      return ascending([best, others[Math.floor(draw() * others.length)] ?? best]);
+    }
+    case 'random':
+      return randomOf(responses, options);
   }
 }
 

@@ -133,7 +133,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   }
   problems.push(...checkLabels(recipe), ...checkPairWeights(recipe), ...checkSelect(recipe));
   const { secondOpinion, update } = recipe;
-  if ((update === 'diverse' || update === 'random') && sampling.samples < 2) {
+  if (['diverse', 'best-over-random', 'random'].includes(update) && sampling.samples < 2) {
     report(
       'sampling.samples',
       `is ${sampling.samples}, and update is ${update}, which pairs samples: set it to 2 or more`,

@@ -169,10 +169,19 @@ export const recipeSchema = z
       .default('previous')
       .describe('Which model each iteration is held to')
       .meta({ change: 'train' }),
-    update: oneOf(['best-and-worst', 'replace', 'all-pairs', 'diverse', 'random', 'data-over-response', 'keep'])
+    update: oneOf([
+      'best-and-worst',
+      'replace',
+      'all-pairs',
+      'diverse',
+      'best-over-random',
+      'random',
+      'data-over-response',
+      'keep',
+    ])
       .default('best-and-worst')
       .describe(
-        "Pairs from the candidates: best and worst of all; the response in place of the data's chosen or rejected; every two; the rarest good response over the commonest bad one (DivPO); two responses by chance; the data's chosen over the response (SPIN); the data's own, nothing sampled",
+        "Pairs from the candidates: best and worst of all; the response in place of the data's chosen or rejected; every two; the rarest good response over the commonest bad one (DivPO); the best response over another by chance; two responses by chance; the data's chosen over the response (SPIN); the data's own, nothing sampled",
       )
       .meta({ change: 'pair' }),
     minMargin: fromZero()

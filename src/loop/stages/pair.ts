@@ -21,6 +21,9 @@ import { rankItems } from './rank.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
 
+/** Rules that draw. */
+const DRAWING: ReadonlySet<PairRule> = new Set<PairRule>(['random', 'best-over-random']);
+
 /** Name of a pair: the same run makes the same names again. `index`: of the pairs of one prompt. */
 function pairIdOf(iteration: number, promptId: string, index: number): string {
   return sha256(index === 0 ? `${iteration}\n${promptId}` : `${iteration}\n${promptId}\n${index}`).slice(0, 16);
@@ -95,7 +98,7 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
     const row = rowOf.get(item.promptId);
     if (row === undefined) continue;
     const ranking = rankings.get(item.promptId) ?? null;
-    const chance = recipe.update === 'random' ? drawsOf(randomKey(recipe.seed, 'pair', iteration, row.promptId)) : {};
+    const chance = DRAWING.has(recipe.update) ? drawsOf(randomKey(recipe.seed, 'pair', iteration, row.promptId)) : {};
     const known = logProbs.get(row.promptId);
     // Of all that was sampled, also where two answers were ranked.
     const explored = sampleAt(item.candidates, exploredSample(recipe));
