@@ -33,9 +33,12 @@ export function importRows(
   return createFile(output, async (temporaryPath) => {
     const { open } = await import('node:fs/promises');
     await using file = await open(temporaryPath, 'w');
-    for await (const record of readRecords(files, (available) => available)) {
-      outcome.records += 1;
-      for (const row of rowsOf(record, form)) {
+    for await (const records of together(
+      readRecords(files, (available) => available),
+      form,
+    )) {
+      outcome.records += records.length;
+      for (const row of rowsOf(records, form)) {
         if (row.kind === 'problem') count(outcome, row);
         else {
           outcome[row.kind === 'pair' ? 'pairs' : 'labels'] += 1;
@@ -47,10 +50,29 @@ export function importRows(
   });
 }
 
-/** Everything that a record gives, in its order. */
-export function rowsOf(record: DataRecord, form: ImportForm): (ImportedRow | ImportProblem)[] {
+/** Records that belong to each other, where the form says so; else each alone. */
+async function* together(records: AsyncIterable<DataRecord>, form: ImportForm): AsyncGenerator<DataRecord[]> {
+  const promptOf = (record: DataRecord | undefined): string | null =>
+    record?.kind === 'record' ? (form.promptOf?.(record.value) ?? null) : null;
+  let group: DataRecord[] = [];
+  for await (const record of records) {
+    const prompt = promptOf(record);
+    if (group.length > 0 && (prompt === null || prompt !== promptOf(group[0]))) {
+      yield group;
+      group = [];
+    }
+    group.push(record);
+  }
+  if (group.length > 0) yield group;
+}
+
+/** Everything that a record gives, with those behind it that belong to it, in its order. */
+export function rowsOf(records: readonly DataRecord[], form: ImportForm): (ImportedRow | ImportProblem)[] {
+  const [record, ...more] = records;
+  if (record === undefined) return [];
   const { source } = record;
   if (record.kind === 'problem') return [{ kind: 'problem', problem: record.problem, detail: record.detail, source }];
+  const behind = more.flatMap((each) => (each.kind === 'record' ? [each.value] : []));
   const problem = (found: NoRow): ImportProblem => ({
     kind: 'problem',
     problem: found.problem,
@@ -58,7 +80,7 @@ export function rowsOf(record: DataRecord, form: ImportForm): (ImportedRow | Imp
     source,
   });
   try {
-    return form.rowsOf(record.value).map((row) => (row instanceof NoRow ? problem(row) : row));
+    return form.rowsOf(record.value, behind).map((row) => (row instanceof NoRow ? problem(row) : row));
   } catch (error) {
     if (error instanceof NoRow) return [problem(error)];
     throw error;

@@ -9,7 +9,11 @@ import type { ImportedRow, ImportForm } from './row.ts';
 
 const source = { file: 'export.json', line: 1 };
 const formOf = (name: string): ImportForm => IMPORT_FORMS.find((form) => form.name === name) ?? missing(name);
-const read = (name: string, value: Record<string, unknown>) => rowsOf({ kind: 'record', value, source }, formOf(name));
+const read = (name: string, ...values: Record<string, unknown>[]) =>
+  rowsOf(
+    values.map((value) => ({ kind: 'record', value, source })),
+    formOf(name),
+  );
 
 function missing(name: string): never {
   throw new Error(`No form ${name}`);
@@ -88,6 +92,25 @@ describe('rated responses', () => {
     expect(read('helpsteer', { ...row, overall_preference: 0 })).toMatchObject([{ problem: 'all rated alike' }]);
   });
 
+  it('HelpSteer 2 in preferences: the columns have other names', () => {
+    const row = { prompt: 'Hi', response_1: 'bad', response_2: 'good', preference_strength: 3 };
+    expect(read('helpsteer', row)).toEqual([pair]);
+  });
+
+  it('HelpSteer 1 and 2: the more helpful of the responses that follow each other under one prompt', () => {
+    const rated = (response: string, helpfulness: number) => ({ prompt: 'Hi', response, helpfulness, verbosity: 4 });
+    expect(read('helpsteer', rated('bad', 1), rated('fair', 2), rated('good', 4))).toEqual([pair]);
+    expect(read('helpsteer', rated('alone', 1))).toMatchObject([{ problem: 'no two rated responses' }]);
+  });
+
+  it('HelpSteer: a prompt of several turns is a conversation', () => {
+    const turns = 'A\n<extra_id_1>Assistant\nB\n<extra_id_1>User\nC\n<extra_id_1>Assistant\n';
+    const row = { prompt: turns, response_1: 'bad', response_2: 'good', preference_strength: 1 };
+    expect(read('helpsteer', row)).toMatchObject([
+      { prompt: [{ role: 'user', content: 'A' }, { role: 'assistant', content: 'B' }, { content: 'C' }] },
+    ]);
+  });
+
   it('Nectar: rank 1 over the last, behind a transcript', () => {
     const answers = [
       { answer: 'bad', rank: 7 },
@@ -121,6 +144,25 @@ describe('rated responses', () => {
 });
 
 describe('the file that is written', () => {
+  it('has one row of the records that follow each other under one prompt', async () => {
+    const folder = temporaryFolder();
+    const input = join(folder, 'helpsteer.jsonl');
+    const rows = ['a', 'a', 'b', 'b', 'b'].map((prompt, i) => ({
+      prompt,
+      response: `${prompt}${i}`,
+      helpfulness: i % 4,
+    }));
+    writeFileSync(input, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const form = formOf('helpsteer');
+    const found = await importRows([input], join(folder, 'pairs.jsonl'), { form, kind: 'pair' });
+    expect(found).toMatchObject({ records: 5, pairs: 2 });
+    const lines = readFileSync(join(folder, 'pairs.jsonl'), 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { chosen: unknown }).chosen)).toEqual([
+      [{ role: 'assistant', content: 'a1' }],
+      [{ role: 'assistant', content: 'b3' }],
+    ]);
+  });
+
   it('is read by training, row by row, and the rest is counted with its first place', async () => {
     const folder = temporaryFolder();
     const input = join(folder, 'export.json');

@@ -20,18 +20,28 @@ export const ultraFeedback: ImportForm = {
   },
 };
 
-/** HelpSteer 3's preferences: two responses and which one is better, from -3 to 3. */
+/**
+ * HelpSteer: of version 3 and of HelpSteer2-preference two responses and which one is better, from -3 to 3; of versions 1 and 2
+ * a row for each response with its helpfulness, those of a prompt behind each other.
+ */
 export const helpSteer: ImportForm = {
   name: 'helpsteer',
-  about: "HelpSteer 3's preferences: context, response1, response2, overall_preference",
-  rowsOf({ context, prompt, response1, response2, overall_preference: preference, preference_strength: strength }) {
-    const better = numberOf(preference) ?? numberOf(strength);
+  about: 'HelpSteer 1, 2 and 3: responses with their helpfulness, or two with a preference',
+  promptOf: ({ prompt, response }) => (typeof prompt === 'string' && response !== undefined ? prompt : null),
+  rowsOf(row, more) {
+    const before = Array.isArray(row.context)
+      ? row.context.map(messageOf)
+      : taggedTurns(textOf(row.prompt ?? row.context, 'prompt'));
+    if (row.response !== undefined) {
+      const rated = [row, ...more].map((each) => ({ text: each.response, rating: numberOf(each.helpfulness) }));
+      return [bestOverWorst(before, rated)];
+    }
+    const better = numberOf(row.overall_preference) ?? numberOf(row.preference_strength);
     if (better === null) throw new NoRow('no rating', 'the row has no overall_preference or preference_strength');
-    const before = Array.isArray(context) ? context.map(messageOf) : user(prompt ?? context, 'prompt');
     // Below 0 the first is better.
     const rated = [
-      { text: response1, rating: -better },
-      { text: response2, rating: better },
+      { text: row.response1 ?? row.response_1, rating: -better },
+      { text: row.response2 ?? row.response_2, rating: better },
     ];
     return [bestOverWorst(before, rated)];
   },
@@ -107,6 +117,17 @@ function user(value: unknown, field: string): ImportedMessage[] {
 function messageOf(value: unknown, index: number): ImportedMessage {
   const { role, content } = objectOf(value, `context[${index}]`);
   return { role: textOf(role, `context[${index}].role`), content: textOf(content, `context[${index}].content`) };
+}
+
+/** Turns that NVIDIA's tags part: the first is the user's, and it ends where the assistant is to speak. */
+function taggedTurns(text: string): ImportedMessage[] {
+  const [first = '', ...others] = text.split(/\n?<extra_id_1>(?=User\n|Assistant\n)/);
+  const messages = others.map((turn) => {
+    const [who = '', ...lines] = turn.split('\n');
+    return { role: who.toLowerCase(), content: lines.join('\n').trim() };
+  });
+  const turns = [{ role: 'user', content: first.trim() }, ...messages];
+  return turns.at(-1)?.content === '' ? turns.slice(0, -1) : turns;
 }
 
 /** Turns of `Human: ... Assistant: ...`; it ends where the assistant is to speak. */

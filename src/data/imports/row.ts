@@ -20,13 +20,16 @@ export interface ImportProblem {
   source: RecordSource;
 }
 
-/** A form: what one record of it gives. Throws `NoRow` for a record that gives nothing. */
+/** A form: what its records give. */
 export interface ImportForm {
   /** `open-webui`. */
   name: string;
   /** What it is, for the help. */
   about: string;
-  rowsOf(record: Record<string, unknown>): (ImportedRow | NoRow)[];
+  /** The prompt of a record, where a file has a record for each response: those that follow each other under one prompt are one. */
+  promptOf?(record: Record<string, unknown>): string | null;
+  /** What a record gives, with those behind it that belong to it. Throws `NoRow` where it gives nothing. */
+  rowsOf(record: Record<string, unknown>, more: readonly Record<string, unknown>[]): (ImportedRow | NoRow)[];
 }
 
 /** Why a part of a record is no row. */
