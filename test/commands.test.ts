@@ -139,7 +139,7 @@ describe('selm init', () => {
     const trained = selm('train', 'own.yaml', ...short);
     expect(trained.stderr).not.toMatch(/error/);
     expect(trained.status).toBe(0);
-    expect(selm(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('it is there already') });
+    expect(selm(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('it already exists') });
   });
 });
 
@@ -328,7 +328,7 @@ describe('selm data', () => {
     });
     expect(convert()).toMatchObject({
       status: 2,
-      stderr: expect.stringContaining('out.jsonl.gz": it is there already'),
+      stderr: expect.stringContaining('out.jsonl.gz": it already exists'),
     });
     const again = selm('data', 'audit', 'out.jsonl.gz', '--model', model);
     expect(again.stdout).toContain('Rows: 6 read, 6 used');

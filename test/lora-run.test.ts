@@ -147,7 +147,7 @@ describe('selm merge', () => {
 
   it('refuses a folder that is there, and a model that is no adapter', async () => {
     const { status, stderr } = selm('merge', adapterPath(), '.');
-    expect([status, stderr]).toEqual([2, expect.stringContaining('it is there already')]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('it already exists')]);
     await expect(mergeAdapter(model, join(folder, 'other'), 'float32')).rejects.toThrow('no adapter_config.json');
     expect(existsSync(join(folder, 'other'))).toBe(false);
   });

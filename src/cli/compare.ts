@@ -1,7 +1,7 @@
 /**
- * @file `selm compare RUN RUN...`: what several runs measured, beside each other, with tests of their differences. A folder of
- * a sweep stands for all of its arms; `label=RUN` says what a run is called, and one label for several runs makes them
- * seeds of one arm.
+ * @file `selm compare RUN RUN...`: what several runs measured, side by side, with tests of their differences. A folder of a
+ * sweep stands for all of its arms; `label=RUN` says what a run is called, and one label for several runs makes them seeds of
+ * one arm.
  */
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

@@ -160,7 +160,7 @@ function refuseExisting(file: string): void {
   if (!existsSync(file)) return;
   throw new FileError(
     'FILE_EXISTS',
-    `Cannot write recipe "${file}": it is there already: give another name, or delete it`,
+    `Cannot write recipe "${file}": it already exists: give another name, or delete it`,
     {
       details: { path: file },
     },

@@ -1,6 +1,6 @@
 /**
- * @file Long work under the eyes of a person: progress on stderr, the result on stdout, a first signal that saves and tells
- * the command that goes on. `selm train` and `selm sft` are this.
+ * @file Long commands such as `selm train` and `selm sft`: progress on stderr, the result on stdout. The first signal saves
+ * the state and prints the command that continues.
  */
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';

@@ -1,6 +1,6 @@
 /**
- * @file A long run on several ranks: one of them is watched and prints, the others follow it. Which this process is, its
- * launcher says, or `--ranks`; alone it is a run as ever.
+ * @file A long run on several ranks: one of them is watched and prints, the others follow it. The launcher or `--ranks` says
+ * which one this process is; alone, it is an ordinary run.
  */
 import { availableParallelism } from 'node:os';
 import { Option } from 'commander';

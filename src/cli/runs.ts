@@ -1,4 +1,6 @@
-/** @file `selm runs [FOLDER]`: every run below a folder in a line: how it stands, where it is, and the space that it takes. */
+/**
+ * @file `selm runs [FOLDER]`: every run below a folder, one a line: its state, how far it is, and the space that it takes.
+ */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';

@@ -133,7 +133,7 @@ function throwFailures({ sweep, runs }: SweepPlan, ends: readonly RunEnd[]): voi
   const lines = failed.map(({ arm, seed, code, message }) => `  ${arm}, seed ${seed}: ${message} (${code})`);
   throw new SweepError(
     'SWEEP_RUNS_FAILED',
-    `${failed.length} of the ${runs.length} runs of sweep "${sweep.name}" failed; the others are finished. Mend it and run the same command again:\n${lines.join('\n')}`,
+    `${failed.length} of the ${runs.length} runs of sweep "${sweep.name}" failed; the others are finished. Fix the cause and run the same command again:\n${lines.join('\n')}`,
     { details: { sweep: sweep.name, failed } },
   );
 }

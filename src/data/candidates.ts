@@ -71,7 +71,7 @@ function rowError({ source, field, problem, detail }: BadCandidate): DataError {
   const place = field === '' ? '' : ` field "${field}":`;
   return new DataError(
     'ROW_UNUSABLE',
-    `Cannot rank ${source.file}:${source.line}:${place} ${problem}: ${detail}: mend the row, or leave such rows out with --on-bad-row drop`,
+    `Cannot rank ${source.file}:${source.line}:${place} ${problem}: ${detail}: fix the row, or leave such rows out with --on-bad-row drop`,
     { details: { ...source, field, problem } },
   );
 }

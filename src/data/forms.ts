@@ -1,4 +1,4 @@
-/** @file The forms in which preference rows are written: those that rows.ts reads, of which other programs want one or another. */
+/** @file The forms in which preference rows are written: rows.ts reads them all, and other programs want one of them. */
 import { messageText, otherFields } from '../text/message.ts';
 import type { JsonObject, Message, Prompt } from '../text/rendering.ts';
 import { type PreferenceRow, responsesOf } from './rows.ts';

@@ -1,7 +1,7 @@
 /**
- * @file Prompts that are taken off the training rows, so that a run can be measured on what it was not trained on. A prompt is
- * chosen by a hash of the seed and its id: the same ones whatever the order of the rows, and most of the same when rows are
- * added. Every row of a chosen prompt leaves the training, also where it comes again.
+ * @file Prompts that are taken out of the training rows, so that a run can be measured on what it was not trained on. A
+ * prompt is chosen by a hash of the seed and its id: the same ones whatever the order of the rows, and most of the same when
+ * rows are added. Every row of a chosen prompt leaves the training, repeated ones too.
  */
 import { DataError } from '../errors.ts';
 import { sha256 } from '../files/hash.ts';

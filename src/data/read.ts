@@ -27,7 +27,7 @@ export function badRowError({ problem, field, detail, source }: Extract<ParsedRo
   const place = field === '' ? '' : ` field "${field}":`;
   return new DataError(
     'ROW_UNUSABLE',
-    `Cannot use ${source.file}:${source.line}:${place} ${problem}: ${detail}: mend the row, or leave such rows out (data.onBadRow: drop in a recipe, --on-bad-row drop for selm data)`,
+    `Cannot use ${source.file}:${source.line}:${place} ${problem}: ${detail}: fix the row, or leave such rows out (data.onBadRow: drop in a recipe, --on-bad-row drop for selm data)`,
     { details: { ...source, field, problem } },
   );
 }

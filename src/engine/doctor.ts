@@ -1,6 +1,6 @@
 /**
- * @file `selm doctor`: looks at everything that selm stands on and says of each whether it is well, and what to do if
- * not. Native code is loaded in child processes only: this works when nothing is installed or something is broken.
+ * @file `selm doctor`: checks everything that selm depends on, and says for each part whether it works and what to do if it
+ * does not. Native code is loaded in child processes only: this works when nothing is installed or something is broken.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';

@@ -104,7 +104,7 @@ function lockBuild(output: string): Lock {
     if (!(error instanceof RunError)) throw error;
     throw new EngineError(
       'ENGINE_BUSY',
-      `Cannot build the engine in ${output}: another process does: wait for it and run this again`,
+      `Cannot build the engine in ${output}: another process is building it: wait for it and run this again`,
       {
         cause: error,
       },

@@ -1,5 +1,5 @@
 /**
- * @file How far any number of raters agree who each rated some of the items: share of agreeing pairs, Krippendorff's alpha and
+ * @file How far raters agree when each of them rated some of the items: share of agreeing pairs, Krippendorff's alpha and
  * Gwet's AC1, for categories without an order. Pure; intervals resample items.
  */
 import { bootstrapPooled } from './agreement.ts';

@@ -45,7 +45,7 @@ export interface Exported {
 /** Writes the new folder `out`. Throws ModelError or TextError EXPORT_UNSUPPORTED, ModelError OUTPUT_EXISTS, FileError. */
 export async function exportGguf(directory: string, out: string, type: GgufTensorType): Promise<Exported> {
   if (existsSync(out)) {
-    throw new ModelError('OUTPUT_EXISTS', `Cannot export to ${out}: it is there already: name a new folder`, {
+    throw new ModelError('OUTPUT_EXISTS', `Cannot export to ${out}: it already exists: name a new folder`, {
       details: { file: out },
     });
   }

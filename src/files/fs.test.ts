@@ -39,8 +39,8 @@ test('fileError() of a full disk says less when less is known', () => {
 
 test.each([
   ['EROFS', 'READ_ONLY', 'read-only: choose another output folder'],
-  ['EACCES', 'PERMISSION_DENIED', 'this user may not'],
-  ['EPERM', 'PERMISSION_DENIED', 'this user may not'],
+  ['EACCES', 'PERMISSION_DENIED', 'permission denied'],
+  ['EPERM', 'PERMISSION_DENIED', 'permission denied'],
   ['ENOENT', 'FILE_NOT_FOUND', 'it does not exist: check the path'],
   ['EIO', 'FILE_IO', 'EIO: planned failure'],
 ])('fileError() turns %s into %s', (errno, code, text) => {

@@ -76,7 +76,7 @@ export function fileError(error: unknown, context: FileContext, fs: Fs = nodeFs)
     case 'EPERM':
       return new FileError(
         'PERMISSION_DENIED',
-        `${start}: this user may not: change the permissions or choose another folder`,
+        `${start}: permission denied: change the permissions or choose another folder`,
         options,
       );
     case 'ENOENT':

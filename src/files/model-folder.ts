@@ -1,4 +1,4 @@
-/** @file Whether a place that should be a model folder is one; what it is in its stead is said, with what to give. */
+/** @file Checks that a path is a model folder. If it is not, the error says what it is instead, and what to give. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ModelError } from '../errors.ts';

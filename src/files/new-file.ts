@@ -38,7 +38,7 @@ export async function createFile<T>(path: string, fill: (temporaryPath: string) 
 
 function refuseExisting(path: string): void {
   if (!existsSync(path)) return;
-  throw new FileError('FILE_EXISTS', `Cannot write "${path}": it is there already: give another name, or delete it`, {
+  throw new FileError('FILE_EXISTS', `Cannot write "${path}": it already exists: give another name, or delete it`, {
     details: { path },
   });
 }

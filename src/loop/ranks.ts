@@ -1,6 +1,6 @@
 /**
- * @file A run on several ranks. Rank 0 is the program as it always is, with a team in place of itself alone; the others do
- * the work that it names. Only rank 0 reads data, asks rankers, writes the run's directory, and talks.
+ * @file A run on several ranks. Rank 0 runs the program as always, with a team instead of itself alone; the others do the
+ * work that it names. Only rank 0 reads data, asks rankers, writes the run's directory and prints.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';

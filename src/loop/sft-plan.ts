@@ -1,6 +1,6 @@
 /**
- * @file The steps of a fine-tuning and what they learn from: conversations, which say all themselves, or labelled responses,
- * with what the start model says of each.
+ * @file The steps of a fine-tuning and what they learn from: conversations, which need nothing else, or labelled responses
+ * with the start model's log-probability of each.
  */
 import { sha256 } from '../files/hash.ts';
 import { randomKey } from '../random.ts';

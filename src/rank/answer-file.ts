@@ -62,7 +62,7 @@ function* parseLines(text: string, path: string): Generator<[string, RawAnswer]>
     if (!parsed.success) {
       throw new RankerError(
         'ANSWERS_FOREIGN',
-        `Cannot use "${path}" for answers: its line ${index + 1} is no answer of a judge: give a new file, or one that this command wrote`,
+        `Cannot use "${path}" for answers: its line ${index + 1} is not a judge's answer: give a new file, or one that this command wrote`,
         { details: { path, line: index + 1 } },
       );
     }

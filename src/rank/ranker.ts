@@ -1,6 +1,6 @@
 /**
- * @file The seam between the loop and any source of preference: items in, rankings out, in the same order. The loop
- * never asks how a ranking was found. Scores are kept raw; ties and failures are told, never resolved in silence.
+ * @file The seam between the loop and any source of preference: items in, rankings out, in the same order. The loop never
+ * asks how a ranking was found. Scores are kept raw; ties and failures are reported, never silently resolved.
  */
 import type { Prompt } from '../text/rendering.ts';
 

@@ -1,4 +1,4 @@
-/** @file What a ranker may be given by whoever opens it: a place to keep the answers it pays for, and the word to stop. */
+/** @file What a ranker may be given by whoever opens it: a place to keep the answers it pays for, and a signal to stop. */
 
 /** One reply of a server, whatever it held. */
 export interface RawAnswer {

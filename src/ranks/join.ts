@@ -1,6 +1,6 @@
 /**
- * @file How ranks come together before any work: all are there, run the same thing, and see the same folder. What is wrong
- * is one error at rank 0; the others leave quietly.
+ * @file How ranks meet before any work: all are present, run the same thing, and see the same folder. If something is wrong,
+ * rank 0 reports one error, and the others exit quietly.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

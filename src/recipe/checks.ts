@@ -1,4 +1,4 @@
-/** @file Settings that are fine alone and impossible together. Pure; each problem names its field and its reason. */
+/** @file Settings that are fine alone but impossible together. Pure; each problem names its field and its reason. */
 import { isHubName, parseHubName } from '../hub/name.ts';
 import { checkLicenses } from './licenses.ts';
 import { checkMixture } from './mixture.ts';

@@ -1,7 +1,7 @@
 /**
- * @file A configuration of TRL's trainers (DPOConfig, KTOConfig, SFTConfig as `trl dpo --config` takes them, with accelerate's
- * fields) as a recipe. Every field has one of three fates: it becomes a setting, it needs none here, or it has no equivalent
- * and is listed with what to do. Nothing is passed over.
+ * @file A configuration of TRL's trainers (DPOConfig, KTOConfig, SFTConfig as `trl dpo --config` takes them, with
+ * accelerate's fields) as a recipe. Every field becomes a setting, needs none here, or has no equivalent and is listed with
+ * what to do. None is skipped.
  */
 import { z } from 'zod';
 import { Fields, leftOver, refuse, type Unmatched } from './trl-fields.ts';
@@ -35,7 +35,7 @@ export function importTrl(config: unknown, { trainer = null, accelerate = {}, ex
   const unmatched: Unmatched[] = [];
   const machine = acceleratorOf(accelerate, unmatched);
   const model =
-    fields.text('model_name_or_path') ?? refuse('model_name_or_path', 'is missing: it is the model to start from');
+    fields.text('model_name_or_path') ?? refuse('model_name_or_path', 'is missing: it names the model to start from');
   const revision = fields.text('model_revision') ?? fields.text('revision');
   const placed = exists(model)
     ? model
@@ -93,7 +93,7 @@ function dataOf(fields: Fields, exists: (path: string) => boolean): Record<strin
   if (!mixture.success) refuse('datasets', 'is no list of data sets with a path each');
   const several = mixture.data?.map(({ path, split: own }) => placeOf(path, own));
   const one = fields.text('dataset_name');
-  if (several === undefined && one === null) refuse('dataset_name', 'is missing: it is the data to train on');
+  if (several === undefined && one === null) refuse('dataset_name', 'is missing: it names the data to train on');
   const train = several ?? [placeOf(one ?? '')];
   return { train: train.length === 1 ? train[0] : train };
 }

@@ -1,7 +1,7 @@
 /**
- * @file Beginnings that several prompts have in common, such as a benchmark's fixed examples: their keys and values are computed
- * once, by the first prompt that has them, and kept until the last one was prefilled. A beginning is a chain of blocks of 32
- * tokens: attention gives a token the same bits behind whole blocks that are known as in one piece with them.
+ * @file Beginnings that several prompts have in common, such as a benchmark's fixed examples: their keys and values are
+ * computed once, by the first prompt that has them, and kept until the last one was prefilled. A beginning is a chain of
+ * blocks of 32 tokens: after whole known blocks, attention gives a token the same bits as if all were computed in one piece.
  *
  *   tokens   0 .. 31 | 32 .. 63 | 64 .. 95 | 96 .. 110
  *   prompt a    A    |    B     |    C     |  ...          A and B are shared by all three, C by a and b

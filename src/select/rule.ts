@@ -1,5 +1,5 @@
 /**
- * @file Which two of a prompt's answers are shown to whoever labels, where labels are dear. One signature for all rules:
+ * @file Which two of a prompt's answers are shown to whoever labels, where labels are expensive. One signature for all rules:
  * what is believed of each answer's reward, to two indices. One file a rule; rules.ts lists them. Pure.
  */
 

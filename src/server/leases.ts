@@ -1,6 +1,7 @@
 /**
- * @file Which questions are in front of whom, so that two annotators are not given the same one. A lease lasts a few seconds and is
- * renewed while the page is open; who leaves gives everything back. Nothing of it is kept: a new studio begins without any.
+ * @file Which questions are in front of whom, so that two annotators are not given the same one. A lease lasts a few seconds
+ * and is renewed while the page is open; an annotator who leaves gives everything back. Leases are not stored: a new studio
+ * begins without any.
  */
 
 /** How long a question stays with a page that is not heard of any more. */

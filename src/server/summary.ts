@@ -114,7 +114,7 @@ function nextOf(
     case 'waiting':
       return { text: `It waits for answers: when they are there, ${again}`, command };
     case 'failed':
-      return { text: `Mend what the error says; then ${again}. ${error?.code ?? ''}`.trim(), command };
+      return { text: `Fix what the error says; then ${again}. ${error?.code ?? ''}`.trim(), command };
     case 'died':
       return {
         text: `Its process is gone and did not say why (killed, or the machine stopped): ${again}`,

@@ -1,7 +1,7 @@
 /**
- * @file What it comes to when the settings or the inputs of a run are not those that it began with: whether it goes on,
- * what is done again, and whether the user must say so first. What a setting's change means is said at its field in the
- * schema (recipe/fields.ts); here that meets what the run has made so far. The table for people: docs/resuming.md.
+ * @file What happens when the settings or inputs of a run are not those it began with: whether it continues, what is redone,
+ * and whether the user must agree first. The schema says at each field what a change of it means (recipe/fields.ts); here
+ * that is combined with what the run has made so far. The table for people: docs/resuming.md.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../recipe/fields.ts';

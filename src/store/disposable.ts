@@ -1,6 +1,6 @@
 /**
- * @file What of a run may be deleted without losing what cannot be made again, and how much that frees. Nothing is deleted
- * here but by `deleteDisposables`, which is told what.
+ * @file What of a run may be deleted without losing what cannot be made again, and how much that frees. Only
+ * `deleteDisposables` deletes, and only what it is given.
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,8 +1,8 @@
 /**
  * @file The event log of a run, `events.jsonl`: what happens is appended line by line, so that another process can follow a
- * run, or look at what it did while nobody followed. The id of an event is the byte at which its line ends: whoever gives
- * the last id goes on behind it without an index. The log tells; the ledger is what a run goes on from. So it is not
- * fsynced, and a run never ends because of it.
+ * run, or look at what it did while nobody followed. The id of an event is the byte at which its line ends: a reader that
+ * gives the last id continues after it without an index. The log is for watching; a run resumes from the ledger. So the log
+ * is not fsynced, and never ends a run.
  */
 import { join } from 'node:path';
 import { InterruptedError, SelmError } from '../errors.ts';

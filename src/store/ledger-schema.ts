@@ -1,6 +1,6 @@
 /**
- * @file The tables of run.db and how a file is told to be ours. Anyone may read them with SQLite; the format version is
- * in `user_version`, and a version above ours is never opened.
+ * @file The tables of run.db and how a file is recognised as ours. Anyone may read them with SQLite; the format version is in
+ * `user_version`, and a version above ours is never opened.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -258,7 +258,7 @@ function systemError(code: string): Error {
 function damaged(path: string, cause: unknown): RunError {
   return new RunError(
     'LEDGER_DAMAGED',
-    `Cannot open ledger "${path}": it is no SQLite database or is damaged: restore it from a copy, or start again under another name`,
+    `Cannot open ledger "${path}": it is not a SQLite database, or it is damaged: restore it from a copy, or start again under another name`,
     { cause, details: { path } },
   );
 }

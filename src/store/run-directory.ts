@@ -290,7 +290,7 @@ function refuseForeign(path: string): void {
   if (foreign === undefined) return;
   throw new RunError(
     'RUN_FOREIGN',
-    `Cannot create run "${path}": the folder has "${foreign}" and no config.yaml, so it is no run: choose another name or output`,
+    `Cannot create run "${path}": the folder has "${foreign}" and no config.yaml, so it is not a run: choose another name or output`,
     { details: { path, found: foreign } },
   );
 }

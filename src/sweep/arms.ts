@@ -50,7 +50,7 @@ export function armsOf({ name, grids, arms, baseline }: Pick<Sweep, 'name' | 'gr
     const near = nearest(baseline, names);
     throw new RecipeError(
       'SWEEP_BASELINE',
-      `Cannot run sweep "${name}": its baseline "${baseline}" is no arm: ${near === null ? `its arms are ${names.slice(0, 20).join(', ')}` : `did you mean "${near}"`}`,
+      `Cannot run sweep "${name}": its baseline "${baseline}" is not an arm: ${near === null ? `its arms are ${names.slice(0, 20).join(', ')}` : `did you mean "${near}"`}`,
       { details: { sweep: name, baseline, arms: names } },
     );
   }

@@ -1,6 +1,6 @@
 /**
- * @file Whether a chat template writes what a conversation holds. Templates pass over fields that they do not know, and whole
- * messages: what was said would be lost without a sign. Every text is looked for in the rendering; what is not found there
+ * @file Whether a chat template writes what a conversation holds. Templates skip fields that they do not know, and even whole
+ * messages, so what was said could be lost without a sign. Every text is looked for in the rendering; what is not found there
  * is looked for again with a text of our own in its place, since templates may write it in another way.
  */
 import type { TextError } from '../errors.ts';

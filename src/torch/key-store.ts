@@ -1,6 +1,6 @@
 /**
- * @file The table of keys through which ranks find each other and tell each other what is no tensor: PyTorch's TCPStore,
- * hosted by one rank (or by torchrun's agent). Values are bytes of at most a few megabytes.
+ * @file The table of keys through which ranks find each other and tell each other everything that is not a tensor: PyTorch's
+ * TCPStore, hosted by one rank (or by torchrun's agent). Values are bytes of at most a few megabytes.
  */
 import { RankLostError, RanksError } from '../errors.ts';
 import { native } from './native.ts';

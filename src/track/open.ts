@@ -63,7 +63,7 @@ function address(kind: TrackerSettings['kind'], url: string): string {
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
   throw new RecipeError(
     'TRACKER_ADDRESS',
-    `Cannot track with ${kind}: its address is no http address: set url in the recipe's track, such as {kind: ${kind}, url: "http://127.0.0.1:5000"}`,
+    `Cannot track with ${kind}: its address is not an http address: set url in the recipe's track, such as {kind: ${kind}, url: "http://127.0.0.1:5000"}`,
     { details: { kind } },
   );
 }

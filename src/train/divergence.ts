@@ -1,6 +1,6 @@
 /**
- * @file A training that went wrong by its learning rate: numbers that are no longer finite, in a step or after the last
- * one, and a loss that ends far above where it began. It is said with the learning rate, before anything is saved.
+ * @file Training that failed because of its learning rate: numbers that are no longer finite, in a step or after the last
+ * one, and a loss that ends far above where it began. The error names the learning rate, before anything is saved.
  */
 import { TrainingError } from '../errors.ts';
 import { gatheredHidden } from '../score/gathered.ts';

@@ -1,5 +1,5 @@
 /**
- * @file Training on labels: responses of which each was called good or bad. The same packed streams, head, optimiser and
+ * @file Training on labels: responses that were each called good or bad. The same packed streams, head, optimiser and
  * checkpoints as all training; the loss is src/objective/labels.ts.
  */
 import { TrainingError } from '../errors.ts';

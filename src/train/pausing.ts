@@ -1,5 +1,5 @@
 /**
- * @file Work that pauses between micro-batches. No weight changes there, so that is where a wish to stop is heard: what
+ * @file Work that pauses between micro-batches. No weight changes there, so that is where a request to stop is honoured: what
  * was added to the gradients is dropped, and the step is made again from its beginning.
  */
 

@@ -1,4 +1,4 @@
-/** @file Evaluations under a person's hand: the first signal keeps what is answered and tells the command that goes on. */
+/** @file Stopping an evaluation: the first signal keeps the answers so far and prints the command that continues. */
 import { InterruptedError } from '../../errors.ts';
 import { selmCommand } from '../format.ts';
 import { listenForStop } from '../signals.ts';

@@ -1,7 +1,7 @@
 /**
  * @file Holds back rejections that nobody awaits of a library that decodes columns side by side and awaits them in turn
- * (hyparquet): of two that fail it hears the first, and Node would end the process for the other. Rejections from elsewhere
- * go where they always went.
+ * (hyparquet): if two fail, it sees only the first, and Node would end the process because of the other. Rejections from
+ * elsewhere are left alone.
  */
 
 type Listener = NodeJS.UnhandledRejectionListener;

@@ -35,7 +35,7 @@ test('a JSON file is read compressed too, and an item that is no object is a pro
 });
 
 test.each([
-  ['[{"prompt": "a"}', /begins as one JSON value and is none: .*JSON/],
+  ['[{"prompt": "a"}', /begins like one JSON value and is not one: .*JSON/],
   ['{\n  "prompt": "a",\n  "n": 1\n}', /one JSON object with the fields prompt, n: give one object a line/],
 ])('a JSON value without a list of rows is refused by what it is: %s', async (text, says) => {
   await expect(read('rows.json', text)).rejects.toThrow(says);

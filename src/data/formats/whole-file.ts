@@ -1,6 +1,6 @@
 /**
- * @file Text files that are no lines: CSV with a header, and one JSON value, which is a list of rows or holds one
- * (`{"data": [...]}`). They are read whole; where a row lies is its line (CSV) or its place in the list, from 1.
+ * @file Text files that do not hold one row a line: CSV with a header, and one JSON value, which is a list of rows or holds
+ * one (`{"data": [...]}`). They are read whole; where a row lies is its line (CSV) or its place in the list, from 1.
  */
 import { isUtf8 } from 'node:buffer';
 import { DataError } from '../../errors.ts';
@@ -71,7 +71,7 @@ export async function* readDocument(path: string, format: TextFormat): AsyncGene
   } catch (error) {
     throw new DataError(
       'DATA_FORMAT',
-      `Cannot read ${path}: it begins as one JSON value and is none: ${jsonProblem(text, error)}: mend it, or give one object a line`,
+      `Cannot read ${path}: it begins like one JSON value and is not one: ${jsonProblem(text, error)}: fix it, or give one object a line`,
       { cause: error, details: { file: path } },
     );
   }
@@ -122,7 +122,7 @@ async function readText(path: string, format: TextFormat): Promise<string> {
 function tooLarge(path: string): DataError {
   return new DataError(
     'DATA_TOO_LARGE',
-    `Cannot read ${path}: CSV and JSON that is no JSON Lines are read whole, up to ${MAX_BYTES / 2 ** 20} MiB: convert it to JSON Lines (for a list: jq -c '.[]') or Parquet`,
+    `Cannot read ${path}: CSV, and JSON other than JSON Lines, are read whole, up to ${MAX_BYTES / 2 ** 20} MiB: convert it to JSON Lines (for a list: jq -c '.[]') or Parquet`,
     { details: { file: path } },
   );
 }

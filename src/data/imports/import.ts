@@ -1,6 +1,6 @@
 /**
- * @file What all imports share: rows of other programs' forms become pairs or labelled responses, and what cannot is counted
- * and named. One form is one file beside this one.
+ * @file What all imports share: they turn the records of other programs into pairs or labelled responses, and count and name
+ * what cannot be used. Each form is in a file beside this one.
  */
 import { createFile } from '../../files/new-file.ts';
 import { readRecords } from '../formats/read.ts';

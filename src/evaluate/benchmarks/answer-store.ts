@@ -1,6 +1,6 @@
 /**
- * @file Answers of models that are kept: the same model asked the same thing answers from here. A SQLite file of its own, so that
- * evaluations share it whatever run they belong to; what an answer scores is computed anew each time.
+ * @file Stored answers of models: the same model, asked the same thing again, answers from here. A SQLite file of its own, so
+ * that evaluations share it whatever run they belong to; what an answer scores is computed anew each time.
  */
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';

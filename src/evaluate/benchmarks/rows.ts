@@ -1,4 +1,7 @@
-/** @file Rows of benchmarks from files, in the forms in which data sets come; a row that is no record is refused with its place. */
+/**
+ * @file Rows of benchmarks from files, in the forms in which data sets come; a row that is not a record is refused with its
+ * place.
+ */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { DataError } from '../../errors.ts';

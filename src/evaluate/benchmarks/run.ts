@@ -1,6 +1,6 @@
 /**
- * @file Runs a benchmark: rows become items, items prompts, and prompts are asked in batches whose answers are kept as they come, so
- * that a run that stops goes on where it was, and a second one asks nothing. Every row is accounted for: scored, or named.
+ * @file Runs a benchmark: rows become items, items prompts, and prompts are asked in batches whose answers are kept as they
+ * come, so a stopped run continues where it was, and a second one asks nothing. Every row is accounted for: scored, or named.
  */
 import { z } from 'zod';
 import { sha256 } from '../../files/hash.ts';

@@ -1,6 +1,6 @@
 /**
- * @file Benchmarks as a command line or a recipe asks for them: by name, with a number of rows and of examples. Finds their files,
- * reads them, and refuses before any model is asked what no model could answer.
+ * @file Benchmarks as a command line or a recipe asks for them: by name, with a number of rows and of examples. Finds their
+ * files, reads them, and refuses what no model could answer, before any model is asked.
  */
 import { DataError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';

@@ -1,6 +1,7 @@
 /**
- * @file The stage that has a judge compare a model's outputs with a baseline's, as `selm eval alpaca MODEL --judge` does. Outputs and
- * replies are in the ledger when they are there, and are asked for once. What the judge refuses is named, and counts nowhere.
+ * @file The stage that has a judge compare a model's outputs with a baseline's, as `selm eval alpaca MODEL --judge` does.
+ * Outputs and replies go into the ledger as soon as they exist, and are asked for once. What the judge refuses is named, and
+ * counts nowhere.
  */
 import { SelmError } from '../../errors.ts';
 import type { Annotation, Annotations } from '../../evaluate/alpaca/annotations.ts';

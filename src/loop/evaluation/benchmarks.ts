@@ -1,6 +1,6 @@
 /**
- * @file The stage that measures a model on public benchmarks, with the code of `selm eval MODEL --on`. It resumes by item: an answer
- * is in the ledger when it is there, and what was asked once is never asked again, whatever else changes.
+ * @file The stage that measures a model on public benchmarks, with the code of `selm eval MODEL --on`. It resumes by item: an
+ * answer goes into the ledger as soon as it exists, and nothing is asked twice, whatever else changes.
  */
 
 import { DataError } from '../../errors.ts';

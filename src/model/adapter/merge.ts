@@ -23,7 +23,7 @@ export async function mergeAdapter(directory: string, out: string, dtype: SavedD
     );
   }
   if (existsSync(out)) {
-    throw new ModelError('OUTPUT_EXISTS', `Cannot merge into ${out}: it is there already: name a new folder`, {
+    throw new ModelError('OUTPUT_EXISTS', `Cannot merge into ${out}: it already exists: name a new folder`, {
       details: { file: out },
     });
   }

@@ -1,4 +1,4 @@
-/** @file Llama 2 and 3, TinyLlama, SmolLM2: what every other family is told apart from. */
+/** @file Llama 2 and 3, TinyLlama, SmolLM2: the family that all others are described against. */
 import { type Family, llamaLike, sameLayers } from './raw.ts';
 import { ropeOf } from './rope.ts';
 

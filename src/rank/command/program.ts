@@ -53,7 +53,7 @@ export class Program {
     child.on('close', (code, signal) => {
       const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
       this.fail(
-        this.#error('RANKER_CRASHED', `ended ${how} before it had answered: see what it wrote, mend it, run again`),
+        this.#error('RANKER_CRASHED', `ended ${how} before it had answered: read what it wrote, fix it, and run again`),
       );
     });
   }

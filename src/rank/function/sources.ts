@@ -104,7 +104,7 @@ function namedFiles(entry: string, files: unknown): string[] {
     throw filesError(entry, 'is no list of paths', 'export const files = ["words.txt"], relative to the module');
   return files.map((file: string) => {
     const path = file.startsWith('file:') ? fileURLToPath(file) : resolve(dirname(entry), file);
-    if (!existsSync(path)) throw filesError(entry, `names ${path}, and there is no such file`, 'mend the path');
+    if (!existsSync(path)) throw filesError(entry, `names ${path}, and there is no such file`, 'correct the path');
     return path;
   });
 }

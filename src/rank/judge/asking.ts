@@ -1,7 +1,7 @@
 /**
- * @file Questions to a judge's server, each answered once: from the store when it was answered before, else by requests
- * with retries, at most so many at a time, and never more than the budget. What ends the work (server gone, key refused,
- * budget spent, user's stop) is thrown and no new request starts; those under way are heard out and kept.
+ * @file Questions to a judge's server, each answered once: from the store when it was answered before, else by requests with
+ * retries, at most so many at a time, and never more than the budget. What ends the work (server gone, key refused, budget
+ * spent, user's stop) is thrown and no new request starts; those in flight are finished and kept.
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';

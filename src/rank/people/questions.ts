@@ -167,13 +167,13 @@ export async function say(folder: string, saying: Said): Promise<void> {
     if (!known.has(saying.question)) {
       throw new RankerError(
         'PEOPLE_QUESTION_UNKNOWN',
-        'Cannot keep this answer: the run did not ask that question (any more): go on with the next one',
+        'Cannot keep this answer: the run does not ask that question (any more): answer the next one',
       );
     }
     if (closed.has(saying.question)) {
       throw new RankerError(
         'PEOPLE_QUESTION_SETTLED',
-        'Cannot change this answer: the run has used it, or goes on without it: go on with the next one',
+        'Cannot change this answer: the run has used it, or continues without it: answer the next one',
       );
     }
     append(folder, ANSWERS, [saying]);

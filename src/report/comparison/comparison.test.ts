@@ -125,7 +125,7 @@ it('takes up what selm eval printed of a model, with its errors and n, and refus
   expect(text).toContain('| 23.45 (± 0.70 (SE), n = 805) | 21.30 (± 1.40 (SE), n = 805; 1500 characters) |');
   expect(text).toContain('| 7.10 | 6.20 | 6.65 (n = 160, 1 unparsed) |');
   expect(text).toContain('| 0.710 ([0.600, 0.800], n = 90) |');
-  expect(() => readModelResults({ score: 3 }, 'other.json')).toThrow(/Cannot take up "other.json"/);
+  expect(() => readModelResults({ score: 3 }, 'other.json')).toThrow(/Cannot use the results in "other.json"/);
 });
 
 it('distributions say which responses they are of: greedy ones where all models have them, else the temperature', () => {

@@ -74,7 +74,7 @@ export function readModelResults(value: unknown, file: string): ModelResults {
   if (alpaca === undefined && mtBench === undefined && evaluated === undefined) {
     throw new DataError(
       'RESULTS_UNKNOWN',
-      `Cannot take up "${file}": it has no results of one model: give what \`selm eval MODEL --on ... --json\`, \`selm eval alpaca --json\` or \`selm eval mt-bench --json\` printed for one model`,
+      `Cannot use the results in "${file}": it has no results of one model: give what \`selm eval MODEL --on ... --json\`, \`selm eval alpaca --json\` or \`selm eval mt-bench --json\` printed for one model`,
       { details: { file } },
     );
   }

@@ -113,7 +113,7 @@ function openTokenizer(
       if (!rows.some((ids) => ids.includes(id))) continue;
       throw new TextError(
         'TOKEN_WITHOUT_ROW',
-        `Cannot encode a text with ${shownValue(text)}: this token (id ${id}) stands for what is no text, and the model's embedding has no row for it: take it out of the text`,
+        `Cannot encode a text with ${shownValue(text)}: this token (id ${id}) stands for something that is not text, and the model's embedding has no row for it: take it out of the text`,
         { details: { token: text, id } },
       );
     }
