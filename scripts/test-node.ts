@@ -7,8 +7,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { sha256Folder } from '../src/files/hash.ts';
 import { packageRoot } from '../src/files/package-root.ts';
-import { engineDirectory } from '../src/torch/native.ts';
+import { engineDirectory, nativeSources, readEngineRecord } from '../src/torch/native.ts';
 
 function run(program: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }): void {
   const { status } = spawnSync(program, args, { stdio: 'inherit', ...options });
@@ -41,6 +42,8 @@ const changed = spawnSync('git', ['status', '--porcelain', '--', 'native'], {
 }).stdout;
 if (changed !== '')
   throw new Error(`The clone would build another engine than yours: commit native/ first:\n${changed}`);
+if (readEngineRecord()?.sourcesSha256 !== sha256Folder(nativeSources))
+  throw new Error('The clone would build your engine anew: run npm run setup first');
 const node = nodeFolder(major);
 const clone = mkdtempSync(join(tmpdir(), `selm-node-${major}-`));
 const env = {

@@ -1,4 +1,5 @@
 /** @file `selm sweep --dry-run`: what every run will roughly cost, and the sum. Nothing is sampled, nothing written. */
+import type { RecipeFacts } from '../forecast/facts.ts';
 import type { Forecast } from '../forecast/forecast.ts';
 import type { MachineRates } from '../forecast/time.ts';
 import type { Recipe } from '../recipe/schema.ts';
@@ -54,11 +55,12 @@ async function forecastRuns(runs: readonly PlannedRun[], rates: Rates): Promise<
     known.set(key, found);
     return found;
   };
+  const facts = new Map<string, RecipeFacts>();
   const byArm = new Map<string, Forecast>();
   const found: RunForecast[] = [];
   for (const run of runs) {
     const { arm, seed, recipe } = run;
-    const made = byArm.get(arm) ?? (await forecast(recipe, { rows: null, rates: () => ratesOf(run) }));
+    const made = byArm.get(arm) ?? (await forecast(recipe, { rows: null, known: facts, rates: () => ratesOf(run) }));
     byArm.set(arm, made);
     const { iterations, cost } = made;
     const standing = standingOf(recipe).kind;

@@ -52,6 +52,14 @@ const publishedSchema = z.object({
   data: z.record(z.string(), z.object({ rows: z.int(), pairs: z.boolean() })),
 });
 
+/** What the facts of a recipe depend on: recipes that agree in it, such as most arms of a sweep, have the same facts. */
+export function factsKey({ model, data, text, seed, sampling, evaluate, sft }: Recipe): string {
+  const { prompts, holdOut, limit, columns, benchmarks } = evaluate;
+  const measured = { prompts, holdOut, limit, columns, benchmarks };
+  const tuned = sft === null ? null : { ...sft, name: '', output: '' };
+  return JSON.stringify([model, data, text, seed, sampling.maxNewTokens, measured, tuned]);
+}
+
 /**
  * Facts of a recipe. `rows` overrides the number of rows.
  *

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { describeForecast } from '../cli/dry-run.ts';
 import { packageRoot } from '../files/package-root.ts';
 import { loadRecipe } from '../recipe/load.ts';
+import type { RecipeFacts } from './facts.ts';
 import { type Forecast, forecast } from './forecast.ts';
 import type { MachineRates } from './time.ts';
 
@@ -53,6 +54,19 @@ describe('a dry run of the published recipes', () => {
       [15283, 3],
       [15283, 3],
     ]);
+  });
+
+  it('reads the data once for recipes that agree in them', async () => {
+    const known = new Map<string, RecipeFacts>();
+    const planned = async (override: string): Promise<Forecast> => {
+      const recipe = loadRecipe(join(packageRoot, 'recipes', 'zephyr-7b.yaml'), { overrides: [override] });
+      return forecast(recipe, { rows: null, rates: async () => RATES, known });
+    };
+    const [first, second] = [await planned('training.batchSize=64'), await planned('training.batchSize=32')];
+    expect(known.size).toBe(1);
+    expect(second.iterations[0]?.schedule.totalSteps).toBeGreaterThan(first.iterations[0]?.schedule.totalSteps ?? 0);
+    await planned('data.limit=1000');
+    expect(known.size).toBe(2);
   });
 
   it.each(['llama-3-8b', 'phi-3-mini'])('of %s has them too', async (name) => {

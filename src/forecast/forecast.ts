@@ -1,7 +1,7 @@
 /** @file A dry run: everything that a recipe will do and roughly cost, before anything is sampled or written. */
 import type { Recipe } from '../recipe/schema.ts';
 import { type MemoryForecast, memoryOf, parameterCount } from './cost.ts';
-import { factsOf, type RecipeFacts } from './facts.ts';
+import { factsKey, factsOf, type RecipeFacts } from './facts.ts';
 import { type IterationPlan, planOf } from './plan.ts';
 import { type MachineRates, type TimeForecast, timeOf } from './time.ts';
 
@@ -18,12 +18,23 @@ export interface Forecast {
     | null;
 }
 
-/** The forecast of a recipe on some ranks; `rates` measures this machine, and is asked only where the model is known. */
+/**
+ * The forecast of a recipe on some ranks. `rates` measures this machine, and is asked only where the model is known. `known` keeps the
+ * facts of recipes, so that the data of a sweep are read once and not for each arm.
+ */
 export async function forecast(
   recipe: Recipe,
-  options: { rows: number | null; ranks?: number; rates: () => Promise<MachineRates> },
+  options: {
+    rows: number | null;
+    ranks?: number;
+    rates: () => Promise<MachineRates>;
+    known?: Map<string, RecipeFacts>;
+  },
 ): Promise<Forecast> {
-  const { config, ...facts } = await factsOf(recipe, options);
+  const key = `${options.rows} ${factsKey(recipe)}`;
+  const found = options.known?.get(key) ?? (await factsOf(recipe, options));
+  options.known?.set(key, found);
+  const { config, ...facts } = found;
   const iterations = planOf(recipe, facts);
   if (config === null) return { facts, iterations, cost: null };
   const rates = await options.rates();

@@ -5,11 +5,19 @@
 import { createFile } from '../../files/new-file.ts';
 import { readRecords } from '../formats/read.ts';
 import type { DataRecord } from '../formats/record.ts';
+import { argilla } from './argilla.ts';
 import { openWebui } from './open-webui.ts';
 import { helpSteer, nectar, ratedGenerations, ultraFeedback } from './rated.ts';
 import { type ImportedMessage, type ImportedRow, type ImportForm, type ImportProblem, NoRow } from './row.ts';
 
-export const IMPORT_FORMS: readonly ImportForm[] = [openWebui, ultraFeedback, helpSteer, nectar, ratedGenerations];
+export const IMPORT_FORMS: readonly ImportForm[] = [
+  openWebui,
+  argilla,
+  ultraFeedback,
+  helpSteer,
+  nectar,
+  ratedGenerations,
+];
 
 /** What an import did. */
 export interface ImportOutcome {

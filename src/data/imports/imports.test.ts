@@ -128,6 +128,35 @@ describe('rated responses', () => {
     expect(read('distilabel', row)).toEqual([pair]);
   });
 
+  it('Argilla: rankings of several annotators by their mean place; drafts do not count', () => {
+    const fields = { instruction: 'Hi', 'response-1': 'bad', 'response-2': 'good', 'response-3': 'fair' };
+    const ranking = (first: string, second: string, third: string) =>
+      [first, second, third].map((value, i) => ({ value, rank: i + 1 }));
+    const responses = {
+      ranking: [
+        { value: ranking('response-2', 'response-3', 'response-1'), status: 'submitted' },
+        { value: ranking('response-3', 'response-2', 'response-1'), status: 'submitted' },
+        { value: ranking('response-2', 'response-1', 'response-3'), status: 'submitted' },
+        { value: ranking('response-1', 'response-3', 'response-2'), status: 'draft' },
+      ],
+    };
+    expect(read('argilla', { fields, responses })).toEqual([pair]);
+  });
+
+  it('Argilla: the choice of one response, in a flat record; other questions say nothing', () => {
+    const record = {
+      id: 'r1',
+      prompt: 'Hi',
+      a: 'good',
+      b: 'bad',
+      'better.responses': ['a', 'b', 'a'],
+      'better.responses.status': ['submitted', 'discarded', 'submitted'],
+      'comment.responses': ['The second one is rude.'],
+    };
+    expect(read('argilla', record)).toEqual([pair]);
+    expect(read('argilla', { ...record, 'better.responses': [] })).toMatchObject([{ problem: 'no rating' }]);
+  });
+
   it.each([
     [
       'ultrafeedback',

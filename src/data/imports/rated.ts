@@ -61,10 +61,10 @@ export const nectar: ImportForm = {
   },
 };
 
-/** distilabel's generations with ratings, as its pipelines and Argilla's records on the Hub have them. */
+/** distilabel's generations with ratings, as its pipelines and data sets on the Hub have them. */
 export const ratedGenerations: ImportForm = {
   name: 'distilabel',
-  about: 'distilabel and Argilla: instruction, generations, ratings',
+  about: 'distilabel: instruction, generations, ratings',
   rowsOf({ instruction, prompt, generations, ratings, rating }) {
     const values = listOf(ratings ?? rating, 'ratings');
     const rated = listOf(generations, 'generations').map((text, i) => ({ text, rating: numberOf(values[i]) }));
@@ -73,7 +73,7 @@ export const ratedGenerations: ImportForm = {
 };
 
 /** The best response over the worst of those that have a text and a rating; of equal ones the first. */
-function bestOverWorst(
+export function bestOverWorst(
   prompt: ImportedMessage[],
   responses: readonly { text: unknown; rating: number | null }[],
 ): ImportedRow {
@@ -94,7 +94,7 @@ function bestOverWorst(
 }
 
 /** A number, also as text; not what is none, such as N/A. */
-function numberOf(value: unknown): number | null {
+export function numberOf(value: unknown): number | null {
   if (typeof value === 'bigint') return Number(value);
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   return typeof number === 'number' && Number.isFinite(number) ? number : null;
@@ -110,7 +110,7 @@ function aspects(value: unknown): number | null {
   return ratings.length === 0 ? null : ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length;
 }
 
-function user(value: unknown, field: string): ImportedMessage[] {
+export function user(value: unknown, field: string): ImportedMessage[] {
   return [{ role: 'user', content: textOf(value, field) }];
 }
 
