@@ -37,6 +37,8 @@ const NEVER: Readonly<Record<string, readonly string[]>> = {
 
 /** The file that loads the addon, and the folders that may import functions of it (its paths and threads are anyone's). */
 const NATIVE_FILE = 'torch/native.ts';
+/** Files of torch/ that work without an engine, for the folder that builds it. */
+const FOR_ENGINE: readonly string[] = [NATIVE_FILE, 'torch/gpus.ts', 'torch/cuda-problems.ts'];
 const NATIVE_NAMES = ['native', 'Native', 'Handle', 'NativeValue'];
 const NATIVE_FOLDERS = ['torch', 'engine'];
 
@@ -110,8 +112,8 @@ function importProblems({ from, to, names }: Import): string[] {
   if (rowOf(target) > rowOf(folder)) return problem(`${target}/ lies above ${folder}/`);
   if (ONLY[folder] !== undefined && !ONLY[folder].includes(target))
     return problem(`${folder}/ may import ${ONLY[folder].join(', ')} only`);
-  if (folder === 'engine' && target === 'torch' && to !== NATIVE_FILE)
-    return problem(`of torch/ it may import native.ts only`);
+  if (folder === 'engine' && target === 'torch' && !FOR_ENGINE.includes(to))
+    return problem(`of torch/ it may import ${FOR_ENGINE.map((path) => path.slice('torch/'.length)).join(', ')} only`);
   if (NEVER[folder]?.includes(target)) return problem(`${folder}/ never imports ${target}/`);
   return [];
 }

@@ -29,7 +29,7 @@ test.each([
   ['rank/function.ts', "import { step } from '../train/step.ts';", 'train/ lies above rank/'],
   ['report/report.ts', "import { step } from '../train/step.ts';", 'never imports train/'],
   ['store/ledger.ts', "import { policy } from '../score/policy.ts';", 'never imports score/'],
-  ['engine/doctor.ts', "import { scope } from '../torch/tensor.ts';", 'native.ts only'],
+  ['engine/doctor.ts', "import { scope } from '../torch/tensor.ts';", 'native.ts, gpus.ts, cuda-problems.ts only'],
   [
     'model/load.ts',
     "import { type Handle, packageRoot } from '../torch/native.ts';",

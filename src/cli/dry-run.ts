@@ -7,11 +7,16 @@ import { questionCount } from '../rank/judge/rounds.ts';
 import { describeRanker } from '../rank/open.ts';
 import { judgeOf } from '../recipe/evaluate.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import type { Gpu } from '../torch/gpus.ts';
 import { singleStepWarning } from '../train/schedule.ts';
 import { describeRecipe } from './describe.ts';
 
 /** The forecast as text: slices and steps, learning rates, tokens, memory, time. */
-export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Forecast): string {
+export function describeForecast(
+  recipe: Recipe,
+  { facts, iterations, cost }: Forecast,
+  card: Pick<Gpu, 'name' | 'memoryBytes'> | null = null,
+): string {
   const used = Math.max(...iterations.map(({ slice }) => slice.end));
   const { prompt, response, atMost } = facts.tokens;
   const about = atMost ? 'at most ' : '';
@@ -40,7 +45,7 @@ export function describeForecast(recipe: Recipe, { facts, iterations, cost }: Fo
     ),
     '',
     `Tokens: ${about}${count(prompt)} a prompt, ${about}${count(response)} a response (${facts.sources.tokens})`,
-    ...costLines(recipe, facts, cost),
+    ...costLines(recipe, facts, { cost, card }),
     '',
     'A dry run: nothing was sampled, trained or written.',
   ].join('\n');
@@ -135,7 +140,11 @@ function benchmarkLines(
   ];
 }
 
-function costLines(recipe: Recipe, facts: Forecast['facts'], cost: Forecast['cost']): string[] {
+function costLines(
+  recipe: Recipe,
+  facts: Forecast['facts'],
+  { cost, card }: { cost: Forecast['cost']; card: Pick<Gpu, 'name' | 'memoryBytes'> | null },
+): string[] {
   const source = facts.sources.model;
   if (cost === null) return ['', `Memory and time: unknown, the model is ${source}`];
   const { parameters, memory } = cost;
@@ -152,6 +161,7 @@ function costLines(recipe: Recipe, facts: Forecast['facts'], cost: Forecast['cos
     `Memory, an estimate (${count(parameters)} weights, ${source}); the larger of the two is needed`,
     ...memoryLines('training', memory.training),
     ...memoryLines('sampling', memory.sampling),
+    ...(card === null ? [] : [fitLine(recipe, memory, card)]),
     '',
     ...timeLines(recipe, facts, cost),
   ];
@@ -210,6 +220,28 @@ function memoryLines(stage: string, parts: readonly MemoryPart[]): string[] {
   return [
     `  ${stage} ${gibibytes(total)}: ${parts.map(({ what, bytes }) => `${what} ${gibibytes(bytes)}`).join(', ')}`,
   ];
+}
+
+/** What a card's own libraries and its allocator's gaps take of its memory. */
+const CARD_RESERVE_BYTES = 2 * 2 ** 30;
+
+/** Whether the larger of the two fits a card, and what would. */
+function fitLine(
+  { training }: Recipe,
+  memory: NonNullable<Forecast['cost']>['memory'],
+  { name, memoryBytes }: Pick<Gpu, 'name' | 'memoryBytes'>,
+): string {
+  const sum = (parts: readonly MemoryPart[]): number => parts.reduce((total, { bytes }) => total + bytes, 0);
+  const needed = Math.max(sum(memory.training), sum(memory.sampling)) + CARD_RESERVE_BYTES;
+  const both = `${gibibytes(needed)} with ${gibibytes(CARD_RESERVE_BYTES)} for CUDA itself, of ${gibibytes(memoryBytes)}`;
+  if (needed <= memoryBytes) return `  fits ${name}: ${both}`;
+  const smaller = [
+    ...(training.states === 'float32' ? ['training.states: bfloat16 (8 bytes a weight)'] : []),
+    ...(training.adapter.kind === 'none' ? ['training.adapter: {kind: lora}'] : []),
+    'training.microBatchTokens',
+    'sampling.batchSize',
+  ];
+  return `  does not fit ${name}: ${both}; smaller with ${smaller.join(', ')}`;
 }
 
 function nameOf(iteration: number): string {

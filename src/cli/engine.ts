@@ -4,22 +4,32 @@ import { installEngine } from '../engine/install.ts';
 import { DEFAULT_VERSION } from '../engine/locate.ts';
 import { ENGINE_VARIANTS, type EngineVariant, variantFolder } from '../engine/variants.ts';
 
+interface InstallArguments {
+  from?: string;
+  indexUrl?: string;
+  cuda?: boolean;
+  variant: EngineVariant;
+  force?: boolean;
+}
+
 /** The command `engine` with its one sub-command. */
 export function engineCommand(): Command {
   const install = new Command('install')
     .description(`find LibTorch ${DEFAULT_VERSION} or fetch it by pip, and build the native addon against it`)
     .option('--from <path>', 'a torch wheel, a folder of wheels, or a folder that is a LibTorch')
     .option('--index-url <url>', 'package index in place of the one that pip is configured with')
+    .option('--cuda', 'with the libraries for NVIDIA GPUs (about 3 GB more; sizes are said before they are fetched)')
     .addOption(
       new Option('--variant <name>', 'build beside the engine one for finding its mistakes (docs/debugging.md)')
         .choices(ENGINE_VARIANTS)
         .default('release'),
     )
     .option('--force', 'compile everything again, even when nothing changed')
-    .action(async (options: { from?: string; indexUrl?: string; variant: EngineVariant; force?: boolean }) => {
+    .action(async (options: InstallArguments) => {
       const { outcome, record } = await installEngine({
         log: (line) => console.error(line),
         variant: options.variant,
+        half: options.cuda === true ? 'cuda' : 'cpu',
         rebuild: options.force === true ? 'always' : 'when-changed',
         ...(options.from === undefined ? {} : { from: options.from }),
         ...(options.indexUrl === undefined ? {} : { indexUrl: options.indexUrl }),

@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { loadRecipe } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { askGpus, cardOf, type Gpu } from '../torch/gpus.ts';
 import { describeOutcome, describeRecipe } from './describe.ts';
 import { describeForecast } from './dry-run.ts';
 import { type LongRunOptions, SIGNALS_HELP, withRunOptions } from './long-run.ts';
@@ -62,6 +63,12 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
   );
 }
 
+/** The card that a recipe names, where this machine has it. */
+function firstCard(device: string): Gpu | null {
+  const answer = askGpus();
+  return answer.kind === 'cards' ? cardOf(device === 'auto' ? 'cuda' : device, answer.cards) : null;
+}
+
 /** Prints the forecast of a recipe. */
 async function dryRun(
   recipe: Recipe,
@@ -71,5 +78,6 @@ async function dryRun(
   const { measureRates } = await import('../forecast/rates.ts');
   const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
   const result = await forecast(recipe, { rows: rows ?? null, ranks, rates: async () => measureRates(dtypes) });
-  process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result)}\n`);
+  const card = recipe.device === 'cpu' ? null : firstCard(recipe.device);
+  process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result, card)}\n`);
 }

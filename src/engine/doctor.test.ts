@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../files/temporary.testing.ts';
-import { type Check, diagnose, formatReport } from './doctor.ts';
+import type { Check } from './checks.ts';
+import { diagnose, formatReport } from './doctor.ts';
 import { bareMachine, fakeLibtorch, fakePrograms, writeFiles } from './places.testing.ts';
 
 const find = (checks: readonly Check[], name: string) => checks.find((check) => check.name === name);
@@ -19,7 +20,7 @@ test('diagnose() works with nothing installed and says of each tool how to get i
     fix: 'run `sudo apt-get install g++`',
   });
   expect(find(report.checks, 'engine')).toMatchObject({ status: 'problem', fix: 'run `selm engine install`' });
-  expect(find(report.checks, 'cuda')).toMatchObject({ status: 'ok' });
+  expect(find(report.checks, 'gpu')).toMatchObject({ status: 'ok' });
   // Each problem comes with its fix.
   expect(report.checks.filter((check) => check.status === 'problem' && check.fix === null)).toEqual([]);
 });

@@ -6,8 +6,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../files/package-root.ts';
+import { GPU_QUERY, readGpus } from '../torch/gpus.ts';
 import { engineDirectory, nativeSources, readEngineRecord } from '../torch/native.ts';
 import { staleReason } from './build.ts';
+import type { Check, CheckStatus } from './checks.ts';
+import { checkGpus, cudaHalf } from './cuda.ts';
 import { type Candidate, compareVersions, DEFAULT_VERSION, libtorchCache, locateLibtorch } from './locate.ts';
 import {
   findProgram,
@@ -20,20 +23,7 @@ import {
   type Tool,
   thisMachine,
 } from './machine.ts';
-import { type Probe, probeAddon, probePackage } from './probing.ts';
-
-/** How one thing is. */
-export type CheckStatus = 'ok' | 'warning' | 'problem';
-
-/** One line of the report. */
-export interface Check {
-  name: string;
-  status: CheckStatus;
-  /** What was found. */
-  detail: string;
-  /** What to do, when something is to be done. */
-  fix: string | null;
-}
+import { type Probe, probeAddon, probeCuda, probePackage } from './probing.ts';
 
 /** Report of `selm doctor`; `--json` prints it. */
 export interface DoctorReport {
@@ -70,7 +60,7 @@ export function diagnose(options: DoctorOptions = {}): DoctorReport {
     checkMemory(),
     ok('cores', `${availableParallelism()}`),
     checkCpu(machine),
-    checkCuda(machine),
+    ...checkCuda(engine, machine),
     ...locateLibtorch(machine).map((candidate) => checkCandidate(candidate)),
     ...engineChecks,
     ...['tokenizers', 'better-sqlite3'].map((name) => checkPackage(name, probePackage(name, machine))),
@@ -191,13 +181,12 @@ function cpuFlags({ platform }: Machine): Set<string> | null {
   return line === undefined ? null : new Set(line.split(':')[1]?.trim().split(/\s+/));
 }
 
-function checkCuda(machine: Machine): Check {
+/** The driver's program is asked through the machine's own PATH; CUDA is tried with the engine that is built. */
+function checkCuda(engine: string, machine: Machine): Check[] {
   const program = findProgram(['nvidia-smi'], machine);
-  if (program === null) return ok('cuda', 'no NVIDIA driver: selm computes on the CPU');
-  const names = run(program, ['--query-gpu=name', '--format=csv,noheader'], { machine, timeoutMs: 20_000 });
-  const detail =
-    names.status === 0 ? names.stdout.trim().split('\n').join(', ') : 'nvidia-smi is there but finds no GPU';
-  return ok('cuda', `${detail}: not used, selm computes on the CPU`);
+  const answer = readGpus(program === null ? null : run(program, GPU_QUERY, { machine, timeoutMs: 20_000 }));
+  const half = cudaHalf(readEngineRecord(engine)?.libtorchDirectory ?? '');
+  return checkGpus(answer, half, ({ library }) => probeCuda(join(engine, 'selm.node'), library, machine));
 }
 
 function checkCandidate({ source, directory, version, verdict }: Candidate): Check {

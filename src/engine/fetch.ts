@@ -1,12 +1,14 @@
 /**
  * @file Fills our cache with LibTorch: PyPI's wheel `torch`, fetched by pip (so the user's index, proxy and certificates
- * hold) or given as a file, of which only headers and the CPU libraries are unpacked. No Python runs afterwards.
+ * hold) or given as a file, of which only headers and the CPU libraries are unpacked, or with `cuda` those of GPUs too, beside
+ * the libraries of NVIDIA that they need. No Python runs afterwards.
  * The copy appears whole, by a rename, or not at all.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EngineError } from '../errors.ts';
 import { libtorchVersionOf, minorVersion } from '../torch/native.ts';
+import { cudaRequirements, describeWheels, planCudaWheels, totalBytes } from './cuda-wheels.ts';
 import { DEFAULT_VERSION, library, libtorchCache } from './locate.ts';
 import {
   freeBytes,
@@ -26,6 +28,8 @@ export interface FetchOptions {
   from?: string;
   /** Index in place of the one that pip is configured with. */
   indexUrl?: string;
+  /** `cuda` takes the libraries for GPUs too. @default 'cpu' */
+  half?: 'cpu' | 'cuda';
   /** @default this machine */
   machine?: Machine;
   /** Takes progress, one line at a time. */
@@ -38,13 +42,18 @@ const CUDA_STUBS = ['nvidia-cuda-runtime==13.5.37', 'nvidia-cuda-cupti==13.5.25'
 const BYTES_NEEDED = 2.5e9;
 const BYTES_NEEDED_FROM_WHEEL = 1e9;
 
-/** Unpacks the members of a wheel that a C++ program on the CPU needs; zipfile checks each member's CRC and its path. */
+/**
+ * Unpacks the members of a wheel that a C++ program needs, on the CPU or with CUDA; zipfile checks each member's CRC and its
+ * path.
+ */
 const UNPACK = `
 import re, sys, zipfile
-wheel, folder = sys.argv[1:]
-keep = re.compile(r'torch/include/|torch/version\\.py$|torch/lib/[^/]+\\.(so|dylib)[.0-9]*$|torch\\.libs/|'
-                  r'nvidia/.*/lib(cudart|cupti)\\.so[.0-9]*$|[^/]+\\.dist-info/(METADATA$|licenses/|LICENSE)')
-drop = re.compile(r'torch/lib/lib(torch_cuda|c10_cuda|caffe2_nvrtc|torch_python|torch_nvshmem|nvshmem|shm|torch\\.so|torch_global)')
+wheel, folder, half = sys.argv[1:]
+libraries = r'nvidia/.*/lib(cudart|cupti)\\.so[.0-9]*$' if half == 'cpu' else r'nvidia/.*\\.so[.0-9]*$'
+keep = re.compile(r'torch/include/|torch/version\\.py$|torch/lib/[^/]+\\.(so|dylib)[.0-9]*$|torch\\.libs/|' + libraries +
+                  r'|[^/]+\\.dist-info/(METADATA$|licenses/|LICENSE)')
+cuda = 'torch_cuda|c10_cuda|caffe2_nvrtc|torch_nvshmem|nvshmem|' if half == 'cpu' else ''
+drop = re.compile(r'torch/lib/lib(' + cuda + r'torch_python|shm|torch\\.so|torch_global)')
 with zipfile.ZipFile(wheel) as archive:
     for member in archive.infolist():
         if keep.match(member.filename) and not drop.match(member.filename):
@@ -71,6 +80,7 @@ export async function fetchLibtorch(options: FetchOptions): Promise<string> {
     unpack(pip, torch, unpacked);
     const directory = join(unpacked, 'torch');
     requireDefaultMinor(directory, torch);
+    if (options.half === 'cuda') await addCudaLibraries(pip, unpacked);
     let probe = probeLibrary(library(directory), machine);
     if (needsCudaStubs(probe)) {
       options.log('  this build of LibTorch links CUDA: adding the two small libraries that its CPU half needs');
@@ -92,6 +102,38 @@ export async function fetchLibtorch(options: FetchOptions): Promise<string> {
   }
 }
 
+/** Fetches what the unpacked wheel names as the requirements of its CUDA half; sizes are told first. */
+async function addCudaLibraries(pip: Pip, unpacked: string): Promise<void> {
+  const { python, wheels, machine, options } = pip;
+  const named = readdirSync(unpacked).find((name) => /^torch-.*\.dist-info$/.test(name));
+  const metadata = named === undefined ? '' : readFileSync(join(unpacked, named, 'METADATA'), 'utf8');
+  const requirements = cudaRequirements(metadata);
+  if (requirements.length === 0) {
+    throw new EngineError(
+      'LIBTORCH_UNUSABLE',
+      'Cannot install the CUDA half: this torch wheel names no libraries of NVIDIA, so it was built for the CPU: fetch it from an index that has the CUDA build, such as PyPI',
+    );
+  }
+  const planned = await planCudaWheels(requirements, {
+    python,
+    machine,
+    folder: wheels,
+    pipOptions: indexOptions(options),
+  });
+  for (const line of describeWheels(planned)) options.log(line);
+  // The wheels, and what they hold.
+  requireSpace(libtorchCache(machine), 3 * (totalBytes(planned) ?? 0));
+  const exact = planned.map(({ name, version }) => `${name}==${version}`);
+  unpack(pip, await download(pip, exact), unpacked);
+}
+
+function indexOptions({ indexUrl, from }: FetchOptions): string[] {
+  return [
+    ...(indexUrl === undefined ? [] : ['--index-url', indexUrl]),
+    ...(from === undefined ? [] : ['--find-links', wheelFolder(from)]),
+  ];
+}
+
 interface Pip {
   python: string;
   wheels: string;
@@ -105,8 +147,6 @@ async function download({ python, wheels, machine, options }: Pip, requirements:
     throw missingTool('pip', `fetch ${requirements.join(' and ')}`, machine);
   }
   const folder = join(wheels, requirements[0] ?? '');
-  const index = options.indexUrl === undefined ? [] : ['--index-url', options.indexUrl];
-  const beside = options.from === undefined ? [] : ['--find-links', wheelFolder(options.from)];
   const common = [
     '-m',
     'pip',
@@ -119,7 +159,7 @@ async function download({ python, wheels, machine, options }: Pip, requirements:
     folder,
   ];
   const attempt = (pythonTags: readonly string[]) =>
-    runWithLines(python, [...common, ...index, ...beside, ...pythonTags, ...requirements], {
+    runWithLines(python, [...common, ...indexOptions(options), ...pythonTags, ...requirements], {
       machine,
       // pip unpacks beside the target, not in a /tmp that may be small.
       env: { TMPDIR: wheels, PIP_DISABLE_PIP_VERSION_CHECK: '1', PIP_NO_INPUT: '1' },
@@ -164,7 +204,10 @@ function platformTags(machine: Machine): string[] {
 function unpack({ python, machine, options }: Pip, paths: readonly string[], folder: string): void {
   for (const wheel of paths) {
     options.log(`Unpacking ${basename(wheel)}`);
-    const { status, stderr } = run(python, ['-c', UNPACK, wheel, folder], { machine, timeoutMs: 1_800_000 });
+    const { status, stderr } = run(python, ['-c', UNPACK, wheel, folder, options.half ?? 'cpu'], {
+      machine,
+      timeoutMs: 1_800_000,
+    });
     if (status !== 0) {
       const reason = stderr.trim().split('\n').at(-1) ?? '';
       throw new EngineError('LIBTORCH_UNPACK', `Cannot unpack "${wheel}": ${reason}: fetch it again`);

@@ -35,6 +35,16 @@ test('installEngine() refuses a $LIBTORCH that does not load', async () => {
   });
 });
 
+test('installEngine() with the CUDA half refuses a $LIBTORCH that has none', async () => {
+  const { root, machine } = machineWith(null);
+  const env = { ...machine.env, LIBTORCH: fakeLibtorch(join(root, 'torch'), '2.15.0') };
+  const install = installEngine({ machine: { ...machine, env }, half: 'cuda', output: join(root, 'out'), log });
+  await expect(install).rejects.toMatchObject({
+    code: 'LIBTORCH_UNUSABLE',
+    message: expect.stringContaining('it has no lib/libtorch_cuda.so: take a CUDA build'),
+  });
+});
+
 test('installEngine() says who else builds', async () => {
   const { root, machine } = machineWith(null);
   const first = installEngine({ machine: { ...machine, env: { ...machine.env, LIBTORCH: '/a' } }, output: root, log });

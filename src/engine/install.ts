@@ -8,6 +8,7 @@ import { EngineError, RunError } from '../errors.ts';
 import { acquireLock, type Lock } from '../files/lock.ts';
 import type { EngineRecord } from '../torch/native.ts';
 import { buildEngine, enginePlaces, requireBuildTools, staleReason } from './build.ts';
+import { cudaHalf } from './cuda.ts';
 import { fetchLibtorch } from './fetch.ts';
 import { type Candidate, choices, judge, library, locateLibtorch } from './locate.ts';
 import { type Machine, thisMachine } from './machine.ts';
@@ -20,6 +21,8 @@ export interface InstallOptions {
   from?: string;
   /** Package index in place of the one that pip is configured with. */
   indexUrl?: string;
+  /** `cuda` wants a LibTorch with its libraries for GPUs, and fetches them where none is in sight. @default 'cpu' */
+  half?: 'cpu' | 'cuda';
   /** `always` compiles everything again. @default 'when-changed' */
   rebuild?: 'when-changed' | 'always';
   /** @default 'release' */
@@ -43,7 +46,13 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
   const { machine = thisMachine, log, rebuild = 'when-changed', variant = 'release' } = options;
   const { sources, output, record } = enginePlaces(options.output ?? variantFolder(variant));
   const named = machine.env.LIBTORCH ? judge('LIBTORCH', machine.env.LIBTORCH) : null;
-  if (rebuild === 'when-changed' && options.from === undefined && record !== null) {
+  const hasHalf = (directory: string): boolean => options.half !== 'cuda' || cudaHalf(directory) !== null;
+  if (
+    rebuild === 'when-changed' &&
+    options.from === undefined &&
+    record !== null &&
+    hasHalf(record.libtorchDirectory)
+  ) {
     if (staleReason(record, { sources, output, libtorch: named?.directory ?? null }) === null)
       return { outcome: 'kept', record };
   }
@@ -66,16 +75,17 @@ async function obtainLibtorch(
   options: InstallOptions,
   { machine, builtAgainst }: { machine: Machine; builtAgainst: string | null },
 ): Promise<string> {
-  const { from, indexUrl, log } = options;
-  const fetch = { machine, log, ...(indexUrl === undefined ? {} : { indexUrl }) };
+  const { from, indexUrl, half = 'cpu', log } = options;
+  const fetch = { machine, log, half, ...(indexUrl === undefined ? {} : { indexUrl }) };
   if (from !== undefined) {
     const given = judge('given', from);
     // A folder without headers and libraries may still hold wheels.
-    return given.version === null ? fetchLibtorch({ ...fetch, from }) : loading(given, machine);
+    return given.version === null ? fetchLibtorch({ ...fetch, from }) : loading(given, { machine, half });
   }
   const inSight = choices(locateLibtorch(machine), builtAgainst);
   for (const candidate of inSight) {
-    if (candidate.source === 'LIBTORCH') return loading(candidate, machine);
+    if (candidate.source === 'LIBTORCH') return loading(candidate, { machine, half });
+    if (half === 'cuda' && cudaHalf(candidate.directory) === null) continue;
     const probe = probeLibrary(library(candidate.directory), machine);
     if (probe.kind === 'loads') return candidate.directory;
     log(`LibTorch in ${candidate.directory} is passed over: it does not load: ${probe.message}`);
@@ -84,7 +94,10 @@ async function obtainLibtorch(
 }
 
 /** The folder of a LibTorch that the user named: it is used or refused, never passed over. */
-function loading({ source, directory, version, verdict }: Candidate, machine: Machine): string {
+function loading(
+  { source, directory, version, verdict }: Candidate,
+  { machine, half }: { machine: Machine; half: 'cpu' | 'cuda' },
+): string {
   const name = source === 'LIBTORCH' ? `$LIBTORCH (${directory})` : directory;
   const refuse = (reason: string) =>
     new EngineError(
@@ -92,6 +105,8 @@ function loading({ source, directory, version, verdict }: Candidate, machine: Ma
       `Cannot use LibTorch ${version ?? ''} in ${name}: ${reason}`.replace('  ', ' '),
     );
   if (verdict.kind === 'unusable') throw refuse(verdict.reason);
+  if (half === 'cuda' && cudaHalf(directory) === null)
+    throw refuse('it has no lib/libtorch_cuda.so: take a CUDA build');
   const probe = probeLibrary(library(directory), machine);
   if (probe.kind === 'fails') throw refuse(`it does not load: ${probe.message}`);
   return directory;

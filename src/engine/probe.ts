@@ -1,7 +1,7 @@
 /**
  * @file Child process that loads native code, so that a crash or a missing symbol ends it and not the caller. Run by
- * probing.ts: `probe.ts library PATH` (a shared library) or `probe.ts addon PATH` (selm.node: a product and a gradient
- * are computed and compared). Prints one JSON line.
+ * probing.ts: `probe.ts library PATH` (a shared library), `probe.ts addon PATH` (selm.node: a product and a gradient
+ * are computed and compared), or `probe.ts cuda ADDON:PATH` (a product on the first card). Prints one JSON line.
  */
 import { createRequire } from 'node:module';
 import type { Handle, Native } from '../torch/native.ts';
@@ -41,13 +41,31 @@ function loadAddon(path: string): string {
   return native.version();
 }
 
+/** A product of 2x2 matrices on the first card; `path` is the addon and libtorch_cuda.so, with a colon between. */
+function loadCuda(path: string): string {
+  const [addon = '', library = ''] = path.split(':');
+  const native = createRequire(import.meta.url)(addon) as Native;
+  native.initialise(1);
+  const problem = native.openLibrary(library);
+  if (problem !== null) throw new Error(problem);
+  const matrix = (...values: number[]) =>
+    native.fromBytes(new Float32Array(values).buffer, 0, 16, [2, 2], FLOAT32, 'cuda');
+  const product = native.call(native.resolve('aten::mm', ''), matrix(1, 2, 3, 4), matrix(5, 6, 7, 8));
+  if (typeof product !== 'number') throw new Error(`aten::mm returned ${typeof product}, not a tensor`);
+  const values = new Float32Array(4);
+  native.toBytes(product, values.buffer, 0);
+  expectEqual('matrix product', values.join(' '), '19 22 43 50');
+  return native.version();
+}
+
 function expectEqual(what: string, found: string, expected: string): void {
   if (found !== expected) throw new Error(`a ${what} came out as ${found}, not ${expected}`);
 }
 
 const [kind, path = ''] = process.argv.slice(2);
 try {
-  const version = kind === 'library' ? loadLibrary(path) : loadAddon(path);
+  const load = { library: loadLibrary, cuda: loadCuda, addon: loadAddon }[kind ?? ''] ?? loadAddon;
+  const version = load(path);
   console.log(JSON.stringify({ loaded: true, version }));
 } catch (error) {
   console.log(JSON.stringify({ loaded: false, message: error instanceof Error ? error.message : String(error) }));

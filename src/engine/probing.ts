@@ -19,6 +19,11 @@ export function probeAddon(path: string, machine: Machine = thisMachine): Probe 
   return probe('addon', path, machine);
 }
 
+/** Loads an addon and CUDA's half of LibTorch in a child process and computes a product on the first card. */
+export function probeCuda(addon: string, library: string, machine: Machine = thisMachine): Probe {
+  return probe('cuda', `${addon}:${library}`, machine);
+}
+
 /** Loads an npm package in a child process, by what `import` gives. */
 export function probePackage(name: string, machine: Machine = thisMachine): Probe {
   const script = `import(${JSON.stringify(name)}).then(() => console.log('{"loaded":true,"version":""}'))`;
@@ -53,7 +58,7 @@ export function readProbe({ status, signal, stdout, stderr }: Finished): Probe {
   };
 }
 
-function probe(kind: 'library' | 'addon', path: string, machine: Machine): Probe {
+function probe(kind: 'library' | 'addon' | 'cuda', path: string, machine: Machine): Probe {
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   return readProbe(run(process.execPath, ['--import', tsx, probeFile, kind, path], { machine }));
 }

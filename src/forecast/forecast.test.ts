@@ -27,6 +27,26 @@ const expectRate = (actual: number, expected: number): void =>
   // The table gives four to seven digits.
   expect(Math.abs(actual - expected) / expected).toBeLessThan(1e-4);
 
+describe('a dry run for a card', () => {
+  const fitOf = async (overrides: string[], memoryBytes: number): Promise<string> => {
+    const recipe = loadRecipe(join(packageRoot, 'recipes', 'llama-3-8b.yaml'), { overrides });
+    const result = await forecast(recipe, { rows: 1000, rates: async () => RATES });
+    const lines = describeForecast(recipe, result, { name: 'NVIDIA H100', memoryBytes }).split('\n');
+    return lines.find((line) => line.includes('NVIDIA H100')) ?? '';
+  };
+
+  it('says whether it fits, and what would: 8 billion weights fit 80 GiB with bf16 states', async () => {
+    const common = ['training.dtype=bfloat16', 'sampling.dtype=bfloat16', 'training.activations=recompute'];
+    const large = await fitOf(common, 80 * 2 ** 30);
+    expect(large).toMatch(
+      /^ {2}does not fit NVIDIA H100: 1\d\d\.\d GiB with 2\.0 GiB for CUDA itself, of 80\.0 GiB; smaller with/,
+    );
+    expect(large).toContain('training.states: bfloat16 (8 bytes a weight)');
+    const small = await fitOf([...common, 'training.states=bfloat16'], 80 * 2 ** 30);
+    expect(small).toMatch(/^ {2}fits NVIDIA H100: \d\d\.\d GiB/);
+  });
+});
+
 describe('a dry run of the published recipes', () => {
   it('of Zephyr has the slices, steps and learning rates of the authors', async () => {
     const zephyr = await dryRun('zephyr-7b');

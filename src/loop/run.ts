@@ -11,7 +11,7 @@ import { summariseReport } from '../report/summary.ts';
 import { writeReport } from '../report/write.ts';
 import { openEvents, type Watch } from '../store/events.ts';
 import { readRunConfig } from '../store/run-config.ts';
-import { requireDevice } from '../torch/device.ts';
+import { chooseDevice } from '../torch/device.ts';
 import { setThreads } from '../torch/native.ts';
 import { fetchInputs } from './inputs.ts';
 import { checkInputs, type ResolvedRecipe, runIterations, type Surroundings } from './iterations.ts';
@@ -52,14 +52,18 @@ export async function runRecipe(
   { watch = () => {}, signal, acceptChanges = false, waits = true, team = ALONE }: RunOptions = {},
 ): Promise<RunOutcome> {
   if (written.threads !== null) setThreads(written.threads);
-  requireDevice(written.device);
+  const { device, note } = chooseDevice({
+    device: written.device,
+    dtypes: [written.training.dtype, written.sampling.dtype],
+  });
   const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team, waits };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
+  if (note !== null) announce({ kind: 'note', text: note });
   const inputs = await fetchInputs(written, { announce, signal });
   const given: ResolvedRecipe = {
     written,
-    local: inputs.recipe,
+    local: { ...inputs.recipe, device },
     hub: inputs.hub,
     sources: inputs.sources,
     benchmarks: inputs.benchmarks,

@@ -15,7 +15,7 @@ import { type Announce, openEvents, type Watch } from '../store/events.ts';
 import { readingAsBefore } from '../store/run-config.ts';
 import { openRun, type Run, tellResumed } from '../store/run-directory.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
-import { requireDevice } from '../torch/device.ts';
+import { chooseDevice } from '../torch/device.ts';
 import { engineVersion, setThreads } from '../torch/native.ts';
 import { openTracking } from '../track/tracking.ts';
 import type { StepMetrics } from '../train/run-steps.ts';
@@ -75,8 +75,10 @@ export async function fineTune(
 ): Promise<SftOutcome> {
   const asked = readingAsBefore(given);
   if (asked.threads !== null) setThreads(asked.threads);
-  requireDevice(asked.device);
-  const { recipe, hub } = await fetchSftInputs(asked, { announce, signal, hub: known });
+  const { device, note } = chooseDevice({ device: asked.device, dtypes: [asked.training.dtype] });
+  if (note !== null) announce({ kind: 'note', text: note });
+  const { recipe: fetched, hub } = await fetchSftInputs(asked, { announce, signal, hub: known });
+  const recipe = { ...fetched, device };
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const conversations = await readConversations(recipe, announce);
   await readWeights(recipe.model);

@@ -19,10 +19,10 @@ export const runFields = {
     .describe('Model to start from: a folder in Hugging Face layout, or hub:owner/name')
     .meta({ change: 'never', compared: 'by content' }),
   device: z
-    .string({ error: 'cpu, cuda, or cuda:N' })
-    .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, or cuda:N' })
+    .string({ error: 'cpu, cuda, cuda:N, or auto' })
+    .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, cuda:N, or auto' })
     .default('cpu')
-    .describe('Where the model is computed')
+    .describe('Where the model is computed; auto: on a GPU that works, else on the CPU')
     .meta({ change: 'warn' }),
   threads: integer(1)
     .nullable()

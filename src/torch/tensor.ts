@@ -5,6 +5,7 @@
 import { OutOfMemoryError, TensorError, TensorFreedError } from '../errors.ts';
 import { type Dtype, dtypeBytes, dtypeCode, dtypeName } from './dtype.ts';
 import { type Handle, native } from './native.ts';
+import { readFailedAllocation } from './out-of-memory.ts';
 
 class Scope {
   readonly name: string;
@@ -246,12 +247,13 @@ export function guard<T>(doing: string, operands: readonly Tensor[], body: () =>
       throw new TensorFreedError('TENSOR_FREED', `Cannot ${doing}: a tensor was freed`, { cause });
     }
     if (cause.code === 'SELM_OUT_OF_MEMORY') {
-      const requestedBytes = Number(/allocate (\d+) bytes/i.exec(cause.message)?.[1] ?? Number.NaN);
+      const { requestedBytes, device, freeBytes } = readFailedAllocation(cause.message);
       const [, nowBytes, peakBytes] = native().statistics();
+      const state = freeBytes === null ? `${nowBytes} bytes are in use` : `${device} has ${freeBytes} bytes free`;
       throw new OutOfMemoryError(
         'OUT_OF_MEMORY',
-        `Cannot ${doing}: no memory for ${requestedBytes} bytes more, ${nowBytes} bytes are in use: lower training.microBatchTokens or sampling.batchSize`,
-        { cause, details: { requestedBytes, nowBytes, peakBytes } },
+        `Cannot ${doing}: no memory for ${requestedBytes} bytes more, ${state}: lower training.microBatchTokens or sampling.batchSize, which a run in progress goes on with`,
+        { cause, details: { requestedBytes, nowBytes, peakBytes, device } },
       );
     }
     if (cause.code === 'SELM_OPERATOR' || cause.code === 'SELM_NATIVE_ARGUMENT') {
