@@ -8,10 +8,11 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../src/files/temporary.testing.ts';
+import { measureAfterwards } from '../src/loop/evaluation/afterwards.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { ask, peopleFolder, questionOf, readQuestions } from '../src/rank/people/questions.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
-import type { GivenAnswer, OpenQuestions, RunSummary } from '../src/server/api.ts';
+import type { AfterwardsPage, GivenAnswer, OpenQuestions, RunSummary } from '../src/server/api.ts';
 import { type Studio, serveStudio } from '../src/server/listen.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 import { pairsOf } from './support/small-run.ts';
@@ -82,6 +83,21 @@ test('a run waits for people, goes on by itself, and makes the pairs of whoever 
     texts('function').map((pair) => (pair.promptId === ofEdit ? { ...pair, chosen: EDIT } : pair)),
   );
   expect(texts('people').map(({ chosen }) => chosen)).toContain(EDIT);
+
+  // Afterwards: the same prompts again, and what the training did to the pairs that the answers made.
+  const { output } = recipe('people', { ranker: { kind: 'people' } });
+  const moved = await measureAfterwards(recipe('people', { ranker: { kind: 'people' } }), { iteration: 1, limit: 3 });
+  expect(moved).toHaveLength(3);
+  const again = await serveStudio({ folders: [output], port: 0, token, assets: new Map() });
+  const page = (await request(again, '/api/runs/people/afterwards?annotator=owner')) as AfterwardsPage;
+  await again.close();
+  expect(page.iterations).toMatchObject([{ iteration: 1, prompts: 3 }]);
+  for (const { promptId, chosen, before, after, marginBefore, marginAfter } of page.prompts) {
+    expect(texts('people')).toContainEqual(expect.objectContaining({ promptId, chosen }));
+    expect(marginBefore).toBeCloseTo(0, 4); // the policy before is the initial model
+    expect(Math.abs(marginAfter)).toBeGreaterThan(0);
+    expect([before.length, after.length]).toEqual([2, 2]);
+  }
 }, 120_000);
 
 test(

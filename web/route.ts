@@ -1,7 +1,7 @@
 /** @file Which page is shown: the part of the address behind `#`, so that the server has one page and no address to guess. */
 import { signal } from '@preact/signals';
 
-export const TABS = ['label', 'annotators', 'curves', 'pairs', 'samples', 'log', 'settings'] as const;
+export const TABS = ['label', 'annotators', 'afterwards', 'curves', 'pairs', 'samples', 'log', 'settings'] as const;
 export type Tab = (typeof TABS)[number];
 
 export const ARENA_TABS = ['vote', 'ratings'] as const;

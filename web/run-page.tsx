@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { LoggedEvent, RunDetail, RunSummary } from '../src/server/api.ts';
+import { AfterwardsTab } from './afterwards.tsx';
 import { AnnotatorsTab } from './annotators.tsx';
 import { ControlButton } from './control.tsx';
 import { CurvesTab, SettingsTab } from './curves.tsx';
@@ -16,12 +17,15 @@ import { type Connection, follow, useAnswer } from './server.ts';
 const TAB_NAMES: Readonly<Record<Tab, string>> = {
   label: 'Answer',
   annotators: 'Annotators',
+  afterwards: 'Afterwards',
   curves: 'Curves',
   pairs: 'Pairs',
   samples: 'Samples',
   log: 'Log',
   settings: 'Settings',
 };
+/** Parts of a run that asks people. */
+const OF_PEOPLE: readonly Tab[] = ['label', 'annotators', 'afterwards'];
 /** Least time between two questions for the same curves. */
 const AGAIN_MS = 1500;
 
@@ -53,7 +57,7 @@ export function RunPage({
     <main id="content" tabIndex={-1}>
       <Head run={summary} hasReport={detail.hasReport} />
       <nav class="tabs" aria-label="Parts of the run">
-        {TABS.filter((each) => (each !== 'label' && each !== 'annotators') || detail.asksPeople).map((each) => (
+        {TABS.filter((each) => detail.asksPeople || !OF_PEOPLE.includes(each)).map((each) => (
           <a
             key={each}
             href={routeTo(id, { tab: each, query: besideQuery })}
@@ -65,6 +69,7 @@ export function RunPage({
       </nav>
       {tab === 'label' ? <LabelTab runId={id} version={version} /> : null}
       {tab === 'annotators' ? <AnnotatorsTab runId={id} version={version} /> : null}
+      {tab === 'afterwards' ? <AfterwardsTab runId={id} version={version} /> : null}
       {tab === 'curves' ? (
         <CurvesTab
           run={detail}

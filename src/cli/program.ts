@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   report: async () => (await import('./report.ts')).reportCommand(),
   compare: async () => (await import('./compare.ts')).compareCommand(),
   studio: async () => (await import('./studio.ts')).studioCommand(),
+  afterwards: async () => (await import('./afterwards.ts')).afterwardsCommand(),
   arena: async () => (await import('./arena.ts')).arenaCommand(),
   runs: async () => (await import('./runs.ts')).runsCommand(),
   clean: async () => (await import('./clean.ts')).cleanCommand(),

@@ -228,6 +228,32 @@ export interface Annotators {
   flagged: { annotator: string; prompt: string; texts: readonly [string, string] }[];
 }
 
+/** What people's labels moved. */
+export interface AfterwardsPage {
+  /** Iterations that were measured. */
+  iterations: { iteration: number; prompts: number; rose: number; meanBefore: number; meanAfter: number }[];
+  /** Who answered something. */
+  annotators: string[];
+  prompts: MovedPrompt[];
+  /** What measures. */
+  command: string;
+}
+
+/** A prompt that people answered about, before the training on their answers and after it. */
+export interface MovedPrompt {
+  iteration: number;
+  promptId: string;
+  prompt: string;
+  chosen: string;
+  rejected: string;
+  marginBefore: number;
+  marginAfter: number;
+  before: string[];
+  after: string[];
+  /** Who answered about it. */
+  annotators: string[];
+}
+
 /** What is asked of a run. */
 export interface GivenControl {
   action: 'stop' | 'go-on';

@@ -8,6 +8,7 @@ import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { SelmError } from '../errors.ts';
 import { OWNER } from '../rank/people/owner.ts';
+import { afterwardsOf } from './afterwards.ts';
 import { annotatorsOf } from './annotators.ts';
 import type { Me, Problem } from './api.ts';
 import { Arenas, givenVote } from './arenas.ts';
@@ -84,6 +85,7 @@ const curveQuery = z.object({
   names: z.string().max(2000),
   points: z.coerce.number().int().min(10).max(5000).default(600),
 });
+const afterwardsQuery = z.object({ annotator: z.union([z.literal(''), z.string().regex(ANNOTATOR_NAME)]).default('') });
 const invited = z.object({
   name: z
     .string()
@@ -255,6 +257,10 @@ export function createStudio({
     const answer = givenAnswer.parse(JSON.parse(await c.req.text()));
     await giveAnswer(path, answer, { annotator: who.annotator, timeMs: clock() });
     return c.json(takeQuestions(path, who, { leases, now: clock() })); // durable by now
+  });
+  app.get('/api/runs/:id/afterwards', (c) => {
+    const { annotator } = afterwardsQuery.parse(c.req.query());
+    return c.json(afterwardsOf(runs.find(c.req.param('id')), annotator));
   });
   app.post('/api/runs/:id/control', async (c) => {
     const { path } = runs.find(c.req.param('id'));

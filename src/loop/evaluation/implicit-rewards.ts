@@ -39,7 +39,7 @@ export interface ImplicitRewardOptions {
 }
 
 /** Summed log-probabilities in nats, in the order of the pairs. */
-interface PairLogProbs {
+export interface PairLogProbs {
   chosen: number[];
   rejected: number[];
 }
@@ -87,7 +87,8 @@ async function readPairs(recipe: Recipe, { file, limit }: { file: string; limit:
   );
 }
 
-function treesOf(recipe: Recipe, rows: readonly PreferenceRow[]): PairTree[] {
+/** Trees of preference rows, as the recipe renders them; the id of each is its place. */
+export function treesOf(recipe: Recipe, rows: readonly PreferenceRow[]): PairTree[] {
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   return rows.map(({ prompt, chosen, rejected, chosenMessage, rejectedMessage }, index) => {
     const sequences = renderPair(
@@ -108,7 +109,8 @@ function treesOf(recipe: Recipe, rows: readonly PreferenceRow[]): PairTree[] {
   });
 }
 
-async function scorePairs(
+/** Summed log-probabilities of both responses of every tree under a model. */
+export async function scorePairs(
   { device, training: { microBatchTokens } }: Recipe,
   { directory, trees, signal }: { directory: string; trees: readonly PairTree[]; signal: AbortSignal | undefined },
 ): Promise<PairLogProbs> {
