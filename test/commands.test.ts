@@ -91,6 +91,8 @@ describe('selm metrics', () => {
 describe('selm pairs', () => {
   it('lists pairs, and shows by the start of an id the candidates, scores, sampler and ranker of one', () => {
     const [pair] = jsonLines(selm('pairs', finished, '--json').stdout);
+    const [row] = jsonLines(selm('pairs', finished, '--trl').stdout);
+    expect(row).toMatchObject({ prompt: expect.any(String), chosen: pair?.chosen, rejected: pair?.rejected });
     const id = String(pair?.pairId);
     const [lineage] = jsonLines(selm('pairs', finished, '--id', id.slice(0, 8), '--json').stdout);
     expect(lineage).toMatchObject({ pair: { pairId: id }, responses: [{ seed: 3 }, { seed: 3 }] });

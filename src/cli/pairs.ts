@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
 import type { CandidateOrigin, StoredPair } from '../store/ledger-rows.ts';
+import type { Prompt } from '../text/rendering.ts';
 import { formatNumber, formatTable, oneLine } from './format.ts';
 import { describeLineage, lineageJson } from './lineage.ts';
 import { wholeNumber } from './numbers.ts';
@@ -13,6 +14,7 @@ export interface PairsOptions {
   limit?: number;
   id?: string;
   json?: true;
+  trl?: true;
 }
 
 /** Pairs listed when no --limit is given. */
@@ -27,9 +29,10 @@ export function pairsCommand(): Command {
     .option('--limit <n>', `how many to list (default: ${LIMIT}, with --json all)`, wholeNumber(1))
     .option('--id <pair>', 'show the whole lineage of this pair; the start of its id is enough')
     .option('--json', 'one line of JSON a pair')
+    .option('--trl', "one line of JSON a pair in TRL's form, which data.train and TRL read")
     .addHelpText(
       'after',
-      '\nExamples:\n  $ selm pairs quickstart --iteration 1 --limit 5\n  $ selm pairs quickstart --id 4f1c',
+      '\nExamples:\n  $ selm pairs quickstart --iteration 1 --limit 5\n  $ selm pairs quickstart --id 4f1c\n  $ selm pairs quickstart --trl > pairs.jsonl',
     )
     .action(async (run: string, options: PairsOptions) => {
       process.stdout.write(`${await pairsText(run, options)}\n`);
@@ -41,11 +44,12 @@ export async function pairsText(name: string, options: PairsOptions): Promise<st
   using run = openRunArgument(name);
   const all = pairsOf(run, options.iteration);
   if (options.id !== undefined) return await lineageText(run, findPair(all, options.id), options);
-  const limit = options.limit ?? (options.json ? all.length : LIMIT);
+  const limit = options.limit ?? (options.json || options.trl ? all.length : LIMIT);
   const pairs = all.slice(0, limit);
   const prompts = await findPrompts(run.ledger, pairs);
   if (options.json)
     return pairs.map((pair) => JSON.stringify({ ...pair, prompt: prompts.get(pair.pairId) ?? null })).join('\n');
+  if (options.trl) return pairs.flatMap((pair) => trlRow(pair, prompts.get(pair.pairId) ?? null)).join('\n');
   if (pairs.length === 0) return 'There are no pairs yet';
   const rows = pairs.map((pair) => [
     pair.pairId,
@@ -59,6 +63,15 @@ export async function pairsText(name: string, options: PairsOptions): Promise<st
   const table = formatTable(['pair', 'iteration', 'chosen', 'score', 'rejected', 'score', 'prompt'], rows);
   const rest = all.length - pairs.length;
   return `${table}${rest > 0 ? `\n... and ${rest} more: --limit ${all.length} lists all` : ''}`;
+}
+
+/** A pair as TRL's DPO data have it, a text for a text and messages for messages; none where its prompt is gone. */
+function trlRow({ promptId, chosen, rejected }: StoredPair, prompt: Prompt | null): string[] {
+  if (prompt === null) return [];
+  const answer = (content: string): string | object[] =>
+    prompt.kind === 'text' ? content : [{ role: 'assistant', content }];
+  const asked = prompt.kind === 'text' ? prompt.text : prompt.messages;
+  return [JSON.stringify({ prompt_id: promptId, prompt: asked, chosen: answer(chosen), rejected: answer(rejected) })];
 }
 
 async function lineageText(run: ReadableRun, pair: StoredPair, { json }: PairsOptions): Promise<string> {

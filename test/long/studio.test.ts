@@ -9,8 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeArena } from '../../src/arena/arena.ts';
+import { ask, peopleFolder, questionOf, say } from '../../src/rank/people/questions.ts';
 import { type Studio, serveStudio } from '../../src/server/listen.ts';
 import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
+import { writeAfterwards } from '../../src/store/afterwards.ts';
 import { openEventLog } from '../../src/store/event-log.ts';
 import { hostileTexts } from '../support/hostile-texts.ts';
 
@@ -19,6 +22,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const token = 'token-of-the-browser-test';
 const folder = mkdtempSync(join(tmpdir(), 'selm-browser-'));
 const texts = hostileTexts();
+const PEOPLE_PAGES = ['label', 'annotators', 'afterwards'];
 const PAGES = ['curves', 'pairs', 'pairs/pair-1-0', 'samples', 'log', 'settings'];
 
 let browser: Browser;
@@ -31,6 +35,8 @@ describe.skipIf(program === undefined)('the studio in a browser', () => {
     browser = await chromium.launch({ executablePath: program ?? '', args: ['--no-sandbox'] });
     writeStudioRun(join(folder, 'good'), { pairs: 60 });
     openEventLog(join(folder, 'good')).close();
+    await writePeople(join(folder, 'asks'), 'a **bold** text');
+    await writeDuel(join(folder, 'duel'), ['a `code` answer', '- a list\n- of two']);
     for (const [n, text] of texts.entries()) {
       // Forty folders carry a text as their name, as far as a file system takes it.
       const name = n % 5 === 0 ? `${n} ${text.replace(/[/\0]/g, '_')}`.slice(0, 100) : `run-${n}`;
@@ -38,6 +44,8 @@ describe.skipIf(program === undefined)('the studio in a browser', () => {
       using log = openEventLog(run);
       log.through(() => {}, { iteration: 1 })({ kind: 'warning', text });
     }
+    await writePeople(join(folder, 'hostile-asks'), ...texts);
+    await writeDuel(join(folder, 'hostile-duel'), texts);
     studio = await serveStudio({ folders: [folder], port: 0, token });
   }, 300_000);
   afterAll(async () => {
@@ -52,8 +60,8 @@ describe.skipIf(program === undefined)('the studio in a browser', () => {
     const runs = await page
       .locator('.runs a')
       .evaluateAll((links) => links.map((link) => link.getAttribute('href') ?? ''));
-    expect(runs).toHaveLength(texts.length + 1);
-    for (const [index, run] of runs.entries()) {
+    expect(runs).toHaveLength(texts.length + 5); // a good run, two that ask, two arenas
+    for (const [index, run] of runs.filter((each) => !/duel|asks/.test(each)).entries()) {
       const parts = index % 10 === 0 ? PAGES : ['pairs', 'pairs/pair-1-0', 'settings'];
       for (const part of parts) {
         await page.goto(`http://127.0.0.1:${studio.port}/${run.replace(/\/curves$/, '')}/${part}`);
@@ -66,6 +74,31 @@ describe.skipIf(program === undefined)('the studio in a browser', () => {
     expect(await page.evaluate('window.ran ?? null')).toBeNull();
     expect(problems).toEqual([]);
   }, 900_000);
+
+  it('shows hostile texts as Markdown where people answer and vote, and runs none', async () => {
+    const { page, problems } = await open();
+    for (const [address, count] of [
+      ['run/hostile-asks/label', texts.length],
+      ['arena/hostile-duel/vote', texts.length - 1],
+    ] as const) {
+      await page.goto(`http://127.0.0.1:${studio.port}/#/${address}`);
+      for (let n = 0; n < count; n++) {
+        await page.getByText(`prompt ${n} of hostile`, { exact: true }).or(page.locator('.empty')).first().waitFor();
+        await page.keyboard.press('3');
+      }
+      await page.getByText(/Nothing is asked|You have voted on everything/).waitFor();
+    }
+    for (const address of [
+      'run/hostile-asks/afterwards',
+      'run/hostile-asks/annotators',
+      'arena/hostile-duel/ratings',
+    ]) {
+      await page.goto(`http://127.0.0.1:${studio.port}/#/${address}`);
+      await page.locator('.rendered, table').first().waitFor();
+    }
+    expect(await page.evaluate('window.ran ?? null')).toBeNull();
+    expect(problems).toEqual([]);
+  }, 300_000);
 
   it('shows the reports of runs with hostile titles under a policy that runs nothing', async () => {
     const { page, problems } = await open();
@@ -86,7 +119,9 @@ describe.skipIf(program === undefined)('the studio in a browser', () => {
     'has no serious finding of axe, and nothing runs over the edge: %s',
     async (_, options) => {
       const { page } = await open(options);
-      for (const part of ['', ...PAGES.map((each) => `run/good/${each}`)]) {
+      const people = PEOPLE_PAGES.map((each) => `run/asks/${each}`);
+      const arena = ['arena/duel/vote', 'arena/duel/ratings'];
+      for (const part of ['', ...PAGES.map((each) => `run/good/${each}`), ...people, ...arena]) {
         await page.goto(`http://127.0.0.1:${studio.port}/#/${part}`);
         await page.locator('h1').first().waitFor();
         await page.waitForTimeout(400);
@@ -150,4 +185,37 @@ async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; 
   await page.goto(studio.url);
   await page.locator('.runs').waitFor();
   return { page, problems };
+}
+
+/** A run that asks a question about each text, with what its labels moved. */
+async function writePeople(path: string, ...asked: string[]): Promise<void> {
+  const run = writeStudioRun(path, { ranker: 'people', pairs: 1, steps: 1, iterations: 1 });
+  const questions = asked.map((text, n) =>
+    questionOf({ promptId: `p${n}`, prompt: `prompt ${n} of hostile`, reason: text }, [text, `${text} or another`]),
+  );
+  ask(peopleFolder(run), questions);
+  const [first] = questions;
+  const who = { annotator: 'ada', key: 'an answer of ada', timeMs: 1, seconds: 2, left: 'first' as const };
+  const said = { choice: 'first' as const, strength: 'much' as const, tags: [], isFlagged: true, edit: null };
+  if (asked.length === 1) await say(peopleFolder(run), { kind: 'answer', question: first?.id ?? '', ...who, ...said });
+  const prompts = asked.map((text, n) => ({
+    ...{ promptId: `p${n}`, prompt: text, chosen: text, rejected: 'worse', marginBefore: 0, marginAfter: 0.25 },
+    ...{ before: ['before'], after: [text] },
+  }));
+  writeAfterwards(run, { iteration: 1, beta: 0.1, prompts });
+}
+
+/** An arena in which each text meets the next. */
+async function writeDuel(path: string, answers: readonly string[]): Promise<void> {
+  await writeArena(path, {
+    createdAt: '2026-01-02T00:00:00.000Z',
+    contenders: ['base', 'one'].map((name) => ({ name, source: answers[0] ?? '' })),
+    sampling: { temperature: 0.7, topP: 1, maxNewTokens: 10, seed: 0 },
+    prompts: answers.slice(1).map((text, n) => ({
+      promptId: `p${n}`,
+      prompt: { kind: 'text' as const, text },
+      shown: text,
+      answers: [`${text} `, answers[n] ?? ''],
+    })),
+  });
 }

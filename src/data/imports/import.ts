@@ -6,6 +6,7 @@ import { createFile } from '../../files/new-file.ts';
 import { readRecords } from '../formats/read.ts';
 import type { DataRecord } from '../formats/record.ts';
 import { argilla } from './argilla.ts';
+import { labelStudio } from './label-studio.ts';
 import { openWebui } from './open-webui.ts';
 import { helpSteer, nectar, ratedGenerations, ultraFeedback } from './rated.ts';
 import { type ImportedMessage, type ImportedRow, type ImportForm, type ImportProblem, NoRow } from './row.ts';
@@ -13,6 +14,7 @@ import { type ImportedMessage, type ImportedRow, type ImportForm, type ImportPro
 export const IMPORT_FORMS: readonly ImportForm[] = [
   openWebui,
   argilla,
+  labelStudio,
   ultraFeedback,
   helpSteer,
   nectar,

@@ -212,3 +212,30 @@ describe('the file that is written', () => {
     expect(labelledRowsOf({ kind: 'record', value: label, source })).toMatchObject({ rows: [{ desirable: true }] });
   });
 });
+
+describe('Label Studio', () => {
+  const data = { prompt: 'Tell me a story.', response_1: 'No.', response_2: 'Once upon a time.' };
+  const annotation = (to_name: unknown, selected: string, changes: Record<string, unknown> = {}) => ({
+    result: [{ type: 'pairwise', from_name: 'pw', to_name, value: { selected } }],
+    ...changes,
+  });
+
+  it('a task prefers the side that was selected, by the names of its tags or the order of its data', () => {
+    for (const each of [
+      annotation('txt-1,txt-2', 'right'),
+      annotation('response-2,response-1', 'left'),
+      annotation(['response_2', 'response_1'], 'left'),
+    ])
+      expect(read('label-studio', { id: 1, data, annotations: [each] })).toEqual([shownOverOther]);
+  });
+
+  it('what most people select is chosen; one for each, a skipped task, or another form is no pair', () => {
+    const task = (...annotations: unknown[]) => read('label-studio', { data, annotations });
+    const [left, right] = [annotation('a,b', 'left'), annotation('a,b', 'right')];
+    expect(task(right, left, right)).toEqual([shownOverOther]);
+    expect(task(right, left)).toMatchObject([{ problem: 'all rated alike' }]);
+    expect(task(annotation('a,b', 'left', { was_cancelled: true }))).toMatchObject([{ problem: 'no selection' }]);
+    expect(read('label-studio', { data })).toMatchObject([{ problem: 'not of the form' }]);
+    expect(read('label-studio', { data: { a: 'b' }, annotations: [] })).toMatchObject([{ problem: 'no prompt' }]);
+  });
+});
