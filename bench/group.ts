@@ -1,14 +1,15 @@
 /** @file What the ranks of a benchmark have in common: how they meet, and the step that they take. */
-import { openGloo } from '../src/torch/gloo.ts';
+
 import { ALONE, type Group } from '../src/torch/group.ts';
 import { KeyStore } from '../src/torch/key-store.ts';
+import { openProcessGroup } from '../src/torch/process-group.ts';
 
 /** The group of a rank that outputsOfRanks (ranks.ts) started. */
 export async function meetRanks({ rank, size, port }: { rank: number; size: number; port: number }): Promise<Group> {
   if (size === 1) return ALONE;
   const host = '127.0.0.1';
   const store = await KeyStore.open({ host, port, hosts: rank === 0 }, { timeoutMs: 60_000 });
-  return openGloo(store, { rank, size, timeoutMs: 120_000, networkInterface: '', host });
+  return openProcessGroup(store, { rank, size, timeoutMs: 120_000, networkInterface: '', host, ncclLibrary: '' });
 }
 
 /** DPO at a learning rate that changes little. */

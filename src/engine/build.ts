@@ -22,6 +22,7 @@ import {
   type EngineRecord,
   engineDirectory,
   libtorchVersionOf,
+  NCCL_LIBRARY,
   nativeSources,
   readEngineRecord,
 } from '../torch/native.ts';
@@ -130,6 +131,9 @@ export async function buildEngine(libtorchDirectory: string, options: BuildOptio
   // By rename: a process that runs on the previous addon keeps its file.
   copyFileSync(built, join(output, `.selm.node.${process.pid}`));
   renameSync(join(output, `.selm.node.${process.pid}`), join(output, 'selm.node'));
+  const nccl = join(work, NCCL_LIBRARY);
+  if (existsSync(nccl)) copyFileSync(nccl, join(output, NCCL_LIBRARY));
+  else rmSync(join(output, NCCL_LIBRARY), { force: true });
   writeFileAtomic(join(output, 'engine.json'), `${JSON.stringify(record, null, 2)}\n`);
   log(`The engine is built and tried (${Math.round((performance.now() - started) / 1000)} s)`);
   return record;

@@ -60,6 +60,7 @@ export interface Native {
     networkInterface: string,
     host: string,
     timeoutMs: number,
+    ncclLibrary: string,
   ): Promise<number>;
   closeGroup(group: number): null;
   groupSum(group: number, tensors: Handle[]): Promise<null>;
@@ -84,6 +85,9 @@ export interface EngineRecord {
 export const nativeSources: string = join(packageRoot, 'native');
 /** Folder of the built addon and its record. */
 export const engineDirectory: string = process.env.SELM_ENGINE ?? join(packageRoot, 'build', 'native');
+
+/** The engine's part for NCCL, which is built where CUDA's headers and NCCL's are (native/nccl). */
+export const NCCL_LIBRARY = 'selm_nccl.so';
 
 const FIX = 'run `selm engine install`, then `selm doctor`';
 

@@ -1,6 +1,7 @@
 /**
- * @file A group of processes over PyTorch's Gloo. A collective waits off the event loop. One that fails says in which
- * collective this rank waited and where the others are: each tells the key store where it goes.
+ * @file A group of processes over PyTorch's collectives: Gloo, and NCCL beside it for tensors on GPUs. A collective waits off
+ * the event loop. One that fails says in which collective this rank waited and where the others are: each tells the key
+ * store where it goes.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RankLostError } from '../errors.ts';
@@ -17,12 +18,12 @@ const BEAT_MS = 500;
 const SILENCE_MS = 3000;
 
 /** A group that is closed when its work is done. */
-export interface GlooGroup extends Group {
+export interface ProcessGroup extends Group {
   close(): void;
 }
 
 /** Where this rank stands, and how the ranks reach each other. */
-export interface GlooOptions {
+export interface ProcessGroupOptions {
   rank: number;
   size: number;
   /** Longest wait of one collective. */
@@ -31,14 +32,16 @@ export interface GlooOptions {
   networkInterface: string;
   /** Name or address of this machine; '' for the machine's own name. */
   host: string;
+  /** Path of the engine's NCCL part, where ranks compute on GPUs (nccl.ts); '' on processors. */
+  ncclLibrary: string;
 }
 
 /** Opens the group that meets in a key store; returns when all its ranks have. Throws RankLostError. */
-export async function openGloo(store: KeyStore, options: GlooOptions): Promise<GlooGroup> {
-  const { rank, size, timeoutMs, networkInterface, host } = options;
+export async function openProcessGroup(store: KeyStore, options: ProcessGroupOptions): Promise<ProcessGroup> {
+  const { rank, size, timeoutMs, networkInterface, host, ncclLibrary } = options;
   store.beat(beatKey(rank), BEAT_MS);
-  const prefix = `${store.prefix}/gloo`;
-  const id = await native().openGroup(store.id, prefix, rank, size, networkInterface, host, timeoutMs);
+  const prefix = `${store.prefix}/group`;
+  const id = await native().openGroup(store.id, prefix, rank, size, networkInterface, host, timeoutMs, ncclLibrary);
   let entered = 0;
   let before: Promise<unknown> = Promise.resolve();
 

@@ -1,12 +1,12 @@
 /** @file Groups of ranks: what collectives do, alike in one process and over Gloo, and what is said when one fails. */
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type GlooGroup, openGloo } from './gloo.ts';
 import { groupInProcess } from './group.testing.ts';
 import { ALONE, type Group } from './group.ts';
 import { KeyStore } from './key-store.ts';
 import { memoryStatistics } from './memory.ts';
 import { narrow } from './ops.ts';
+import { openProcessGroup, type ProcessGroup } from './process-group.ts';
 import { disposeAll, float32, toFloat32Array } from './tensor.ts';
 
 const open: { close(): void }[] = [];
@@ -15,14 +15,15 @@ afterEach(() => {
 });
 
 /** Gloo's ranks may be in one process: each has its own connection to the store and its own group. */
-async function glooGroups(size: number, timeoutMs = 5000): Promise<GlooGroup[]> {
+async function glooGroups(size: number, timeoutMs = 5000): Promise<ProcessGroup[]> {
   const host = await KeyStore.open({ host: '127.0.0.1', port: 0, hosts: true }, { timeoutMs: 5000 });
   open.push(host);
   const address = { host: '127.0.0.1', port: host.port, hosts: false };
   return Promise.all(
     Array.from({ length: size }, async (_, rank) => {
       const store = await KeyStore.open(address, { timeoutMs: 5000 });
-      const group = await openGloo(store, { rank, size, timeoutMs, networkInterface: '', host: '127.0.0.1' });
+      const place = { rank, size, timeoutMs, networkInterface: '', host: '127.0.0.1', ncclLibrary: '' };
+      const group = await openProcessGroup(store, place);
       open.push(store, group);
       return group;
     }),
