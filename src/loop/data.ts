@@ -29,6 +29,8 @@ export interface TrainingData {
   kinds: ReadonlySet<Prompt['kind']>;
   /** Rows that are used. */
   used: number;
+  /** Rows of the iteration that has fewest. */
+  fewest: number;
   /** The rows of iteration t; 0 is the warm start. DataError when a file changed since the audit. */
   slice(iteration: number): Promise<PreferenceRow[]>;
 }
@@ -67,7 +69,9 @@ export async function loadTrainingData(
     const rows = counts === null ? inTurn(audited) : mixRows(audited, counts);
     return rowsOfSlice(rows, { onBadRow, limit: counts === null ? limit : null }, sliceOf(iteration));
   };
-  return { audit: text, kinds: kindsOf(audit), used, slice };
+  const iterations = Array.from({ length: recipe.iterations }, (_, index) => index + 1);
+  const fewest = Math.min(...iterations.map((t) => sliceOf(t).end - sliceOf(t).start));
+  return { audit: text, kinds: kindsOf(audit), used, fewest, slice };
 }
 
 /** Which kinds of prompts the used rows have, as they were read. */

@@ -11,7 +11,7 @@ import { refuseLocked } from '../files/lock.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
-import { ALONE, type Team } from '../ranks/team.ts';
+import { ALONE, refuseIdle, type Team } from '../ranks/team.ts';
 import { licenseLine } from '../recipe/licenses.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { changesRankers } from '../store/changes.ts';
@@ -82,6 +82,7 @@ export async function runIterations(resolved: ResolvedRecipe, surroundings: Surr
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const inputs = await readInputs({ ...resolved, local }, announce);
   const { signal, team, waits } = surroundings;
+  refuseIdle(team.group, { count: inputs.data.fewest, what: 'the smallest slice of prompts' });
   const rankers = await openRankers(local, { announce, signal, team, waits });
   try {
     const { acceptChanges } = surroundings;

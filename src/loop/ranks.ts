@@ -2,40 +2,54 @@
  * @file A run on several ranks. Rank 0 runs the program as always, with a team instead of itself alone; the others do the
  * work that it names. Only rank 0 reads data, asks rankers, writes the run's directory and prints.
  */
-import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { InterruptedError, RankLostError } from '../errors.ts';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { InterruptedError, RankLostError, SelmError } from '../errors.ts';
 import { sha256Folder } from '../files/hash.ts';
 import { packageRoot } from '../files/package-root.ts';
-import { rankingWork } from '../rank/model/together.ts';
+import { sampledFingerprint } from '../model/sampled-fingerprint.ts';
+import { type LearnedRewardPlace, openLearnedReward, RANK_BY_LEARNED_REWARD } from '../rank/model/learned-reward.ts';
+import { RANK_BY_MODEL, rankingWork } from '../rank/model/together.ts';
 import { openRanker } from '../rank/open.ts';
 import { type Ending, follow } from '../ranks/follow.ts';
 import { type Identity, type JoinOptions, joinRanks, throwIfEnded } from '../ranks/join.ts';
 import type { Place } from '../ranks/place.ts';
 import { openTeam, type SharedWork, type Team } from '../ranks/team.ts';
+import type { RankerSettings } from '../recipe/schema.ts';
 import { differences } from '../store/differences.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion, minorVersion } from '../torch/native.ts';
+import { ncclLibrary } from '../torch/nccl.ts';
 import { answeringWork } from './evaluation/benchmark-work.ts';
+import { outputWork } from './evaluation/output-work.ts';
 import { describingWork } from './stages/describing.ts';
 import { samplingWork } from './stages/sampling.ts';
 import { scoringWork } from './stages/scoring.ts';
 import { trainingWork } from './stages/training-work.ts';
+import { verifyingWork } from './stages/verifying.ts';
 
 /** Longest wait for the other ranks, where SELM_RANKS_TIMEOUT (seconds) says nothing. */
 const TIMEOUT_S = 600;
 /** How often rank 0 looks whether another was asked to stop. */
 const STOP_POLL_MS = 100;
 
-/** What a run on ranks needs to know of its recipe. */
-type RankedRecipe = object & { output: string };
+/** What all ranks do: the same, where they see one folder, on one kind of device. */
+export interface RankedWork {
+  /** The recipe, or the options of the command: two ranks that differ in it do not work together. */
+  recipe: object;
+  /** A folder that all ranks have to see; null where none writes. */
+  sharedFolder: string | null;
+  device: string;
+  /** Folder of the model that it begins with, or its name on the Hub. */
+  model: string | null;
+}
 
 /** Runs `body` as rank 0, once all ranks are there; afterwards all have left. Throws RanksError, RankLostError. */
 export async function leadRun<Outcome>(
-  { place, recipe, say }: { place: Place; recipe: RankedRecipe; say: (line: string) => void },
+  { place, work, say }: { place: Place; work: RankedWork; say: (line: string) => void },
   body: (team: Team) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const membership = await joinRanks(place, joinOptions(recipe, say));
+  const membership = await joinRanks(place, joinOptions(work, say));
   const { store, group, local, lost } = membership;
   let ending: Ending = 'failed';
   // A rank that its machine asks to stop asks for all: this one is stopped as if the signal had come here.
@@ -65,12 +79,12 @@ export async function leadRun<Outcome>(
 }
 
 /** Follows rank 0 to the end of the run, and returns this process's exit code. Throws RanksError, RankLostError. */
-export async function followRun(place: Place, recipe: RankedRecipe, say: (line: string) => void): Promise<number> {
+export async function followRun(place: Place, work: RankedWork, say: (line: string) => void): Promise<number> {
   const ignored = (): void => {};
   // Signals go to all ranks: rank 0 decides what comes of them.
   process.on('SIGINT', ignored);
   process.on('SIGTERM', ignored);
-  const membership = await joinRanks(place, joinOptions(recipe, say));
+  const membership = await joinRanks(place, joinOptions(work, say));
   const { store } = membership;
   process.on('SIGTERM', () => void store.set('stop', '').catch(() => {}));
   let ending: Ending = 'failed';
@@ -102,28 +116,45 @@ function works(): SharedWork<never, never, unknown>[] {
     samplingWork(tokenizerOf),
     scoringWork,
     describingWork,
-    rankingWork((settings) => openRanker(settings, services)),
+    rankingWork<RankerSettings>(RANK_BY_MODEL, (settings) => openRanker(settings, services)),
+    rankingWork<LearnedRewardPlace>(RANK_BY_LEARNED_REWARD, async ({ directory, tokenizerDirectory, limits }) =>
+      openLearnedReward(directory, { tokenizer: tokenizerOf(tokenizerDirectory), limits }),
+    ),
+    verifyingWork,
     trainingWork,
     answeringWork,
+    outputWork,
   ] as SharedWork<never, never, unknown>[];
 }
 
-function joinOptions(recipe: RankedRecipe, say: (line: string) => void): JoinOptions {
+function joinOptions({ recipe, sharedFolder, device, model }: RankedWork, say: (line: string) => void): JoinOptions {
   const seconds = Number(process.env.SELM_RANKS_TIMEOUT ?? TIMEOUT_S);
-  const sharedFolder = dirname(recipe.output);
-  mkdirSync(sharedFolder, { recursive: true });
+  if (sharedFolder !== null) mkdirSync(sharedFolder, { recursive: true });
   return {
     identity: {
       code: sha256Folder(join(packageRoot, 'src')),
       libtorch: minorVersion(engineVersion()),
       node: process.versions.node.split('.')[0] ?? '',
       recipe,
+      model: fingerprintOf(model),
     },
     mismatch,
     sharedFolder,
+    ncclLibrary: ncclLibrary(device),
     timeoutMs: (Number.isFinite(seconds) && seconds > 0 ? seconds : TIMEOUT_S) * 1000,
     say,
   };
+}
+
+/** Enough of a model to tell it from one of other training, in milliseconds; what is wrong with it, rank 0 says when it reads it. */
+function fingerprintOf(model: string | null): string | null {
+  if (model === null || !existsSync(model)) return null;
+  try {
+    return sampledFingerprint(model);
+  } catch (error) {
+    if (error instanceof SelmError) return null;
+    throw error;
+  }
 }
 
 /** Why two ranks cannot work on one run. */
@@ -133,6 +164,8 @@ export function mismatch(rank0: Identity, other: Identity): string | null {
     return `runs LibTorch ${other.libtorch} and rank 0 ${rank0.libtorch}: install the same one everywhere`;
   if (other.node !== rank0.node)
     return `runs Node ${other.node} and rank 0 Node ${rank0.node}: install the same one everywhere`;
+  if (other.model !== rank0.model)
+    return 'finds another model than rank 0 where the recipe says: let all ranks see the same folder';
   // As it came over: what JSON leaves out is no difference.
   const [difference] = differences(JSON.parse(JSON.stringify(rank0.recipe)), JSON.parse(JSON.stringify(other.recipe)));
   if (difference === undefined) return null;

@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../files/atomic.ts';
 import type { HubPin } from '../hub/fetch.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { readWeights } from '../model/fingerprint.ts';
-import { ALONE, type Team } from '../ranks/team.ts';
+import { ALONE, refuseIdle, type Team } from '../ranks/team.ts';
 import { licenseLine } from '../recipe/licenses.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { openEventLog } from '../store/event-log.ts';
@@ -25,9 +25,8 @@ import { fetchSftInputs } from './inputs.ts';
 import { sftCard } from './sft-card.ts';
 import { type Conversations, loadConversations } from './sft-data.ts';
 import { planFineTuning } from './sft-plan.ts';
-import { learn } from './stages/lesson.ts';
 import { trainAndSave } from './stages/train-and-save.ts';
-import { policyFiles } from './stages/training-settings.ts';
+import { writePolicy } from './stages/training-settings.ts';
 
 export interface SftOptions {
   watch?: Watch | undefined;
@@ -81,6 +80,7 @@ export async function fineTune(
   const recipe = { ...fetched, device };
   // Everything that can be wrong with the input is found here, before a run directory exists.
   const conversations = await readConversations(recipe, announce);
+  refuseIdle(team.group, { count: conversations.trees.length, what: 'the data' });
   await readWeights(recipe.model);
   using run = openRun(asked, { local: recipe, hub, libtorchVersion: engineVersion(), acceptChanges });
   using log = openEventLog(run.path, { report: (text) => announce({ kind: 'warning', text }) });
@@ -118,7 +118,6 @@ async function trainOn(
   if (warning !== null) announce({ kind: 'warning', text: warning });
   const modelPath = join(run.path, 'model');
   await trainAndSave(context, {
-    ...policyFiles(recipe),
     stage: 'sft',
     recipe,
     startDirectory: recipe.model,
@@ -129,9 +128,9 @@ async function trainOn(
     learningRateAt: (step) => learningRateAt(step, schedule),
     learningRateSetting: 'training.learningRate',
     lesson,
-    train: (from, settings) => learn(lesson, from, settings),
     detail: fineTuningDetail,
     material: `${conversations.trees.length} ${lesson.kind === 'labels' ? 'labelled responses' : 'conversations'}`,
+    write: writePolicy(recipe),
   });
   writeFileAtomic(join(modelPath, 'README.md'), sftCard(run));
   return modelPath;

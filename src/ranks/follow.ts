@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deserialize, serialize } from 'node:v8';
 import { SelmError } from '../errors.ts';
-import { END_KEY } from '../torch/gloo.ts';
 import type { Group } from '../torch/group.ts';
 import type { KeyStore } from '../torch/key-store.ts';
+import { END_KEY } from '../torch/process-group.ts';
 import { type Mail, mailKey, POLL_MS, partOf, type SharedWork, type Task, taskKey, taskName } from './team.ts';
 
 /** How a run ended, as rank 0 tells the others. */

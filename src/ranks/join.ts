@@ -6,8 +6,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RankLostError, RanksError } from '../errors.ts';
-import { END_KEY, type GlooGroup, openGloo, silentRanks } from '../torch/gloo.ts';
 import { KeyStore } from '../torch/key-store.ts';
+import { END_KEY, openProcessGroup, type ProcessGroup, silentRanks } from '../torch/process-group.ts';
 import type { Place } from './place.ts';
 import { type LocalRanks, startLocalRanks } from './spawn.ts';
 import { type Lost, POLL_MS } from './team.ts';
@@ -19,25 +19,33 @@ export interface Identity {
   libtorch: string;
   node: string;
   recipe: unknown;
+  /** Fingerprint of the model that lies where the recipe says; null where none does yet. */
+  model: string | null;
 }
 
 export interface JoinOptions {
   identity: Identity;
   /** Why two ranks do not fit, as the end of a sentence, or null where they do. */
   mismatch: (rank0: Identity, other: Identity) => string | null;
-  /** A folder that all ranks have to see. */
-  sharedFolder: string;
+  /** A folder that all ranks have to see; null where they share none. */
+  sharedFolder: string | null;
   /** Longest wait for the others, at the beginning and in a collective. */
   timeoutMs: number;
+  /** Of ranks on GPUs (torch/nccl.ts); '' on processors. */
+  ncclLibrary: string;
   /** Takes what the started ranks write. */
   say: (line: string) => void;
+  /** Milliseconds since 1970. @default Date.now */
+  clock?: () => number;
+  /** Whether this rank finds a text in a file of rank 0. @default reads it */
+  finds?: (path: string, text: string) => boolean;
 }
 
 /** A rank among others. */
 export interface Membership {
   place: Place;
   store: KeyStore;
-  group: GlooGroup;
+  group: ProcessGroup;
   local: LocalRanks;
   lost: Lost;
   /** Leaves: rank 0 tells the others how the run ended, and waits for those that it can wait for. */
@@ -49,15 +57,24 @@ interface Card {
   identity: Identity;
   /** Whether it sees the folder of rank 0. */
   seesFolder: boolean;
+  /** Its clock when it wrote this, milliseconds since 1970. */
+  atMs: number;
+}
+
+/** A card that came, and how far its rank's clock is ahead of rank 0's, but for the moment that the card took. */
+interface ReceivedCard extends Card {
+  clockAheadMs: number;
 }
 
 const cardKey = (rank: number): string => `here/${rank}`;
 const byeKey = (rank: number): string => `bye/${rank}`;
 const VERDICT = 'verdict';
+/** Clocks may differ by this much: times in logs and files then still tell what came first. */
+const CLOCKS_MS = 60_000;
 /** Time that the others have to leave after rank 0 said that the run ended. */
 const GRACE_MS = 10_000;
 
-/** Joins. Throws RanksError: RANKS_MISSING, RANKS_DIFFER, RANKS_FOLDER, RANKS_PORT_IN_USE, RANKS_UNREACHABLE. */
+/** Joins. Throws RanksError: RANKS_MISSING, RANKS_DIFFER, RANKS_FOLDER, RANKS_CLOCK, RANKS_PORT_IN_USE, RANKS_UNREACHABLE. */
 export async function joinRanks(place: Place, options: JoinOptions): Promise<Membership> {
   const { rank, size } = place;
   const { timeoutMs } = options;
@@ -66,12 +83,13 @@ export async function joinRanks(place: Place, options: JoinOptions): Promise<Mem
   try {
     if (rank === 0) await admit({ store, local, size }, options);
     else await present({ store, rank }, options);
-    const group = await openGloo(store, {
+    const group = await openProcessGroup(store, {
       rank,
       size,
       timeoutMs,
       networkInterface: process.env.GLOO_SOCKET_IFNAME ?? '',
       host: place.store.host === '127.0.0.1' ? place.store.host : '',
+      ncclLibrary: options.ncclLibrary,
     });
     return {
       place,
@@ -92,26 +110,44 @@ export async function joinRanks(place: Place, options: JoinOptions): Promise<Mem
 /** Rank 0: waits for everybody, and looks at what they run. */
 async function admit(
   { store, local, size }: { store: KeyStore; local: LocalRanks; size: number },
-  { identity, mismatch, sharedFolder, timeoutMs }: JoinOptions,
+  { identity, mismatch, sharedFolder, timeoutMs, clock = Date.now }: JoinOptions,
 ): Promise<void> {
   const token = `${process.pid}-${Date.now()}`;
-  const probe = join(sharedFolder, `.selm-ranks-${token}`);
-  writeFileSync(probe, token);
+  const probe = sharedFolder === null ? null : join(sharedFolder, `.selm-ranks-${token}`);
+  if (probe !== null) writeFileSync(probe, token);
   try {
     await store.set(cardKey(0), JSON.stringify({ identity, probe, token }));
-    const cards = await everyCard({ store, local, size, timeoutMs });
-    const problem = cards
-      .map(({ identity: other, seesFolder }, index) => {
-        const reason = mismatch(identity, other);
-        if (reason !== null) return { code: 'RANKS_DIFFER', reason: `rank ${index + 1} ${reason}` };
-        const folder = `rank ${index + 1} does not see the folder ${sharedFolder} of rank 0: run where all ranks share one`;
-        return seesFolder ? null : { code: 'RANKS_FOLDER', reason: folder };
-      })
-      .find((each) => each !== null);
-    if (problem !== undefined) throw new RanksError(problem.code, `Cannot start ${size} ranks: ${problem.reason}`);
+    const cards = await everyCard({ store, local, size, timeoutMs, clock });
+    for (const [index, card] of cards.entries())
+      refuseUnfit(card, { rank: index + 1, size, sharedFolder, reason: mismatch(identity, card.identity) });
     await store.set(VERDICT, 'welcome');
   } finally {
-    rmSync(probe, { force: true });
+    if (probe !== null) rmSync(probe, { force: true });
+  }
+}
+
+/** Throws RanksError where a rank runs something else (`reason`), or sees another folder or another time than rank 0. */
+function refuseUnfit(
+  { seesFolder, clockAheadMs }: ReceivedCard,
+  {
+    rank,
+    size,
+    sharedFolder,
+    reason,
+  }: { rank: number; size: number; sharedFolder: string | null; reason: string | null },
+): void {
+  if (reason !== null) throw new RanksError('RANKS_DIFFER', `Cannot start ${size} ranks: rank ${rank} ${reason}`);
+  if (!seesFolder) {
+    throw new RanksError(
+      'RANKS_FOLDER',
+      `Cannot start ${size} ranks: rank ${rank} does not see the folder ${sharedFolder} of rank 0: run where all ranks share one`,
+    );
+  }
+  if (Math.abs(clockAheadMs) > CLOCKS_MS) {
+    throw new RanksError(
+      'RANKS_CLOCK',
+      `Cannot start ${size} ranks: the clock of rank ${rank} is ${Math.round(clockAheadMs / 1000)} s from rank 0's: set both by a time server, or nobody can tell from their times what came first`,
+    );
   }
 }
 
@@ -120,19 +156,23 @@ async function everyCard({
   local,
   size,
   timeoutMs,
+  clock,
 }: {
   store: KeyStore;
   local: LocalRanks;
   size: number;
   timeoutMs: number;
-}): Promise<Card[]> {
+  clock: () => number;
+}): Promise<ReceivedCard[]> {
   const startedMs = performance.now();
-  const cards = new Map<number, Card>();
+  const cards = new Map<number, ReceivedCard>();
   const others = Array.from({ length: size - 1 }, (_, index) => index + 1);
   for (;;) {
     for (const rank of others) {
       const text = cards.has(rank) ? null : await store.getText(cardKey(rank));
-      if (text !== null) cards.set(rank, JSON.parse(text) as Card); // of a rank of this program
+      if (text === null) continue;
+      const card = JSON.parse(text) as Card; // of a rank of this program
+      cards.set(rank, { ...card, clockAheadMs: card.atMs - clock() });
     }
     const missing = others.filter((rank) => !cards.has(rank));
     if (missing.length === 0) return others.flatMap((rank) => cards.get(rank) ?? []);
@@ -157,10 +197,13 @@ async function everyCard({
 /** Another rank: shows what it runs, and waits for the verdict. */
 async function present(
   { store, rank }: { store: KeyStore; rank: number },
-  { identity, timeoutMs }: JoinOptions,
+  { identity, timeoutMs, clock = Date.now, finds = reads }: JoinOptions,
 ): Promise<void> {
-  const { probe, token } = JSON.parse(await waitFor(store, cardKey(0), timeoutMs)) as { probe: string; token: string };
-  const card: Card = { identity, seesFolder: reads(probe, token) };
+  const { probe, token } = JSON.parse(await waitFor(store, cardKey(0), timeoutMs)) as {
+    probe: string | null;
+    token: string;
+  };
+  const card: Card = { identity, seesFolder: probe === null || finds(probe, token), atMs: clock() };
   await store.set(cardKey(rank), JSON.stringify(card));
   await waitFor(store, VERDICT, timeoutMs);
 }

@@ -1,6 +1,6 @@
 /** @file What each launcher tells a process, as variables, and where the process then stands. */
 import { describe, expect, it } from 'vitest';
-import { firstNode, placeOf } from './place.ts';
+import { firstNode, gpuOf, placeOf } from './place.ts';
 
 const automatic = 4;
 
@@ -111,5 +111,19 @@ describe('what does not fit is refused, with the variable', () => {
   it('--ranks beside a launcher', () => {
     const environment = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: 'a', MASTER_PORT: '1' };
     expect(() => placeOf(environment, { ranks: 2, automatic })).toThrow('leave --ranks out');
+  });
+});
+
+describe('the GPU of a rank', () => {
+  it('is the one with its local number, of those that its machine may use', () => {
+    expect(gpuOf({ localRank: 2, localSize: 4 }, null)).toBe('2');
+    expect(gpuOf({ localRank: 1, localSize: 2 }, '4,7')).toBe('7');
+    expect(gpuOf({ localRank: 0, localSize: 2 }, 'GPU-1a, GPU-2b')).toBe('GPU-1a');
+  });
+
+  it('is missed where there are more ranks than GPUs', () => {
+    expect(() => gpuOf({ localRank: 2, localSize: 3 }, '0,1')).toThrow(
+      expect.objectContaining({ code: 'RANKS_DEVICE', message: expect.stringContaining('is "0,1"') }),
+    );
   });
 });

@@ -20,6 +20,25 @@ export interface Place {
   attempt: string;
 }
 
+/**
+ * The GPU that a rank is to see, as CUDA_VISIBLE_DEVICES names it: of those that its machine's ranks may use (`visible`, null
+ * where nobody restricts them) the one with its local number. Throws RanksError RANKS_DEVICE.
+ */
+export function gpuOf(
+  { localRank, localSize }: Pick<Place, 'localRank' | 'localSize'>,
+  visible: string | null,
+): string {
+  if (visible === null) return String(localRank);
+  const names = visible.split(',').map((name) => name.trim());
+  const own = names[localRank];
+  if (own !== undefined && own !== '') return own;
+  throw new RanksError(
+    'RANKS_DEVICE',
+    `Cannot give each of ${localSize} ranks of this machine a GPU of its own: CUDA_VISIBLE_DEVICES is ${JSON.stringify(visible)}: name as many GPUs there as ranks, or start fewer ranks`,
+    { details: { localRank, visible } },
+  );
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface PlaceOptions {

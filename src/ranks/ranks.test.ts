@@ -14,7 +14,7 @@ import { type Identity, type JoinOptions, joinRanks, type Membership } from './j
 import { merge } from './merge.ts';
 import type { Place } from './place.ts';
 import { environmentOf, withoutRanks } from './spawn.ts';
-import { ALONE, openTeam, type SharedWork, type Team } from './team.ts';
+import { ALONE, openTeam, refuseIdle, type SharedWork, type Team } from './team.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -26,7 +26,7 @@ function folder(): string {
   return path;
 }
 
-const identity: Identity = { code: 'a', libtorch: '2.15', node: '20', recipe: { seed: 1 } };
+const identity: Identity = { code: 'a', libtorch: '2.15', node: '20', recipe: { seed: 1 }, model: null };
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
@@ -65,7 +65,15 @@ async function joinAll(
       attempt: '0',
     };
     const mismatch = (own: Identity, other: Identity) => (own.code === other.code ? null : 'runs another version');
-    return joinRanks(place, { identity, mismatch, sharedFolder, timeoutMs, say: () => {}, ...changes[rank] });
+    return joinRanks(place, {
+      identity,
+      mismatch,
+      sharedFolder,
+      timeoutMs,
+      ncclLibrary: '',
+      say: () => {},
+      ...changes[rank],
+    });
   });
   const joined = await Promise.allSettled(joining);
   expect(readdirSync(sharedFolder), 'nothing is left in the folder').toEqual([]);
@@ -204,6 +212,31 @@ it('a rank that runs something else is refused before any work, and leaves', asy
     reason: { code: 'RANKS_DIFFER', message: expect.stringContaining('rank 1 runs another version') },
   });
   expect(second).toMatchObject({ status: 'rejected' });
+});
+
+it('a rank that does not see the folder of rank 0 is refused before any work', async () => {
+  const [first, second] = await joinAll(2, { changes: { 1: { finds: () => false } } });
+  expect(first).toMatchObject({
+    reason: { code: 'RANKS_FOLDER', message: expect.stringContaining('rank 1 does not see the folder') },
+  });
+  expect(second).toMatchObject({ status: 'rejected' });
+});
+
+it('a rank whose clock is another than that of rank 0 is refused before any work', async () => {
+  const [first, second] = await joinAll(2, { changes: { 1: { clock: () => Date.now() + 3_600_000 } } });
+  expect(first).toMatchObject({
+    reason: { code: 'RANKS_CLOCK', message: expect.stringContaining("rank 1 is 3600 s from rank 0's") },
+  });
+  expect(second).toMatchObject({ status: 'rejected' });
+});
+
+it('more ranks than prompts are refused, one process never', () => {
+  const items = { count: 3, what: 'the smallest slice of prompts' };
+  expect(() => refuseIdle({ size: 4 }, items)).toThrow(
+    expect.objectContaining({ code: 'RANKS_IDLE', message: expect.stringContaining('has 3, and each rank takes') }),
+  );
+  refuseIdle({ size: 3 }, items);
+  refuseIdle({ size: 1 }, { ...items, count: 0 });
 });
 
 it('results of several streams come as they are there, and the first error ends all', async () => {

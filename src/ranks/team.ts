@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deserialize, serialize } from 'node:v8';
-import { RankLostError } from '../errors.ts';
+import { RankLostError, RanksError } from '../errors.ts';
 import { ALONE as GROUP_ALONE, type Group } from '../torch/group.ts';
 import type { KeyStore } from '../torch/key-store.ts';
 import { merge } from './merge.ts';
@@ -50,6 +50,19 @@ export const ALONE: Team = {
   share: (work, setting, items, signal) => work.run(setting, items, { group: GROUP_ALONE, signal }),
   beside: (_, __, own) => own(GROUP_ALONE),
 };
+
+/**
+ * Refuses ranks that would have nothing to do in a whole run, which is a mistake in how it was started; within one, a rank without an
+ * item is an ordinary case. Throws RanksError RANKS_IDLE.
+ */
+export function refuseIdle({ size }: Pick<Group, 'size'>, items: { count: number; what: string }): void {
+  if (size <= items.count || size === 1) return;
+  throw new RanksError(
+    'RANKS_IDLE',
+    `Cannot run on ${size} ranks: ${items.what} has ${items.count}, and each rank takes at least one: start at most ${items.count}`,
+    { details: { ranks: size, items: items.count } },
+  );
+}
 
 /** The items of one rank: every `size`-th, so that neighbours, which are alike, go to different ranks. */
 export function partOf<Item>(items: readonly Item[], { rank, size }: Pick<Group, 'rank' | 'size'>): Item[] {
