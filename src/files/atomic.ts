@@ -88,26 +88,37 @@ function reasonOf(error: unknown, bytesNeeded: number | undefined): unknown {
   return isFull && bytesNeeded !== undefined ? error.cause : error;
 }
 
+/** Options of `verifyDirectory`. */
+export interface VerifyOptions extends AtomicOptions {
+  /** Checks the files that a manifest names. @default one after the other, here */
+  verifyFiles?: (path: string, files: DirectoryManifest['files']) => Promise<void>;
+}
+
 /**
  * Checks every file of a directory against its manifest (size, then hash) and returns the manifest. A directory that a
  * crash left half replaced is first put back. Files that the manifest does not name are ignored.
  * Throws FileError DIRECTORY_INCOMPLETE naming the file, or FORMAT_NEWER.
  */
-export async function verifyDirectory(path: string, { fs = nodeFs }: AtomicOptions = {}): Promise<DirectoryManifest> {
+export async function verifyDirectory(
+  path: string,
+  { fs = nodeFs, verifyFiles }: VerifyOptions = {},
+): Promise<DirectoryManifest> {
   try {
     recoverPrevious(path, fs);
     const manifest = readManifest(path, fs);
-    for (const [name, expected] of manifest.files) await verifyFile(path, name, { expected, fs });
+    if (verifyFiles !== undefined) await verifyFiles(path, manifest.files);
+    else for (const [name, expected] of manifest.files) await verifyFile(path, name, { expected, fs });
     return manifest;
   } catch (error) {
     throw fileError(error, { action: 'verify', path }, fs);
   }
 }
 
-async function verifyFile(
+/** Checks one file of a directory, by its size and then by its hash. Throws FileError DIRECTORY_INCOMPLETE. */
+export async function verifyFile(
   path: string,
   name: string,
-  { expected, fs }: { expected: FileDigest; fs: Fs },
+  { expected, fs = nodeFs }: { expected: FileDigest } & AtomicOptions,
 ): Promise<void> {
   const filePath = safePath(path, name);
   const incomplete = (problem: string, cause?: unknown) =>

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { SelmError } from '../errors.ts';
 import { commitDirectory, removeQuietly, verifyDirectory, type WrittenFiles } from '../files/atomic.ts';
 import type { FileDigest } from '../files/hash.ts';
+import type { DirectoryManifest } from '../files/manifest.ts';
 import { writeSafetensors } from '../files/safetensors-write.ts';
 import { tensorEntries, type WeightInParts } from '../model/save.ts';
 import { type Policy, refreshCompute } from '../score/policy.ts';
@@ -151,6 +152,9 @@ export interface RestoredState {
   passedOver: { path: string; reason: string }[];
 }
 
+/** Checks a checkpoint and gives its manifest. Throws FileError. */
+export type Verify = (path: string) => Promise<DirectoryManifest>;
+
 /**
  * Loads the newest checkpoint that verifies and belongs to `plan` into the policy and the optimiser. Step 0 when there is
  * none. A damaged checkpoint is passed over, and one of another training removed; both are reported.
@@ -158,11 +162,12 @@ export interface RestoredState {
 export async function restoreCheckpoint(
   folder: string,
   state: { policy: Policy; optimiser: OptimiserState; plan: string },
+  verify: Verify = verifyDirectory,
 ): Promise<RestoredState> {
   const passedOver: RestoredState['passedOver'] = [];
   for (const { path, step } of listCheckpoints(folder)) {
     try {
-      const manifest = await verifyDirectory(path);
+      const manifest = await verify(path);
       if (manifest.details?.plan !== state.plan) {
         passedOver.push({ path, reason: 'it belongs to another training' });
         removeQuietly(path); // or it would be taken for newer than those that this training makes

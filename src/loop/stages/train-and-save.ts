@@ -5,20 +5,23 @@
 import { SelmError } from '../../errors.ts';
 import { commitDirectory, verifyDirectory, type WrittenFiles } from '../../files/atomic.ts';
 import { withModel } from '../../model/load.ts';
+import type { Policy } from '../../score/policy.ts';
 import type { TokenTree } from '../../score/trees.ts';
 import { resetPeak } from '../../torch/memory.ts';
 import { removeCheckpoints, restoreCheckpoint, trainedBytes, withStoredWeights } from '../../train/checkpoint.ts';
 import { checkTrained, explainDivergence, lossWarning, type Progress } from '../../train/divergence.ts';
 import { openOptimiser, type RoundingSource } from '../../train/optimiser.ts';
 import { untilStopped } from '../../train/pausing.ts';
-import type { Optimisation, StepMetrics, StepsInput, TakenStep } from '../../train/run-steps.ts';
-import type { Lesson } from './lesson.ts';
+import type { StepMetrics, StepsInput } from '../../train/run-steps.ts';
+import { type Lesson, learn } from './lesson.ts';
+import { withMetrics } from './sampler-gap.ts';
 import { finishStage, type IterationContext } from './stage.ts';
-import { optimisationOf, type PolicyFiles, sharingOf, type TrainingRecipe } from './training-settings.ts';
+import { openTrained, optimisationOf, type StoredPolicy, sharingOf, type TrainingRecipe } from './training-settings.ts';
 import { lastPasses, type TrainingSetting, trainingWork } from './training-work.ts';
+import { verifyTogether } from './verifying.ts';
 
 /** One training: from where, of what, and where to. */
-export interface TrainingJob<Item extends TokenTree> extends PolicyFiles {
+export interface TrainingJob<Item extends TokenTree> {
   stage: 'train' | 'sft' | 'reward-model';
   recipe: TrainingRecipe;
   /** Directory of the model that training starts from. */
@@ -33,13 +36,16 @@ export interface TrainingJob<Item extends TokenTree> extends PolicyFiles {
   learningRateAt: (step: number) => number;
   /** Name of the setting that it comes from. */
   learningRateSetting: 'training.learningRate' | 'rewardModel.learningRate';
-  /** What is learned, where every rank can learn it: they make each step together. Null: this process alone makes them. */
-  lesson: Lesson | null;
-  train(input: StepsInput<Item>, settings: Optimisation): AsyncGenerator<TakenStep>;
+  /** What is learned: all ranks make each step together. */
+  lesson: Lesson;
+  /** Numbers of each step to put beside its metrics. @default none */
+  moreMetrics?: readonly StepMetrics[];
   /** What the progress shows of a step. */
   detail(metrics: StepMetrics): string;
   /** What the steps were made of: `128 pairs`. */
   material: string;
+  /** Fills a new directory with what came out: `stored` where ranks share the policy, and none has it whole. */
+  write(directory: string, policy: Policy, stored: StoredPolicy | null): WrittenFiles;
 }
 
 /** What of its surroundings a training uses. */
@@ -51,7 +57,7 @@ export async function trainAndSave<Item extends TokenTree>(
   job: TrainingJob<Item>,
 ): Promise<void> {
   const { ledger, announce, iteration } = context;
-  const { stage, recipe, steps, plan, modelDirectory, checkpointsDirectory } = job;
+  const { stage, recipe, lesson, steps, plan, modelDirectory, checkpointsDirectory } = job;
   const startedMs = performance.now();
   const finish = (summary: string): void => finishStage(context, stage, { startedMs, summary });
   if (await isSaved(modelDirectory, plan)) {
@@ -66,10 +72,14 @@ export async function trainAndSave<Item extends TokenTree>(
       kind: 'note',
       text: `One process has the policy whole: training.sharding ${recipe.training.sharding} is for ranks`,
     });
-  using policy = withModel(job.startDirectory, (model) => job.open(model, sharing), { device: recipe.device });
+  using policy = withModel(job.startDirectory, (model) => openTrained(model, { recipe, lesson, sharing }), {
+    device: recipe.device,
+  });
   const rounding: RoundingSource = { seed: recipe.seed, training: [stage, iteration] };
   using optimiser = openOptimiser(policy, rounding);
-  const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan });
+  const restored = await restoreCheckpoint(checkpointsDirectory, { policy, optimiser, plan }, (path) =>
+    verifyTogether(path, context),
+  );
   for (const { path, reason } of restored.passedOver)
     announce({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
   ledger.beginStage(iteration, stage, { resumeStep: restored.step });
@@ -97,7 +107,7 @@ export async function trainAndSave<Item extends TokenTree>(
   finish(`${steps.length} steps on ${job.material}, last loss ${lossInLedger(context, stage, total - 1).toFixed(4)}`);
 }
 
-/** Makes the steps, with the other ranks where the lesson is one for all. */
+/** Makes the steps, with the other ranks. */
 function withOtherRanks<Item extends TokenTree>(
   { team }: TrainingContext,
   { lesson, recipe, startDirectory, learningRateAt }: TrainingJob<Item>,
@@ -109,7 +119,7 @@ function withOtherRanks<Item extends TokenTree>(
 ): Promise<void> {
   const { steps, firstStep, checkpoints } = input;
   const isShared = input.policy.shards !== null;
-  if (lesson === null || (firstStep === steps.length && !isShared)) return makeSteps(input);
+  if (firstStep === steps.length && !isShared) return makeSteps(input);
   const setting = (): TrainingSetting => ({
     recipe,
     startDirectory,
@@ -143,7 +153,8 @@ async function makeSteps<Item extends TokenTree>(
   });
   let made = input.firstStep;
   try {
-    for await (const { step, metrics } of job.train(input, optimisation)) {
+    const taken = withMetrics(learn(job.lesson, input, optimisation), job.moreMetrics ?? []);
+    for await (const { step, metrics } of taken) {
       made = step + 1;
       ledger.putMetric({ iteration, stage, step, values: metrics });
       // Whoever reads metrics as they come takes them for the policy's.

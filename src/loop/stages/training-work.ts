@@ -17,7 +17,8 @@ import { untilStopped } from '../../train/pausing.ts';
 import type { Optimisation } from '../../train/run-steps.ts';
 import { type SharedStep, sharedStep, shareOf } from '../../train/share.ts';
 import { type Lesson, learn } from './lesson.ts';
-import { optimisationOf, policyFiles, sharingOf, type TrainingRecipe } from './training-settings.ts';
+import { openTrained, optimisationOf, sharingOf, type TrainingRecipe } from './training-settings.ts';
+import { readVerified } from './verifying.ts';
 
 /** A training from a step on. */
 export interface TrainingSetting {
@@ -39,13 +40,13 @@ export const trainingWork: SharedWork<TrainingSetting, never, never> = {
   async *run(setting, _, { group, signal }) {
     const { recipe, startDirectory, lesson, steps, firstStep, checkpoints, learningRates } = setting;
     const sharing = sharingOf(recipe, group);
-    using policy = withModel(startDirectory, (model) => policyFiles(recipe).open(model, sharing), {
+    using policy = withModel(startDirectory, (model) => openTrained(model, { recipe, lesson, sharing }), {
       device: recipe.device,
     });
     using optimiser = openOptimiser(policy, setting.rounding);
     if (firstStep > 0 && checkpoints !== null) {
       const { folder, plan } = checkpoints;
-      const { step } = await restoreCheckpoint(folder, { policy, optimiser, plan });
+      const { step } = await restoreCheckpoint(folder, { policy, optimiser, plan }, readVerified);
       if (step !== firstStep) {
         throw new RunError(
           'RANKS_CHECKPOINT',
