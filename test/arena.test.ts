@@ -11,6 +11,7 @@ import { programFor } from '../src/cli/program.ts';
 import { collectRows, readRows } from '../src/data/read.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 import { temporaryFolder } from '../src/files/temporary.testing.ts';
+import { ALONE } from '../src/ranks/team.ts';
 
 test('a model, a server and a file of answers meet on own prompts; votes become pairs that data.train reads', async () => {
   const folder = temporaryFolder();
@@ -53,7 +54,7 @@ test('a model, a server and a file of answers meet on own prompts; votes become 
       ...{ temperature: 0, topP: 1, maxNewTokens: 8, seed: 0 },
       store: join(folder, 'store.db'),
     },
-    { signal: new AbortController().signal, say: () => {} },
+    { signal: new AbortController().signal, say: () => {}, team: ALONE },
   );
   expect(made).toEqual({ prompts: 2, bouts: 4 }); // three answers to one prompt, two to the other
   expect(asked).toEqual(['Once upon a time', 'Tom saw a dog.']);

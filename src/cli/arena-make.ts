@@ -17,6 +17,7 @@ import { UsageError } from './errors.ts';
 import { withOutputModel } from './eval/output-model.ts';
 import type { Listening } from './eval/stop.ts';
 import { hubAccess } from './hub.ts';
+import type { RanksOptions } from './ranks.ts';
 
 /** Who answers: a name, and where the answers come from. */
 export interface Contender {
@@ -25,7 +26,7 @@ export interface Contender {
   place: string;
 }
 
-export interface MakeArenaOptions {
+export interface MakeArenaOptions extends RanksOptions {
   prompts: string;
   contenders: Contender[];
   columns: Columns;
@@ -97,12 +98,12 @@ function answersOf(
   { name, place }: Contender,
   asked: readonly Asked[],
   options: MakeArenaOptions,
-  { signal }: Listening,
+  { signal, team }: Listening,
 ): Promise<(string | null)[]> {
   if (/^https?:\/\//.test(place)) return answersOfServer(place, asked, options, signal);
   if (/\.jsonl(\.gz|\.zst)?$/.test(place) && existsSync(place)) return answersOfFile({ name, place }, asked);
   const { temperature, topP, maxNewTokens, seed, store } = options;
-  return withOutputModel(place, { store, signal }, (model) =>
+  return withOutputModel(place, { store, signal, team }, (model) =>
     model.sample(
       asked.map(({ prompt }) => (prompt.kind === 'text' ? model.asPrompt(prompt.text) : prompt)),
       { temperature, topP, maxNewTokens, seed },

@@ -10,6 +10,7 @@ import { columnsOption } from './columns.ts';
 import { watchStop } from './eval/stop.ts';
 import { formatTable, selmCommand, shorterPath } from './format.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
+import { ranksOption } from './ranks.ts';
 
 /** The command and those below it. */
 export function arenaCommand(): Command {
@@ -47,6 +48,7 @@ function makeCommand(): Command {
     .option('--seed <n>', 'the same seed gives the same answers', wholeNumber(0), 0)
     .option('--api-key-variable <name>', 'environment variable with the key of servers')
     .option('--store <file>', "where models' answers are kept (default: evaluations.db in selm's cache folder)")
+    .addOption(ranksOption())
     .addHelpText(
       'after',
       `
@@ -67,7 +69,7 @@ function contender(text: string, before: Contender[] = []): Contender[] {
 }
 
 async function make(folder: string, options: MakeArenaOptions): Promise<void> {
-  const made = await watchStop(async (listening) => {
+  const made = await watchStop({ ...options, folder }, async (listening) => {
     const { makeArena } = await import('./arena-make.ts');
     return makeArena(folder, options, listening);
   });

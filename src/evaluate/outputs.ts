@@ -3,7 +3,8 @@ import { sha256 } from '../files/hash.ts';
 import { baseDirectory } from '../model/adapter/adapter.ts';
 import { modelFingerprint, readWeights } from '../model/fingerprint.ts';
 import { withModel } from '../model/load.ts';
-import { respondInOrder } from '../sample/respond.ts';
+import { readModelConfig } from '../model/read-config.ts';
+import { type NamedPrompt, type Response, respondInOrder } from '../sample/respond.ts';
 import { openSampler, type Sampler } from '../sample/sampler.ts';
 import { type Prompt, renderPrompt } from '../text/rendering.ts';
 import { loadTokenizer } from '../text/tokenizer/tokenizer.ts';
@@ -32,13 +33,31 @@ export interface OutputModel {
   dispose(): void;
 }
 
+/** How outputs are sampled that are not there yet, and who samples. */
+export type Respond = (
+  prompts: readonly NamedPrompt[],
+  settings: OutputSettings,
+) => AsyncIterable<Pick<Response, 'promptId' | 'text'>>;
+
 /** Opens a model folder; its weights are laid out when the first output is not there already. The store stays open. */
 export async function openOutputModel(
   directory: string,
-  { store, signal, device = 'cpu' }: { store: AnswerStore; signal: AbortSignal | undefined; device?: string },
+  {
+    store,
+    signal,
+    device = 'cpu',
+    respond = null,
+  }: {
+    store: AnswerStore;
+    signal: AbortSignal | undefined;
+    device?: string;
+    /** In place of sampling here. @default null */
+    respond?: Respond | null;
+  },
 ): Promise<OutputModel> {
   await readWeights(directory);
   const identity = modelFingerprint(directory);
+  const { maxPositions } = readModelConfig(baseDirectory(directory));
   const tokenizer = loadTokenizer(baseDirectory(directory));
   const counts = { asked: 0, kept: 0 };
   let sampler: Sampler | null = null;
@@ -49,6 +68,10 @@ export async function openOutputModel(
           kind: 'chat',
           messages: turns.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
         };
+  const respondHere: Respond = (prompts, settings) => {
+    sampler ??= withModel(directory, openSampler, { device });
+    return respondInOrder({ sampler, tokenizer }, prompts, { ...settings, signal });
+  };
   return {
     counts,
     asPrompt: (text) => conversation([text]),
@@ -63,11 +86,9 @@ export async function openOutputModel(
       counts.kept += prompts.length - open.size;
       const named = [...open].flatMap(([promptId, prompt]) => (prompt === undefined ? [] : [{ promptId, prompt }]));
       if (named.length > 0) {
-        sampler ??= withModel(directory, openSampler, { device });
-        const { maxPositions } = sampler.config;
         const fitting = named.filter(({ prompt }) => renderPrompt(tokenizer, prompt, 'clean').length < maxPositions);
-        const how = { temperature, topP, maxNewTokens, seed, signal };
-        for await (const { promptId, text } of respondInOrder({ sampler, tokenizer }, fitting, how)) {
+        const how = { temperature, topP, maxNewTokens, seed };
+        for await (const { promptId, text } of (respond ?? respondHere)(fitting, how)) {
           store.put([{ key: promptId, answer: JSON.stringify(text.trim()) }]);
         }
       }

@@ -94,7 +94,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   if (training.sharding !== 'none' && recipe.rewardModel !== null) {
     report(
       'training.sharding',
-      `is ${training.sharding}, and the reward model of rewardModel is trained whole by one process: set it to none, or rewardModel to null`,
+      `is ${training.sharding}, and every rank has the reward model of rewardModel whole: set it to none, or rewardModel to null`,
     );
   }
   problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));

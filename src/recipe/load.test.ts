@@ -359,7 +359,7 @@ test.each([
   [
     'a reward model that ranks would share',
     `${edit('learningRate: 5e-7', 'learningRate: 5e-7\n  sharding: optimiser')}rewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
-    'training.sharding is optimiser, and the reward model of rewardModel is trained whole by one process',
+    'training.sharding is optimiser, and every rank has the reward model of rewardModel whole',
   ],
   [
     'a reward model for a rule that ranks nothing',

@@ -13,6 +13,8 @@ import { randomKey, uniformAt } from '../random.ts';
 import { microBatches } from '../score/packing.ts';
 import type { Policy } from '../score/policy.ts';
 import { noGrad } from '../torch/autograd.ts';
+import { groupInProcess } from '../torch/group.testing.ts';
+import { ALONE, type Group } from '../torch/group.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import { copy_ } from '../torch/ops.ts';
 import { disposeAll, scope, type Tensor, tensorFrom, toBytes, toFloat32Array } from '../torch/tensor.ts';
@@ -25,6 +27,7 @@ import {
   type RewardTree,
   rewardStep,
   rewardsOf,
+  trainRewardModel,
 } from './reward-step.ts';
 
 const config = smallConfig();
@@ -198,6 +201,42 @@ describe('openRewardPolicy()', () => {
     expect(bytes()).toBe(before);
     for (const [name, values] of first) expect(toFloat32Array(weightOf(own.masters, name)), name).not.toEqual(values);
   });
+});
+
+it.each([2, 4])('%i ranks that train together have the losses of one, also where one has no prompt', async (ranks) => {
+  const settings = {
+    objective,
+    microBatchTokens: 60,
+    activations: 'keep',
+    maxGradientNorm: null,
+    checkpointEverySteps: 100,
+    adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+    learningRateAt: () => 0.01,
+  } as const;
+  const metricsOf = (groups: readonly Group[]): Promise<Record<string, number>[][]> =>
+    Promise.all(
+      groups.map(async (group) => {
+        using own = openRewardPolicy({ config, weights }, { dtype: 'float32' });
+        using optimiser = openOptimiser(own);
+        const steps = [trees, trees.slice(0, 2), trees];
+        const metrics: Record<string, number>[] = [];
+        const input = { policy: own, optimiser, steps, firstStep: 0, checkpoints: null, group };
+        for await (const step of trainRewardModel(input, settings)) metrics.push(step.metrics);
+        return metrics;
+      }),
+    );
+  const [alone = []] = await metricsOf([ALONE]);
+  for (const metrics of await metricsOf(groupInProcess(ranks))) {
+    for (const [step, expected] of alone.entries()) {
+      // fp32 sums in another order.
+      for (const name of ['loss', 'loss/comparison', 'reward/relative_maximum', 'rewards/margins'])
+        expect(Math.abs((metrics[step]?.[name] ?? Number.NaN) - (expected[name] ?? Number.NaN)), name).toBeLessThan(
+          1e-5,
+        );
+      expect(metrics[step]?.tokens).toBe(expected.tokens);
+      expect(metrics[step]?.['rewards/accuracies']).toBe(expected['rewards/accuracies']);
+    }
+  }
 });
 
 describe('a trained reward model', () => {

@@ -17,11 +17,13 @@ import {
 } from '../score/policy.ts';
 import { type Activations, forwardBackward, scoredHidden } from '../score/stream.ts';
 import type { TokenIds, TokenTree } from '../score/trees.ts';
+import { ALONE } from '../torch/group.ts';
 import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
 import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
 import type { Pausing } from './pausing.ts';
 import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
+import { type SharedStep, sharedStep, shareOf, sumGradients, sumNumbers } from './share.ts';
 import { optimiserStep, type UpdateSettings } from './update.ts';
 
 /** One prompt with its responses: what was compared, and what the policy sampled, as indices into `continuations`. */
@@ -208,15 +210,45 @@ export interface RewardSettings {
   activations: Activations;
 }
 
+interface RewardStepInput extends RewardSettings {
+  /** Micro-batches of the step's prompts: of this rank's share, where ranks share the step. */
+  batches: readonly PackedTrees<RewardTree>[];
+  /** The ranks that share the step, and all its prompts. @default this process alone */
+  shared?: SharedStep & { trees: readonly RewardTree[] };
+}
+
+/** The gradient of a step: this rank's share of it, then what the other ranks found. */
+function* rewardStepGradients(policy: Policy, input: RewardStepInput): Pausing<Omit<RewardStepResult, 'gradientNorm'>> {
+  const { batches, shared } = input;
+  if (shared === undefined) return yield* accumulateRewardGradients(policy, batches, input);
+  const totals = rewardTotals(shared.trees);
+  const own = yield* accumulateRewardGradients(policy, batches, input, totals);
+  // Means over the whole step, of which each rank has its part.
+  const parts = [own.comparisonLoss, own.relativeMaximum, own.accuracy ?? 0, own.margin ?? 0, own.tokens];
+  const found = yield* sumNumbers(shared, 'losses', parts);
+  yield* sumGradients(shared, policy);
+  const [comparison = Number.NaN, maximum = Number.NaN, right = Number.NaN, margin = Number.NaN, tokens = 0] = found;
+  const isCompared = totals.comparisons > 0;
+  return {
+    loss: comparison - input.objective.alpha * maximum,
+    comparisonLoss: comparison,
+    relativeMaximum: maximum,
+    accuracy: isCompared ? right : null,
+    margin: isCompared ? margin : null,
+    tokens,
+  };
+}
+
 /** One optimiser step on the prompts of its micro-batches. */
 export function rewardStep(
   policy: Policy,
   optimiser: OptimiserState,
-  options: { batches: readonly PackedTrees<RewardTree>[] } & RewardSettings & UpdateSettings,
+  options: RewardStepInput & UpdateSettings,
 ): Pausing<RewardStepResult> {
+  const trees = options.shared?.trees ?? options.batches.flatMap((batch) => batch.trees);
   return optimiserStep(policy, optimiser, {
-    gradients: accumulateRewardGradients(policy, options.batches, options),
-    items: { what: 'prompts', ids: options.batches.flatMap(({ trees }) => trees.map(({ pairId }) => pairId)) },
+    gradients: rewardStepGradients(policy, options),
+    items: { what: 'prompts', ids: trees.map(({ pairId }) => pairId) },
     settings: options,
   });
 }
@@ -226,10 +258,13 @@ export function trainRewardModel(
   input: StepsInput<RewardTree>,
   settings: Optimisation & { objective: RewardObjective },
 ): AsyncGenerator<TakenStep> {
-  const { policy, optimiser } = input;
-  return runSteps(input, settings, function* (trees, { learningRate }) {
-    const batches = microBatches(trees, settings.microBatchTokens, longAfter(policy.config));
-    const result = yield* rewardStep(policy, optimiser, { ...settings, batches, learningRate });
+  const { policy, optimiser, group = ALONE } = input;
+  const { microBatchTokens } = settings;
+  const long = longAfter(policy.config);
+  return runSteps(input, settings, function* (trees, { step, learningRate }) {
+    const batches = microBatches(shareOf(trees, group, long), microBatchTokens, long);
+    const shared = sharedStep(trees, { group, name: `step ${step + 1}`, long, microBatchTokens });
+    const result = yield* rewardStep(policy, optimiser, { ...settings, batches, ...shared, learningRate });
     const { accuracy, margin } = result;
     return {
       loss: result.loss,

@@ -29,7 +29,7 @@ import type { Listening } from './stop.ts';
 export async function judgedAnnotations(
   model: string | undefined,
   options: EvalAlpacaOptions & { judge: string },
-  { signal, say }: Listening,
+  { signal, say, team }: Listening,
 ): Promise<{ annotations: Annotations; instructions: number }> {
   if ((model === undefined) === (options.outputs === undefined)) {
     throw new UsageError('Give a model to sample from, or --outputs FILE with its outputs, one of the two');
@@ -44,7 +44,7 @@ export async function judgedAnnotations(
     const instructions = baseline.map(({ instruction }) => instruction);
     const outputs =
       options.outputs === undefined
-        ? await sampledOutputs(model ?? '', instructions, options, { signal, say })
+        ? await sampledOutputs(model ?? '', instructions, options, { signal, say, team })
         : readOutputs(await readResultFile(options.outputs));
     const { pairs, missing, unknown } = matchOutputs(baseline, outputs);
     if (unknown > 0) say(`${unknown} outputs are to no instruction of the baseline and are left out`);
@@ -67,9 +67,9 @@ function sampledOutputs(
   model: string,
   instructions: readonly string[],
   options: EvalAlpacaOptions,
-  { signal, say }: Listening,
+  { signal, say, team }: Listening,
 ): ReturnType<typeof sampleOutputs> {
-  return withOutputModel(model, { store: options.store, signal }, async (answering) => {
+  return withOutputModel(model, { store: options.store, signal, team }, async (answering) => {
     const outputs = await sampleOutputs(answering, instructions, options);
     say(`${answering.counts.kept} of ${instructions.length} outputs were kept from before`);
     return outputs;

@@ -1,9 +1,10 @@
 /** @file `selm eval alpaca`: AlpacaEval 2's win rates, from annotations that are there or by a judge. */
 import { Command } from 'commander';
 import { numberBetween, wholeNumber } from '../numbers.ts';
+import { type RanksOptions, ranksOption } from '../ranks.ts';
 import { watchStop } from './stop.ts';
 
-export interface EvalAlpacaOptions {
+export interface EvalAlpacaOptions extends RanksOptions {
   annotations?: string[];
   outputs?: string;
   judge?: string;
@@ -41,6 +42,7 @@ export function evalAlpacaCommand(): Command {
     .option('--max-new-tokens <n>', 'longer outputs are cut', wholeNumber(1), 2048)
     .option('--seed <n>', 'the same seed gives the same outputs', wholeNumber(0), 0)
     .option('--store <file>', "where outputs are kept (default: evaluations.db in selm's cache folder)")
+    .addOption(ranksOption())
     .option('--weights <file>', 'coefficients of models as alpaca_eval saves them, for the matrix')
     .option('--models <names...>', 'of the file of coefficients: only these, in this order')
     .option('--picture <file>', 'draw the matrix into an SVG file')
@@ -70,7 +72,7 @@ Examples:
 async function evalAlpaca(model: string | undefined, options: EvalAlpacaOptions): Promise<void> {
   // Loaded here: --help and the other commands need no engine.
   const { alpacaResult } = await import('./alpaca-result.ts');
-  const text = await watchStop((listening) => alpacaResult(model, options, listening));
+  const text = await watchStop({ ...options, model }, (listening) => alpacaResult(model, options, listening));
   if (text !== null) process.stdout.write(`${text}\n`);
 }
 

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import { wholeNumber } from '../numbers.ts';
+import { type RanksOptions, ranksOption } from '../ranks.ts';
 import { evalAlpacaCommand } from './alpaca.ts';
 import { evalEqBenchCommand } from './eq-bench.ts';
 import type { EvalModelOptions } from './model.ts';
@@ -32,6 +33,7 @@ export function evalCommand(): Command {
       .option('--batch-tokens <n>', 'tokens that are scored at once', wholeNumber(1), 4096)
       .option('--batch-size <n>', 'answers that are generated at once', wholeNumber(1), 32)
       .option('--store <file>', "where answers are kept (default: evaluations.db in selm's cache folder)")
+      .addOption(ranksOption())
       .option('--items <file>', 'also write a line of JSON an item: log-likelihoods or text, and scores')
       .option('--json', 'one JSON object')
       .addCommand(evalAlpacaCommand())
@@ -53,11 +55,13 @@ Example:
 
 async function evaluate(
   model: string,
-  { on, ...options }: Partial<Pick<EvalModelOptions, 'on'>> & Omit<EvalModelOptions, 'on'>,
+  { on, ...options }: Partial<Pick<EvalModelOptions, 'on'>> & Omit<EvalModelOptions, 'on'> & RanksOptions,
 ): Promise<void> {
   if (on === undefined) throw new UsageError('Nothing to evaluate on: add --on with names of benchmarks');
   // Loaded here: --help and the other commands need no engine.
   const { evalModel } = await import('./model.ts');
-  const text = await watchStop((listening) => evalModel(model, { ...options, on }, listening));
+  const text = await watchStop({ ...options, on, model }, (listening) =>
+    evalModel(model, { ...options, on }, listening),
+  );
   if (text !== null) process.stdout.write(`${text}\n`);
 }

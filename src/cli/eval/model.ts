@@ -1,11 +1,11 @@
 /** @file The work of `selm eval MODEL --on ...`: benchmarks one after another, their numbers as text or JSON. */
 import { writeFileSync } from 'node:fs';
 import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
-import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
 import { type BenchmarkResult, runBenchmark } from '../../evaluate/benchmarks/run.ts';
 import { loadTask, placeTask, taskOf } from '../../evaluate/benchmarks/tasks.ts';
 import { createFile } from '../../files/new-file.ts';
 import { localFiles, localModel } from '../../hub/local.ts';
+import { openSharedRespondent } from '../../loop/evaluation/benchmark-work.ts';
 import type { ComputeDtype } from '../../score/policy.ts';
 import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
@@ -26,7 +26,11 @@ export interface EvalModelOptions {
 }
 
 /** Runs the benchmarks and returns what to print. Throws ModelError, TextError, DataError, HubError or FileError. */
-export async function evalModel(model: string, options: EvalModelOptions, { signal, say }: Listening): Promise<string> {
+export async function evalModel(
+  model: string,
+  options: EvalModelOptions,
+  { signal, say, team }: Listening,
+): Promise<string> {
   const { limit, shots, data } = options;
   const tasks = options.on.split(',').map((name) => taskOf({ name: name.trim(), shots, limit }));
   const directory = await localModel(model, hubAccess());
@@ -35,7 +39,12 @@ export async function evalModel(model: string, options: EvalModelOptions, { sign
   const placed = [];
   for (const task of tasks) placed.push(await placeTask(task, place));
   const store = openAnswerStore(options.store ?? defaultStorePath());
-  const respondent = await openRespondent(directory, options);
+  const { dtype, batchTokens, batchSize } = options;
+  const respondent = await openSharedRespondent(directory, {
+    options: { dtype, batchTokens, batchSize },
+    team,
+    signal,
+  });
   const results: BenchmarkResult[] = [];
   try {
     for (const task of placed) {

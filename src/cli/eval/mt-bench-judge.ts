@@ -29,11 +29,11 @@ interface JudgmentRow {
 export async function judgedMtBench(
   model: string,
   options: EvalMtBenchOptions & { judge: string },
-  { signal, say }: Listening,
+  { signal, say, team }: Listening,
 ): Promise<[string, MtBenchResult][]> {
   const judges = openEvalJudge(options, { signal, say });
   try {
-    const answered = await withOutputModel(model, { store: options.store, signal }, async (answering) => {
+    const answered = await withOutputModel(model, { store: options.store, signal, team }, async (answering) => {
       const answers = await answerQuestions(answering, mtBenchQuestions(), options.maxNewTokens);
       say(`${answering.counts.kept} of ${answering.counts.asked} answers were kept from before`);
       return answers;

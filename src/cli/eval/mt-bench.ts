@@ -4,9 +4,10 @@ import type { MtBenchResult } from '../../evaluate/mt-bench/judgments.ts';
 import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { wholeNumber } from '../numbers.ts';
+import { type RanksOptions, ranksOption } from '../ranks.ts';
 import { watchStop } from './stop.ts';
 
-export interface EvalMtBenchOptions {
+export interface EvalMtBenchOptions extends RanksOptions {
   judgments?: string;
   model?: string;
   judge?: string;
@@ -31,6 +32,7 @@ export function evalMtBenchCommand(): Command {
     .option('--write-judgments <file>', "write the judgments there, in FastChat's form")
     .option('--max-new-tokens <n>', "longer answers of the model are cut (FastChat's default)", wholeNumber(1), 1024)
     .option('--store <file>', "where the model's answers are kept (default: evaluations.db in selm's cache folder)")
+    .addOption(ranksOption())
     .option('--json', 'one JSON object')
     .addHelpText(
       'after',
@@ -51,7 +53,7 @@ async function evalMtBench(model: string | undefined, options: EvalMtBenchOption
     throw new UsageError('Give --judgments FILE, or a model and --judge MODEL, one of the two');
   }
   if ((model === undefined) !== (judge === undefined)) throw new UsageError('A model and --judge belong together');
-  const results = await watchStop(async (listening) => {
+  const results = await watchStop({ ...options, named: options.model, model }, async (listening) => {
     if (judgments !== undefined) return fromFile(judgments, options.model);
     const { judgedMtBench } = await import('./mt-bench-judge.ts');
     return judgedMtBench(model ?? '', { ...options, judge: judge ?? '' }, listening);

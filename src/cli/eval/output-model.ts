@@ -1,19 +1,21 @@
 /** @file The model whose outputs a command has judged: found, and its outputs kept in the file of answers. */
 import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
-import { type OutputModel, openOutputModel } from '../../evaluate/outputs.ts';
+import type { OutputModel } from '../../evaluate/outputs.ts';
 import { localModel } from '../../hub/local.ts';
+import { openSharedOutputs } from '../../loop/evaluation/output-work.ts';
+import type { Team } from '../../ranks/team.ts';
 import { hubAccess } from '../hub.ts';
 
 /** Opens a model for as long as `body` asks it. ModelError, HubError, FileError. */
 export async function withOutputModel<Result>(
   model: string,
-  { store: path, signal }: { store?: string | undefined; signal: AbortSignal },
+  { store: path, signal, team }: { store?: string | undefined; signal: AbortSignal; team: Team },
   body: (model: OutputModel) => Promise<Result>,
 ): Promise<Result> {
   const directory = await localModel(model, hubAccess());
   const store = openAnswerStore(path ?? defaultStorePath());
   try {
-    const opened = await openOutputModel(directory, { store, signal });
+    const opened = await openSharedOutputs(directory, { team, store, signal, device: 'cpu' });
     try {
       return await body(opened);
     } finally {

@@ -4,26 +4,12 @@ import { expect, it } from 'vitest';
 import type { Answered } from '../../evaluate/benchmarks/requests.ts';
 import { openRespondent } from '../../evaluate/benchmarks/respondent.ts';
 import { packageRoot } from '../../files/package-root.ts';
-import { merge } from '../../ranks/merge.ts';
-import { ALONE, partOf, type Team } from '../../ranks/team.ts';
-import { groupInProcess } from '../../torch/group.testing.ts';
+import { teamOf } from '../../ranks/team.testing.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
 import { openSharedRespondent } from './benchmark-work.ts';
 
 const model = join(packageRoot, 'assets', 'stories260K');
 const options = { dtype: 'float32', batchTokens: 512, batchSize: 4 } as const;
-
-/** Ranks that answer in this process. */
-function teamOf(size: number): Team {
-  const groups = groupInProcess(size);
-  const [group = ALONE.group] = groups;
-  return {
-    ...ALONE,
-    group,
-    share: (work, setting, items, signal) =>
-      merge(groups.map((own) => work.run(setting, partOf(items, own), { group: own, signal }))),
-  };
-}
 
 async function byId<Value>(answers: AsyncIterable<Answered<Value>> | Iterable<Answered<Value>>) {
   const found: Record<string, Answered<Value>> = {};

@@ -1,5 +1,5 @@
 /** @file What the measures by a judge share: the judge under a protocol's settings, and a model whose outputs it sees. */
-import { type OutputModel, openOutputModel } from '../../evaluate/outputs.ts';
+import type { OutputModel } from '../../evaluate/outputs.ts';
 import { openRanker } from '../../rank/open.ts';
 import type { Ranker } from '../../rank/ranker.ts';
 import type { AnswerStore, RankerServices, Spending } from '../../rank/services.ts';
@@ -9,6 +9,7 @@ import type { Ledger } from '../../store/ledger.ts';
 import { answersIn } from '../rankers.ts';
 import type { IterationContext } from '../stages/stage.ts';
 import { answersOfRun, sharedAnswers } from './benchmark-answers.ts';
+import { openSharedOutputs } from './output-work.ts';
 
 /** Opens a judge under a protocol's settings; what it does not answer is dropped and named. RecipeError, RankerError. */
 export function openProtocolJudge(
@@ -42,13 +43,13 @@ function sumOf(a: Spending, b: Spending): Spending {
 
 /** Opens a model for as long as `body` asks it; its outputs are kept in the run. */
 export async function withOutputs<Result>(
-  { recipe, ledger, announce, signal }: IterationContext,
+  { recipe, ledger, team, announce, signal }: IterationContext,
   directory: string,
   body: (model: OutputModel) => Promise<Result>,
 ): Promise<Result> {
   const store = answersOfRun(ledger, sharedAnswers(announce));
   try {
-    const model = await openOutputModel(directory, { store, signal, device: recipe.device });
+    const model = await openSharedOutputs(directory, { team, store, signal, device: recipe.device });
     try {
       return await body(model);
     } finally {

@@ -15,12 +15,18 @@ import { withModel } from '../../model/load.ts';
 import { writeModelFiles } from '../../model/save.ts';
 import { HEAD, weightOf } from '../../model/weights.ts';
 import { randomKey, uniformAt } from '../../random.ts';
-import { learnedRewardTokens, openLearnedReward } from '../../rank/model/learned-reward.ts';
+import {
+  type LearnedRewardPlace,
+  learnedRewardTokens,
+  openLearnedReward,
+  RANK_BY_LEARNED_REWARD,
+} from '../../rank/model/learned-reward.ts';
+import { shareRanker } from '../../rank/model/together.ts';
 import type { Recipe, RewardModelSettings } from '../../recipe/schema.ts';
 import type { Policy } from '../../score/policy.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { planSteps } from '../../train/plan.ts';
-import { buildRewardTree, openRewardPolicy, type RewardTree, trainRewardModel } from '../../train/reward-step.ts';
+import { buildRewardTree, type RewardTree } from '../../train/reward-step.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { type Comparison, comparisonsOf } from './comparisons.ts';
@@ -28,7 +34,6 @@ import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { trainAndSave } from './train-and-save.ts';
-import { loraStart } from './training-settings.ts';
 
 interface Input {
   rows: readonly PreferenceRow[];
@@ -49,7 +54,14 @@ export async function pairByRewardModel(
     for (const stage of ['rank', 'pair'] as const) context.announce({ kind: 'stage-skipped', stage });
     return;
   }
-  const ranker = openLearnedReward(run.rewardModelPath(iteration), { tokenizer, limits: recipe.text });
+  const directory = run.rewardModelPath(iteration);
+  const limits = recipe.text;
+  const ranker = shareRanker(openLearnedReward(directory, { tokenizer, limits }), {
+    name: RANK_BY_LEARNED_REWARD,
+    settings: { directory, tokenizerDirectory: baseDirectory(recipe.model), limits } satisfies LearnedRewardPlace,
+    team: context.team,
+    signal: context.signal,
+  });
   try {
     const items = rankItems(ledger, iteration, input.rows);
     await runStage(context, 'rank', () => rankWith(context, { stage: 'rank', ranker, items }));
@@ -140,7 +152,6 @@ async function fitRewardModel(
   );
   const steps = planSteps(prompts.length, { batchSize: settings.batchSize, dropLastStep: false, keys });
   const { dtype, states, adapter, warmupRatio, schedule: kind } = recipe.training;
-  const lora = loraStart(recipe);
   const plan = sha256(
     JSON.stringify([
       await modelSha256(recipe.model),
@@ -170,9 +181,7 @@ async function fitRewardModel(
     plan,
     learningRateAt: (step) => learningRateAt(step + 1, schedule),
     learningRateSetting: 'rewardModel.learningRate',
-    open: (model) => openRewardPolicy(model, { dtype, states, lora }),
-    lesson: null,
-    train: (from, optimisation) => trainRewardModel(from, { ...optimisation, objective: settings }),
+    lesson: { kind: 'rewards', objective: { alpha: settings.alpha, beta: settings.beta } },
     write: (directory, policy) => writeRewardModel(directory, policy, recipe),
     detail: ({ loss = Number.NaN }) => `loss ${loss.toFixed(4)}`,
     material: `${comparisons} comparisons`,

@@ -9,7 +9,6 @@ import { withModel } from '../../model/load.ts';
 import { longAfter } from '../../model/rope.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey, uniformAt } from '../../random.ts';
-import { scoreSteps } from '../../score/log-probs.ts';
 import { microBatches } from '../../score/packing.ts';
 import { openPolicy, type Policy } from '../../score/policy.ts';
 import { type PairTree, type TreeLogProbs, treeTokens } from '../../score/trees.ts';
@@ -25,6 +24,7 @@ import { type LossTerms, stepGradients } from '../../train/step.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { gradientsOfAPair, planExploration, scoringsOfAPair } from './explore-plan.ts';
 import { loadOrScoreReference } from './reference.ts';
+import { scoreTogether } from './scoring.ts';
 import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import { loraStart } from './training-settings.ts';
@@ -66,16 +66,17 @@ export async function measureExploration(
     },
     { started: () => {}, advanced: (known) => advance(known - done) },
   );
+  const scores = await scoreAll(context, { modelDirectory: input.modelDirectory, trees, advance });
+  const responseOf = (from: ReadonlyMap<string, TreeLogProbs>, tree: PairTree): number =>
+    tree.response === null ? Number.NaN : (from.get(tree.pairId)?.[tree.response] ?? Number.NaN);
+  const logRatios = trees.map((tree) => responseOf(scores, tree) - responseOf(reference, tree));
+  // Few pairs, on one rank: their gradients are too large to be sent for that.
   const { dtype, states } = recipe.training;
   using policy = withModel(
     input.modelDirectory,
     (model) => openPolicy(model, { dtype, states, purpose: 'train', lora: loraStart(recipe) }),
     { device: recipe.device },
   );
-  const scores = await scoreAll(context, policy, { trees, advance });
-  const responseOf = (from: ReadonlyMap<string, TreeLogProbs>, tree: PairTree): number =>
-    tree.response === null ? Number.NaN : (from.get(tree.pairId)?.[tree.response] ?? Number.NaN);
-  const logRatios = trees.map((tree) => responseOf(scores, tree) - responseOf(reference, tree));
   const gradient = await measureGradients(context, policy, {
     trees: trees.slice(0, plan.differentiated),
     reference,
@@ -125,14 +126,20 @@ function trainedTokens({ ledger, iteration }: IterationContext): number {
     .reduce((sum, { values }) => sum + (values.tokens ?? 0), 0);
 }
 
+/** Scores of the new policy, by all ranks. */
 async function scoreAll(
-  { recipe, signal }: IterationContext,
-  policy: Policy,
-  { trees, advance }: { trees: readonly PairTree[]; advance: (pairs: number) => void },
+  context: IterationContext,
+  {
+    modelDirectory,
+    trees,
+    advance,
+  }: { modelDirectory: string; trees: readonly PairTree[]; advance: (pairs: number) => void },
 ): Promise<Map<string, TreeLogProbs>> {
-  const { microBatchTokens } = recipe.training;
+  const { recipe, signal } = context;
+  const { dtype, adapter } = recipe.training;
+  const frozen = adapter.kind === 'lora' ? 'in-place' : 'copied';
   const scores = new Map<string, TreeLogProbs>();
-  for await (const batch of scoreSteps(policy, [trees], { microBatchTokens, known: new Map() })) {
+  for await (const batch of scoreTogether(context, [trees], { modelDirectory, dtype, frozen })) {
     for (const [pairId, logProbs] of batch) scores.set(pairId, logProbs);
     advance(batch.size);
     signal?.throwIfAborted();

@@ -3,11 +3,12 @@ import type { LabelLoss } from '../../objective/labels.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import type { PairTree, TokenTree, TreeLogProbs } from '../../score/trees.ts';
 import { type LabelledTree, trainLabels } from '../../train/labels.ts';
+import { type RewardObjective, type RewardTree, trainRewardModel } from '../../train/reward-step.ts';
 import type { Optimisation, StepsInput, TakenStep } from '../../train/run-steps.ts';
 import { trainSupervised } from '../../train/supervised.ts';
 import { trainPolicy } from '../../train/train.ts';
 
-/** Preferences or labels, with what the reference says of every response; or conversations, which say all themselves. */
+/** Preferences or labels, with what the reference says of every response; or conversations or comparisons, which say all themselves. */
 export type Lesson =
   | {
       kind: 'preferences';
@@ -16,7 +17,8 @@ export type Lesson =
       objective: ObjectiveOptions;
     }
   | { kind: 'labels'; reference: ReadonlyMap<string, TreeLogProbs>; objective: LabelLoss }
-  | { kind: 'conversations' };
+  | { kind: 'conversations' }
+  | { kind: 'rewards'; objective: RewardObjective };
 
 /** Makes the steps of a lesson. */
 export function learn(lesson: Lesson, input: StepsInput<TokenTree>, settings: Optimisation): AsyncGenerator<TakenStep> {
@@ -35,5 +37,8 @@ export function learn(lesson: Lesson, input: StepsInput<TokenTree>, settings: Op
     }
     case 'conversations':
       return trainSupervised(input, settings);
+    case 'rewards':
+      // Trees of rewards are prompts with their responses.
+      return trainRewardModel(input as StepsInput<RewardTree>, { ...settings, objective: lesson.objective });
   }
 }

@@ -11,13 +11,13 @@ import type { ResponseRecord } from '../../store/ledger-rows.ts';
 import { planSteps } from '../../train/plan.ts';
 import { learningRateAt, scheduleOf, singleStepWarning } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { type Lesson, learn } from './lesson.ts';
+import type { Lesson } from './lesson.ts';
 import { loadOrScoreReference, treeKey } from './reference.ts';
-import { samplerGaps, withMetrics } from './sampler-gap.ts';
+import { samplerGaps } from './sampler-gap.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import { trainAndSave } from './train-and-save.ts';
-import { policyFiles } from './training-settings.ts';
+import { writePolicy } from './training-settings.ts';
 
 export interface TrainStageInput {
   rows: readonly PreferenceRow[];
@@ -124,7 +124,6 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
   if (warning !== null) announce({ kind: 'warning', text: warning });
   const lesson: Lesson = { kind: 'preferences', reference, startsAtReference, objective: input.objective };
   await trainAndSave(context, {
-    ...policyFiles(recipe),
     stage: 'train',
     recipe,
     startDirectory: input.policyDirectory,
@@ -135,10 +134,11 @@ export async function trainOnPairs(context: IterationContext, input: TrainStageI
     learningRateAt: (step) => learningRateAt(step, schedule),
     learningRateSetting: 'training.learningRate',
     lesson,
-    train: (from, settings) => withMetrics(learn(lesson, from, settings), gaps),
+    moreMetrics: gaps,
     detail: ({ loss = Number.NaN, 'rewards/margins': margin = 0 }) =>
       `loss ${loss.toFixed(4)}, margin ${margin.toFixed(3)}`,
     material: `${pairs} pairs`,
+    write: writePolicy(recipe),
   });
 }
 

@@ -9,7 +9,9 @@ import { openSharedPolicy } from '../../score/shared-policy.ts';
 import type { Sharing } from '../../shard/shards.ts';
 import type { Group } from '../../torch/group.ts';
 import { chooseActivations } from '../../train/activations.ts';
+import { openRewardPolicy } from '../../train/reward-step.ts';
 import type { Optimisation } from '../../train/run-steps.ts';
+import type { Lesson } from './lesson.ts';
 
 /** What a training needs of a recipe, of either kind. */
 export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device' | 'training'>;
@@ -49,36 +51,38 @@ export function sharingOf({ training }: TrainingRecipe, group: Group): Sharing |
   return training.sharding === 'none' || group.size === 1 ? null : { kind: training.sharding, group };
 }
 
-/** How a policy is opened, and saved. */
-export interface PolicyFiles {
-  /** The policy to train, of a model; this rank's part of it where ranks share it. */
-  open(model: Model, sharing: Sharing | null): Policy;
-  /** Fills a new directory with what came out: `stored` where ranks share the policy, and none has it whole. */
-  write(directory: string, policy: Policy, stored: StoredPolicy | null): WrittenFiles;
+/** Opens what a lesson trains, of a model: the policy, or a reward model that begins from it; this rank's part where ranks share it. */
+export function openTrained(
+  model: Model,
+  { recipe, lesson, sharing }: { recipe: TrainingRecipe; lesson: Lesson; sharing: Sharing | null },
+): Policy {
+  const { dtype, states } = recipe.training;
+  const lora = loraStart(recipe);
+  if (lesson.kind === 'rewards') return openRewardPolicy(model, { dtype, states, lora });
+  return sharing === null
+    ? openPolicy(model, { dtype, states, purpose: 'train', lora })
+    : openSharedPolicy(model, { dtype, states, lora, sharing });
 }
 
 /** The trained weights of a policy as they lie in a checkpoint, by name. */
 export type StoredPolicy = ReadonlyMap<string, WeightInParts>;
 
-/** How the policy of a recipe is opened, and saved: a whole model, or an adapter that names its base. */
-export function policyFiles(recipe: TrainingRecipe): PolicyFiles {
-  const { dtype, states } = recipe.training;
-  const lora = loraStart(recipe);
-  return {
-    open: (model, sharing) =>
-      sharing === null
-        ? openPolicy(model, { dtype, states, purpose: 'train', lora })
-        : openSharedPolicy(model, { dtype, states, lora, sharing }),
-    write(directory, { config, masters, lowRank }, stored) {
-      const base = baseDirectory(recipe.model);
-      if (lowRank === null)
-        return writeModelFiles(directory, { base, raw: config.raw, weights: stored ?? masters, dtype: 'as-it-is' });
-      return writeAdapterFiles(directory, {
-        adapter: lowRank.adapter,
-        factors: stored ?? namedFactors(lowRank.adapter),
-        config,
-        base,
-      });
-    },
+/**
+ * How the policy of a recipe is saved into a new directory: a whole model, or an adapter that names its base. `stored` where ranks
+ * share the policy, and none has it whole.
+ */
+export function writePolicy(
+  recipe: TrainingRecipe,
+): (directory: string, policy: Policy, stored: StoredPolicy | null) => WrittenFiles {
+  return (directory, { config, masters, lowRank }, stored) => {
+    const base = baseDirectory(recipe.model);
+    if (lowRank === null)
+      return writeModelFiles(directory, { base, raw: config.raw, weights: stored ?? masters, dtype: 'as-it-is' });
+    return writeAdapterFiles(directory, {
+      adapter: lowRank.adapter,
+      factors: stored ?? namedFactors(lowRank.adapter),
+      config,
+      base,
+    });
   };
 }

@@ -44,6 +44,17 @@ export function learnedRewardTokens(
   };
 }
 
+/** Name of its work on all ranks. */
+export const RANK_BY_LEARNED_REWARD = 'rank by the learned reward';
+
+/** By what another rank opens it. */
+export interface LearnedRewardPlace {
+  directory: string;
+  /** Of the tokenizer of the policy that it began from. */
+  tokenizerDirectory: string;
+  limits: TruncationLimits;
+}
+
 /** Opens a reward model that the loop saved, with the tokenizer of the policy that it began from. ModelError. */
 export function openLearnedReward(
   directory: string,

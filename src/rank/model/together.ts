@@ -13,12 +13,16 @@ interface Placed<Value> {
 /** A ranker that is open here for some work, and what to do with it afterwards. */
 type Opened = Pick<Ranker, 'rank' | 'close'>;
 
+/** Name of the work of a recipe's ranker that is a model. */
+export const RANK_BY_MODEL = 'rank';
+
 /** Ranking as work on items; `open` gives the ranker of some settings. */
-export function rankingWork(
-  open: (settings: RankerSettings) => Promise<Opened>,
-): SharedWork<RankerSettings, Placed<RankItem>, Placed<Ranking>> {
+export function rankingWork<Settings>(
+  name: string,
+  open: (settings: Settings) => Promise<Opened>,
+): SharedWork<Settings, Placed<RankItem>, Placed<Ranking>> {
   return {
-    name: 'rank',
+    name,
     async *run(settings, items, { signal }) {
       if (items.length === 0) return;
       const ranker = await open(settings);
@@ -39,14 +43,22 @@ export function rankingWork(
   };
 }
 
-/** The ranker as all ranks together are it; as it is where it is no model, or this process is alone. */
+/** A recipe's ranker as all ranks together are it; as it is where it is no model: rank 0 alone asks functions, judges and people. */
 export function rankTogether(
   ranker: Ranker,
   { settings, team, signal }: { settings: RankerSettings; team: Team; signal: AbortSignal | undefined },
 ): Ranker {
-  if (team.group.size === 1 || rankerModel(settings) === null) return ranker;
+  return rankerModel(settings) === null ? ranker : shareRanker(ranker, { name: RANK_BY_MODEL, settings, team, signal });
+}
+
+/** An open ranker with the help of the other ranks, which open it by its settings under the name of some `rankingWork`. */
+export function shareRanker<Settings>(
+  ranker: Ranker,
+  { name, settings, team, signal }: { name: string; settings: Settings; team: Team; signal: AbortSignal | undefined },
+): Ranker {
+  if (team.group.size === 1) return ranker;
   const here: Opened = { rank: (items) => ranker.rank(items), close: async () => {} };
-  const work = rankingWork(async () => here);
+  const work = rankingWork<Settings>(name, async () => here);
   return {
     ...ranker,
     async *rank(items) {
