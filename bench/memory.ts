@@ -1,14 +1,15 @@
 /**
- * @file Bytes a weight that each way of training takes at most, beside what a dry run plans for it. Tensors only: the engine's
+ * @file Bytes a weight that opening, training, saving and sampling take at most, beside what a dry run plans for them. Tensors only: the engine's
  * own code and Node are no part of either.
  */
 import { join } from 'node:path';
-import { memoryOf, parameterCount } from '../src/forecast/cost.ts';
+import { z } from 'zod';
+import { type MemoryForecast, type MemoryPart, memoryOf, parameterCount } from '../src/forecast/cost.ts';
 import type { ModelConfig } from '../src/model/config.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { smallConfig } from '../test/support/small-model.ts';
 import { here } from './dpo.ts';
-import { outputsOfRanks } from './ranks.ts';
+import { outputOf, outputsOfRanks } from './ranks.ts';
 
 const TOKENS = 256;
 
@@ -32,35 +33,85 @@ const WAYS = [
   { sharding: 'full', ranks: 4 },
 ] as const;
 
+/** Responses that are sampled at once, and tokens of each. */
+const [RESPONSES, SAMPLED] = [32, 120];
+
 /** The command. */
 export async function benchMemory(): Promise<void> {
   const config = memoryConfig();
   const parameters = parameterCount(config);
   process.stdout.write(
-    `${(parameters / 1e6).toFixed(1)} M parameters, micro-batches of ${TOKENS} tokens, peak bytes a weight\n`,
+    `${(parameters / 1e6).toFixed(1)} M parameters, micro-batches of ${TOKENS} tokens, ${RESPONSES} responses of ${SAMPLED} tokens; peak bytes a weight\n`,
   );
-  for (const kind of ['full', 'lora']) {
-    for (const dtype of ['float32', 'bfloat16']) {
+  const tell = (what: string, measured: number, plan: number): void => {
+    const each = (bytes: number): string => (bytes / parameters).toFixed(2).padStart(6);
+    process.stdout.write(
+      `  ${what.padEnd(48)} measured ${each(measured)}  planned ${each(plan)}  ratio ${(measured / plan).toFixed(2)}\n`,
+    );
+  };
+  for (const kind of ['full', 'lora'] as const) {
+    for (const dtype of ['float32', 'bfloat16'] as const) {
+      await benchStages({ config, kind, dtype }, tell);
       for (const { sharding, ranks } of WAYS) {
         const args = [dtype, kind, sharding, String(TOKENS)];
         const lines = await outputsOfRanks(join(here, 'memory-run.ts'), ranks, args);
-        const measured = Number(lines.join('').trim());
-        const adapter = kind === 'lora' ? ['training.adapter={kind: lora, rank: 16, alpha: 32}'] : [];
-        const overrides = [
-          `training.dtype=${dtype}`,
-          `training.sharding=${sharding}`,
-          `training.microBatchTokens=${TOKENS}`,
-          'training.activations=recompute',
-          ...adapter,
-        ];
-        const recipe = loadRecipe(join(here, '..', 'recipes', 'quickstart.yaml'), { overrides });
-        const tokens = { prompt: 8, longestPrompt: 8, response: 120, sampled: 120, atMost: false };
-        const plan = memoryOf(recipe, { config, tokens, ranks }).training.reduce((sum, { bytes }) => sum + bytes, 0);
-        const each = (bytes: number): string => (bytes / parameters).toFixed(2).padStart(6);
-        process.stdout.write(
-          `  ${kind.padEnd(5)} ${dtype.padEnd(9)} sharding ${sharding.padEnd(10)} ${ranks} ranks  measured ${each(measured)}  planned ${each(plan)}  ratio ${(measured / plan).toFixed(2)}\n`,
+        const { training } = plannedOf({ config, kind, dtype, sharding, ranks });
+        tell(
+          `${kind} ${dtype}, training, sharding ${sharding}, ${ranks} ranks`,
+          Number(lines.join('').trim()),
+          sumOf(training),
         );
       }
     }
   }
+}
+
+interface Way {
+  config: ModelConfig;
+  kind: 'full' | 'lora';
+  dtype: 'float32' | 'bfloat16';
+}
+
+/** Opening, saving and sampling, which a second copy of the weights would show in. */
+async function benchStages(way: Way, tell: (what: string, measured: number, plan: number) => void): Promise<void> {
+  const { kind, dtype } = way;
+  const args = [dtype, kind, String(RESPONSES), String(SAMPLED)];
+  const measured = stages.parse(JSON.parse(await outputOf(join(here, 'memory-stages-run.ts'), args)));
+  const { training, sampling } = plannedOf({ ...way, sharding: 'none', ranks: 1 });
+  // What is there before the first step: no activations, no logits.
+  const states = training.filter(({ what }) => !/^(activations|logits)/.test(what));
+  tell(`${kind} ${dtype}, opening to train`, measured.opening, sumOf(states));
+  tell(`${kind} ${dtype}, saving`, measured.saving, sumOf(states));
+  tell(`${kind} ${dtype}, opening and sampling`, measured.sampling, sumOf(sampling));
+}
+
+const stages = z.object({ opening: z.number(), saving: z.number(), sampling: z.number() });
+
+/** What a dry run plans. */
+function plannedOf({
+  config,
+  kind,
+  dtype,
+  sharding,
+  ranks,
+}: Way & { sharding: string; ranks: number }): MemoryForecast {
+  const adapter = kind === 'lora' ? ['training.adapter={kind: lora, rank: 16, alpha: 32}'] : [];
+  const overrides = [
+    `training.dtype=${dtype}`,
+    `training.sharding=${sharding}`,
+    `training.microBatchTokens=${TOKENS}`,
+    'training.activations=recompute',
+    `sampling.dtype=${dtype}`,
+    `sampling.batchSize=${RESPONSES}`,
+    'sampling.samples=1',
+    `sampling.maxNewTokens=${SAMPLED}`,
+    ...adapter,
+  ];
+  const recipe = loadRecipe(join(here, '..', 'recipes', 'quickstart.yaml'), { overrides });
+  const tokens = { prompt: 8, longestPrompt: 8, response: SAMPLED, sampled: SAMPLED, atMost: false };
+  return memoryOf(recipe, { config, tokens, ranks });
+}
+
+function sumOf(parts: readonly MemoryPart[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
 }

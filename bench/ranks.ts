@@ -33,7 +33,8 @@ export async function outputsOfRanks(script: string, size: number, rest: readonl
   );
 }
 
-function outputOf(script: string, args: readonly string[]): Promise<string> {
+/** Runs a script; what it printed. */
+export function outputOf(script: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],

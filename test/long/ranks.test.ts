@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256 } from '../../src/files/hash.ts';
 import { packageRoot } from '../../src/files/package-root.ts';
 import { randomKey, uniformAt } from '../../src/random.ts';
+import { openLedger } from '../../src/store/ledger.ts';
 import { writeSmallRecipe } from '../support/small-recipe.ts';
 
 const KILLS = Number(process.env.SELM_KILLS ?? 20);
@@ -36,14 +37,19 @@ interface Kill {
 }
 
 /** Runs to the end or to the kill; afterwards no rank lives. */
-async function run(output: string, sharding: Sharding, kill: Kill | null): Promise<number | null> {
-  const settings = [`output=${join(folder, output)}`, `training.sharding=${sharding}`];
+async function run(
+  output: string,
+  sharding: Sharding,
+  kill: Kill | null,
+  { ranks = RANKS, more = [] }: { ranks?: number; more?: string[] } = {},
+): Promise<number | null> {
+  const settings = [`output=${join(folder, output)}`, `training.sharding=${sharding}`, ...more];
   const args = [
     'train',
     recipePath,
     '--json',
     '--ranks',
-    String(RANKS),
+    String(ranks),
     ...settings.flatMap((each) => ['--set', each]),
   ];
   const child = spawn(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], {
@@ -96,3 +102,52 @@ it(`${KILLS} kills of random ranks change no byte of the weights, and leave no r
     expect(weights(output)).toEqual(weights(`unbroken-${sharding}`));
   }
 }, 1_800_000);
+
+it('a reward model that three ranks learn, and rank by, has the losses of one process, and gives pairs of the same prompts', async () => {
+  const more = ['iterations=1', 'rewardModel={labels: 6, alpha: 0.01, learningRate: 0.001}'];
+  expect(await run('reward-1', 'none', null, { ranks: 1, more })).toBe(0);
+  expect(await run('reward-3', 'none', null, { ranks: 3, more })).toBe(0);
+  const found = ['reward-1', 'reward-3'].map((output) => {
+    using ledger = openLedger(join(folder, output, 'run.db'));
+    const losses = ledger
+      .metrics()
+      .filter(({ stage }) => stage === 'reward-model')
+      .map(({ values }) => values.loss ?? Number.NaN);
+    return {
+      losses,
+      prompts: ledger
+        .pairs(1)
+        .map(({ promptId }) => promptId)
+        .sort(),
+    };
+  });
+  const [alone, three] = found;
+  expect(alone?.losses.length).toBeGreaterThan(0);
+  expect(three?.prompts).toEqual(alone?.prompts);
+  // fp32 sums in another order.
+  for (const [step, loss] of (alone?.losses ?? []).entries())
+    expect(Math.abs((three?.losses[step] ?? Number.NaN) - loss)).toBeLessThan(1e-5);
+}, 300_000);
+
+it('selm eval on three ranks prints what one process prints', async () => {
+  const model = join(packageRoot, 'assets', 'stories260K');
+  const data = join(packageRoot, 'test', 'fixtures', 'evaluate', 'benchmarks', 'data');
+  const print = (ranks: number): Promise<string> => {
+    const store = join(folder, `answers-${ranks}.db`);
+    const args = ['eval', model, '--on', 'hellaswag,gsm8k_cot', '--data', data, '--limit', '5', '--json'];
+    const child = spawn(
+      process.execPath,
+      [join(packageRoot, 'bin', 'selm'), ...args, '--store', store, '--ranks', String(ranks)],
+      {
+        env: { ...process.env, SELM_THREADS: '1' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    let text = '';
+    child.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
+    return new Promise((resolve) => child.on('close', () => resolve(text)));
+  };
+  const alone = await print(1);
+  expect(JSON.parse(alone)).toHaveProperty('benchmarks');
+  expect(await print(3)).toBe(alone);
+}, 300_000);
