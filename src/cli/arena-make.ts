@@ -15,7 +15,7 @@ import type { Prompt } from '../text/rendering.ts';
 import { shownPrompt } from '../text/shown.ts';
 import { UsageError } from './errors.ts';
 import { withOutputModel } from './eval/output-model.ts';
-import type { Listening } from './eval/stop.ts';
+import type { SharedListening } from './eval/stop.ts';
 import { hubAccess } from './hub.ts';
 import type { RanksOptions } from './ranks.ts';
 
@@ -54,7 +54,7 @@ const TRIES = 3;
 export async function makeArena(
   folder: string,
   options: MakeArenaOptions,
-  listening: Listening,
+  listening: SharedListening,
 ): Promise<{ prompts: number; bouts: number }> {
   const { contenders, limit = null, temperature, topP, maxNewTokens, seed } = options;
   if (contenders.length < 2) throw new UsageError('An arena needs two contenders or more: --contenders name=place ...');
@@ -98,7 +98,7 @@ function answersOf(
   { name, place }: Contender,
   asked: readonly Asked[],
   options: MakeArenaOptions,
-  { signal, team }: Listening,
+  { signal, team }: SharedListening,
 ): Promise<(string | null)[]> {
   if (/^https?:\/\//.test(place)) return answersOfServer(place, asked, options, signal);
   if (/\.jsonl(\.gz|\.zst)?$/.test(place) && existsSync(place)) return answersOfFile({ name, place }, asked);

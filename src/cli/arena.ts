@@ -7,7 +7,7 @@ import { readVotes } from '../arena/votes.ts';
 import { createFile } from '../files/new-file.ts';
 import type { Contender, MakeArenaOptions } from './arena-make.ts';
 import { columnsOption } from './columns.ts';
-import { watchStop } from './eval/stop.ts';
+import { watchOnRanks } from './eval/stop.ts';
 import { formatTable, selmCommand, shorterPath } from './format.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
 import { ranksOption } from './ranks.ts';
@@ -69,7 +69,7 @@ function contender(text: string, before: Contender[] = []): Contender[] {
 }
 
 async function make(folder: string, options: MakeArenaOptions): Promise<void> {
-  const made = await watchStop({ ...options, folder }, async (listening) => {
+  const made = await watchOnRanks({ ...options, folder }, async (listening) => {
     const { makeArena } = await import('./arena-make.ts');
     return makeArena(folder, options, listening);
   });

@@ -23,13 +23,13 @@ import { hubAccess } from '../hub.ts';
 import type { EvalAlpacaOptions } from './alpaca.ts';
 import { openEvalJudge } from './judge.ts';
 import { withOutputModel } from './output-model.ts';
-import type { Listening } from './stop.ts';
+import type { SharedListening } from './stop.ts';
 
 /** Annotations of a model by a judge. Throws UsageError, JudgeError (its answers are kept in --answers), or InterruptedError. */
 export async function judgedAnnotations(
   model: string | undefined,
   options: EvalAlpacaOptions & { judge: string },
-  { signal, say, team }: Listening,
+  { signal, say, team }: SharedListening,
 ): Promise<{ annotations: Annotations; instructions: number }> {
   if ((model === undefined) === (options.outputs === undefined)) {
     throw new UsageError('Give a model to sample from, or --outputs FILE with its outputs, one of the two');
@@ -67,7 +67,7 @@ function sampledOutputs(
   model: string,
   instructions: readonly string[],
   options: EvalAlpacaOptions,
-  { signal, say, team }: Listening,
+  { signal, say, team }: SharedListening,
 ): ReturnType<typeof sampleOutputs> {
   return withOutputModel(model, { store: options.store, signal, team }, async (answering) => {
     const outputs = await sampleOutputs(answering, instructions, options);

@@ -23,7 +23,7 @@ import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
 import type { EvalAlpacaOptions } from './alpaca.ts';
 import { judgedAnnotations } from './alpaca-judge.ts';
-import type { Listening } from './stop.ts';
+import type { SharedListening } from './stop.ts';
 
 type NamedRow = { model: string } & LeaderboardRow;
 
@@ -37,7 +37,7 @@ interface Matrix {
 export async function alpacaResult(
   model: string | undefined,
   options: EvalAlpacaOptions,
-  listening: Listening,
+  listening: SharedListening,
 ): Promise<string> {
   const { annotations: files = [], weights, judge } = options;
   checkOptions(model, options);

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { numberBetween, wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';
-import { watchStop } from './stop.ts';
+import { watchOnRanks } from './stop.ts';
 
 export interface EvalAlpacaOptions extends RanksOptions {
   annotations?: string[];
@@ -72,7 +72,7 @@ Examples:
 async function evalAlpaca(model: string | undefined, options: EvalAlpacaOptions): Promise<void> {
   // Loaded here: --help and the other commands need no engine.
   const { alpacaResult } = await import('./alpaca-result.ts');
-  const text = await watchStop({ ...options, model }, (listening) => alpacaResult(model, options, listening));
+  const text = await watchOnRanks({ ...options, model }, (listening) => alpacaResult(model, options, listening));
   if (text !== null) process.stdout.write(`${text}\n`);
 }
 

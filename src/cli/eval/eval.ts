@@ -7,7 +7,7 @@ import { evalAlpacaCommand } from './alpaca.ts';
 import { evalEqBenchCommand } from './eq-bench.ts';
 import type { EvalModelOptions } from './model.ts';
 import { evalMtBenchCommand } from './mt-bench.ts';
-import { watchStop } from './stop.ts';
+import { watchOnRanks } from './stop.ts';
 
 /** The command and those below it. */
 export function evalCommand(): Command {
@@ -60,7 +60,7 @@ async function evaluate(
   if (on === undefined) throw new UsageError('Nothing to evaluate on: add --on with names of benchmarks');
   // Loaded here: --help and the other commands need no engine.
   const { evalModel } = await import('./model.ts');
-  const text = await watchStop({ ...options, on, model }, (listening) =>
+  const text = await watchOnRanks({ ...options, on, model }, (listening) =>
     evalModel(model, { ...options, on }, listening),
   );
   if (text !== null) process.stdout.write(`${text}\n`);

@@ -9,7 +9,7 @@ import { openSharedRespondent } from '../../loop/evaluation/benchmark-work.ts';
 import type { ComputeDtype } from '../../score/policy.ts';
 import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
-import type { Listening } from './stop.ts';
+import type { SharedListening } from './stop.ts';
 
 /** What `selm eval MODEL` was asked for (its options; eval.ts says what each means). */
 export interface EvalModelOptions {
@@ -29,7 +29,7 @@ export interface EvalModelOptions {
 export async function evalModel(
   model: string,
   options: EvalModelOptions,
-  { signal, say, team }: Listening,
+  { signal, say, team }: SharedListening,
 ): Promise<string> {
   const { limit, shots, data } = options;
   const tasks = options.on.split(',').map((name) => taskOf({ name: name.trim(), shots, limit }));

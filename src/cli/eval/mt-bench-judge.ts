@@ -12,7 +12,7 @@ import { createFile } from '../../files/new-file.ts';
 import { type EvalJudges, openEvalJudge } from './judge.ts';
 import type { EvalMtBenchOptions } from './mt-bench.ts';
 import { withOutputModel } from './output-model.ts';
-import type { Listening } from './stop.ts';
+import type { SharedListening } from './stop.ts';
 
 /** A row of FastChat's model_judgment file. */
 interface JudgmentRow {
@@ -29,7 +29,7 @@ interface JudgmentRow {
 export async function judgedMtBench(
   model: string,
   options: EvalMtBenchOptions & { judge: string },
-  { signal, say, team }: Listening,
+  { signal, say, team }: SharedListening,
 ): Promise<[string, MtBenchResult][]> {
   const judges = openEvalJudge(options, { signal, say });
   try {

@@ -5,7 +5,7 @@ import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';
-import { watchStop } from './stop.ts';
+import { watchOnRanks } from './stop.ts';
 
 export interface EvalMtBenchOptions extends RanksOptions {
   judgments?: string;
@@ -53,7 +53,7 @@ async function evalMtBench(model: string | undefined, options: EvalMtBenchOption
     throw new UsageError('Give --judgments FILE, or a model and --judge MODEL, one of the two');
   }
   if ((model === undefined) !== (judge === undefined)) throw new UsageError('A model and --judge belong together');
-  const results = await watchStop({ ...options, named: options.model, model }, async (listening) => {
+  const results = await watchOnRanks({ ...options, named: options.model, model }, async (listening) => {
     if (judgments !== undefined) return fromFile(judgments, options.model);
     const { judgedMtBench } = await import('./mt-bench-judge.ts');
     return judgedMtBench(model ?? '', { ...options, judge: judge ?? '' }, listening);

@@ -8,10 +8,14 @@ import { selmCommand } from '../format.ts';
 import { type RanksOptions, say, takePlace } from '../ranks.ts';
 import { listenForStop } from '../signals.ts';
 
-/** Where to speak, when to end, and who shares the work. */
+/** Where to speak, and when to end. */
 export interface Listening {
   signal: AbortSignal;
   say: (text: string) => void;
+}
+
+/** The same, and who shares the work. */
+export interface SharedListening extends Listening {
   team: Team;
 }
 
@@ -19,14 +23,14 @@ export interface Listening {
  * Does the work; null where a signal stopped it, and on a rank that followed another: both set the exit code of the process. `options`
  * are all that was asked for: ranks that were asked for something else do not work together.
  */
-export async function watchStop<Result>(
+export async function watchOnRanks<Result>(
   options: RanksOptions & { model?: string | undefined } & Record<string, unknown>,
-  work: (listening: Listening) => Promise<Result>,
+  work: (listening: SharedListening) => Promise<Result>,
 ): Promise<Result | null> {
   const place = takePlace(options, { device: 'cpu', threads: null });
   if (place === null) {
     const { ALONE } = await import('../../ranks/team.ts');
-    return listen((listening) => work({ ...listening, team: ALONE }));
+    return watchStop((listening) => work({ ...listening, team: ALONE }));
   }
   const { followRun, leadRun } = await import('../../loop/ranks.ts');
   // `ranks` is what the others were not told: they have their places.
@@ -36,10 +40,11 @@ export async function watchStop<Result>(
     process.exitCode = await followRun(place, ranked, say);
     return null;
   }
-  return listen((listening) => leadRun({ place, work: ranked, say }, (team) => work({ ...listening, team })));
+  return watchStop((listening) => leadRun({ place, work: ranked, say }, (team) => work({ ...listening, team })));
 }
 
-async function listen<Result>(work: (listening: Omit<Listening, 'team'>) => Promise<Result>): Promise<Result | null> {
+/** Does the work; null where a signal stopped it, which also sets the exit code of the process. */
+export async function watchStop<Result>(work: (listening: Listening) => Promise<Result>): Promise<Result | null> {
   const stop = listenForStop((name) => say(`${name}: keeping what is answered; Ctrl-C again stops at once`));
   try {
     return await work({ signal: stop.signal, say });
