@@ -57,6 +57,9 @@ interface Outcome {
   seconds: number;
 }
 
+/** Reward of the model that everything begins from, once it is measured. */
+let known: Promise<number> | null = null;
+
 const [command = 'tables', folder = 'runs/people-study', ...given] = process.argv.slice(2);
 const seeds = given.length > 0 ? given.map(Number) : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 if (command === 'run') await runAll();
@@ -109,8 +112,6 @@ async function runOne(name: string, arm: { rule: string; budget: number; seed: n
   rmSync(output, { recursive: true });
   return { ...arm, ...answers, rewards, seconds: Math.round((performance.now() - startedMs) / 1000) };
 }
-
-let known: Promise<number> | null = null;
 
 /** Measured once: all arms and seeds begin at the same model. */
 function rewardOfBase(model: string): Promise<number> {

@@ -20,7 +20,7 @@ ranker.baseUrl ranker.apiKeyVariable
 ranker.ask ranker.ask.kind ranker.ask.read ranker.ask.orders ranker.ask.opponents ranker.ask.prompt
 ranker.temperature
 ranker.budget ranker.budget.calls ranker.budget.money ranker.budget.money.limit ranker.budget.money.promptPrice
-ranker.budget.money.completionPrice ranker.retries ranker.votes ranker.muchBetter
+ranker.budget.money.completionPrice ranker.retries ranker.votes ranker.muchBetter ranker.gold ranker.gold.file ranker.gold.share ranker.repeatShare
 secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decides
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing

@@ -230,7 +230,9 @@ export function resolveRanker(ranker: RankerSettings, from: (key: string, path: 
       const { ask } = ranker;
       return { ...ranker, ask: { ...ask, prompt: ask.prompt === null ? null : from('ask.prompt', ask.prompt) } };
     }
-    case 'people':
-      return ranker;
+    case 'people': {
+      const { gold } = ranker;
+      return { ...ranker, gold: gold && { ...gold, file: from('gold.file', gold.file) } };
+    }
   }
 }

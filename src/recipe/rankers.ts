@@ -152,6 +152,24 @@ const peopleRanker = z.strictObject({
     .default(2)
     .describe('Weight of a pair that people call much better, with labels: soft; others have 1')
     .meta({ change: 'warn' }),
+  gold: z
+    .strictObject({
+      file: path('a path to a data file')
+        .describe('Rows with prompt, chosen and rejected whose chosen is better beyond doubt')
+        .meta({ change: 'warn', compared: 'by content' }),
+      share: number('a number from 0 to 1', (value) => value >= 0 && value <= 1)
+        .default(0.05)
+        .describe('Gold questions, as a share of the others that they stand between')
+        .meta({ change: 'warn' }),
+    })
+    .nullable()
+    .default(null)
+    .describe('Questions whose answer is known, to tell who answers well; nothing is trained on them')
+    .meta({ change: 'warn' }),
+  repeatShare: number('a number from 0 to 1', (value) => value >= 0 && value <= 1)
+    .default(0)
+    .describe('Share of the questions that whoever answered them is asked a second time, a few questions later')
+    .meta({ change: 'warn' }),
 });
 
 /** A `ranker` section alone. */

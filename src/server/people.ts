@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { sha256 } from '../files/hash.ts';
 import {
   type Choice,
+  isRanked,
   peopleFolder,
   type Question,
   type Questions,
@@ -74,6 +75,7 @@ export function takeQuestions(
   const questions = readQuestions(peopleFolder(runPath));
   const leaseOf = ({ id }: { id: string }): string => `${runPath} ${id}`;
   const isFree = (each: Question): boolean =>
+    !isRanked(each) ||
     (questions.answersTo.get(each.id)?.length ?? 0) + leases.others(leaseOf(each), annotator, now) < votes;
   const found = questionsFor(questions, { votes, annotator }, isFree);
   leases.give(found.next.map(leaseOf), annotator, now);
@@ -103,9 +105,13 @@ function openTo(
   { asked, settled, answersTo }: Questions,
   { votes, annotator }: { votes: number; annotator: string | null },
 ): Question[] {
-  return [...asked.values()].filter(({ id }) => {
-    const own = answersTo.get(id) ?? [];
-    return !settled.has(id) && own.length < votes && !own.some((each) => each.annotator === annotator);
+  const saidBy = (id: string): boolean => answersTo.get(id)?.some((each) => each.annotator === annotator) === true;
+  return [...asked.values()].filter((question) => {
+    const { id, again } = question;
+    if (settled.has(id) || saidBy(id)) return false;
+    if (isRanked(question)) return (answersTo.get(id)?.length ?? 0) < votes;
+    // Everybody is asked the gold ones; the run waits for nobody to repeat an answer.
+    return annotator !== null && (again === null || saidBy(again));
   });
 }
 

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
@@ -20,18 +20,22 @@ async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
   yield* items;
 }
 
+const PEOPLE = { kind: 'people', votes: 1, muchBetter: 2, gold: null, repeatShare: 0 } as const;
+
 interface Options {
   votes?: number;
+  gold?: { file: string; share: number } | null;
+  repeatShare?: number;
   signal?: AbortSignal;
 }
 
 async function ranked(
   runPath: string,
   items: readonly RankItem[],
-  { votes = 1, signal }: Options = {},
+  { votes = 1, gold = null, repeatShare = 0, signal }: Options = {},
 ): Promise<Ranking[]> {
-  const settings = { kind: 'people', votes, muchBetter: 2 } as const;
-  const ranker = openPeople(settings, { answers: () => memoryAnswers(), runPath: () => runPath, signal });
+  const settings = { ...PEOPLE, votes, gold, repeatShare };
+  const ranker = await openPeople(settings, { answers: () => memoryAnswers(), runPath: () => runPath, signal });
   const rankings: Ranking[] = [];
   for await (const ranking of ranker.rank(stream(items))) rankings.push(ranking);
   return rankings;
@@ -157,11 +161,11 @@ test('a run that is started again asks nothing twice', async () => {
 
 test('a run that shall not wait asks, ends, and goes on when it is started again after the answers', async () => {
   const runPath = temporaryFolder();
-  const settings = { kind: 'people', votes: 1, muchBetter: 2 } as const;
   const services = { answers: () => memoryAnswers(), runPath: () => runPath, waits: false };
   const once = async (): Promise<Ranking[]> => {
     const rankings: Ranking[] = [];
-    for await (const each of openPeople(settings, services).rank(stream([item('p', ['a', 'aa'])]))) rankings.push(each);
+    const ranker = await openPeople(PEOPLE, services);
+    for await (const each of ranker.rank(stream([item('p', ['a', 'aa'])]))) rankings.push(each);
     return rankings;
   };
   await expect(once()).rejects.toMatchObject({ name: 'InterruptedError', code: 'WAITING_FOR_PEOPLE' });
@@ -240,8 +244,45 @@ test('half an answer that a dying process left is none, and the next one is whol
   }
 });
 
-test('without a run there are no people to ask', () => {
-  expect(() => openPeople({ kind: 'people', votes: 1, muchBetter: 2 }, { answers: () => memoryAnswers() })).toThrow(
-    /ranker: \{kind: people\}/,
-  );
+test('without a run there are no people to ask', async () => {
+  await expect(openPeople(PEOPLE, { answers: () => memoryAnswers() })).rejects.toThrow(/ranker: \{kind: people\}/);
+});
+
+test('gold and repeated questions stand between the others, no verdict is made of them, and all are closed at the end', async () => {
+  const runPath = temporaryFolder();
+  const file = join(runPath, 'gold.jsonl');
+  const rows = Array.from({ length: 3 }, (_, n) => ({
+    prompt: `g${n}`,
+    chosen: `good ${n}`,
+    rejected: `bad, long ${n}`,
+  }));
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const items = Array.from({ length: 12 }, (_, n) => item(`p${n}`, ['a', 'aa']));
+  const rankings = ranked(runPath, items, { gold: { file, share: 1 }, repeatShare: 1 });
+  await answering(runPath, rankings);
+  expect((await rankings).map(({ order }) => order)).toEqual(items.map(() => [1, 0]));
+  const { asked, settled } = readQuestions(peopleFolder(runPath));
+  const all = [...asked.values()];
+  expect(all.filter(({ gold }) => gold !== null).map(({ texts, gold }) => texts[gold === 'first' ? 0 : 1])).toEqual([
+    'good 0',
+    'good 1',
+    'good 2',
+  ]);
+  const again = all.flatMap((each, place) => (each.again === null ? [] : [{ ...each, place }]));
+  // Five others stand between, so the last five of twelve are not repeated.
+  expect(again).toHaveLength(7);
+  for (const each of again) {
+    const first = all.findIndex(({ id }) => id === each.again);
+    expect(all[first]).toMatchObject({ texts: each.texts, prompt: each.prompt });
+    expect(each.place - first).toBeGreaterThan(5);
+  }
+  expect([...asked.keys()].every((id) => settled.has(id))).toBe(true);
+});
+
+test('gold questions without two texts are refused before anybody is asked', async () => {
+  const file = join(temporaryFolder(), 'gold.jsonl');
+  writeFileSync(file, '{"prompt":"a"}\n');
+  await expect(ranked(temporaryFolder(), [], { gold: { file, share: 1 } })).rejects.toMatchObject({
+    code: 'GOLD_EMPTY',
+  });
 });

@@ -3,16 +3,19 @@
  * waits meanwhile; it may be stopped and started again, and what was answered counts.
  */
 import { setTimeout } from 'node:timers/promises';
-import { InterruptedError, RankerError } from '../../errors.ts';
+import { collectRows, readRows } from '../../data/read.ts';
+import { DataError, InterruptedError, RankerError } from '../../errors.ts';
 import type { RankerSettings } from '../../recipe/schema.ts';
 import { shownPrompt } from '../../text/shown.ts';
 import type { Judgement, Ranker, RankItem, Ranking } from '../ranker.ts';
 import type { RankerServices } from '../services.ts';
+import { type Gold, withChecks } from './checks.ts';
 import { type Comparison, orderBy } from './order.ts';
 import {
   type Answer,
   ask,
   type Choice,
+  isRanked,
   peopleFolder,
   type Question,
   type Questions,
@@ -27,17 +30,25 @@ type PeopleSettings = Extract<RankerSettings, { kind: 'people' }>;
 /** Milliseconds between two looks at the answers. */
 const LOOK_MS = 300;
 
-/** Opens people as a ranker. Throws RankerError PEOPLE_NO_RUN where there is no run whose folder keeps their answers. */
-export function openPeople(
+/** Opens people as a ranker. Throws DataError for gold questions that cannot be read, and RankerError PEOPLE_NO_RUN where there is no run whose folder keeps their answers. */
+export async function openPeople(
   settings: PeopleSettings,
   { runPath, signal, waits = true, warn = () => {} }: RankerServices,
-): Ranker {
+): Promise<Ranker> {
   if (runPath === undefined) {
     throw new RankerError(
       'PEOPLE_NO_RUN',
       'Cannot ask people here: they rank in a run (`selm train` with ranker: {kind: people}), and answer in `selm studio`',
     );
   }
+  const gold = settings.gold === null ? [] : await readGold(settings.gold.file);
+  const checked = (questions: readonly Question[], { asked }: Questions): Question[] =>
+    withChecks(questions, {
+      gold,
+      goldShare: settings.gold?.share ?? 0,
+      repeatShare: settings.repeatShare,
+      known: new Set(asked.keys()),
+    });
   return {
     id: 'people version=1',
     gives: 'order',
@@ -51,7 +62,7 @@ export function openPeople(
         signal?.throwIfAborted();
         const questions = readQuestions(folder);
         const next = all.map((item) => nextOf(item, questions, settings));
-        ask(folder, unasked(next, questions));
+        ask(folder, checked(unasked(next, questions), questions));
         const open = next.filter(({ kind }) => kind === 'asks').length;
         if (open === 0) rankings = await settleAll(folder, all, settings);
         if (rankings !== null) break;
@@ -67,6 +78,21 @@ export function openPeople(
     textHealth: async () => null,
     close: async () => {},
   };
+}
+
+/** Rows with a better and a worse text, as people read them. */
+async function readGold(file: string): Promise<Gold[]> {
+  const rows = await collectRows(readRows([file], {}), { limit: null, onBadRow: 'stop' });
+  const gold = rows.flatMap(({ promptId, prompt, chosen, rejected }) =>
+    chosen === null || rejected === null || chosen === rejected
+      ? []
+      : [{ promptId, prompt: shownPrompt(prompt), chosen, rejected }],
+  );
+  if (gold.length > 0) return gold;
+  throw new DataError(
+    'GOLD_EMPTY',
+    `Cannot ask gold questions of "${file}": no row has two different texts: give rows with prompt, chosen and rejected`,
+  );
 }
 
 /** Ends a run that shall not wait; its questions are asked, and who answers them needs no run. */
@@ -90,17 +116,20 @@ async function settleAll(
     if (known.length < next.length) return null; // an answer was taken back in the meantime
     const ids = known.flatMap((each) => each.ids);
     const model = fitVotes(votesOf(questions, new Set(ids)));
+    const checks = [...questions.asked.values()].filter((each) => !isRanked(each)).map(({ id }) => id);
     const rankings = known.map((each) => ({ ...each.ranking, ...judgementsOf(each, model) }));
-    return { result: new Map(rankings.map((ranking) => [ranking.promptId, ranking])), ids };
+    return { result: new Map(rankings.map((ranking) => [ranking.promptId, ranking])), ids: [...ids, ...checks] };
   });
 }
 
 /** The votes that count: of questions that are settled, or are being so. */
-function votesOf({ answers, settled }: Questions, ids: ReadonlySet<string>): Parameters<typeof fitVotes>[0] {
+function votesOf({ asked, answers, settled }: Questions, ids: ReadonlySet<string>): Parameters<typeof fitVotes>[0] {
+  const isCounted = (id: string): boolean => {
+    const question = asked.get(id);
+    return question !== undefined && isRanked(question) && (settled.has(id) || ids.has(id));
+  };
   return answers.flatMap(({ question, annotator, choice }) =>
-    (settled.has(question) || ids.has(question)) && (choice === 'first' || choice === 'second')
-      ? [{ question, annotator, says: choice }]
-      : [],
+    isCounted(question) && (choice === 'first' || choice === 'second') ? [{ question, annotator, says: choice }] : [],
   );
 }
 

@@ -18,6 +18,15 @@ export interface Question {
   texts: readonly [string, string];
   /** Why people are asked about this prompt, in words for them. */
   reason: string;
+  /** Which text is known to be better, where this asks about the annotator (checks.ts); null: nobody knows. */
+  gold: 'first' | 'second' | null;
+  /** The question that this one repeats, for whoever answered it; null: none. */
+  again: string | null;
+}
+
+/** Whether a ranking is made of the answers: they are about the texts, not about who answers. */
+export function isRanked({ gold, again }: Pick<Question, 'gold' | 'again'>): boolean {
+  return gold === null && again === null;
 }
 
 const question = z.object({
@@ -27,6 +36,8 @@ const question = z.object({
   prompt: z.string(),
   texts: z.tuple([z.string(), z.string()]),
   reason: z.string().default(''),
+  gold: z.enum(['first', 'second']).nullable().default(null),
+  again: z.string().nullable().default(null),
 });
 const settled = z.object({ kind: z.literal('settled'), ids: z.array(z.string()) });
 const asked = z.discriminatedUnion('kind', [question, settled]);
@@ -88,7 +99,7 @@ export function questionOf(
 ): Question {
   const texts: [string, string] = a < b ? [a, b] : [b, a];
   const id = sha256(JSON.stringify([promptId, ...texts])).slice(0, 32);
-  return { id, promptId, prompt, texts, reason };
+  return { id, promptId, prompt, texts, reason, gold: null, again: null };
 }
 
 /** Everything asked and said in a run. */
