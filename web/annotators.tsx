@@ -1,7 +1,7 @@
 /** @file The people of a run: what their answers look like, how far they agree with each other and with the other rankers. */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { AgreementFigures, AnnotatorFigures, Annotators, Me } from '../src/server/api.ts';
+import type { AgreementFigures, AgreementOfTwo, AnnotatorFigures, Annotators, Me } from '../src/server/api.ts';
 import { Choice, Command, Marked, Trouble } from './parts.tsx';
 import { ask, problemOf, useAnswer } from './server.ts';
 
@@ -16,7 +16,7 @@ export function AnnotatorsTab({ runId, version }: { runId: string; version: numb
       ) : (
         <>
           <People annotators={value.annotators} />
-          <Agreements people={value.people} rankers={value.rankers} />
+          <Agreements people={value.people} between={value.between} rankers={value.rankers} />
           <Flagged flagged={value.flagged} />
         </>
       )}
@@ -43,6 +43,8 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
                 'skipped',
                 'median time',
                 'ability',
+                'gold right',
+                'said again',
               ]}
             />
           </thead>
@@ -58,6 +60,11 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
                 <td>{each.skipped}</td>
                 <td>{each.medianSeconds.toFixed(1)} s</td>
                 <td>{each.ability === null ? '' : each.ability.toFixed(2)}</td>
+                <td>
+                  {each.gold === null ? '' : `${percent(each.gold.right)} of ${each.gold.answers}`}
+                  {each.gold?.fails === true ? ' — fails' : ''}
+                </td>
+                <td>{each.again === null ? '' : `${percent(each.again.same)} of ${each.again.questions}`}</td>
               </tr>
             ))}
           </tbody>
@@ -66,7 +73,8 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
       <p class="hint">
         Brackets are 95 % bootstrap intervals. Sides are drawn, so whoever reads both texts chooses the left one about
         half of the time. Ability is told by who agrees with whom (GLAD): about 1 is expected of somebody unknown, 0
-        guesses, below 0 says mostly the opposite.
+        guesses, below 0 says mostly the opposite. Gold questions have a known answer: who surely gives fewer than four
+        of five fails. Said again: the same answer to a question that came a second time.
       </p>
     </>
   );
@@ -85,7 +93,7 @@ function Columns({ names }: { names: readonly string[] }): JSX.Element {
   );
 }
 
-function Agreements({ people, rankers }: Pick<Annotators, 'people' | 'rankers'>): JSX.Element {
+function Agreements({ people, between, rankers }: Pick<Annotators, 'people' | 'between' | 'rankers'>): JSX.Element {
   return (
     <>
       <h2>Agreement</h2>
@@ -107,15 +115,16 @@ function Agreements({ people, rankers }: Pick<Annotators, 'people' | 'rankers'>)
                   <td>{coefficient(people.ac1)}</td>
                 </tr>
               )}
+              {between.map((each) => (
+                <OfTwo key={each.names.join(' ')} name={each.names.join(' and ')} what="questions" figures={each} />
+              ))}
               {rankers.map((each) => (
-                <tr key={each.rankerId}>
-                  <th scope="row">people and {each.rankerId.slice(0, 60)}</th>
-                  <td>{each.comparisons} answers</td>
-                  <td>{percent(each.percent)}</td>
-                  <td />
-                  <td>{coefficient(each.kappa)}</td>
-                  <td>{coefficient(each.ac1)}</td>
-                </tr>
+                <OfTwo
+                  key={`${each.annotator} ${each.rankerId}`}
+                  name={`${each.annotator ?? 'people'} and ${each.rankerId.slice(0, 60)}`}
+                  what="answers"
+                  figures={each}
+                />
               ))}
             </tbody>
           </table>
@@ -127,6 +136,21 @@ function Agreements({ people, rankers }: Pick<Annotators, 'people' | 'rankers'>)
         is lower than on all.
       </p>
     </>
+  );
+}
+
+function OfTwo({ name, what, figures }: { name: string; what: string; figures: AgreementOfTwo }): JSX.Element {
+  return (
+    <tr>
+      <th scope="row">{name}</th>
+      <td>
+        {figures.comparisons} {what}
+      </td>
+      <td>{percent(figures.percent)}</td>
+      <td />
+      <td>{coefficient(figures.kappa)}</td>
+      <td>{coefficient(figures.ac1)}</td>
+    </tr>
   );
 }
 

@@ -1,44 +1,58 @@
 /** @file What a run's answers say about who gave them: sides, times, ties, how able each is, and how far they agree. */
-import { agreementOf, PREFERENCES, preferenceTable } from '../evaluate/agreement.ts';
+import { type Agreement, agreementOf, PREFERENCES, preferenceTable } from '../evaluate/agreement.ts';
 import { raterAgreement } from '../evaluate/raters.ts';
 import { bootstrapMean, type Interval, quantile } from '../evaluate/statistics.ts';
 import { placesOf } from '../rank/pairing.ts';
-import { type Answer, peopleFolder, type Questions, readQuestions } from '../rank/people/questions.ts';
+import { type Answer, isRanked, peopleFolder, type Questions, readQuestions } from '../rank/people/questions.ts';
 import { fitVotes } from '../rank/people/votes.ts';
 import type { Ledger } from '../store/ledger.ts';
 import type { RankingRecord } from '../store/ledger-rows.ts';
-import type { AgreementFigures, AnnotatorFigures, Annotators } from './api.ts';
+import type { AgreementFigures, AgreementOfTwo, AnnotatorFigures, Annotators } from './api.ts';
 import type { OpenedRun } from './open-runs.ts';
 
 /** Figures of everybody who answered. Intervals resample answers or questions, by the run's seed. */
 export function annotatorsOf({ listed, config, views }: Pick<OpenedRun, 'listed' | 'config' | 'views'>): Annotators {
-  const questions = readQuestions(peopleFolder(listed.path));
+  const all = readQuestions(peopleFolder(listed.path));
   const { seed } = config.recipe;
-  const names = [...new Set(questions.answers.map(({ annotator }) => annotator))].sort();
+  const names = [...new Set(all.answers.map(({ annotator }) => annotator))].sort();
+  // What asks about the annotators says nothing about the texts.
+  const answers = all.answers.filter(({ question }) => {
+    const asked = all.asked.get(question);
+    return asked !== undefined && isRanked(asked);
+  });
   const { abilities } = fitVotes(
-    questions.answers.flatMap(({ question, annotator, choice }) =>
+    answers.flatMap(({ question, annotator, choice }) =>
       choice === 'first' || choice === 'second' ? [{ question, annotator, says: choice }] : [],
     ),
   );
   return {
     annotators: names.map((name) => ({
       ...figuresOf(
-        questions.answers.filter(({ annotator }) => annotator === name),
+        answers.filter(({ annotator }) => annotator === name),
         seed,
       ),
+      ...checksOf(all, name, seed),
       name,
       ability: abilities.get(name) ?? null,
     })),
-    people: agreementOfPeople(questions, seed),
-    rankers: agreementWithRankers(questions, views.ledger, seed),
-    flagged: questions.answers.flatMap(({ question, annotator, isFlagged }) => {
-      const asked = questions.asked.get(question);
+    people: agreementOfPeople(answers, seed),
+    between: agreementOfTwo(answers, names, seed),
+    rankers: [null, ...(names.length > 1 ? names : [])].flatMap((annotator) => {
+      const own = answers.filter((each) => annotator === null || each.annotator === annotator);
+      const found = agreementWithRankers({ asked: all.asked, answers: own }, views.ledger, seed);
+      return found.map((each) => ({ ...each, annotator }));
+    }),
+    flagged: all.answers.flatMap(({ question, annotator, isFlagged }) => {
+      const asked = all.asked.get(question);
       return isFlagged && asked !== undefined ? [{ annotator, prompt: asked.prompt, texts: asked.texts }] : [];
     }),
   };
 }
 
-function figuresOf(answers: readonly Answer[], seed: number): Omit<AnnotatorFigures, 'name' | 'ability'> {
+function figuresOf(
+  answers: readonly Answer[],
+  seed: number,
+): Omit<AnnotatorFigures, 'name' | 'ability' | 'gold' | 'again'> {
   const decided = answers.filter(({ choice }) => choice === 'first' || choice === 'second');
   const count = (choice: Answer['choice']): number => answers.filter((each) => each.choice === choice).length;
   const isLeft = decided.map(({ choice, left }) => (choice === left ? 1 : 0));
@@ -71,8 +85,54 @@ function categoryOf({ choice }: Answer): number | null {
   }
 }
 
-function agreementOfPeople({ answersTo }: Questions, seed: number): Annotators['people'] {
-  const items = [...answersTo.values()].map((answers) => answers.flatMap((each) => categoryOf(each) ?? []));
+/** Least share of right answers to gold questions that nobody has to explain. */
+const LEAST_RIGHT = 0.8;
+
+/** How somebody answered what asks about annotators. */
+function checksOf(
+  { asked, answers, answersTo }: Questions,
+  name: string,
+  seed: number,
+): Pick<AnnotatorFigures, 'gold' | 'again'> {
+  const own = answers.filter(({ annotator, choice }) => annotator === name && choice !== 'skip');
+  const right = own.flatMap(({ question, choice }) => {
+    const gold = asked.get(question)?.gold ?? null;
+    return gold === null ? [] : [choice === gold ? 1 : 0];
+  });
+  const same = own.flatMap((answer) => {
+    const again = asked.get(answer.question)?.again ?? null;
+    const before = again === null ? undefined : answersTo.get(again)?.find(({ annotator }) => annotator === name);
+    return before === undefined || before.choice === 'skip' ? [] : [categoryOf(before) === categoryOf(answer) ? 1 : 0];
+  });
+  const interval = right.length === 0 ? null : bootstrapMean(right, seed);
+  return {
+    gold: interval && { answers: right.length, right: shown(interval), fails: interval.high < LEAST_RIGHT },
+    again: same.length === 0 ? null : { questions: same.length, same: shown(bootstrapMean(same, seed)) },
+  };
+}
+
+/** Every two annotators on the questions that both answered. */
+function agreementOfTwo(answers: readonly Answer[], names: readonly string[], seed: number): Annotators['between'] {
+  const saidBy = new Map(names.map((name) => [name, new Map<string, number>()]));
+  for (const answer of answers) {
+    const category = categoryOf(answer);
+    if (category !== null) saidBy.get(answer.annotator)?.set(answer.question, category);
+  }
+  return names.flatMap((first, index) =>
+    names.slice(index + 1).flatMap((second) => {
+      const tables = [...(saidBy.get(first) ?? [])].flatMap(([question, ours]) => {
+        const theirs = saidBy.get(second)?.get(question);
+        return theirs === undefined ? [] : [preferenceTable([[0, 1]], [ours, 1], [theirs, 1])];
+      });
+      const found = agreementOf(tables, seed);
+      return found === null ? [] : [{ names: [first, second] as [string, string], ...figures(found) }];
+    }),
+  );
+}
+
+function agreementOfPeople(answers: readonly Answer[], seed: number): Annotators['people'] {
+  const byQuestion = grouped(answers);
+  const items = [...byQuestion.values()].map((own) => own.flatMap((each) => categoryOf(each) ?? []));
   const found = raterAgreement(items, { categories: PREFERENCES.length, seed });
   return (
     found && {
@@ -85,7 +145,11 @@ function agreementOfPeople({ answersTo }: Questions, seed: number): Annotators['
 }
 
 /** Every answer beside what other rankers of the run make of the same two texts. */
-function agreementWithRankers({ asked, answers }: Questions, ledger: Ledger, seed: number): Annotators['rankers'] {
+function agreementWithRankers(
+  { asked, answers }: Pick<Questions, 'asked' | 'answers'>,
+  ledger: Ledger,
+  seed: number,
+): (AgreementOfTwo & { rankerId: string })[] {
   const byPrompt = new Map<string, RankingRecord[]>();
   for (const iteration of new Set(ledger.stages().map((stage) => stage.iteration)))
     for (const ranking of ledger.rankings(iteration))
@@ -116,10 +180,18 @@ function agreementWithRankers({ asked, answers }: Questions, ledger: Ledger, see
   }
   return [...tables].flatMap(([rankerId, own]) => {
     const found = agreementOf([...own.values()], seed);
-    if (found === null) return [];
-    const { comparisons, percent, kappa, ac1 } = found;
-    return [{ rankerId, comparisons, percent: shown(percent), kappa: shown(kappa), ac1: shown(ac1) }];
+    return found === null ? [] : [{ rankerId, ...figures(found) }];
   });
+}
+
+function figures({ comparisons, percent, kappa, ac1 }: Agreement): AgreementOfTwo {
+  return { comparisons, percent: shown(percent), kappa: shown(kappa), ac1: shown(ac1) };
+}
+
+function grouped(answers: readonly Answer[]): Map<string, Answer[]> {
+  const found = new Map<string, Answer[]>();
+  for (const each of answers) found.set(each.question, [...(found.get(each.question) ?? []), each]);
+  return found;
 }
 
 /** An interval as JSON has it: what is not defined is null. */

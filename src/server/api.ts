@@ -210,6 +210,18 @@ export interface AnnotatorFigures {
   medianSeconds: number;
   /** By who agrees with whom; about 1 is expected of somebody unknown, 0 guesses. */
   ability: number | null;
+  /** Share of the gold questions that were answered as is known to be right. `fails`: surely fewer than four of five. */
+  gold: { answers: number; right: AgreementFigures; fails: boolean } | null;
+  /** Share of the repeated questions that were answered as the first time. */
+  again: { questions: number; same: AgreementFigures } | null;
+}
+
+/** How far two agree on what both judged. */
+export interface AgreementOfTwo {
+  comparisons: number;
+  percent: AgreementFigures;
+  kappa: AgreementFigures;
+  ac1: AgreementFigures;
 }
 
 /** Everybody who answered, and how far they agree. */
@@ -217,14 +229,10 @@ export interface Annotators {
   annotators: AnnotatorFigures[];
   /** On questions that two or more answered; null where there is none. */
   people: { questions: number; percent: AgreementFigures; alpha: AgreementFigures; ac1: AgreementFigures } | null;
-  /** With the other rankers of the run. */
-  rankers: {
-    rankerId: string;
-    comparisons: number;
-    percent: AgreementFigures;
-    kappa: AgreementFigures;
-    ac1: AgreementFigures;
-  }[];
+  /** Of each two annotators, on questions that both answered. */
+  between: (AgreementOfTwo & { names: [string, string] })[];
+  /** With the other rankers of the run: of all (`annotator` null), and of each where there are several. */
+  rankers: (AgreementOfTwo & { rankerId: string; annotator: string | null })[];
   flagged: { annotator: string; prompt: string; texts: readonly [string, string] }[];
 }
 

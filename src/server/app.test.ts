@@ -416,8 +416,46 @@ test('the figures of annotators: sides, ties, times, ability, and agreement with
   ]);
   expect(found.annotators[0]?.ability).toBeGreaterThan(0.9);
   expect(found.people).toMatchObject({ questions: 3, percent: { value: 2 / 3 } });
+  expect(found.between).toMatchObject([{ names: ['ada', 'ben'], comparisons: 3, percent: { value: 2 / 3 } }]);
+  const rankerId = 'function:reward.ts';
   expect(found.rankers).toMatchObject([
-    { rankerId: 'function:reward.ts', comparisons: 6, percent: { value: expect.closeTo(5 / 6) } },
+    { rankerId, annotator: null, comparisons: 6, percent: { value: expect.closeTo(5 / 6) } },
+    { rankerId, annotator: 'ada', comparisons: 3, percent: { value: 1 } },
+    { rankerId, annotator: 'ben', comparisons: 3, percent: { value: expect.closeTo(2 / 3) } },
   ]);
   expect(found.flagged).toMatchObject([{ annotator: 'ben', prompt: 'prompt 2' }]);
+});
+
+test('gold questions tell who fails, repeated ones who agrees with themselves; both look like any other, and count for nothing else', async () => {
+  const folder = temporaryFolder();
+  const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+  const plain = questionOf({ promptId: 'p', prompt: 'which?' }, ['a', 'b']);
+  const gold = [0, 1, 2, 3].map((n) => ({
+    ...questionOf({ promptId: `g${n}`, prompt: `gold ${n}` }, [`good ${n}`, `awful ${n}`]),
+    gold: 'second' as const, // texts stand in alphabetical order
+  }));
+  ask(people, [plain, ...gold, { ...plain, id: 'again-of-plain', again: plain.id }]);
+  const studio = await serve(folder);
+  const { next } = await json<OpenQuestions>(studio, '/api/runs/mine/questions');
+  // The repetition is for who answered the first one; nothing tells a gold question from another.
+  expect(next.map(({ id }) => id)).toEqual([plain.id, ...gold.map(({ id }) => id)]);
+  expect(new Set(next.flatMap((each) => Object.keys(each)))).toEqual(
+    new Set(['id', 'prompt', 'left', 'right', 'reason']),
+  );
+  const besides = { strength: 'some' as const, tags: [], isFlagged: false, edit: null, left: 'first' as const, seconds: 2 };
+  const answers = [plain, ...gold].map(({ id }) => ({ question: id, choice: 'first' as const }));
+  for (const [n, { question, choice }] of [
+    ...answers,
+    { question: 'again-of-plain', choice: 'second' as const },
+  ].entries())
+    await say(people, { kind: 'answer', annotator: 'owner', question, choice, key: `key ${n}`, timeMs: n, ...besides });
+  const found = await json<Annotators>(studio, '/api/runs/mine/annotators');
+  expect(found.annotators).toMatchObject([
+    {
+      name: 'owner',
+      answers: 1,
+      gold: { answers: 4, right: { value: 0 }, fails: true },
+      again: { questions: 1, same: { value: 0 } },
+    },
+  ]);
 });

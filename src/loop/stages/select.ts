@@ -108,20 +108,38 @@ function pairOf(
   return RULES[settings.answers === 'all' ? 'large-gap' : settings.answers](beliefs, draw);
 }
 
+const NOTHING: Belief = { mean: 0, lower: 0, upper: 0 };
+
+/** Prompts of which the ranker said in an earlier iteration that all answers it saw are equally good, or bad. */
+function indifferentPrompts({ ledger, iteration, ranker }: IterationContext): Set<string> {
+  const found = new Set<string>();
+  for (let earlier = 1; earlier < iteration; earlier++) {
+    for (const { promptId, rankerId, order, ties } of ledger.rankings(earlier)) {
+      if (rankerId === ranker.id && order.length > 1 && ties[0]?.length === order.length) found.add(promptId);
+    }
+  }
+  return found;
+}
+
 /** What is asked within the budget. A drawn question is about answers by chance, too. */
 function chosenQuestions(
-  { recipe, iteration }: IterationContext,
+  context: IterationContext,
   questions: readonly Question[],
   settings: SelectSettings,
 ): { question: Question; isDrawn: boolean }[] {
+  const { recipe, iteration } = context;
   const byPrompt = new Map(questions.map((question) => [question.item.promptId, question]));
+  const indifferent = indifferentPrompts(context);
   const askable = questions.map((question) => {
     const [a, b] = question.pair.map((index) => question.beliefs[index]);
     const key = question.item.promptId;
     return {
       key,
       labels: labelsOf(question, settings, recipe.ranker),
-      value: a && b ? promptValue(settings.prompts, { pair: [a, b], entropy: question.entropy }) : 0,
+      // A prompt whose answers were as good, or both bad, before is asked about when nothing else is left.
+      value: indifferent.has(key)
+        ? Number.NEGATIVE_INFINITY
+        : promptValue(settings.prompts, { pair: [a ?? NOTHING, b ?? NOTHING], entropy: question.entropy }),
       chance: uniformAt(randomKey(recipe.seed, 'select prompts', iteration, key), 0),
     };
   });
