@@ -54,7 +54,21 @@ export function answerTo(
   return { question: id, choice, seconds, key: `simulated-${seed}-${id}` };
 }
 
-async function request({ port, token, run }: Desk, path: string, body?: GivenAnswer): Promise<unknown> {
+/** Times that a request is sent again whose connection broke: an answer that comes twice counts once, by its key. */
+const RETRIES = 5;
+
+async function request(desk: Desk, path: string, body?: GivenAnswer, retries = RETRIES): Promise<unknown> {
+  try {
+    return await send(desk, path, body);
+  } catch (error) {
+    // What fetch throws where no whole answer came; a refusal is another error.
+    if (!(error instanceof TypeError) || retries === 0) throw error;
+    await setTimeout(100);
+    return request(desk, path, body, retries - 1);
+  }
+}
+
+async function send({ port, token, run }: Desk, path: string, body?: GivenAnswer): Promise<unknown> {
   const response = await fetch(`http://127.0.0.1:${port}/api/runs/${encodeURIComponent(run)}/${path}`, {
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),

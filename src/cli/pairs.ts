@@ -1,6 +1,8 @@
 /** @file `selm pairs RUN`: what was trained on, and for each pair where it comes from (its lineage). */
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
+import { textLabels } from '../rank/people/labels.ts';
+import { peopleFolder, readQuestions } from '../rank/people/questions.ts';
 import type { CandidateOrigin, StoredPair } from '../store/ledger-rows.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { formatNumber, formatTable, oneLine } from './format.ts';
@@ -15,6 +17,7 @@ export interface PairsOptions {
   id?: string;
   json?: true;
   trl?: true;
+  labels?: true;
 }
 
 /** Pairs listed when no --limit is given. */
@@ -30,9 +33,10 @@ export function pairsCommand(): Command {
     .option('--id <pair>', 'show the whole lineage of this pair; the start of its id is enough')
     .option('--json', 'one line of JSON a pair')
     .option('--trl', "one line of JSON a pair in TRL's form, which data.train and TRL read")
+    .option('--labels', 'what people called good or bad, as rows for KTO: also what was both bad, which makes no pair')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ selm pairs quickstart --iteration 1 --limit 5\n  $ selm pairs quickstart --id 4f1c\n  $ selm pairs quickstart --trl > pairs.jsonl',
+      '\nExamples:\n  $ selm pairs quickstart --iteration 1 --limit 5\n  $ selm pairs quickstart --id 4f1c\n  $ selm pairs quickstart --trl > pairs.jsonl\n  $ selm pairs people --labels > labels.jsonl   # for selm sft recipes/kto-labels.yaml',
     )
     .action(async (run: string, options: PairsOptions) => {
       process.stdout.write(`${await pairsText(run, options)}\n`);
@@ -42,6 +46,7 @@ export function pairsCommand(): Command {
 /** What the command prints. Throws RunError. */
 export async function pairsText(name: string, options: PairsOptions): Promise<string> {
   using run = openRunArgument(name);
+  if (options.labels) return labelRows(run);
   const all = pairsOf(run, options.iteration);
   if (options.id !== undefined) return await lineageText(run, findPair(all, options.id), options);
   const limit = options.limit ?? (options.json || options.trl ? all.length : LIMIT);
@@ -68,10 +73,37 @@ export async function pairsText(name: string, options: PairsOptions): Promise<st
 /** A pair as TRL's DPO data have it, a text for a text and messages for messages; none where its prompt is gone. */
 function trlRow({ promptId, chosen, rejected }: StoredPair, prompt: Prompt | null): string[] {
   if (prompt === null) return [];
-  const answer = (content: string): string | object[] =>
-    prompt.kind === 'text' ? content : [{ role: 'assistant', content }];
-  const asked = prompt.kind === 'text' ? prompt.text : prompt.messages;
-  return [JSON.stringify({ prompt_id: promptId, prompt: asked, chosen: answer(chosen), rejected: answer(rejected) })];
+  const answer = (content: string) => answerTo(prompt, content);
+  return [
+    JSON.stringify({
+      prompt_id: promptId,
+      prompt: asked(prompt),
+      chosen: answer(chosen),
+      rejected: answer(rejected),
+    }),
+  ];
+}
+
+function asked(prompt: Prompt): string | object[] {
+  return prompt.kind === 'text' ? prompt.text : prompt.messages;
+}
+
+function answerTo(prompt: Prompt, content: string): string | object[] {
+  return prompt.kind === 'text' ? content : [{ role: 'assistant', content }];
+}
+
+/** TRL's unpaired form, a row a text. Throws RunError where nobody answered. */
+function labelRows({ ledger, path }: ReadableRun): string {
+  const rows = textLabels(readQuestions(peopleFolder(path))).flatMap(({ promptId, text, isGood }) => {
+    const prompt = ledger.row(promptId)?.prompt;
+    if (prompt === undefined) return [];
+    return [JSON.stringify({ prompt: asked(prompt), completion: answerTo(prompt, text), label: isGood })];
+  });
+  if (rows.length > 0) return rows.join('\n');
+  throw new RunError(
+    'LABELS_MISSING',
+    `Cannot list labels of "${path}": nobody has called a text of it good or bad: let people rank (ranker: {kind: people}), and answer in \`selm studio\``,
+  );
 }
 
 async function lineageText(run: ReadableRun, pair: StoredPair, { json }: PairsOptions): Promise<string> {

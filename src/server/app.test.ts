@@ -442,7 +442,14 @@ test('gold questions tell who fails, repeated ones who agrees with themselves; b
   expect(new Set(next.flatMap((each) => Object.keys(each)))).toEqual(
     new Set(['id', 'prompt', 'left', 'right', 'reason']),
   );
-  const besides = { strength: 'some' as const, tags: [], isFlagged: false, edit: null, left: 'first' as const, seconds: 2 };
+  const besides = {
+    strength: 'some' as const,
+    tags: [],
+    isFlagged: false,
+    edit: null,
+    left: 'first' as const,
+    seconds: 2,
+  };
   const answers = [plain, ...gold].map(({ id }) => ({ question: id, choice: 'first' as const }));
   for (const [n, { question, choice }] of [
     ...answers,
