@@ -30,7 +30,7 @@ const worldFields = {
 const pairing = z.discriminatedUnion(
   'kind',
   [
-    z.strictObject({ kind: z.literal('rank'), rule: oneOf(['best-and-worst', 'diverse']) }),
+    z.strictObject({ kind: z.literal('rank'), rule: oneOf(['best-and-worst', 'diverse', 'all-pairs']) }),
     z.strictObject({
       kind: z.literal('ask'),
       rule: oneOf(RULE_NAMES),
@@ -51,6 +51,7 @@ const method = z.strictObject({
   prompts: oneOf(['any', 'entropy']).default('any'),
   reference: oneOf(['previous', 'initial']).default('previous'),
   accumulate: yesOrNo().default(false),
+  passes: integer(1).optional(),
   countBonus: fromZero().default(0),
 });
 
@@ -104,13 +105,13 @@ export function loadGrid(file: string, options: LoadOptions = {}): BenchGrid {
 }
 
 function methodOf(parsed: Parsed['methods'][number]): Method {
-  const { exploration: term, preference: loss, chosenLikelihood: weight, ...others } = parsed;
+  const { exploration: term, preference: loss, chosenLikelihood: weight, passes, ...others } = parsed;
   const objective: ObjectiveOptions = {
     preference: loss,
     exploration: term.kind === 'none' ? term : { kind: term.kind, alpha: Number(term.alpha) },
     chosenLikelihood: weight,
   };
-  return { ...others, objective };
+  return { ...others, objective, ...(passes === undefined ? {} : { passes }) };
 }
 
 /** Names given twice or not at all, lists where one number is meant. */

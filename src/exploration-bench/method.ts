@@ -4,12 +4,12 @@ import type { SelectRuleName } from '../select/rules.ts';
 
 /**
  * How a prompt's answers become a pair.
- * - rank: all are ranked, and a rule makes a pair of the verdict; n answers cost n - 1 labels.
+ * - rank: all are ranked, and a rule makes a pair of the verdict, or all-pairs one of every two; n answers cost n - 1 labels.
  * - ask: a rule picks two by what is believed of them, and only those are compared: one label. Beliefs are the policy's own
  *   (its implicit reward), or those of reward models learned from the labels so far.
  */
 export type Pairing =
-  | { readonly kind: 'rank'; readonly rule: 'best-and-worst' | 'diverse' }
+  | { readonly kind: 'rank'; readonly rule: 'best-and-worst' | 'diverse' | 'all-pairs' }
   | { readonly kind: 'ask'; readonly rule: SelectRuleName; readonly beliefs: 'implicit' | 'learned' };
 
 /** One method. */
@@ -26,6 +26,8 @@ export interface Method {
   readonly reference: 'previous' | 'initial';
   /** Train on the pairs of all iterations so far, not of the last alone. */
   readonly accumulate: boolean;
+  /** Passes over an iteration's pairs, where it is not the budget's number. */
+  readonly passes?: number;
   /** Weight of COPO's count bonus with exact counts; 0 leaves it out. */
   readonly countBonus: number;
 }

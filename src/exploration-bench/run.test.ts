@@ -70,6 +70,19 @@ describe('runMethod()', () => {
     expect(asked.points[1]?.sampled).toBeGreaterThanOrEqual(4 * 32);
   });
 
+  it('makes six pairs of a ranking of four where it takes all pairs, for as many labels', () => {
+    const two = run({ samples: 4 });
+    const all = run({ samples: 4, pairing: { kind: 'rank', rule: 'all-pairs' } });
+    expect(all.points[1]).toMatchObject({ labels: two.points[1]?.labels, sampled: two.points[1]?.sampled });
+    // Every rare answer that was sampled stands in up to three pairs, and so in more than the best and the worst alone.
+    expect(all.rare.paired).toBeGreaterThan(2 * two.rare.paired);
+  });
+
+  it('passes over its pairs as often as the method says, or else the budget', () => {
+    expect(run({ passes: BUDGET.epochs })).toEqual(run({}));
+    expect(run({ passes: 6 }).points[1]?.klToBase).toBeGreaterThan(1.5 * (run({}).points[1]?.klToBase ?? 0));
+  });
+
   it('counts where rare answers went', () => {
     const { rare } = run({ samples: 4 });
     expect(rare.sampled).toBeGreaterThanOrEqual(rare.paired);

@@ -158,30 +158,36 @@ function collect(
       explored === null ? first : drawFrom(explored, world, Math.floor(first / world.settings.responses), draw);
     const different = [...new Set(answers)];
     if (different.length < 2) continue;
-    const { pair, labels } = pairOf(world, different, { method, policy, ensemble, draw });
+    const { pairs, labels } = pairsOf(world, different, { method, policy, ensemble, draw });
     collected.asked += labels;
-    collected.pairs.push({ ...pair, response });
+    collected.pairs.push(...pairs.map((pair) => ({ ...pair, response })));
   }
   return collected;
 }
 
-/** The pair of a prompt's different answers, and the labels that it took. */
-function pairOf(
+/** The pairs of a prompt's different answers, and the labels that they took. */
+function pairsOf(
   world: World,
   answers: readonly number[],
   { method, policy, ensemble, draw }: { method: Method; policy: Float64Array; ensemble: Ensemble; draw: () => number },
-): { pair: { chosen: number; rejected: number }; labels: number } {
+): { pairs: { chosen: number; rejected: number }[]; labels: number } {
   const { pairing, objective } = method;
   switch (pairing.kind) {
     case 'rank': {
       const order = rank(world, answers, draw);
       const labels = answers.length - 1;
       if (pairing.rule === 'best-and-worst') {
-        return { pair: { chosen: order[0] ?? 0, rejected: order.at(-1) ?? 0 }, labels };
+        return { pairs: [{ chosen: order[0] ?? 0, rejected: order.at(-1) ?? 0 }], labels };
+      }
+      if (pairing.rule === 'all-pairs') {
+        const pairs = order.flatMap((chosen, place) =>
+          order.slice(place + 1).map((rejected) => ({ chosen, rejected })),
+        );
+        return { pairs, labels };
       }
       const logProbs = order.map((response) => policy[response] ?? 0);
       const [chosen, rejected] = diversePair([...order.keys()], logProbs);
-      return { pair: { chosen: order[chosen] ?? 0, rejected: order[rejected] ?? 0 }, labels };
+      return { pairs: [{ chosen: order[chosen] ?? 0, rejected: order[rejected] ?? 0 }], labels };
     }
     case 'ask': {
       const { beta } = objective.preference;
@@ -195,7 +201,7 @@ function pairOf(
       const [first, second] = RULES[pairing.rule](beliefs, draw);
       const two = [answers[first] ?? 0, answers[second] ?? 0] as const;
       const chosen = compare(world, two, draw);
-      return { pair: { chosen, rejected: chosen === two[0] ? two[1] : two[0] }, labels: 1 };
+      return { pairs: [{ chosen, rejected: chosen === two[0] ? two[1] : two[0] }], labels: 1 };
     }
   }
 }
@@ -222,7 +228,8 @@ function train(
 ): void {
   const logProbs = new Float64Array(reference.length);
   const { responses } = world.settings;
-  for (let epoch = 0; epoch < budget.epochs; epoch++) {
+  const passes = method.passes ?? budget.epochs;
+  for (let epoch = 0; epoch < passes; epoch++) {
     const order = pairs
       .map((pair, index) => ({ pair, at: uniformAt(key, epoch * pairs.length + index) }))
       .sort((a, b) => a.at - b.at);
