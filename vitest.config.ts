@@ -72,6 +72,8 @@ export default defineConfig({
     maxWorkers: 2,
     // Two test files at a time on two cores: threads of the engine beyond one each would wait for one another.
     env: { SELM_THREADS: '1' },
+    // Where tests' tensors lie, unless they say it themselves (docs/gpu.md).
+    ...(process.env.SELM_TEST_DEVICE === undefined ? {} : { setupFiles: ['test/support/test-device.ts'] }),
     // `npm run coverage`. What a child process runs (the commands, ranks, kills) is not counted.
     coverage: {
       provider: 'v8',
