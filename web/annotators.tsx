@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AgreementFigures, AgreementOfTwo, AnnotatorFigures, Annotators, Me } from '../src/server/api.ts';
 import { Choice, Command, Marked, Trouble } from './parts.tsx';
-import { ask, problemOf, useAnswer } from './server.ts';
+import { ask, problemOf, tell, useAnswer } from './server.ts';
 
 export function AnnotatorsTab({ runId, version }: { runId: string; version: number }): JSX.Element {
   const { value, problem } = useAnswer<Annotators>(`/api/runs/${encodeURIComponent(runId)}/annotators`, version);
@@ -186,6 +186,7 @@ function Invite(): JSX.Element {
   const [name, setName] = useState('');
   const [right, setRight] = useState('label');
   const [address, setAddress] = useState<string | null>(null);
+  const [revoked, setRevoked] = useState<string[] | null>(null);
   const [problem, setProblem] = useState<ReturnType<typeof problemOf> | null>(null);
   const invite = (event: Event): void => {
     event.preventDefault();
@@ -198,6 +199,16 @@ function Invite(): JSX.Element {
         setAddress(null);
         setProblem(problemOf(error));
       },
+    );
+  };
+  const takeBack = (action: 'revoke' | 'restore'): void => {
+    tell<{ revoked: string[] }>('/api/invitations', { action, name }).then(
+      (found) => {
+        setAddress(null);
+        setProblem(null);
+        setRevoked(found.revoked);
+      },
+      (error: unknown) => setProblem(problemOf(error)),
     );
   };
   return (
@@ -219,9 +230,20 @@ function Invite(): JSX.Element {
           onChoose={setRight}
         />
         <button type="submit">make an address</button>
+        <button type="button" onClick={() => takeBack('revoke')}>
+          take back
+        </button>
+        <button type="button" onClick={() => takeBack('restore')}>
+          restore
+        </button>
       </div>
       <Trouble problem={problem} />
       {address === null ? null : <Command text={address} />}
+      {revoked === null ? null : (
+        <p class="hint" role="status">
+          {revoked.length === 0 ? 'No invitation is taken back.' : `Taken back: ${revoked.join(', ')}.`}
+        </p>
+      )}
     </form>
   );
 }

@@ -13,6 +13,8 @@ export interface StudioOptions {
   token?: string;
   /** Whom to print an address for. */
   invite?: Visitor[];
+  /** Whose invitations open nothing any more. */
+  revoke?: string[];
 }
 
 const PORT = 4300;
@@ -32,6 +34,7 @@ export function studioCommand(): Command {
       'print an address for each annotator; rights are label (the default), review and admin',
       invitations,
     )
+    .option('--revoke <name...>', 'take back the invitations of these names; what they answered is kept', names)
     .addHelpText(
       'after',
       `
@@ -43,6 +46,13 @@ Examples:
   $ SELM_STUDIO_TOKEN=... selm studio --invite ada ben:review   # invitations that outlast a restart`,
     )
     .action(studio);
+}
+
+/** A name, after those before it. */
+function names(text: string, before: string[] = []): string[] {
+  if (!ANNOTATOR_NAME.test(text))
+    throw new InvalidArgumentError('it is a name of a-z, 0-9 and - that begins with a letter');
+  return [...before, text];
 }
 
 /** `ada` or `ada:review`, after those before it. */
@@ -57,12 +67,19 @@ function invitations(text: string, before: Visitor[] = []): Visitor[] {
 }
 
 /** Serves until a signal comes. */
-export async function studio(folders: string[], { port, token, invite = [] }: StudioOptions): Promise<void> {
+export async function studio(
+  folders: string[],
+  { port, token, invite = [], revoke = [] }: StudioOptions,
+): Promise<void> {
   // Where processors are few, the runs that are watched come first.
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const { serveStudio } = await import('../server/listen.ts');
   // The default folder may come with the first run.
   if (folders.length === 1 && folders[0] === RUNS && !existsSync(RUNS)) mkdirSync(RUNS);
+  const { Revocations } = await import('../server/revocations.ts');
+  const revocations = new Revocations(folders[0] ?? RUNS);
+  for (const name of revoke) revocations.put({ action: 'revoke', name });
+  for (const visitor of invite) revocations.check(visitor);
   const served = await serveStudio({ folders, port, token, log: (line) => process.stderr.write(`${line}\n`) });
   process.stdout.write(`The studio is at\n  ${served.url}\nCtrl-C stops it; runs go on.\n`);
   for (const visitor of invite)

@@ -466,3 +466,28 @@ test('gold questions tell who fails, repeated ones who agrees with themselves; b
     },
   ]);
 });
+
+test('an invitation that is taken back opens nothing, what was answered stays, and restored it opens again', async () => {
+  const { studio, people } = await asking(2);
+  const [id] = readQuestions(people).asked.keys();
+  const answer = { question: id, choice: 'left', seconds: 1, key: 'key-of-ada' };
+  await as(studio, ada, '/api/runs/mine/answers', answer);
+  const change = async (visitor: Visitor, action: string): Promise<Response> =>
+    as(studio, visitor, '/api/invitations', { action, name: 'ada' });
+  expect((await change(ben, 'revoke')).status).toBe(403);
+  const admin = { name: 'cleo', right: 'admin' } as const;
+  expect(await (await change(admin, 'revoke')).json()).toEqual({ revoked: ['ada'] });
+  for (const path of ['/api/me', '/api/runs/mine/questions']) {
+    const refused = await as(studio, ada, path);
+    expect([refused.status, (await refused.json()) as unknown]).toMatchObject([401, { code: 'INVITATION_REVOKED' }]);
+  }
+  // The same name under another right, and a new start with the same token.
+  expect((await as(studio, { name: 'ada', right: 'admin' }, '/api/runs')).status).toBe(401);
+  expect((await as(studio, admin, '/api/invitations?name=ada&right=label')).status).toBe(422);
+  const again = await serve(join(people, '..', '..'));
+  expect((await as(again, ada, '/api/me')).status).toBe(401);
+  expect((await as(again, ben, '/api/me')).status).toBe(200);
+  expect(readQuestions(people).answers).toMatchObject([{ annotator: 'ada' }]);
+  await change(admin, 'restore');
+  expect((await as(studio, ada, '/api/me')).status).toBe(200);
+});

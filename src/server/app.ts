@@ -20,6 +20,7 @@ import type { OpenRuns } from './open-runs.ts';
 import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
 import { giveAnswer, givenAnswer, takeQuestions, tasksOf, votesOf } from './people.ts';
 import { reportOf } from './report.ts';
+import { givenRevocation, Revocations } from './revocations.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
 import { followRun, followRuns, type Sent } from './stream.ts';
 import {
@@ -119,6 +120,7 @@ export function createStudio({
   const wrong = { minute: 0, count: 0 };
   let streams = 0;
   const leases = new Leases();
+  const revocations = new Revocations(runs.folders[0] ?? '.');
   const arenas = new Arenas(runs.folders);
 
   /** Who is at the door, or why nobody is let in. */
@@ -127,6 +129,11 @@ export function createStudio({
       (given === undefined ? null : visitorOf(given, token)) ??
       visitorOfCookie(c.req.header('cookie'), { token, port }) ??
       visitorOfBearer(c.req.header('authorization'), token);
+    if (visitor !== null && visitor.name !== OWNER && revocations.names().has(visitor.name)) {
+      const message =
+        'This invitation was taken back: what you answered is kept; ask whoever runs the studio for another one';
+      return { status: 401, code: 'INVITATION_REVOKED', message };
+    }
     if (visitor !== null) return visitor;
     const minute = Math.floor(clock() / 60_000);
     if (wrong.minute !== minute) Object.assign(wrong, { minute, count: 0 });
@@ -203,8 +210,13 @@ export function createStudio({
   app.get('/api/me', (c) => c.json(c.get('visitor') satisfies Me));
   app.get('/api/tasks', (c) => c.json({ tasks: tasksOf(runs, c.get('visitor').name) }));
   app.get('/api/invitations', (c) => {
-    const invitation = invitationOf(invited.parse(c.req.query()), token);
-    return c.json({ address: `http://127.0.0.1:${port}/?token=${invitation}` });
+    const visitor = invited.parse(c.req.query());
+    revocations.check(visitor);
+    return c.json({ address: `http://127.0.0.1:${port}/?token=${invitationOf(visitor, token)}` });
+  });
+  app.post('/api/invitations', async (c) => {
+    revocations.put(givenRevocation.parse(JSON.parse(await c.req.text())));
+    return c.json({ revoked: [...revocations.names()].sort() });
   });
   app.get('/api/runs', (c) => c.json({ runs: runs.summaries() }));
   app.get('/api/events', (c) => sent(c, (signal) => followRuns(runs, { signal })));

@@ -24,7 +24,7 @@ export interface Refusal {
 const LONGEST_TARGET = 2048;
 const LONGEST_BODY = 10_000;
 /** The only addresses that are sent something. */
-const TAKES_ANSWERS = /^\/api\/(runs\/[^/?]{1,500}\/(answers|control)|arenas\/[^/?]{1,500}\/votes)$/;
+const TAKES_ANSWERS = /^\/api\/(invitations|runs\/[^/?]{1,500}\/(answers|control)|arenas\/[^/?]{1,500}\/votes)$/;
 const SAME_SITE: readonly (string | undefined)[] = [undefined, 'same-origin', 'none'];
 
 /** Why a request is refused whoever sends it, or null. `port`: where the studio listens. */

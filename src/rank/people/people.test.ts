@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../files/temporary.testing.ts';
 import type { RankItem, Ranking } from '../ranker.ts';
 import { memoryAnswers } from '../services.ts';
 import { openPeople } from './people.ts';
-import { type Choice, peopleFolder, readQuestions, type Said, say, settle } from './questions.ts';
+import { ask, type Choice, peopleFolder, questionOf, readQuestions, type Said, say, settle } from './questions.ts';
 
 function item(promptId: string, texts: string[]): RankItem {
   return {
@@ -285,4 +285,22 @@ test('gold questions without two texts are refused before anybody is asked', asy
   await expect(ranked(temporaryFolder(), [], { gold: { file, share: 1 } })).rejects.toMatchObject({
     code: 'GOLD_EMPTY',
   });
+});
+
+test('the order of answers is that of the log, whatever the clock says', async () => {
+  const folder = temporaryFolder();
+  const question = questionOf({ promptId: 'p', prompt: 'p' }, ['a', 'b']);
+  ask(folder, [question]);
+  const besides = {
+    strength: 'some' as const,
+    tags: [],
+    isFlagged: false,
+    edit: null,
+    left: 'first' as const,
+    seconds: 1,
+  };
+  const who = { kind: 'answer' as const, question: question.id, annotator: 'ada', ...besides };
+  await say(folder, { ...who, choice: 'first', key: 'key-1', timeMs: 2_000_000 });
+  await say(folder, { ...who, choice: 'second', key: 'key-2', timeMs: 1000 });
+  expect(readQuestions(folder).answers).toMatchObject([{ choice: 'second' }]);
 });
