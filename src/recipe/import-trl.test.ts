@@ -105,7 +105,7 @@ describe("importing TRL's configurations", () => {
     const { unmatched, needless } = importTrl(config, { exists });
     expect(needless).toEqual(['gradient_checkpointing']);
     expect(unmatched).toEqual([
-      { field: 'push_to_hub', value: true, text: expect.stringContaining('hf upload') as string },
+      { field: 'push_to_hub', value: true, text: expect.stringContaining('selm push') as string },
       { field: 'learning_rat', value: 1, text: 'it is not known here: did you mean learning_rate' },
       { field: 'max_steps', value: 10, text: expect.stringContaining('data.limit') as string },
     ]);

@@ -89,7 +89,7 @@ const ADVICE: readonly [RegExp, string | null][] = [
     /^(eval_|dataset_test_split|metric_for_best|load_best_model|greater_is_better)/,
     'use evaluate.prompts or evaluate.holdOut, and evaluate.keepBest',
   ],
-  [/^(push_to_hub|hub_)/, 'upload the model folder with the `hf upload` command'],
+  [/^(push_to_hub|hub_)/, 'push the finished run: selm push RUN owner/name'],
   [/^max_steps$/, 'use data.limit, or training.epochs'],
   [/^(dataset_config|dataset_streaming)/, 'name the files in data.train: hub:owner/name:path'],
   [/^lora_modules_to_save|^use_dora|^lora_rank_pattern/, 'such adapters are not trained here'],
