@@ -20,7 +20,10 @@ export function engineCommand(): Command {
     .option('--index-url <url>', 'package index in place of the one that pip is configured with')
     .option('--cuda', 'with the libraries for NVIDIA GPUs (about 3 GB more; sizes are said before they are fetched)')
     .addOption(
-      new Option('--variant <name>', 'build beside the engine one for finding its mistakes (docs/debugging.md)')
+      new Option(
+        '--variant <name>',
+        'build another one beside the engine: to find its mistakes, or for other machines (docs/debugging.md)',
+      )
         .choices(ENGINE_VARIANTS)
         .default('release'),
     )
@@ -34,7 +37,7 @@ export function engineCommand(): Command {
         ...(options.from === undefined ? {} : { from: options.from }),
         ...(options.indexUrl === undefined ? {} : { indexUrl: options.indexUrl }),
       });
-      const state = outcome === 'built' ? 'is built' : 'is up to date';
+      const state = outcome === 'kept' ? 'is up to date' : `is ${outcome === 'built' ? 'built' : 'in place'}`;
       console.log(`The engine ${state}: LibTorch ${record.libtorchVersion} in ${record.libtorchDirectory}`);
       if (options.variant !== 'release')
         console.log(`It is used where SELM_ENGINE=${variantFolder(options.variant)} is set (docs/debugging.md)`);

@@ -1,6 +1,6 @@
 /**
- * @file `selm engine install`: finds LibTorch or fetches it, builds the addon against it, or sees that nothing is to be
- * done. Run again at any time; a second run returns at once.
+ * @file `selm engine install`: finds LibTorch or fetches it, and puts an addon beside it: the one of an installed package, or one that
+ * it builds. Run again at any time; a second run returns at once.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { cudaHalf } from './cuda.ts';
 import { fetchLibtorch } from './fetch.ts';
 import { type Candidate, choices, judge, library, locateLibtorch } from './locate.ts';
 import { type Machine, thisMachine } from './machine.ts';
+import { findPrebuilt, type Prebuilt, placePrebuilt, prebuiltProblem } from './prebuilt.ts';
 import { probeLibrary } from './probing.ts';
 import { type EngineVariant, variantFolder } from './variants.ts';
 
@@ -35,9 +36,9 @@ export interface InstallOptions {
   log: (line: string) => void;
 }
 
-/** What `installEngine` did. */
+/** What `installEngine` did; `placed`: an engine that a package brought. */
 export interface Installed {
-  outcome: 'kept' | 'built';
+  outcome: 'kept' | 'built' | 'placed';
   record: EngineRecord;
 }
 
@@ -56,7 +57,8 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
     if (staleReason(record, { sources, output, libtorch: named?.directory ?? null }) === null)
       return { outcome: 'kept', record };
   }
-  requireBuildTools(machine);
+  const prebuilt = rebuild === 'always' || variant !== 'release' ? null : usablePrebuilt(machine, { sources, log });
+  if (prebuilt === null) requireBuildTools(machine);
   mkdirSync(output, { recursive: true });
   using _lock = lockBuild(output);
   const directory = await obtainLibtorch(options, { machine, builtAgainst: record?.libtorchDirectory ?? null });
@@ -65,9 +67,26 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
   const stale = staleReason(current, { sources, output, libtorch: directory });
 
   if (rebuild === 'when-changed' && stale === null && current !== null) return { outcome: 'kept', record: current };
+  if (prebuilt !== null) {
+    const placed = placePrebuilt(prebuilt, { libtorch: directory, output, machine, log });
+    if (placed !== null) return { outcome: 'placed', record: placed };
+    requireBuildTools(machine);
+  }
   log(`The engine must be built: ${stale ?? 'asked for'}`);
   const mode = rebuild === 'always' ? 'scratch' : 'incremental';
   return { outcome: 'built', record: await buildEngine(directory, { machine, log, mode, output, variant }) };
+}
+
+/** The engine that a package brought, where it is of these sources. */
+function usablePrebuilt(
+  machine: Machine,
+  { sources, log }: { sources: string; log: (line: string) => void },
+): Prebuilt | null {
+  const found = findPrebuilt(machine);
+  const problem = found === null ? null : prebuiltProblem(found, sources);
+  if (found === null || problem === null) return found;
+  log(`${found.name} is passed over: ${problem}`);
+  return null;
 }
 
 /** A LibTorch that loads: what was given, else the first in sight, else a fresh copy in the cache. */

@@ -1,13 +1,14 @@
 /**
- * @file Builds of the engine for finding mistakes in it: `debug` without optimisation, for a debugger; `sanitized` with
- * checks of every memory access and of undefined behaviour. Each lies in a folder of its own, and `$SELM_ENGINE` chooses it.
+ * @file Builds of the engine beside the usual one: `debug` without optimisation, for a debugger; `sanitized` with checks of every
+ * memory access and of undefined behaviour; `portable` for other machines of this kind (prebuilt.ts). Each lies in a folder of its
+ * own, and `$SELM_ENGINE` chooses it.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { packageRoot } from '../files/package-root.ts';
 import { engineDirectory } from '../torch/native.ts';
 
-export const ENGINE_VARIANTS = ['release', 'debug', 'sanitized'] as const;
+export const ENGINE_VARIANTS = ['release', 'debug', 'sanitized', 'portable'] as const;
 export type EngineVariant = (typeof ENGINE_VARIANTS)[number];
 
 /** Where a variant is built. */

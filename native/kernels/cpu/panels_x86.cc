@@ -19,13 +19,17 @@ struct alignas(64) TileConfiguration {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-}  // namespace
-
-SELM_AMX AmxTiles::AmxTiles() {
+// Functions of their own: GCC forgets a constructor's target where the machine that compiles has no AMX.
+SELM_AMX void loadTiles() {
   static const TileConfiguration configuration;
   _tile_loadconfig(&configuration);
 }
-SELM_AMX AmxTiles::~AmxTiles() { _tile_release(); }
+SELM_AMX void releaseTiles() { _tile_release(); }
+
+}  // namespace
+
+AmxTiles::AmxTiles() { loadTiles(); }
+AmxTiles::~AmxTiles() { releaseTiles(); }
 
 namespace {
 
