@@ -44,7 +44,7 @@ export function compareCommand(): Command {
     .option('--output <folder>', 'where to write comparison.html, .md and .json (default: the sweep, or here)')
     .option('--title <text>', 'heading of the comparison')
     .option('--pairs <file>', 'preference rows to score under the last models: differences of their implicit rewards')
-    .option('--pairs-limit <number>', 'pairs that are taken, from the first on', wholeNumber(1), 256)
+    .option('--pairs-limit <number>', 'use only the first pairs', wholeNumber(1), 256)
     .option('--results <arm=file>', 'what selm eval ... --json printed of its model; may be repeated', collect, [])
     .option('--json', 'print the comparison as JSON and write no file')
     .addHelpText(

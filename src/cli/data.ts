@@ -70,7 +70,7 @@ function auditCommand(): Command {
 
 function convertCommand(): Command {
   return new Command('convert')
-    .description('rewrite preference rows in another form or format; never over a file that is there')
+    .description('rewrite preference rows in another form or format; never overwrites a file')
     .argument('<in>', FILES)
     .argument('<out>', 'new file: .jsonl, .jsonl.gz or .parquet')
     .addOption(new Option('--form <form>', 'of the rows that are written').choices(FORMS).default('conversational'))

@@ -26,7 +26,7 @@ export function importCommand(): Command {
     .option('-o, --output <file>', 'recipe to write; an existing file is left alone', 'recipe.yaml')
     .addHelpText('after', '\nExample:\n  $ selm import trl dpo.yaml --accelerate accelerate.yaml -o my.yaml')
     .action(importConfig);
-  return new Command('import').description('take over what another program was told').addCommand(trl);
+  return new Command('import').description('turn the configuration of another program into a recipe').addCommand(trl);
 }
 
 function importConfig(config: string, { trainer, accelerate, output }: ImportOptions): void {

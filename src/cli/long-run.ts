@@ -26,7 +26,7 @@ export function withRunOptions(command: Command): Command {
     .option('--set <key.path=value>', 'change a setting of the recipe for this run; may be repeated', collect, [])
     .option(
       '--accept-changes',
-      'go on although the recipe or its files changed: what is finished stays, the rest is done again',
+      'continue although the recipe or its files changed: finished work stays, the rest is redone',
     )
     .addOption(new Option('--resume', 'not needed: a run always goes on').hideHelp())
     .option('--json', 'print every event as a line of JSON on stdout')
@@ -35,8 +35,8 @@ export function withRunOptions(command: Command): Command {
 
 /** What happens on a signal, for the help. */
 export const SIGNALS_HELP = `
-Ctrl-C (or SIGTERM) once: stop after the current micro-batch or token, save, print the command that goes on; exit code
-130 (143). Twice: stop at once; what was finished is safe all the same.
+Ctrl-C (or SIGTERM) once: stop after the current micro-batch or token, save, print the command that continues; exit code
+130 (143). Twice: stop at once; finished work is still safe.
 `;
 
 const STOPPING =

@@ -20,7 +20,7 @@ export interface RanksOptions {
 export function ranksOption(): Option {
   return new Option(
     '--ranks <number>',
-    'share the work between so many processes of this machine (docs/scale.md); a launcher such as torchrun needs no option',
+    'share the work among this many processes on this machine (docs/scale.md); a launcher such as torchrun needs no option',
   ).argParser(wholeNumber(1));
 }
 

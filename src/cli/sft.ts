@@ -11,7 +11,7 @@ import { type RanksOptions, ranksOption, runOnRanks } from './ranks.ts';
 /** The command. */
 export function sftCommand(): Command {
   const command = new Command('sft')
-    .description('fine-tune a model on conversations: loss on the assistant; run it again to go on where it stopped')
+    .description('fine-tune a model on conversations: loss on the assistant; run it again to continue where it stopped')
     .argument('<recipe>', 'recipe file (YAML): name, seed, model, data, training');
   return withRunOptions(command.addOption(ranksOption()))
     .addHelpText('after', `${SIGNALS_HELP}\nExample:\n  $ selm sft recipes/sft.yaml --set training.epochs=1`)

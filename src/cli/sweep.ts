@@ -31,20 +31,20 @@ export interface SweepOptions {
 /** The command. */
 export function sweepCommand(): Command {
   return new Command('sweep')
-    .description('run a recipe with several settings and seeds, and compare; run it again to go on where it stopped')
+    .description('run a recipe with several settings and seeds, and compare; run it again to continue where it stopped')
     .argument('<file>', 'sweep file (YAML): a recipe, and a grid or a list of arms')
-    .option('--parallel <number>', 'runs under way at once (default: what the file says, or 1)', wholeNumber(1))
+    .option('--parallel <number>', 'runs at the same time (default: what the file says, or 1)', wholeNumber(1))
     .option('--dry-run', 'print what every run will do and roughly cost, and the sum; run nothing')
     .option(
       '--accept-changes',
-      'go on with runs although their settings or files changed: what is finished stays, the rest is done again',
+      'continue runs although their settings or files changed: finished work stays, the rest is redone',
     )
     .option('--json', 'print every event as a line of JSON on stdout')
     .option('--quiet', 'print what failed and the result only')
     .addHelpText(
       'after',
       `
-A run that fails is told and does not stop the others; the exit code is then 1. Ctrl-C (or SIGTERM) once: every run stops
+A failed run is reported and does not stop the others; the exit code is then 1. Ctrl-C (or SIGTERM) once: every run stops
 at its next safe point and saves; exit code 130 (143). Twice: stop at once.
 
 Example:

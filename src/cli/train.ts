@@ -23,15 +23,12 @@ export interface TrainOptions extends LongRunOptions, RanksOptions {
 export function trainCommand(): Command {
   const command = new Command('train')
     .description(
-      'run a recipe: sample, rank, pair and train for its iterations; run it again to go on where it stopped',
+      'run a recipe: sample, rank, pair and train for its iterations; run it again to continue where it stopped',
     )
     .argument('<recipe>', 'recipe file (YAML); `selm init` writes one')
     .option('--dry-run', 'print slices, steps, learning rates, and estimates of tokens, memory and time; run nothing')
     .addOption(ranksOption())
-    .option(
-      '--no-wait',
-      'where people rank: end with exit code 0 when they have questions, and go on with the same command',
-    )
+    .option('--no-wait', 'when people rank: exit with code 0 once questions wait for them; the same command continues')
     .option('--rows <number>', 'with --dry-run: rows of data that are not on this machine', wholeNumber(1));
   return withRunOptions(command)
     .addHelpText(

@@ -180,7 +180,9 @@ export function formatReading({
 }: Pick<DataAudit, 'used' | 'textPrompts' | 'continuedPrompts' | 'reading'>): string {
   const way = reading === 'chat' ? "user's messages" : 'raw texts';
   const ends =
-    continuedPrompts === 0 ? '' : `, ${continuedPrompts} that end in words of the assistant, which are gone on with`;
+    continuedPrompts === 0
+      ? ''
+      : `, ${continuedPrompts} that end in the assistant's words, which the response continues`;
   return `${used - textPrompts} conversations, ${textPrompts} texts read as ${way} (text.prompts: ${reading})${ends}`;
 }
 

@@ -85,7 +85,7 @@ function usablePrebuilt(
   const found = findPrebuilt(machine);
   const problem = found === null ? null : prebuiltProblem(found, sources);
   if (found === null || problem === null) return found;
-  log(`${found.name} is passed over: ${problem}`);
+  log(`${found.name} is skipped: ${problem}`);
   return null;
 }
 
@@ -107,7 +107,7 @@ async function obtainLibtorch(
     if (half === 'cuda' && cudaHalf(candidate.directory) === null) continue;
     const probe = probeLibrary(library(candidate.directory), machine);
     if (probe.kind === 'loads') return candidate.directory;
-    log(`LibTorch in ${candidate.directory} is passed over: it does not load: ${probe.message}`);
+    log(`LibTorch in ${candidate.directory} is skipped: it does not load: ${probe.message}`);
   }
   return fetchLibtorch(fetch);
 }

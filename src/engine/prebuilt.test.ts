@@ -55,7 +55,7 @@ describe('an engine that was built elsewhere', () => {
     expect(placePrebuilt(prebuilt, { ...options, libtorch, probe })).toBeNull();
     expect(lines).toEqual([
       expect.stringMatching(/for LibTorch 2\.15, and .*older holds 2\.14\.0/),
-      '@selm/engine-linux-x64 is passed over: it does not load here: illegal instruction',
+      '@selm/engine-linux-x64 is skipped: it does not load here: illegal instruction',
     ]);
   });
 

@@ -69,7 +69,7 @@ export function placePrebuilt(
   },
 ): EngineRecord | null {
   const refuse = (reason: string): null => {
-    log(`${name} is passed over: ${reason}`);
+    log(`${name} is skipped: ${reason}`);
     return null;
   };
   const version = libtorchVersionOf(libtorch);

@@ -192,7 +192,7 @@ function isAssistant({ role }: Message): boolean {
 function labelLines({ desirable, undesirable }: SftAudit, objective: SftRecipe['objective']): string[] {
   if (objective.kind !== 'kto') return [];
   const labels = `Labels: ${desirable} good, ${undesirable} bad`;
-  if (desirable === 0 || undesirable === 0) return [`${labels}: all are alike, so that nothing is told apart`];
+  if (desirable === 0 || undesirable === 0) return [`${labels}: all are alike, so there is nothing to tell apart`];
   const { from, to } = advisedDesirableWeight({ desirable, undesirable }, objective.undesirableWeight);
   const isInside = objective.desirableWeight >= from && objective.desirableWeight <= to;
   const advice = `; objective.desirableWeight is ${objective.desirableWeight}, the paper advises ${from.toPrecision(3)} to ${to.toPrecision(3)} for these`;

@@ -33,7 +33,7 @@ interface BenchExplorationOptions {
 /** The command. */
 export function benchExplorationCommand(): Command {
   return new Command('exploration')
-    .description('compare ways of exploring under one budget of labels; run it again to go on where it stopped')
+    .description('compare ways of exploring under one budget of labels; run it again to continue where it stopped')
     .argument('<grid>', 'file of worlds, methods and seeds (YAML)')
     .option('--parallel <number>', 'processes at once', wholeNumber(1), 1)
     .option('--finished', 'run nothing: compare what is finished so far')

@@ -13,7 +13,7 @@ import { watchOnRanks } from './stop.ts';
 export function evalCommand(): Command {
   return (
     new Command('eval')
-      .description('measure a model by public benchmarks, or compute their scores from results that are there')
+      .description('measure a model on public benchmarks, or compute scores from existing results')
       // Options of the commands below are theirs, though some have the same names.
       .enablePositionalOptions()
       .argument('<model>', 'model folder in Hugging Face layout, or hub:owner/name')
@@ -44,7 +44,7 @@ export function evalCommand(): Command {
         `
 Benchmarks: gsm8k_cot, gsm8k, hellaswag, arc_challenge, truthfulqa_mc2, truthfulqa_mc1, eq_bench, openbookqa,
 mmlu, ifeval.
-Names, examples and metrics are those of lm-evaluation-harness. What was answered is kept: asked again, it costs nothing.
+Names, examples and metrics are those of lm-evaluation-harness. Answers are kept: asking again costs nothing.
 
 Example:
   $ selm eval ./model --on hellaswag,arc_challenge --limit 200`,
