@@ -53,7 +53,10 @@ if (options.has('--tidy')) {
     const cmake = ['-S', 'native', '-B', folder, ...settings];
     if (run('cmake', ['--log-level=ERROR', ...cmake]) !== 0) throw new Error('cmake fails: see above');
     const sources = files.filter((file) => file.endsWith('.cc'));
-    const tidy = ['--quiet', '-p', folder, '--extra-arg=-Wno-unknown-warning-option', ...sources];
+    // omp.h comes with GCC, and is looked for last: GCC's other headers are not clang's.
+    const gcc = spawnSync('g++', ['-print-file-name=include'], { encoding: 'utf8' }).stdout.trim();
+    const extra = ['-Wno-unknown-warning-option', '-idirafter', gcc].map((argument) => `--extra-arg=${argument}`);
+    const tidy = ['--quiet', '-p', folder, ...extra, ...sources];
     failed = run(toolPath('clang-tidy'), tidy) !== 0 || failed;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -78,7 +78,8 @@ export function placePrebuilt(
   const bound = bindLibtorch(readFileSync(join(folder, 'selm.node')), join(libtorch, 'lib'));
   if (bound === null) return refuse(`the path ${libtorch} is too long for it`);
   mkdirSync(output, { recursive: true });
-  const temporary = join(output, `.selm.node.${process.pid}`);
+  // Node loads an addon by the end of its name.
+  const temporary = join(output, `.selm-${process.pid}.node`);
   writeFileSync(temporary, bound);
   chmodSync(temporary, 0o755);
   const found = probe(temporary, machine);
