@@ -6,6 +6,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { expectedWeights } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { PAGE_TOKENS, pagesFor } from '../sample/pages.ts';
 import { activationBytes, chooseActivations } from '../train/activations.ts';
 import { countsOf, stateBytes } from './shares.ts';
 
@@ -34,6 +35,8 @@ export interface MemoryForecast {
 const FLOAT32 = 4;
 /** Most bytes of the head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
 const LOGITS_BYTES = 2 * 96 * 2 ** 20;
+/** Most prompt tokens that go through a block at once (src/sample/generate.ts). */
+const PREFILL_TOKENS = 512;
 /** Most bytes of a message to the other ranks (native/process_group.cc). */
 const MESSAGE_BYTES = 32 * 2 ** 20;
 
@@ -68,7 +71,9 @@ export function memoryOf(
   ];
   // Samples of a prompt share its keys and values. At most: the longest prompts may come together.
   const prompts = Math.ceil(sampling.batchSize / sampling.samples);
-  const cached = prompts * tokens.longestPrompt + sampling.batchSize * sampling.maxNewTokens;
+  const pages = prompts * pagesFor(tokens.longestPrompt) + sampling.batchSize * pagesFor(sampling.maxNewTokens);
+  const cached = pages * PAGE_TOKENS;
+  const prefilled = Math.min(PREFILL_TOKENS, prompts * tokens.longestPrompt);
   const bytesInSampling = sampling.dtype === 'float32' ? FLOAT32 : 2;
   return {
     training: [
@@ -82,6 +87,10 @@ export function memoryOf(
       {
         what: `keys and values of ${sampling.batchSize} responses, ${sampling.dtype}`,
         bytes: 2 * cached * config.layers * config.keyValueHeads * config.headSize * bytesInSampling,
+      },
+      {
+        what: `activations of ${prefilled} prompt tokens`,
+        bytes: activationBytes(config, { tokens: prefilled, bytesPerElement: bytesInSampling }) / config.layers,
       },
     ],
   };
