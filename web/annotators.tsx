@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AgreementFigures, AgreementOfTwo, AnnotatorFigures, Annotators, Me } from '../src/server/api.ts';
-import { Choice, Command, Marked, Trouble } from './parts.tsx';
+import { Choice, Command, Marked, Scroll, Trouble } from './parts.tsx';
 import { ask, problemOf, tell, useAnswer } from './server.ts';
 
 export function AnnotatorsTab({ runId, version }: { runId: string; version: number }): JSX.Element {
@@ -29,7 +29,7 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
   return (
     <>
       <h2>Who answered</h2>
-      <div class="scroll figures">
+      <Scroll label="Figures of annotators">
         <table>
           <thead>
             <Columns
@@ -69,7 +69,7 @@ function People({ annotators }: { annotators: readonly AnnotatorFigures[] }): JS
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <p class="hint">
         Brackets are 95 % bootstrap intervals. Sides are drawn, so whoever reads both texts chooses the left one about
         half of the time. Ability is told by who agrees with whom (GLAD): about 1 is expected of somebody unknown, 0
@@ -99,7 +99,7 @@ function Agreements({ people, between, rankers }: Pick<Annotators, 'people' | 'b
       <h2>Agreement</h2>
       {people === null ? <p class="hint">No question was answered by two people yet (ranker.votes).</p> : null}
       {people === null && rankers.length === 0 ? null : (
-        <div class="scroll figures">
+        <Scroll label="Figures of agreement">
           <table>
             <thead>
               <Columns names={['between', 'n', 'same', 'Krippendorff’s alpha', 'Cohen’s kappa', 'Gwet’s AC1']} />
@@ -128,7 +128,7 @@ function Agreements({ people, between, rankers }: Pick<Annotators, 'people' | 'b
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       <p class="hint">
         First better, tie or second better; skipped questions do not count. Alpha and kappa fall to 0 where nearly all

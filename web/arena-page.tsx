@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { ArenaItem, ArenaStandings, GivenVote, Me, OpenBouts, ShownBout } from '../src/server/api.ts';
 import { useAsking } from './asking.ts';
 import { useKeys } from './keys.ts';
-import { Marked, Rendered, Trouble } from './parts.tsx';
+import { Marked, Rendered, Scroll, Trouble } from './parts.tsx';
 import { ARENA_TABS, type ArenaTab, arenaRoute } from './route.ts';
 import { useAnswer } from './server.ts';
 
@@ -57,7 +57,7 @@ function VoteTab({ id }: { id: string }): JSX.Element {
     <section aria-label="Vote">
       <Trouble problem={problem} />
       <p class="hint" role="status">
-        {known === null ? 'Looking …' : `${known.open} pairs of answers are left, you voted on ${known.own}`}
+        {known === null ? 'Looking …' : `Pairs of answers: ${known.open} left, ${known.own} voted on`}
       </p>
       {item === null ? (
         <p class="empty">You have voted on everything that is here.</p>
@@ -103,7 +103,7 @@ function Ratings({ id }: { id: string }): JSX.Element {
   const place = (points: number): number => (100 * (points - low)) / Math.max(1, high - low);
   return (
     <section aria-label="Ratings">
-      <div class="scroll figures">
+      <Scroll label="Table of ratings">
         <table>
           <thead>
             <tr>
@@ -136,7 +136,7 @@ function Ratings({ id }: { id: string }): JSX.Element {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <p class="hint">
         {value.votes} votes, {value.skipped} of them skipped
         {value.leftShare === null ? '' : `; ${(100 * value.leftShare).toFixed(0)} % of the decisions for the left side`}

@@ -84,7 +84,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
     <section aria-label="Questions">
       <Trouble problem={problem} />
       <p class="hint" role="status">
-        {known === null ? 'Looking …' : `${known.open} questions are open, ${known.answered} answered`}
+        {known === null ? 'Looking …' : `Questions: ${known.open} open, ${known.answered} answered`}
       </p>
       {question === null ? (
         <p class="empty">Nothing is asked at the moment. When the run has a question, it appears here.</p>

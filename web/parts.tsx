@@ -185,6 +185,16 @@ export function Pager({
   );
 }
 
+/** A table that may be wider than the page; it scrolls by itself. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }): JSX.Element {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+    <section class="scroll figures" tabIndex={0} aria-label={label}>
+      {children}
+    </section>
+  );
+}
+
 export function Facts({ facts }: { facts: readonly [string, ComponentChildren][] }): JSX.Element {
   return (
     <dl class="facts">

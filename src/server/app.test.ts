@@ -18,7 +18,9 @@ import type {
   RunDetail,
   RunSummary,
 } from './api.ts';
+import { createStudio } from './app.ts';
 import { type Studio, serveStudio } from './listen.ts';
+import { OpenRuns } from './open-runs.ts';
 import { writeStudioRun } from './studio-run.testing.ts';
 import { invitationOf, type Visitor } from './token.ts';
 
@@ -490,4 +492,43 @@ test('an invitation that is taken back opens nothing, what was answered stays, a
   expect(readQuestions(people).answers).toMatchObject([{ annotator: 'ada' }]);
   await change(admin, 'restore');
   expect((await as(studio, ada, '/api/me')).status).toBe(200);
+});
+
+test('an answer is kept whatever the clock does, in the order in which it came', async () => {
+  const folder = temporaryFolder();
+  const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+  const questions = [0, 1].map((n) => questionOf({ promptId: `p${n}`, prompt: 'prompt' }, [`a${n}`, `b${n}`]));
+  ask(people, questions);
+  const app = createStudio({
+    runs: new OpenRuns([folder]),
+    token,
+    port: 4300,
+    assets: new Map(),
+    clock: () => times.shift() ?? 0,
+  });
+  const times = [Date.UTC(2050, 0), Date.UTC(2050, 0), -1, -1, 0, 0];
+  const post = async (body: unknown): Promise<number> => {
+    const text = JSON.stringify(body);
+    const headers = {
+      ...{ host: '127.0.0.1:4300', authorization: `Bearer ${token}` },
+      ...{ 'content-type': 'application/json', 'content-length': String(text.length) },
+    };
+    const incoming = {
+      method: 'POST',
+      url: '/api/runs/mine/answers',
+      headers,
+      headersDistinct: { host: [headers.host] },
+    };
+    const request = new Request(`http://127.0.0.1:4300${incoming.url}`, { method: 'POST', headers, body: text });
+    return (await app.fetch(request, { incoming } as never)).status;
+  };
+  const [first, second] = questions.map(({ id }) => id);
+  const said = { choice: 'left', seconds: 1 };
+  expect(await post({ ...said, question: first, key: 'from-the-future' })).toBe(200);
+  expect(await post({ ...said, question: second, key: 'from-before-1970' })).toBe(200);
+  // The latest stands by its place in the log, not by its time.
+  expect(await post({ ...said, question: first, choice: 'tie', key: 'and-after-that' })).toBe(200);
+  const { answers, answersTo } = readQuestions(people);
+  expect(answers).toHaveLength(2);
+  expect(answersTo.get(first ?? '')?.[0]?.choice).toBe('tie');
 });
