@@ -26,7 +26,7 @@ export const select = z
     prompts: oneOf(PROMPT_ORDERS)
       .default('random')
       .describe(
-        'Which prompts come first. entropy: where the policy is least sure. small-gap, large-gap: where the answers are believed closest or farthest apart. doubt: where it is least known which is better',
+        'Which prompts come first. entropy: where the policy is least sure. small-gap, large-gap: where the answers are believed closest or farthest apart. doubt: where it is least known which is better. calibration: where a label tells most about how far the odds can be trusted',
       )
       .meta({ change: 'select' }),
     answers: oneOf(['all', ...RULE_NAMES])

@@ -19,6 +19,15 @@ test('each order puts first what its name says', () => {
   });
 });
 
+test('a label tells most of a calibration where the odds are 92:8, and nothing where they are even', () => {
+  const value = (gap: number): number => promptValue('calibration', { pair: [belief(gap), belief(0)], entropy: 0 });
+  expect(value(0)).toBe(0);
+  const gaps = Array.from({ length: 600 }, (_, n) => n / 100);
+  const best = gaps.reduce((most, gap) => (value(gap) > value(most) ? gap : most));
+  expect(1 / (1 + Math.exp(-best))).toBeCloseTo(0.917, 2);
+  expect(value(-best)).toBeCloseTo(value(best), 12);
+});
+
 test('the interval of a win probability is that of the most and the least favourable rewards', () => {
   const [low, high] = winInterval(belief(1, 1), belief(0, 1));
   expect([low, high]).toEqual([expect.closeTo(1 / (1 + Math.E), 12), expect.closeTo(1 / (1 + Math.exp(-3)), 12)]);

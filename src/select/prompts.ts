@@ -12,8 +12,10 @@ import type { Belief } from './rule.ts';
  * - small-gap: where they are believed closest in reward (arXiv 2508.04149).
  * - large-gap: where they are believed farthest apart (APL's second step).
  * - doubt: where it is least known which of them is better: the widest interval of the win probability (InfoMax).
+ * - calibration: where a label tells most about how far the win probabilities can be trusted. Expected information on b of
+ *   P(win) = sigma(b gap): sigma(gap) sigma(-gap) gap^2, most at 92:8, little where it is sure or at a loss.
  */
-export const PROMPT_ORDERS = ['random', 'entropy', 'small-gap', 'large-gap', 'doubt'] as const;
+export const PROMPT_ORDERS = ['random', 'entropy', 'small-gap', 'large-gap', 'doubt', 'calibration'] as const;
 export type PromptOrder = (typeof PROMPT_ORDERS)[number];
 
 /** What is known of a prompt. */
@@ -35,6 +37,10 @@ export function promptValue(order: PromptOrder, { pair: [a, b], entropy }: Promp
       return -Math.abs(a.mean - b.mean);
     case 'large-gap':
       return Math.abs(a.mean - b.mean);
+    case 'calibration': {
+      const gap = a.mean - b.mean;
+      return sigmoid(gap) * sigmoid(-gap) * gap * gap;
+    }
     case 'doubt': {
       const [low, high] = winInterval(a, b);
       return high - low;
