@@ -18,6 +18,7 @@ export const {
   RanksError,
   RecipeError,
   RunError,
+  SamplerError,
   TensorError,
 } = api;
 export const { SweepError, TensorFreedError, TextError, TrackerError, TrainingError } = api;

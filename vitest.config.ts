@@ -43,6 +43,7 @@ const MINUTES = [
   'test/people.test.ts',
   'test/arena.test.ts',
   'test/stop-texts.test.ts',
+  'test/served-sampling.test.ts',
   'src/text/scored-property.test.ts',
   'test/exploration.test.ts',
   'src/text/template-hostile.test.ts',
@@ -50,14 +51,15 @@ const MINUTES = [
 ];
 
 const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts', 'web/**/*.test.ts'];
-const APART = ['test/long/**', 'test/peers/**', '**/node_modules/**'];
+const APART = ['test/long/**', 'test/peers/**', 'test/vllm/**', '**/node_modules/**'];
 
-/** `whole`: npm test. `long`: what takes minutes or gigabytes. `peers`: what needs the Python environment of the peers. */
+/** `whole`: npm test. `long`: what takes minutes or gigabytes. `peers`: what needs the Python environment of the peers. `vllm`: a real vLLM. */
 const TIERS: Record<string, { include: string[]; exclude: string[] }> = {
   whole: { include: ALL, exclude: APART },
   quick: { include: ALL, exclude: [...APART, ...MINUTES] },
   long: { include: ['test/long/**/*.test.ts', 'test/trl.test.ts'], exclude: [] },
   peers: { include: ['test/peers/**/*.test.ts'], exclude: [] },
+  vllm: { include: ['test/vllm/**/*.test.ts'], exclude: [] },
 };
 
 const tier = process.env.SELM_TESTS ?? 'whole';
@@ -67,8 +69,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     ...TIERS[tier],
-    testTimeout: tier === 'long' ? 1_800_000 : 60_000,
-    hookTimeout: 60_000,
+    testTimeout: tier === 'long' || tier === 'vllm' ? 1_800_000 : 60_000,
+    hookTimeout: tier === 'vllm' ? 600_000 : 60_000,
     maxWorkers: 2,
     // Two test files at a time on two cores: threads of the engine beyond one each would wait for one another.
     env: { SELM_THREADS: '1' },

@@ -53,6 +53,10 @@ export class RanksError extends SelmError {}
 export class JudgeError extends SelmError {
   override readonly exitCode = 1;
 }
+/** A server that samples cannot be used now, or serves another model than it should; what it answered is kept, and the run can go on. */
+export class SamplerError extends SelmError {
+  override readonly exitCode = 1;
+}
 /** Training stopped before an update that would have spoiled the weights (non-finite numbers, first loss not ln 2). */
 export class TrainingError extends SelmError {
   override readonly exitCode = 1;

@@ -19,6 +19,7 @@ export {
   RanksError,
   RecipeError,
   RunError,
+  SamplerError,
   SelmError,
   SweepError,
   TensorError,

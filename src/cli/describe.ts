@@ -26,7 +26,7 @@ export function describeRecipe(recipe: Recipe): string {
       'loop',
       `${warmStart === 'dpo' ? 'a warm start by DPO, then ' : ''}${iterations} iterations; reference is the ${recipe.reference} model`,
     ],
-    ['sample', `${sampling.samples} a prompt, ${how}, up to ${sampling.maxNewTokens} tokens`],
+    ['sample', `${sampling.samples} a prompt, ${how}, up to ${sampling.maxNewTokens} tokens${samplerText(recipe)}`],
     ['rank', `by ${describeRanker(recipe.ranker)}${opinionText(recipe)}; pairs: ${recipe.update}`],
     [
       'train',
@@ -43,6 +43,13 @@ export function describeRecipe(recipe: Recipe): string {
     ['output', shorterPath(recipe.output)],
   ];
   return factsText(recipe, facts);
+}
+
+/** Which servers sample; nothing where this program does. */
+function samplerText({ sampler }: Recipe): string {
+  if (sampler.kind === 'own') return '';
+  const name = { vllm: 'vLLM', openai: 'the server' }[sampler.kind];
+  return `, by ${name} at ${[sampler.url].flat().join(', ')}`;
 }
 
 /** Which judges measure what. */

@@ -186,6 +186,7 @@ function timeLines(
     ...(heldOut === null ? ['the evaluation (its prompts are not on this machine)'] : []),
     ...(recipe.sft !== null && fineTuning === null ? ['the supervised fine-tuning (its data are not here)'] : []),
     ...(unknown.length > 0 ? [`${unknown.join(', ')} (their rows are not on this machine)`] : []),
+    ...(recipe.sampler.kind === 'own' ? [] : ['what the server samples']),
     'the ranker',
     'saving',
   ];

@@ -150,7 +150,9 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
       iteration,
       sampledTokens: responses * tokens.sampled,
       trainedTokens: used * perPair,
-      sampleSeconds: sampleSeconds(prompts, responses / Math.max(1, prompts), tokens.sampled),
+      // What a server takes nobody knows here.
+      sampleSeconds:
+        recipe.sampler.kind === 'own' ? sampleSeconds(prompts, responses / Math.max(1, prompts), tokens.sampled) : 0,
       rewardModelSeconds: rewardModelSeconds(plan),
       referenceSeconds: pairs * pairSeconds,
       trainSeconds: used * pairSeconds * gradientPasses,

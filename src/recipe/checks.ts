@@ -131,7 +131,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
-  problems.push(...checkLabels(recipe), ...checkPairWeights(recipe), ...checkSelect(recipe));
+  problems.push(...checkLabels(recipe), ...checkPairWeights(recipe), ...checkSelect(recipe), ...checkSampler(recipe));
   const { secondOpinion, update } = recipe;
   if (['diverse', 'best-over-random', 'random'].includes(update) && sampling.samples < 2) {
     report(
@@ -223,6 +223,20 @@ function checkStates(
   if (states !== 'bfloat16' || dtype === 'bfloat16') return [];
   const problem = `is bfloat16, and dtype is ${dtype}: set dtype to bfloat16, or states to float32`;
   return [{ path: [...path, 'states'], problem }];
+}
+
+/** A server that would have to sample what it cannot serve. */
+function checkSampler({ sampler, iterations, update, warmStart, sft }: ParsedRecipe): RecipeProblem[] {
+  if (sampler.kind === 'own') return [];
+  if (update === 'keep')
+    return [
+      { path: ['sampler'], problem: `is ${sampler.kind}, and update is keep, which samples nothing: leave it out` },
+    ];
+  const isMoving = iterations > 1 || warmStart !== 'none' || sft !== null;
+  if (sampler.kind !== 'openai' || sampler.reload !== null || !isMoving) return [];
+  const problem =
+    'is null, so that the server never gets a trained model: set it to a program that reloads the server, iterations to 1 without a warm start, or sampler.kind to vllm';
+  return [{ path: ['sampler', 'reload'], problem }];
 }
 
 /** Weights that are gathered block by block cannot stay for the backward pass. */

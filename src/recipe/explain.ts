@@ -60,7 +60,7 @@ function originText(origin: Origin, secret: boolean): string {
 
 /** Whether someone may put a key there by mistake, which must not reach a terminal or a log. */
 function mayHoldSecret(path: readonly PropertyKey[]): boolean {
-  return ['apiKeyVariable', 'baseUrl'].includes(String(path.at(-1)));
+  return ['apiKeyVariable', 'baseUrl', 'url'].includes(String(path.at(-1)));
 }
 
 /** What a recipe holds, and every key that its form has. */

@@ -23,6 +23,7 @@ import { mixtureFields } from './mixture.ts';
 import { objective } from './objective.ts';
 import { ranker, rewardModel, secondOpinion } from './rankers.ts';
 import { runFields } from './run-fields.ts';
+import { sampler } from './sampler.ts';
 import { select } from './select.ts';
 import { type SftRecipe, sftSection } from './sft.ts';
 import { optimisation } from './training.ts';
@@ -206,6 +207,7 @@ export const recipeSchema = z
       .describe('Train on the pairs of earlier iterations too')
       .meta({ change: 'train' }),
     sampling,
+    sampler,
     select,
     ranker,
     secondOpinion,
@@ -230,6 +232,9 @@ export type Recipe = Omit<ParsedRecipe, 'output' | 'sft' | 'data' | 'slices' | '
   slices: Omit<ParsedRecipe['slices'], 'count'> & { count: number };
   evaluate: Omit<ParsedRecipe['evaluate'], 'maxNewTokens' | 'title'> & { maxNewTokens: number; title: string };
 };
+
+/** The `sampler` section of a recipe whose responses a server samples. */
+export type SamplingServerSettings = Exclude<Recipe['sampler'], { kind: 'own' }>;
 
 /** The `ranker` section, resolved. */
 export type RankerSettings = Recipe['ranker'];

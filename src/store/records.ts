@@ -47,12 +47,26 @@ const selection = z.object({
   passed: z.number(),
 });
 
+/** What servers that sample were found to serve, by log-probabilities on both sides (src/sample/server/probe.ts). */
+const samplerProbes = z.object({
+  probes: z.array(
+    z.object({
+      url: z.string(),
+      sha256: z.string(),
+      sequences: z.string(),
+      own: z.array(z.number()),
+      server: z.array(z.number()),
+    }),
+  ),
+});
+
 const SCHEMAS = {
   'data-audit': dataAudit,
   rankers,
   'measure-judges': measureJudges,
   'pair-counts': pairCounts,
   selection,
+  'sampler-probes': samplerProbes,
   exploration: explorationSchema,
   evaluation: evaluationSchema,
   benchmarks: benchmarksSchema,

@@ -37,7 +37,7 @@ describe.each(names)('recipes/%s.yaml', (name) => {
 });
 
 describe('an iteration on a few rows', () => {
-  const elsewhere = [...PUBLISHED, ...TUNING, 'quickstart', 'sft-then-selm', 'people'];
+  const elsewhere = [...PUBLISHED, ...TUNING, 'quickstart', 'sft-then-selm', 'people', 'vllm'];
   const methods = names.filter((name) => !elsewhere.includes(name));
   it.each(methods)('of recipes/%s.yaml trains on pairs of its rule', async (name) => {
     const output = join(root, name);

@@ -7,6 +7,7 @@ import { renderSamplingPrompt } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
 import { responseOf } from './responses.ts';
 import { sampleTogether } from './sampling.ts';
+import { sampleServed } from './served-sampling.ts';
 import type { IterationContext } from './stage.ts';
 
 /** Which model answers, and the places of its answers among the samples of a prompt. */
@@ -100,9 +101,14 @@ async function* sampleFrom(
   requests: readonly GenerationRequest[],
 ): AsyncGenerator<GeneratedResponse> {
   const { recipe, ledger, iteration, tokenizer } = context;
-  const { stop } = recipe.sampling;
+  const { sampling, sampler } = recipe;
+  const { stop } = sampling;
   const samplerSha256 = await modelSha256(modelDirectory);
-  for await (const response of sampleTogether(context, requests, { modelDirectory })) {
+  const responses =
+    sampler.kind === 'own'
+      ? sampleTogether(context, requests, { modelDirectory })
+      : sampleServed(context, sampler, requests, { modelDirectory });
+  for await (const response of responses) {
     const { text, ids, logProb } = responseOf(tokenizer, response, stop);
     ledger.putResponse({
       iteration,
