@@ -9,6 +9,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { saveResult } from './results.ts';
+import { writeUltraFeedback } from './ultrafeedback.ts';
 
 /** What one process measured. */
 export interface Result {
@@ -75,8 +76,8 @@ function lossDifference(a: Result, b: Result): number {
 }
 
 /**
- * The command. Options: --dtype, --model 15m|110m|FOLDER, --data FILE (pairs of text), --steps, --batch, --threads, --repeats, --tokens
- * (micro-batch), --peers (those whose name begins so), --save NAME.
+ * The command. Options: --dtype, --model 15m|110m|FOLDER, --data FILE (pairs) or ultrafeedback, --steps, --batch, --threads,
+ * --repeats, --tokens (micro-batch), --peers (those whose name begins so), --save NAME.
  */
 export async function benchDpo(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -97,7 +98,9 @@ export async function benchDpo(args: string[]): Promise<void> {
   const isFolder = existsSync(join(values.model, 'config.json'));
   const prepared = prepare(isFolder ? '15m' : values.model);
   const modelPath = isFolder ? values.model : prepared.modelPath;
-  const dataPath = values.data ?? prepared.dataPath;
+  const dataPath =
+    values.data === 'ultrafeedback' ? join(data, 'ultrafeedback.jsonl') : (values.data ?? prepared.dataPath);
+  if (values.data === 'ultrafeedback') writeUltraFeedback(dataPath, Number(values.steps) * Number(values.batch));
   const allPeers: [string, string[]][] = [
     ['TRL tuned', ['--tuned']],
     ['TRL tuned, precomputed', ['--tuned', '--precompute']],

@@ -3,6 +3,7 @@ import { benchAudit } from './audit.ts';
 import { benchDecode } from './decode.ts';
 import { benchDpo } from './dpo.ts';
 import { benchEval } from './eval.ts';
+import { benchLoop } from './loop.ts';
 import { benchLora } from './lora.ts';
 import { benchMemory } from './memory.ts';
 import { benchPairRm } from './pairrm.ts';
@@ -23,6 +24,9 @@ switch (what) {
     break;
   case 'eval':
     benchEval(options);
+    break;
+  case 'loop':
+    benchLoop(options);
     break;
   case 'lora':
     benchLora(options);
@@ -47,6 +51,7 @@ switch (what) {
   npm run bench -- dpo [--model 15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--repeats 3] [--peers TRL] [--save NAME]
   npm run bench -- eval [--model FOLDER] [--tasks arc_challenge,hellaswag,openbookqa] [--items 16] [--dtype float32|bfloat16|both] [--save NAME]
   npm run bench -- decode --model FOLDER [--dtype float32|bfloat16] [--tokens 128] [--save NAME]
+  npm run bench -- loop --model FOLDER [--prompts 64] [--samples 4] [--tokens 128] [--dtype bfloat16] [--save NAME]
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- memory
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]

@@ -25,7 +25,7 @@ interface Result {
   peak_rss_mb: number;
 }
 
-const vllmPython = join(
+export const vllmPython = join(
   process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
   ...['selm', 'peers-vllm', 'bin', 'python'],
 );
