@@ -4,6 +4,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <vector>
+
 #include "checks.h"
 #include "composite.h"
 
@@ -73,32 +75,47 @@ struct Gate : Function<Gate> {
   }
 };
 
-Tensor operand(const Tensor& x) {
-  static const auto prepare = operatorOf<Tensor(const Tensor&)>("selm::product_operand");
-  return prepare.call(x);
+Tensor matrixProduct(const Tensor& a, const Tensor& b, const std::optional<Tensor>& bias = std::nullopt) {
+  static const auto multiply = operatorOf<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&)>("selm::matrix_product");
+  return multiply.call(a, b, bias);
+}
+void addProduct(Tensor sum, const Tensor& a, const Tensor& b) {
+  static const auto add = operatorOf<Tensor&(Tensor&, const Tensor&, const Tensor&)>("selm::add_product_");
+  add.call(sum, a, b);
 }
 
+// [.., O] as rows [T, O], and back.
+Tensor asRows(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+Tensor shapedAs(const Tensor& rows, const Tensor& x) {
+  if (x.dim() == 2) return rows;
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = rows.size(1);
+  return rows.view(shape);
+}
+
+// The gradient of a master that has one already is added to it where it lies: neither a tensor of its own nor another pass over
+// memory.
 struct Linear : Function<Linear> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& master, const Tensor& compute,
                         const std::optional<Tensor>& bias) {
-    context->save_for_backward({x, compute});
-    context->saved_data["type"] = static_cast<int64_t>(master.scalar_type());
-    context->saved_data["weight"] = master.requires_grad();
+    context->save_for_backward({x, compute, master});
     context->saved_data["bias"] = bias.has_value() && bias->defined() && bias->requires_grad();
-    const Tensor wide = operand(x);
-    return at::linear(wide, operand(compute), bias.has_value() && bias->defined() ? bias->to(wide.scalar_type()) : Tensor())
-        .to(x.scalar_type());
+    return shapedAs(matrixProduct(asRows(x), compute.t(), bias), x);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const Tensor &x = saved[0], &compute = saved[1];
-    const auto type = static_cast<at::ScalarType>(context->saved_data["type"].toInt());
-    const Tensor dy = operand(gradients[0].contiguous());
+    const Tensor &x = saved[0], &compute = saved[1], &master = saved[2];
+    const Tensor dy = asRows(gradients[0].contiguous());
     Tensor dx, dw, db;
-    if (context->needs_input_grad(0)) dx = dy.matmul(operand(compute)).to(x.scalar_type());
-    const Tensor rows = dy.reshape({-1, dy.size(-1)});
-    if (context->saved_data["weight"].toBool()) dw = rows.t().mm(operand(x).reshape({-1, x.size(-1)})).to(type);
-    if (context->saved_data["bias"].toBool()) db = rows.sum(0, false, at::kFloat).to(type);
+    if (context->needs_input_grad(0)) dx = shapedAs(matrixProduct(dy, compute), x);
+    if (master.requires_grad()) {
+      if (master.is_leaf() && master.grad().defined()) {
+        addProduct(master.grad(), dy.t(), asRows(x));
+      } else {
+        dw = matrixProduct(dy.t(), asRows(x)).to(master.scalar_type());
+      }
+    }
+    if (context->saved_data["bias"].toBool()) db = dy.sum(0, false, at::kFloat);
     return {dx, dw, Tensor(), db};
   }
 };

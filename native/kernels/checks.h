@@ -25,6 +25,21 @@ inline void checkLinear(const at::Tensor& x, const at::Tensor& master, const at:
               compute.scalar_type());
 }
 
+inline void checkProduct(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias) {
+  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(1) == b.size(0) && a.scalar_type() == b.scalar_type(), "matrix_product: a ", a.sizes(), " ",
+              a.scalar_type(), " does not fit b ", b.sizes(), " ", b.scalar_type());
+  TORCH_CHECK(!bias.has_value() || !bias->defined() || bias->sizes() == at::IntArrayRef({b.size(1)}), "matrix_product: ", b.size(1),
+              " columns need as many biases");
+}
+
+inline void checkSum(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  checkProduct(a, b, std::nullopt);
+  TORCH_CHECK(sum.dim() == 2 && sum.size(0) == a.size(0) && sum.size(1) == b.size(1), "add_product_: a sum of shape ", sum.sizes(), " is not ",
+              a.size(0), " by ", b.size(1));
+  TORCH_CHECK(sum.scalar_type() == at::kFloat || sum.scalar_type() == a.scalar_type(), "add_product_: a sum in ", sum.scalar_type(),
+              " is neither fp32 nor of its factors' type ", a.scalar_type());
+}
+
 inline void checkHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(2) == k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
               "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");

@@ -19,8 +19,6 @@ at::Tensor repeated(const at::Tensor& x, int64_t times) {
   return x.unsqueeze(2).expand({x.size(0), x.size(1), times, x.size(2)}).reshape({x.size(0), x.size(1) * times, x.size(2)});
 }
 
-at::Tensor productOperand(const at::Tensor& x) { return x; }
-
 // Tokens are chosen on the host: a device without a kernel sends its logits there.
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits, double temperature, int64_t topK, double topP,
                                                 at::ArrayRef<double> uniforms) {
@@ -121,6 +119,16 @@ at::Tensor& softCap_(at::Tensor& x, double cap) {
   return x.copy_((x.to(at::kFloat) / cap).tanh() * cap);
 }
 
+at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias) {
+  checkProduct(a, b, bias);
+  return at::linear(a, b.t(), bias.has_value() && bias->defined() ? bias->to(a.scalar_type()) : at::Tensor());
+}
+
+at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  checkSum(sum, a, b);
+  return sum.add_(a.mm(b));
+}
+
 bool hasTiles(const at::Tensor&) { return false; }
 
 at::Tensor packRows(at::TensorList weights) {
@@ -219,12 +227,13 @@ TORCH_LIBRARY_IMPL(selm, CompositeImplicitAutograd, library) {
 // Called without a graph.
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   using namespace selm::composite;
-  library.impl("product_operand", &productOperand);
   library.impl("target_log_probs", &targetLogProbs);
   library.impl("log_prob_gradient_", &logProbGradient_);
   library.impl("soft_cap_", &softCap_);
   library.impl("pack_rows", &packRows);
   library.impl("has_tiles", &hasTiles);
+  library.impl("matrix_product", &matrixProduct);
+  library.impl("add_product_", &addProduct_);
   library.impl("row_linear", &rowLinear);
   library.impl("row_linears", &rowLinears);
   library.impl("row_gated", &rowGated);

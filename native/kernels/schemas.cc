@@ -24,10 +24,11 @@ TORCH_LIBRARY(selm, library) {
   library.def("gated_backward(Tensor gradient, Tensor gate, Tensor up, str activation) -> (Tensor, Tensor)");
 
   // x [T, I] times master [O, I] transposed. `compute` holds the same weights in x's type (the master itself in fp32): the
-  // product uses it, the gradient goes to the master in the master's type. product_operand is x in the type in which a
-  // backend multiplies it fastest without losing anything: x itself, or x in fp32.
+  // product uses it. The gradient goes to the master in the master's type: added to the one that it has, or as a new one.
   library.def("mixed_linear(Tensor x, Tensor master, Tensor compute, Tensor? bias=None) -> Tensor");
-  library.def("product_operand(Tensor(a) x) -> Tensor(a)");
+  // a [M, K] times b [K, N], plus a bias [N], in their type; and the same added to sum [M, N]. No graph. Factors may be any views.
+  library.def("matrix_product(Tensor a, Tensor b, Tensor? bias=None) -> Tensor");
+  library.def("add_product_(Tensor(a!) sum, Tensor a, Tensor b) -> Tensor(a!)");
 
   // Attention over a packed stream of tokens q [T, H, d], k and v [T, K, d]. `segments` lists (start, length, parent) of
   // every segment; a token attends to all of its segment's ancestors and, causally, to its own segment. parent is the

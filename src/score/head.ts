@@ -6,17 +6,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
-import {
-  add__Tensor,
-  addmm_out,
-  cat,
-  logProbGradient_,
-  mixedLinear,
-  narrow,
-  softCap_,
-  t,
-  targetLogProbs,
-} from '../torch/ops.ts';
+import { addProduct_, cat, logProbGradient_, mixedLinear, narrow, softCap_, t, targetLogProbs } from '../torch/ops.ts';
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import type { ComputeDtype, Policy } from './policy.ts';
@@ -53,7 +43,7 @@ interface ChunkLogits {
   normalisers_C: Tensor;
 }
 
-/** x times a matrix, transposed: as the blocks' products are computed (native/kernels/linear.cc). */
+/** x times a matrix, transposed: as the blocks' products are computed (native/kernels/cpu/matrix_product.cc). */
 function product(x: Tensor, matrix: Tensor): Tensor {
   return mixedLinear(x, matrix, matrix);
 }
@@ -139,11 +129,7 @@ function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C 
   });
   const name = headName(policy.config);
   const weightGradient = policy.gradients?.get(name);
-  if (weightGradient !== undefined) {
-    const rows_CD = rowsOf(pass, chunk);
-    if (policy.dtype === 'float32') addmm_out(weightGradient, t(gradient_CV), rows_CD, weightGradient);
-    else add__Tensor(weightGradient, product(t(gradient_CV), t(rows_CD)));
-  }
+  if (weightGradient !== undefined) addProduct_(weightGradient, t(gradient_CV), rowsOf(pass, chunk));
   return product(gradient_CV, t(weightOf(policy.compute, name)));
 }
 

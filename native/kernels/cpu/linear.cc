@@ -1,5 +1,5 @@
 // Products by rows with packed weights, for sampling: a row's result does not depend on what else is in the batch
-// (panels.h). And the type in which training multiplies.
+// (panels.h).
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -14,17 +14,6 @@
 
 namespace selm {
 namespace {
-
-// LibTorch's bf16 products on a processor without bf16 arithmetic take three times as long as fp32 ones. There the operands
-// are widened, multiplied in fp32, and the result is rounded once: faster, and no less exact.
-at::Tensor productOperand(const at::Tensor& x) {
-#if defined(__x86_64__)
-  static const bool hasBf16 = __builtin_cpu_supports("avx512bf16");
-#else
-  static const bool hasBf16 = true;
-#endif
-  return !hasBf16 && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
-}
 
 constexpr int64_t kTask = 1 << 18;  // multiplications that are worth a thread
 constexpr int64_t kManyRows = 128;  // rows that are worth a thread, all panels being read for them
@@ -324,7 +313,6 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
-  library.impl("product_operand", &selm::productOperand);
   library.impl("pack_rows", &selm::packRows);
   library.impl("has_tiles", &selm::hasTiles);
   library.impl("row_linear", &selm::rowLinear);

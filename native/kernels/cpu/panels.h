@@ -33,6 +33,13 @@ inline int64_t roomFor(int64_t rows) { return (rows + kTileRows - 1) / kTileRows
 void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 // Goes on from the sums in y: inputs in two parts give the bits that they give as one.
 void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+// Where tiles of 32 rows lie: numbers from one row to the next, from the first 16 rows to the other ones, and from a step to the next.
+struct RowTiles {
+  const c10::BFloat16* x;
+  int64_t row, half, step;
+};
+// The same of such tiles; goes on from the sums in y, or begins with zero.
+void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn, bool isFirst);
 // The same of fp32 rows in pieces: each number is the sum of three that bf16 holds, exactly (unless it is smaller than 1e-33).
 // Tiles lie in the order in which they are read:
 //

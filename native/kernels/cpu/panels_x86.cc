@@ -50,6 +50,13 @@ struct PlainRows {
   int64_t stride() const { return inputs * 2; }  // bytes
   const c10::BFloat16* tile(int64_t input, int, int64_t half) const { return x + half * 16 * inputs + input; }
 };
+// Tiles wherever they lie.
+struct AnyRows {
+  static constexpr int kCount = 1;
+  RowTiles rows;
+  int64_t stride() const { return rows.row * 2; }
+  const c10::BFloat16* tile(int64_t input, int, int64_t half) const { return rows.x + half * rows.half + input / kStep * rows.step; }
+};
 // Tiles of rows in pieces, in the order in which they are read.
 struct RowsInPieces {
   static constexpr int kCount = kPieces;
@@ -122,6 +129,10 @@ void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel
 void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
   rowsByTiles<true>(PlainRows{x, inputs}, inputs, panel, y, rows, isFirst);
 }
+void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn, bool isFirst) {
+  if (goesOn) return multiplyTiles<true, true>(AnyRows{rows}, inputs, panel, y, isFirst);
+  multiplyTiles<false, true>(AnyRows{rows}, inputs, panel, y, isFirst);
+}
 void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
   rowsByTiles<false>(RowsInPieces{x}, inputs, panel, y, rows, isFirst);
 }
@@ -184,6 +195,7 @@ AmxTiles::AmxTiles() = default;
 AmxTiles::~AmxTiles() = default;
 void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPanelOnto(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
+void amxRowTiles(const RowTiles&, int64_t, const c10::BFloat16*, float*, bool, bool) {}
 void amxPiecesPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPieces(const float*, int64_t, c10::BFloat16*, int64_t) {}
 void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}

@@ -17,6 +17,7 @@
 
 #include "../checks.h"
 #include "panels.h"
+#include "tile_packing.h"
 
 namespace selm {
 namespace {
@@ -44,13 +45,15 @@ struct PackedKeys {
     }
     across.resize(total * room);
     along.resize(total * room);
-    forTokens(segments, tree, [&](int64_t token, int64_t place) {
-      const Bf16* from = x.data_ptr<Bf16>() + (token * x.size(1) + group) * width;
-      for (int64_t d = 0; d < width; d++) {
-        across[(place / kPanel * room + d / 2 * 2) * kPanel + place % kPanel * 2 + d % 2] = from[d];
-        along[(d / kPanel * total + place / 2 * 2) * kPanel + d % kPanel * 2 + place % 2] = from[d];
-      }
-    });
+    const int64_t stride = x.size(1) * width;
+    for (size_t s = tree.first; s < tree.last; s++) {
+      const int64_t place = places[s - first], length = segments[s].length;
+      const Bf16* from = x.data_ptr<Bf16>() + segments[s].start * stride + group * width;
+      for (int64_t t = 0; t < length; t += kPanel)
+        panelOfRows({from + t * stride, stride, std::min(kPanel, length - t), width}, across.data() + (place + t) * room);
+      for (int64_t d = 0; d < width; d += kPanel)
+        panelOfColumns({from + d, stride, std::min(kPanel, width - d), length}, along.data() + (d / kPanel * total + place) * kPanel);
+    }
   }
   // Calls body(token of the stream, place) for all tokens of the tree.
   template <typename Body>
@@ -77,9 +80,7 @@ struct QueryRows {
     for (int64_t i = 0; i < count; i++) std::copy(x + i * stride, x + i * stride + width, rows.data() + i * room);
   }
   void turn() {
-    for (int64_t i = 0; i < kBlock; i++) {
-      for (int64_t d = 0; d < room; d++) turned[d * kBlock + i] = rows[i * room + d];
-    }
+    for (int64_t d = 0; d < room; d += kBlock) tilesOfColumns({rows.data() + d, room, kBlock, kBlock}, turned.data() + d * kBlock);
   }
 };
 
@@ -179,6 +180,9 @@ void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
                     int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
   const int64_t headCount = q.size(1), width = q.size(2), times = headCount / k.size(1), stride = headCount * width;
   const PackedKeys keys(k, segments, tree, group), values(v, segments, tree, group);
+  const Bf16* asked = q.data_ptr<Bf16>();
+  Bf16* to = out.data_ptr<Bf16>();
+  float* logs = logSums.data_ptr<float>();
   const AmxTiles prepared;
   QueryRows queries(keys.room);
   std::vector<float> scores;
@@ -186,15 +190,13 @@ void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     forBlocks(segments, tree, kBlock, rule.window, [&](const Block& block, int64_t row) {
       const int64_t begin = row * stride + h * width;
-      queries.gather(q.data_ptr<Bf16>() + begin, block.count, stride, width);
+      queries.gather(asked + begin, block.count, stride, width);
       multiplyByKeys(queries, keys, block, scores);
       const float scale = capScores(scores.data(), block.room * kBlock, rule);
       float inverses[kBlock];
-      for (int64_t i = 0; i < block.count; i++) {
-        std::tie(logSums.data_ptr<float>()[(row + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
-      }
+      for (int64_t i = 0; i < block.count; i++) std::tie(logs[(row + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
       roundWeights(scores, block, weights);
-      combineKeys(weights, values, block, inverses, out.data_ptr<Bf16>() + begin, stride);
+      combineKeys(weights, values, block, inverses, to + begin, stride);
     });
   }
 }
@@ -204,6 +206,9 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
   const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups, stride = headCount * width;
   const PackedKeys keys(k, segments, tree, group), values(v, segments, tree, group);
+  const Bf16 *asked = q.data_ptr<Bf16>(), *given = out.data_ptr<Bf16>(), *gradients = gradient.data_ptr<Bf16>();
+  Bf16 *queryGradients = dq.data_ptr<Bf16>(), *ofKeys = dk.data_ptr<Bf16>(), *ofValues = dv.data_ptr<Bf16>();
+  const float* logs = logSums.data_ptr<float>();
   const AmxTiles prepared;
   QueryRows queries(keys.room), above(keys.room);
   std::vector<float> weights, derivatives, keyGradients(keys.total * keys.room), valueGradients(keys.total * keys.room);
@@ -211,17 +216,17 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
   for (int64_t h = group * times; h < (group + 1) * times; h++) {
     forBlocks(segments, tree, kBlock, rule.window, [&](const Block& block, int64_t row) {
       const int64_t begin = row * stride + h * width;
-      queries.gather(q.data_ptr<Bf16>() + begin, block.count, stride, width);
-      above.gather(gradient.data_ptr<Bf16>() + begin, block.count, stride, width);
+      queries.gather(asked + begin, block.count, stride, width);
+      above.gather(gradients + begin, block.count, stride, width);
       multiplyByKeys(queries, keys, block, weights);
       multiplyByKeys(above, values, block, derivatives);
       const float scale = capScores(weights.data(), block.room * kBlock, rule);
       for (int64_t i = 0; i < kBlock; i++) {
         const bool isThere = i < block.count;
-        float delta = 0;
-        for (int64_t d = 0; isThere && d < width; d++)
-          delta += static_cast<float>(above.rows[i * keys.room + d]) * static_cast<float>(out.data_ptr<Bf16>()[begin + i * stride + d]);
-        const float logSum = isThere ? logSums.data_ptr<float>()[(row + i) * headCount + h] : 0;
+        Float16 products = splat(0);
+        for (int64_t d = 0; isThere && d < width; d += kLanes)
+          products += load(above.rows.data() + i * keys.room + d) * load(given + begin + i * stride + d, width - d);
+        const float delta = sum(products), logSum = isThere ? logs[(row + i) * headCount + h] : 0;
         for (int64_t j = 0; j < block.room; j += kLanes) {
           float *weight = at(weights, i, j), *derivative = at(derivatives, i, j);
           const Float16 score = load(weight) * scale, p = exponential(score - logSum);
@@ -240,7 +245,7 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
         return all;
       }();
       roundWeights(derivatives, block, rounded);
-      combineKeys(rounded, keys, block, ones.data(), dq.data_ptr<Bf16>() + begin, stride);
+      combineKeys(rounded, keys, block, ones.data(), queryGradients + begin, stride);
       queries.turn();
       above.turn();
       addToKeys(queries, derivatives, keys, block, keyGradients);
@@ -250,8 +255,8 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
   keys.forTokens(segments, tree, [&](int64_t token, int64_t place) {
     const int64_t from = place / kPanel * kPanel * keys.room + place % kPanel, to = (token * groups + group) * width;
     for (int64_t d = 0; d < width; d++) {
-      dk.data_ptr<Bf16>()[to + d] = static_cast<Bf16>(keyGradients[from + d * kPanel]);
-      dv.data_ptr<Bf16>()[to + d] = static_cast<Bf16>(valueGradients[from + d * kPanel]);
+      ofKeys[to + d] = static_cast<Bf16>(keyGradients[from + d * kPanel]);
+      ofValues[to + d] = static_cast<Bf16>(valueGradients[from + d * kPanel]);
     }
   });
 }
