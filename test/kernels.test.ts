@@ -659,8 +659,9 @@ describe('products of matrices', () => {
         expectNear(numbers(found), numbers(biased), how.dtype === 'float32' ? 1e-4 : 2 ** -8);
         const sum_MN = normals('sum', [77, 129]);
         const added = numbers(add_Tensor(wide(sum_MN), plain));
+        // A sum in bf16 is rounded at its own size, here up to 200, whenever something was added.
         const coarse_MN = to_dtype(sum_MN, how.dtype, { copy: true });
-        expectNear(numbers(addProduct_(coarse_MN, a_MK, b_KN)), added, how.dtype === 'float32' ? 1e-4 : 2 ** -6);
+        expectNear(numbers(addProduct_(coarse_MN, a_MK, b_KN)), added, how.dtype === 'float32' ? 1e-4 : 0.5);
         // Where there are no tiles, LibTorch rounds a product in bf16 before it is added.
         expectNear(numbers(addProduct_(sum_MN, a_MK, b_KN)), added, hasTiles(a_MK) ? 1e-4 : 2 ** -6);
       });

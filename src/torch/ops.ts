@@ -1796,6 +1796,12 @@ export function hasTiles(x: Tensor): boolean {
   return invoke(op_hasTiles, x) as boolean;
 }
 
+const op_addProduct_ = operator('selm::add_product_', '');
+/** `selm::add_product_(Tensor(a!) sum, Tensor a, Tensor b) -> Tensor(a!)` */
+export function addProduct_(sum: Tensor, a: Tensor, b: Tensor): Tensor {
+  return asTensor(invoke(op_addProduct_, sum, a, b));
+}
+
 const op_rowLinear = operator('selm::row_linear', '');
 /** `selm::row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic="float32") -> Tensor` */
 export function rowLinear(
