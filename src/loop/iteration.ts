@@ -7,14 +7,12 @@ import type { PreferenceRow } from '../data/rows.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import { alphaAt } from '../recipe/iterations.ts';
+import { askRankers } from './stages/ask-rankers.ts';
 import { pairByRewardModel } from './stages/explicit-reward.ts';
 import { measureExploration } from './stages/explore.ts';
 import { measuresExploration } from './stages/explore-plan.ts';
 import { pairResponses } from './stages/pair.ts';
-import { rankResponses } from './stages/rank.ts';
 import { sampleResponses } from './stages/sample.ts';
-import { askSecondOpinion, rankOtherwise, tellAgreement } from './stages/second-opinion.ts';
-import { selectQuestions } from './stages/select.ts';
 import { type IterationContext, runStage } from './stages/stage.ts';
 import { trainOnPairs } from './stages/train.ts';
 
@@ -43,19 +41,8 @@ export async function runIteration(context: IterationContext, input: IterationIn
 
   const { rewardModel } = context.recipe;
   if (rewardModel === null) {
-    if (needs.ranking && context.recipe.select !== null) {
-      const { otherwise } = context.recipe.select;
-      if (otherwise !== null) await runStage(context, 'second-opinion', () => rankOtherwise(context, rows));
-
-      // which x, and which of their answers, R is asked about under a budget
-      await runStage(context, 'select', () => selectQuestions(context, input));
-    }
-
-    // R ranks {y, y_w, y_l}
-    if (needs.ranking) await runStage(context, 'rank', () => rankResponses(context, rows));
-    if (context.recipe.select?.otherwise) tellAgreement(context);
-    if (needs.ranking && context.recipe.secondOpinion !== null)
-      await runStage(context, 'second-opinion', () => askSecondOpinion(context, rows));
+    // R ranks {y, y_w, y_l}: all of them, or what is selected under a budget of labels
+    if (needs.ranking) await askRankers(context, input);
 
     // y_c the best, y_r the worst of them
     await runStage(context, 'pair', () => pairResponses(context, rows));
