@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../errors.ts';
+import { append, readLog, whileLocked } from '../files/durable-log.ts';
 import { sha256 } from '../files/hash.ts';
-import { append, readLog, whileLocked } from '../rank/people/durable-log.ts';
 import { type Arena, type Bout, boutsOf } from './arena.ts';
 
 const VOTES = 'votes.jsonl';

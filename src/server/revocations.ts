@@ -7,7 +7,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../errors.ts';
-import { append, readLog } from '../rank/people/durable-log.ts';
+import { append, readLog } from '../files/durable-log.ts';
 import { ANNOTATOR_NAME, type Visitor } from './token.ts';
 
 const FILE = 'studio-revoked.jsonl';

@@ -20,7 +20,7 @@ import { fetchInputs } from '../inputs.ts';
 import { isModelThere } from '../lost-models.ts';
 import { responseOf } from '../stages/responses.ts';
 import { sampleTogether } from '../stages/sampling.ts';
-import { scorePairs, treesOf } from './implicit-rewards.ts';
+import { scorePairs, treesOf } from './pair-scores.ts';
 
 export interface AfterwardsOptions {
   iteration: number;

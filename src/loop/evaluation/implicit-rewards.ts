@@ -9,15 +9,11 @@ import { collectRows, readRows } from '../../data/read.ts';
 import type { PreferenceRow } from '../../data/rows.ts';
 import { DataError, RunError } from '../../errors.ts';
 import { baseDirectory } from '../../model/adapter/adapter.ts';
-import { withModel } from '../../model/load.ts';
 import type { Recipe } from '../../recipe/schema.ts';
-import { scoreSteps } from '../../score/log-probs.ts';
-import { openPolicy } from '../../score/policy.ts';
-import { buildTreeOfSequences, type PairTree } from '../../score/trees.ts';
-import { renderPair } from '../../text/rendering.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { fetchInputs } from '../inputs.ts';
 import { isModelThere } from '../lost-models.ts';
+import { type PairLogProbs, scorePairs, treesOf } from './pair-scores.ts';
 
 /** Implicit rewards in the order of the pairs. */
 export interface PairRewards {
@@ -36,12 +32,6 @@ export interface ImplicitRewardOptions {
   /** Log-probabilities of base models by folder and file, which runs from one model share. */
   known: Map<string, PairLogProbs>;
   signal?: AbortSignal | undefined;
-}
-
-/** Summed log-probabilities in nats, in the order of the pairs. */
-export interface PairLogProbs {
-  chosen: number[];
-  rejected: number[];
 }
 
 /**
@@ -85,42 +75,4 @@ async function readPairs(recipe: Recipe, { file, limit }: { file: string; limit:
     `Cannot score the pairs of "${file}": it has ${usable.length} rows, and none with both a chosen and a rejected response: give preference rows`,
     { details: { file } },
   );
-}
-
-/** Trees of preference rows, as the recipe renders them; the id of each is its place. */
-export function treesOf(recipe: Recipe, rows: readonly PreferenceRow[]): PairTree[] {
-  const tokenizer = loadTokenizer(baseDirectory(recipe.model));
-  return rows.map(({ prompt, chosen, rejected, chosenMessage, rejectedMessage }, index) => {
-    const sequences = renderPair(
-      tokenizer,
-      {
-        prompt,
-        chosen: { text: chosen ?? '', message: chosenMessage },
-        rejected: { text: rejected ?? '', message: rejectedMessage },
-        response: null,
-      },
-      recipe.text,
-    );
-    return buildTreeOfSequences(String(index), {
-      chosen: sequences.chosen,
-      rejected: sequences.rejected,
-      response: null,
-    });
-  });
-}
-
-/** Summed log-probabilities of both responses of every tree under a model. */
-export async function scorePairs(
-  { device, training: { microBatchTokens } }: Recipe,
-  { directory, trees, signal }: { directory: string; trees: readonly PairTree[]; signal: AbortSignal | undefined },
-): Promise<PairLogProbs> {
-  using policy = withModel(directory, (model) => openPolicy(model, { dtype: 'float32', purpose: 'score' }), { device });
-  const found = new Map<string, readonly number[]>();
-  for await (const batch of scoreSteps(policy, [trees], { microBatchTokens, known: new Map() })) {
-    for (const [id, logProbs] of batch) found.set(id, logProbs);
-    signal?.throwIfAborted();
-  }
-  const of = (which: 'chosen' | 'rejected'): number[] =>
-    trees.map((tree) => found.get(tree.pairId)?.[tree[which]] ?? Number.NaN);
-  return { chosen: of('chosen'), rejected: of('rejected') };
 }

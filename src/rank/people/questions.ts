@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RankerError } from '../../errors.ts';
+import { append, readLog, whileLocked } from '../../files/durable-log.ts';
 import { sha256 } from '../../files/hash.ts';
-import { append, readLog, whileLocked } from './durable-log.ts';
 import { OWNER } from './owner.ts';
 
 /** Two texts to one prompt, in an order of their own: how they are shown is another matter. */

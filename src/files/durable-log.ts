@@ -7,9 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { RunError } from '../../errors.ts';
-import { errorCode, fileError, fsyncDirectory, makeFolder, nodeFs, writeAll } from '../../files/fs.ts';
-import { acquireLock } from '../../files/lock.ts';
+import { RunError } from '../errors.ts';
+import { errorCode, fileError, fsyncDirectory, makeFolder, nodeFs, writeAll } from './fs.ts';
+import { acquireLock } from './lock.ts';
 
 const LINE_END = 10;
 /** How long one of the two waits for the other, which holds the lock for milliseconds. */
