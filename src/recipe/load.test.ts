@@ -73,6 +73,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
     pairWeights: 'equal',
     labels: 'hard',
     accumulate: false,
+    sampler: { kind: 'own' },
     sampling: {
       samples: 1,
       referenceSamples: 0,

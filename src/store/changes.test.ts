@@ -69,6 +69,7 @@ const RECIPES: Record<string, unknown>[] = [
   { evaluate: { prompts: 'heldout.jsonl', benchmarks: { on: ['arc_challenge'], data: 'rows' } } },
   { ranker: { kind: 'command', command: ['python3', 'reward.py'] } },
   { secondOpinion: { ranker: { kind: 'command', command: ['python3', 'reward.py'] } } },
+  { sampler: { kind: 'vllm', url: 'http://127.0.0.1:8000' } },
   { ranker: { kind: 'people' } },
   { secondOpinion: { ranker: { kind: 'people' } } },
 ];
