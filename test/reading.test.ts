@@ -73,7 +73,7 @@ it("a run goes on with the assistant's words, tells its pairs apart, and leaves 
 
   const said = events.flatMap((event) => (event.kind === 'note' ? [event.text] : [])).join('\n');
   expect(said).toContain('1 dropped: 1 chosen equals rejected as cut');
-  expect(said).toContain('6 that end in words of the assistant');
+  expect(said).toContain("6 that end in the assistant's words");
   const steps = events.flatMap((event) => (event.kind === 'metrics' ? [event.values] : []));
   expect(steps).toHaveLength(2);
   for (const step of steps) {

@@ -45,7 +45,7 @@ describe('auditRows() says in which way prompts were read', () => {
     const reads = modelReading(tokenizer, { ...text, prompts });
     const audit = await auditRows(readRows([file(rows)]), { ...drop, ...reads });
     expect(audit).toMatchObject({ used: 3, reading, textPrompts: 1, continuedPrompts: 1 });
-    expect(formatAudit(audit)).toContain(`Prompts: ${line}, 1 that end in words of the assistant`);
+    expect(formatAudit(audit)).toContain(`Prompts: ${line}, 1 that end in the assistant's words`);
   });
 
   it('without a chat template: texts are raw', () => {
