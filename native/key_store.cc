@@ -43,6 +43,7 @@ constexpr const char* kLoopback = "127.0.0.1";
 // connects, for its log: without a name server that stops it for seconds. This address is in /etc/hosts.
 int listenOnLoopback(uint16_t port) {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  TORCH_CHECK(listener >= 0, "failed to open a socket: ", std::strerror(errno));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

@@ -73,7 +73,7 @@ function takeDevice(device: string, place: Place): void {
   if (device !== 'cuda') {
     throw new RanksError(
       'RANKS_DEVICE',
-      `Cannot run on ${place.size} ranks with device ${device}, which is one GPU: set device to cuda: each rank takes the GPU with its number on its machine`,
+      `Cannot run on ${place.size} ranks with device ${device}, which is ${device === 'auto' ? 'chosen for one process' : 'one GPU'}: set device to cuda: each rank takes the GPU with its number on its machine`,
       { details: { device } },
     );
   }
