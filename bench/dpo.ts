@@ -77,7 +77,7 @@ function lossDifference(a: Result, b: Result): number {
 
 /**
  * The command. Options: --dtype, --model 15m|110m|FOLDER, --data FILE (pairs) or ultrafeedback, --steps, --batch, --threads,
- * --repeats, --tokens (micro-batch), --peers (those whose name begins so), --save NAME.
+ * --repeats, --tokens (micro-batch), --peers (the one of that name, or those whose name begins so), --save NAME.
  */
 export async function benchDpo(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -106,7 +106,8 @@ export async function benchDpo(args: string[]): Promise<void> {
     ['TRL tuned, precomputed', ['--tuned', '--precompute']],
     ['TRL as installed', []],
   ];
-  const peers = allPeers.filter(([name]) => name.startsWith(values.peers));
+  const named = allPeers.filter(([name]) => name === values.peers);
+  const peers = named.length > 0 ? named : allPeers.filter(([name]) => name.startsWith(values.peers));
   process.stdout.write(
     `${cpus().length} x ${cpus()[0]?.model}; ${values.model}, ${values.steps} steps of ${values.batch} pairs; numbers: minimum / median / maximum of ${values.repeats}\n`,
   );
