@@ -18,6 +18,7 @@ const NOT_RUN: readonly [begin: string, reason: string][] = [
   ['selm eval ./my-model --on', 'the rows of benchmarks come from the Hub'],
   ['selm sft recipes/sft.yaml', 'it is run with the other recipes (test/recipes)'],
   ['selm sweep recipes/sweeps/alpha.yaml', 'thirty runs; a small sweep is test/sweep.test.ts'],
+  ['selm push', 'it needs the Hub and a token; src/hub/push.test.ts plays one'],
   ['selm studio', 'it serves until it is stopped (src/server/app.test.ts)'],
   ['selm rank rows.jsonl --ranker pairrm', 'PairRM has weights of 1.7 GB'],
 ];
