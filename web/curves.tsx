@@ -102,6 +102,9 @@ export function CurvesTab({
               )}
             </li>
           ))}
+          <li>
+            <a href={`/api/comparison?runs=${encodeURIComponent(shown.join(','))}`}>compare them, with tests</a>
+          </li>
         </ul>
       )}
       {isEmpty ? <p class="empty">Nothing was measured yet.</p> : null}

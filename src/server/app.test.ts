@@ -292,6 +292,33 @@ test('the report is the one of `selm report`, under its own policy', async () =>
   expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
 });
 
+test('runs beside each other are the page of `selm compare`, under its own policy; one alone is refused', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'), {
+    measured: [
+      [1, 2, 3],
+      [2, 3, 4],
+    ],
+  });
+  writeStudioRun(join(folder, 'second'), {
+    measured: [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+  });
+  const studio = await serve(folder);
+  const response = await get(studio, '/api/comparison?runs=first,second');
+  const page = await response.text();
+  expect(page).toContain('Comparison of first, second');
+  expect(page).toContain('Differences');
+  expect(page).toContain('second');
+  expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
+  const alone = await get(studio, '/api/comparison?runs=first,first');
+  expect(alone.status).toBe(400);
+  expect(await alone.text()).toContain('two or more runs');
+  expect((await get(studio, '/api/comparison?runs=first,gone')).status).toBe(404);
+});
+
 test('a busy port, a folder that is not there and a weak token are refused with what to do', async () => {
   const folder = temporaryFolder();
   const { port } = await serve(folder);

@@ -19,7 +19,7 @@ import { Leases } from './leases.ts';
 import type { OpenRuns } from './open-runs.ts';
 import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
 import { giveAnswer, givenAnswer, takeQuestions, tasksOf, votesOf } from './people.ts';
-import { reportOf } from './report.ts';
+import { comparisonOf, reportOf } from './report.ts';
 import { givenRevocation, Revocations } from './revocations.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
 import { followRun, followRuns, type Sent } from './stream.ts';
@@ -85,6 +85,13 @@ const sampleQuery = z.object({ source, promptId: z.string().min(1).max(500) });
 const curveQuery = z.object({
   names: z.string().max(2000),
   points: z.coerce.number().int().min(10).max(5000).default(600),
+});
+const comparedRuns = z.object({
+  runs: z
+    .string()
+    .max(4000)
+    .transform((ids) => [...new Set(ids.split(',').filter((id) => id !== ''))])
+    .refine((ids) => ids.length > 1, 'two or more runs are compared, their names with commas between them'),
 });
 const afterwardsQuery = z.object({ annotator: z.union([z.literal(''), z.string().regex(ANNOTATOR_NAME)]).default('') });
 const invited = z.object({
@@ -286,6 +293,10 @@ export function createStudio({
   app.get('/api/runs/:id/report', (c) => {
     const { html, policy } = reportOf(runs.open(c.req.param('id')));
     // The report carries its own style sheet: its policy allows that one, and nothing else.
+    return c.html(html, 200, { 'content-security-policy': policy });
+  });
+  app.get('/api/comparison', (c) => {
+    const { html, policy } = comparisonOf(comparedRuns.parse(c.req.query()).runs.map((id) => runs.open(id)));
     return c.html(html, 200, { 'content-security-policy': policy });
   });
 

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseRecipe } from '../recipe/load.ts';
+import type { Evaluation } from '../store/evaluations.ts';
 import type { RunEnvironment, RunIdentity } from '../store/identity.ts';
 import { openLedger } from '../store/ledger.ts';
 import { writeRunConfig } from '../store/run-config.ts';
@@ -20,12 +21,22 @@ export interface StudioRun {
   title?: string;
   /** @default a function */
   ranker?: 'function' | 'people';
+  /** Rewards of the base and of each iteration's model on held-out prompts, one a prompt. @default nothing was measured */
+  measured?: readonly (readonly number[])[];
 }
 
 /** Writes a finished run into a folder, and returns the folder. */
 export function writeStudioRun(
   path: string,
-  { pairs = 3, steps = 4, iterations = 2, text = 'a text', title = 'A small run', ranker = 'function' }: StudioRun = {},
+  {
+    pairs = 3,
+    steps = 4,
+    iterations = 2,
+    text = 'a text',
+    title = 'A small run',
+    ranker = 'function',
+    measured = [],
+  }: StudioRun = {},
 ): string {
   mkdirSync(path, { recursive: true });
   const recipe = parseRecipe(
@@ -56,9 +67,11 @@ export function writeStudioRun(
         ledger.putMetric({ iteration: t, stage: 'train', step, values: { loss: 1 / (step + 1), lr: 0.1 } });
       ledger.finishStage(t, 'train', { seconds: 2 });
     }
+    for (const [iteration, rewards] of measured.entries())
+      ledger.putRecord(iteration, 'evaluation', evaluationOf(rewards));
   }
-  const identity = { text: 'x' } as unknown as RunIdentity; // the studio reads neither
-  const environment = { selm: '0' } as unknown as RunEnvironment;
+  const identity: RunIdentity = { model: 'sha', data: [], ranker: [], secondRanker: [], evaluate: null };
+  const environment = { selm: '0' } as unknown as RunEnvironment; // the studio does not read it
   const createdAt = '2026-01-02T00:00:00.000Z';
   writeRunConfig(path, {
     formatVersion: RUN_FORMAT_VERSION,
@@ -69,6 +82,24 @@ export function writeStudioRun(
     continuedIn: [],
   });
   return path;
+}
+
+function evaluationOf(rewards: readonly number[]): Evaluation {
+  const promptIds = rewards.map((_, prompt) => `held-out-${prompt}`);
+  const measures = { diversity: null, klToBase: null, klToPrevious: null, marginsOverPrevious: null, greedy: null };
+  return {
+    name: 'model',
+    rewardName: 'reward',
+    data: {
+      promptIds,
+      rewards: [...rewards],
+      lengths: rewards.map(() => 3),
+      textHealth: null,
+      finishedShare: 1,
+      ...measures,
+    },
+    answers: promptIds.map((promptId) => ({ promptId, prompt: 'a prompt', text: 'an answer' })),
+  };
 }
 
 function putPair(ledger: ReturnType<typeof openLedger>, { t, n, text }: { t: number; n: number; text: string }): void {
