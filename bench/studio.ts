@@ -51,7 +51,8 @@ function writeLargeRun(path: string): void {
   const row = database.prepare('INSERT INTO prompts VALUES (?, ?)');
   const [first, second] = [0, 1].map((sampleIndex) => JSON.stringify({ kind: 'response', sampleIndex }));
   const pair = database.prepare(
-    `INSERT INTO pairs VALUES (?, ?, ?, ?, ?, NULL, '${first}', '${second}', 'function:reward.ts', ?, 0, NULL)`,
+    `INSERT INTO pairs (pairId, iteration, promptId, chosen, rejected, chosenFrom, rejectedFrom, rankerId, scoreChosen, scoreRejected)
+     VALUES (?, ?, ?, ?, ?, '${first}', '${second}', 'function:reward.ts', ?, 0)`,
   );
   const response = database.prepare("INSERT INTO responses VALUES (?, ?, ?, ?, x'01000000', 'stop', -1, 'sha', 1)");
   database.transaction(() => {
