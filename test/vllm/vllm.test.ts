@@ -45,7 +45,14 @@ describe('as the sampler', () => {
   it('serves the adapter of each iteration under a name of its own', async () => {
     const adapter = { kind: 'lora', rank: 4, alpha: 8 };
     const training = { batchSize: 3, learningRate: 0.005, microBatchTokens: 64, adapter };
-    const gaps = await gapsOf(join(root, 'lora'), vllm.url, { training, iterations: 3, slices: { count: 3 } });
+    // Two prompts an iteration: of two short answers to each all may tie.
+    const sampling = { samples: 6, temperature: 1, maxNewTokens: 8, batchSize: 6 };
+    const gaps = await gapsOf(join(root, 'lora'), vllm.url, {
+      training,
+      sampling,
+      iterations: 3,
+      slices: { count: 3 },
+    });
     expect(gaps).toHaveLength(3);
     expect(Math.max(...gaps)).toBeLessThan(1e-4);
     const models = (await (await fetch(`${vllm.url}/v1/models`)).json()) as { data: { id: string }[] };
