@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { ArenaItem, ArenaStandings, GivenVote, Me, OpenBouts, ShownBout } from '../src/server/api.ts';
 import { useAsking } from './asking.ts';
+import { AS_WRITTEN, AsWritten, Decisions } from './decisions.tsx';
 import { useKeys } from './keys.ts';
 import { Marked, Rendered, Scroll, Trouble } from './parts.tsx';
 import { ARENA_TABS, type ArenaTab, arenaRoute } from './route.ts';
@@ -17,7 +18,6 @@ const ACTIONS: readonly { choice: GivenVote['choice']; key: string; text: string
   { choice: 'skip', key: 's', text: 'skip' },
   { choice: 'undo', key: 'u', text: 'undo' },
 ];
-const AS_WRITTEN = 'w';
 const TAB_NAMES: Readonly<Record<ArenaTab, string>> = { vote: 'Vote', ratings: 'Ratings' };
 
 export function ArenaPage({ id, tab, me }: { id: string; tab: ArenaTab; me: Me }): JSX.Element {
@@ -77,19 +77,8 @@ function VoteTab({ id }: { id: string }): JSX.Element {
         </article>
       )}
       <div class="actions">
-        {ACTIONS.map(({ choice, key, text }) => (
-          <button
-            type="button"
-            key={choice}
-            disabled={(choice === 'undo' ? back : item) === null}
-            onClick={() => choose(choice)}
-          >
-            <kbd>{key}</kbd> {text}
-          </button>
-        ))}
-        <button type="button" aria-pressed={isAsWritten} onClick={() => setAsWritten((before) => !before)}>
-          <kbd>{AS_WRITTEN}</kbd> texts as written
-        </button>
+        <Decisions actions={ACTIONS} about={item} back={back} onChoose={choose} />
+        <AsWritten isOn={isAsWritten} onChange={setAsWritten} />
       </div>
     </section>
   );

@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { GivenAnswer, OpenQuestions, ShownQuestion, Tag } from '../src/server/api.ts';
 import { useAsking } from './asking.ts';
+import { AS_WRITTEN, AsWritten, Decisions } from './decisions.tsx';
 import { Editor } from './editor.tsx';
 import { useKeys } from './keys.ts';
 import { Marked, Rendered, Trouble } from './parts.tsx';
@@ -23,7 +24,6 @@ const EDITS: readonly { side: Side; key: string }[] = [
   { side: 'left', key: 'q' },
   { side: 'right', key: 'e' },
 ];
-const AS_WRITTEN = 'w';
 
 /** What may be said beside the decision; it goes along with the next one. */
 interface Beside {
@@ -120,22 +120,11 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
         </article>
       )}
       <div class="actions">
-        {ACTIONS.map(({ choice, key, text }) => (
-          <button
-            type="button"
-            key={choice}
-            disabled={(choice === 'undo' ? back : question) === null}
-            onClick={() => choose(choice)}
-          >
-            <kbd>{key}</kbd> {text}
-          </button>
-        ))}
+        <Decisions actions={ACTIONS} about={question} back={back} onChoose={choose} />
       </div>
       {question === null ? null : (
         <Besides tags={known?.tags ?? []} beside={beside} onChange={setBeside}>
-          <button type="button" aria-pressed={isAsWritten} onClick={() => setAsWritten((before) => !before)}>
-            <kbd>{AS_WRITTEN}</kbd> texts as written
-          </button>
+          <AsWritten isOn={isAsWritten} onChange={setAsWritten} />
         </Besides>
       )}
     </section>

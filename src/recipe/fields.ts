@@ -91,3 +91,16 @@ export const columnsOf = () =>
     label: column('Field that says whether the response is good, for kto'),
     promptId: column('Field that names the prompt'),
   });
+
+/** Of a server: nothing in it that is a secret or a question. */
+export const PLAIN_ADDRESS = /^https?:\/\/[^\s?#@]+$/;
+
+/** Where the key of a server is found: never in the recipe itself. */
+export const apiKeyVariable = () =>
+  z
+    .string({ error: 'a name or null' })
+    .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'the name of an environment variable in capitals, never the key itself' })
+    .nullable()
+    .default(null)
+    .describe('Environment variable that holds the key; null sends none')
+    .meta({ change: 'free' });

@@ -1,6 +1,6 @@
 /** @file The sections of a recipe that say what prefers one response to another: `ranker`, `secondOpinion`, `rewardModel`. */
 import { z } from 'zod';
-import { fromZero, integer, listOf, number, oneOf, path, positive } from './fields.ts';
+import { apiKeyVariable, fromZero, integer, listOf, number, oneOf, PLAIN_ADDRESS, path, positive } from './fields.ts';
 
 const onError = () =>
   oneOf(['stop', 'drop'])
@@ -75,18 +75,12 @@ export const judgeRanker = z.strictObject({
   model: path('a model name').describe('Name of the model, as its server knows it').meta({ change: 'rank' }),
   baseUrl: z
     .string({ error: 'a URL such as https://api.openai.com/v1' })
-    .regex(/^https?:\/\/[^\s?#@]+$/, {
+    .regex(PLAIN_ADDRESS, {
       error: 'a URL such as https://api.openai.com/v1, without user, query or key in it',
     })
     .describe('Address of an OpenAI-compatible server; prompts and responses are sent there')
     .meta({ change: 'free' }),
-  apiKeyVariable: z
-    .string({ error: 'a name or null' })
-    .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'the name of an environment variable in capitals, never the key itself' })
-    .nullable()
-    .default(null)
-    .describe('Environment variable that holds the key; null sends none')
-    .meta({ change: 'free' }),
+  apiKeyVariable: apiKeyVariable(),
   ask: z
     .discriminatedUnion(
       'kind',

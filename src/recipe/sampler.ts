@@ -1,10 +1,10 @@
 /** @file The section `sampler` of a recipe: who samples the policy's responses, this program or a server. */
 import { z } from 'zod';
-import { fromZero, integer, listOf, path } from './fields.ts';
+import { apiKeyVariable, fromZero, integer, listOf, PLAIN_ADDRESS, path } from './fields.ts';
 
 const URL_PROBLEM = 'an address such as http://127.0.0.1:8000, without user, query or key in it';
 const address = () =>
-  z.string({ error: URL_PROBLEM }).regex(/^https?:\/\/[^\s?#@]+$/, {
+  z.string({ error: URL_PROBLEM }).regex(PLAIN_ADDRESS, {
     error: URL_PROBLEM,
   });
 
@@ -18,13 +18,7 @@ const serverFields = {
     .default(null)
     .describe('Name of the model, as the server knows it; null: the only one that it names')
     .meta({ change: 'free' }),
-  apiKeyVariable: z
-    .string({ error: 'a name or null' })
-    .regex(/^[A-Z_][A-Z0-9_]*$/, { error: 'the name of an environment variable in capitals, never the key itself' })
-    .nullable()
-    .default(null)
-    .describe('Environment variable that holds the key; null sends none')
-    .meta({ change: 'free' }),
+  apiKeyVariable: apiKeyVariable(),
   reload: listOf(path('a text'), 'a list of texts such as [./reload.sh, "{model}"], or null')
     .nullable()
     .default(null)
