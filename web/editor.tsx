@@ -1,6 +1,6 @@
 /** @file The better text in the annotator's own words; keeping it is the answer. */
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 
 export function Editor({
   side,
@@ -16,8 +16,8 @@ export function Editor({
   onLeave: () => void;
 }): JSX.Element {
   const field = useRef<HTMLTextAreaElement>(null);
-  // A key opened it: the next keys are the text
-  useEffect(() => field.current?.focus(), []);
+  // A key opened it: the next keys are the text, also one that comes before the picture
+  useLayoutEffect(() => field.current?.focus(), []);
   const press = (event: KeyboardEvent): void => {
     if (event.key === 'Escape') onLeave();
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && text.trim() !== '') onKeep();
