@@ -64,6 +64,9 @@ import {
   toIntegers,
 } from '../src/torch/tensor.ts';
 
+/** Whether operators run in native/kernels/cpu: not on a device, nor where a test leaves them out. */
+const hasOwnKernels = process.env.SELM_KERNELS !== 'composed' && (process.env.SELM_TEST_DEVICE ?? 'cpu') === 'cpu';
+
 function normals(name: string, shape: readonly number[], scale = 1): Tensor {
   const key = randomKey(11, name);
   const count = shape.reduce((product, length) => product * length, 1);
@@ -225,6 +228,40 @@ describe('attention over longer trees in bf16', () => {
   });
 });
 
+describe('attention over trees by flash attention', () => {
+  // fp16 has no kernel on the CPU, so it goes the way of a GPU, over a reference of LibTorch's operators. 11 bits of inputs that are
+  // the same, of weights and of outputs turn a vector by less than its thousandth part.
+  const segments = [0, 70, -1, 70, 45, 0, 115, 33, 0, 148, 1, -1, 149, 64, 3];
+  const compare = (width: number, rule: { window: number; softCap: number }): void =>
+    scope('trees', () => {
+      const rounded = noGrad(() =>
+        [normals('q', [213, 6, width]), normals('k', [213, 2, width]), normals('v', [213, 2, width])].map((x) =>
+          to_dtype(x, 'float16'),
+        ),
+      );
+      const of = (dtype: Dtype): Float32Array[] =>
+        valueAndGradients(
+          noGrad(() => rounded.map((x) => to_dtype(x, dtype))),
+          (...[q, k, v]) => treeAttention(q as Tensor, k as Tensor, v as Tensor, segments, 0.2, rule),
+        );
+      const kernel = of('float32');
+      of('float16').forEach((values, i) => {
+        expect(cosine(values, kernel[i] ?? [])).toBeGreaterThan(1 - 1e-6);
+      });
+    });
+
+  // In a window of 1 the gradients of queries and keys are zero, which has no direction.
+  it.each([0, 2, 50, 71, 1000])(
+    'has the values and gradients of the kernel, merged from its parts: window %i',
+    (window) => compare(40, { window, softCap: 0 }),
+  );
+
+  it('is composed where the operators do not take it: a soft cap, or heads of no multiple of 8', () => {
+    compare(40, { window: 0, softCap: 2 });
+    compare(12, { window: 30, softCap: 0 });
+  });
+});
+
 describe('attention over trees', () => {
   const rules = [
     { window: 0, softCap: 0 },
@@ -334,7 +371,7 @@ describe('attention over trees', () => {
               rule,
             );
             // The composition leaves the order of sums to LibTorch.
-            if (dtype !== 'float64') expect(numbers(onePiece)).toEqual(numbers(narrow(all, 0, 0, 94)));
+            if (dtype !== 'float64' && hasOwnKernels) expect(numbers(onePiece)).toEqual(numbers(narrow(all, 0, 0, 94)));
           }
           expect(() => treeAttentionWithKnown(q, k, v, segments, [0], 0.3)).toThrow(/203 queries, expected 139/);
           expect(() => treeAttentionWithKnown(q, k, v, segments, [1], 0.3)).toThrow(/segment 1 is not a root/);
@@ -355,12 +392,12 @@ describe('attention over trees', () => {
         const [readKeys, readValues] = readPages(keys, values, places);
         expect([readKeys.dtype, numbers(readKeys)]).toEqual([dtype, numbers(to_dtype(k, dtype))]);
         expect(numbers(readValues)).toEqual(numbers(to_dtype(v, dtype)));
-        expect(() => readPages(zeros([1, 1, 8, 16]), zeros([1, 1, 16, 8]), int64([16]))).toThrow(/place 16 of 16/);
       });
     });
   });
 
-  it('refuses pages that are not there', () => {
+  // Only our own kernels look at what a tensor of places holds: a device would have to wait for that.
+  it.skipIf(!hasOwnKernels)('refuses pages that are not there', () => {
     scope('refused', () => {
       noGrad(() => {
         const [keys, values] = [zeros([2, 1, 8, 16]), zeros([2, 1, 16, 8])];
@@ -378,12 +415,14 @@ describe('attention over trees', () => {
         expect(() => attend([0, 1], [17, 3])).toThrow(/outside its pages/);
         const one = normals('k', [1, 1, 8]);
         expect(() => writePages(keys, values, one, one, int64([32]))).toThrow(/place 32 of 32/);
+        expect(() => readPages(keys, values, int64([32]))).toThrow(/place 32 of 32/);
       });
     });
   });
 });
 
-describe('the product by rows', () => {
+// What a device without kernels computes is LibTorch's, whose bits depend on the number of rows.
+describe.skipIf(!hasOwnKernels)('the product by rows', () => {
   const wide = (x: Tensor): Tensor => to_dtype(x, 'float64');
   const bf16 = (x: Tensor): Tensor => to_dtype(x, 'bfloat16');
 
@@ -656,7 +695,9 @@ describe('products of matrices', () => {
         const bias_N = normals('bias', [129]);
         const found = mixedLinear(a_MK, b_NK, b_NK, { bias: bias_N });
         const biased = add_Tensor(plain, wide(bias_N));
-        expectNear(numbers(found), numbers(biased), how.dtype === 'float32' ? 1e-4 : 2 ** -8);
+        // Where there are no tiles, LibTorch rounds the bias too, and the product before that is added.
+        const rounded = hasTiles(a_MK) ? 2 ** -8 : 2 ** -6;
+        expectNear(numbers(found), numbers(biased), how.dtype === 'float32' ? 1e-4 : rounded);
         const sum_MN = normals('sum', [77, 129]);
         const added = numbers(add_Tensor(wide(sum_MN), plain));
         // A sum in bf16 is rounded at its own size, here up to 200, whenever something was added.

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "backends.h"
+
 namespace selm {
 namespace {
 
@@ -50,4 +52,6 @@ at::Tensor& addRowsCpu_(at::Tensor& total, at::IntArrayRef ids, const at::Tensor
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) { library.impl("add_rows_", &selm::addRows_); }
-TORCH_LIBRARY_IMPL(selm, CPU, library) { library.impl("add_rows_", &selm::addRowsCpu_); }
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (selm::hasCpuKernels()) library.impl("add_rows_", &selm::addRowsCpu_);
+}

@@ -1,5 +1,5 @@
 // Gradients of our operators, whatever the device: each is computed by the forward and backward operators of the backend that
-// its tensors lie on. A backend with those operators is registered at the end of this file, in one line.
+// its tensors lie on: the CPU's kernels, or what composite_training.cc and flash_trees.cc say in LibTorch's operators.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -167,7 +167,9 @@ Tensor geglu(const Tensor& gate, const Tensor& up) {
 Tensor treeAttention(const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments, double scale, int64_t window,
                      double softCap) {
   checkTreeAttention(q, k, v);
-  if (!hasKernel(q)) return composite::treeAttention(q, k, v, segments, scale, window, softCap);
+  // Half types have flash attention where they have no kernel.
+  if (!hasKernel(q) && q.scalar_type() != at::kHalf)
+    return composite::treeAttention(q, k, v, segments, scale, window, softCap);
   return TreeAttention::apply(q, k, v, segments, scale, window, softCap);
 }
 Tensor mixedLinear(const Tensor& x, const Tensor& master, const Tensor& compute, const std::optional<Tensor>& bias) {
@@ -175,18 +177,14 @@ Tensor mixedLinear(const Tensor& x, const Tensor& master, const Tensor& compute,
   return Linear::apply(x, master, compute, bias);
 }
 
-// For backends that have the forward and backward operators.
-void registerDifferentiable(torch::Library& library) {
-  library.impl("rms_norm", &rmsNorm);
-  library.impl("rotary", &rotary);
-  library.impl("swiglu", &swiglu);
-  library.impl("geglu", &geglu);
-  library.impl("tree_attention", &treeAttention);
-}
-
 }  // namespace
 }  // namespace selm
 
-TORCH_LIBRARY_IMPL(selm, Autograd, library) { library.impl("mixed_linear", &selm::mixedLinear); }
-
-TORCH_LIBRARY_IMPL(selm, AutogradCPU, library) { selm::registerDifferentiable(library); }
+TORCH_LIBRARY_IMPL(selm, Autograd, library) {
+  library.impl("mixed_linear", &selm::mixedLinear);
+  library.impl("rms_norm", &selm::rmsNorm);
+  library.impl("rotary", &selm::rotary);
+  library.impl("swiglu", &selm::swiglu);
+  library.impl("geglu", &selm::geglu);
+  library.impl("tree_attention", &selm::treeAttention);
+}

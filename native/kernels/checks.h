@@ -83,7 +83,7 @@ inline void checkRowLinears(const at::Tensor& x, const at::Tensor& packed, at::I
     count += each;
   }
   TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) >= x.size(1) && packed.size(1) < x.size(1) + kPanel && packed.size(2) == kPanel &&
-                  packed.size(0) == panels && packed.is_contiguous(),
+                  packed.size(0) == panels,
               "row_linear: x of shape ", x.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ", outputs, " outputs");
   TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble || x.scalar_type() == at::kBFloat16,
               "row_linear: x must be fp32 or bf16, got ", x.scalar_type());

@@ -1,6 +1,5 @@
 #include "composite.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include <vector>
@@ -17,14 +16,6 @@ at::Tensor heads(const at::Tensor& x, int64_t start, int64_t length) { return x.
 at::Tensor repeated(const at::Tensor& x, int64_t times) {
   if (times == 1) return x;
   return x.unsqueeze(2).expand({x.size(0), x.size(1), times, x.size(2)}).reshape({x.size(0), x.size(1) * times, x.size(2)});
-}
-
-// Tokens are chosen on the host: a device without a kernel sends its logits there.
-std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits, double temperature, int64_t topK, double topP,
-                                                at::ArrayRef<double> uniforms) {
-  static const auto choose = c10::Dispatcher::singleton().findSchemaOrThrow("selm::sample_tokens", "").typed<decltype(sampleTokens)>();
-  TORCH_CHECK(!logits.device().is_cpu(), "sample_tokens: the kernel of the CPU is missing");
-  return choose.call(logits.to(at::kCPU), temperature, topK, topP, uniforms);
 }
 
 }  // namespace
@@ -75,8 +66,9 @@ at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Ten
                      value = at::cat(seenValues).transpose(0, 1).unsqueeze(0);
     at::Tensor o;
     if (softCap > 0) {
-      const at::Tensor scores = ((query.matmul(key.transpose(2, 3)) * (scale / softCap)).tanh() * softCap).masked_fill(~mask, -INFINITY);
-      o = scores.softmax(-1, at::kFloat).to(q.scalar_type()).matmul(value);
+      const at::Tensor products = query.to(at::kFloat).matmul(key.transpose(2, 3).to(at::kFloat));
+      const at::Tensor scores = ((products * (scale / softCap)).tanh() * softCap).masked_fill(~mask, -INFINITY);
+      o = scores.softmax(-1).to(q.scalar_type()).matmul(value);
     } else {
       o = at::scaled_dot_product_attention(query, key, value, mask, 0.0, false, scale);
     }
@@ -94,7 +86,7 @@ at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, cons
   for (const int64_t root : known) asks.narrow(0, segments[root].start, segments[root].length).fill_(false);
   const at::Tensor rows = asks.nonzero().squeeze(1).to(q.device());
   const at::Tensor all = at::zeros({k.size(0), q.size(1), q.size(2)}, q.options()).index_copy(0, rows, q);
-  return treeAttention(all, k, v, flat, scale, window, softCap).index_select(0, rows);
+  return std::get<0>(treeAttentionForward(all, k, v, flat, scale, window, softCap)).index_select(0, rows);
 }
 
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets) {
@@ -126,21 +118,20 @@ at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::op
 
 at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   checkSum(sum, a, b);
-  return sum.add_(a.mm(b));
+  return sum.addmm_(a.to(sum.scalar_type()), b.to(sum.scalar_type()));
 }
 
 bool hasTiles(const at::Tensor&) { return false; }
 
+// The weights as they are, so that a product reads them where they lie: only the shape is that of panels.
 at::Tensor packRows(at::TensorList weights) {
   checkPackRows(weights);
   std::vector<at::Tensor> all;
   for (const at::Tensor& weight : weights) {
-    const int64_t outputs = weight.size(0), inputs = weight.size(1), panels = panelsFor(outputs);
-    at::Tensor padded = at::zeros({panels * kPanel, inputs}, weight.options());
-    padded.narrow(0, 0, outputs).copy_(weight);
-    all.push_back(padded.view({panels, kPanel, inputs}).transpose(1, 2));
+    const int64_t missing = panelsFor(weight.size(0)) * kPanel - weight.size(0);
+    all.push_back(missing == 0 ? weight : at::constant_pad_nd(weight, {0, 0, 0, missing}));
   }
-  return at::cat(all).contiguous();
+  return at::cat(all).view({-1, kPanel, weights[0].size(1)}).transpose(1, 2);
 }
 
 at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
@@ -173,32 +164,6 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
   return activation == "silu" ? swiglu(products[0], products[1]) : geglu(products[0], products[1]);
 }
 
-at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
-                          const at::Tensor& lengths, double scale, int64_t window, double softCap) {
-  checkPagedAttention(q, keys, values, tables, lengths);
-  const at::Tensor sizes = lengths.to(at::kCPU).contiguous();
-  const int64_t* length = sizes.data_ptr<int64_t>();
-  std::vector<at::Tensor> rows;
-  for (int64_t b = 0; b < q.size(0); b++) {
-    const int64_t prompt = length[b * 2], own = length[b * 2 + 1], heads = q.size(1) / keys.size(1);
-    // [N, H, d] of the tokens that the sequence sees; `tokens` are pages as [pages, 16, K, d].
-    const auto seen = [&](const at::Tensor& tokens) {
-      const auto part = [&](int64_t first, int64_t count) {
-        const at::Tensor pages = tables.select(0, b).narrow(0, first, pagesFor(count));
-        return tokens.index_select(0, pages).flatten(0, 1).narrow(0, 0, count);
-      };
-      at::Tensor all = at::cat({part(0, prompt), part(pagesFor(prompt), own)});
-      if (window > 0 && all.size(0) > window) all = all.narrow(0, all.size(0) - window, window);
-      return all.repeat_interleave(heads, 1).to(q.scalar_type());
-    };
-    const at::Tensor allKeys = seen(keys.permute({0, 3, 1, 2})), allValues = seen(values.permute({0, 2, 1, 3}));
-    at::Tensor scores = (q.select(0, b).unsqueeze(0) * allKeys).sum(-1) * scale;
-    if (softCap > 0) scores = at::tanh(scores / softCap) * softCap;
-    rows.push_back((at::softmax(scores, 0).unsqueeze(-1) * allValues).sum(0));
-  }
-  return at::stack(rows);
-}
-
 void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places) {
   checkWritePages(keys, values, k, v, places);
   const at::Tensor pages = places.floor_divide(kPageTokens), tokens = places.remainder(kPageTokens);
@@ -214,19 +179,14 @@ std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::T
 
 }  // namespace selm::composite
 
-// Differentiable by their parts: a device gets its gradients from LibTorch until it has kernels of its own.
-TORCH_LIBRARY_IMPL(selm, CompositeImplicitAutograd, library) {
+// Called without a graph: gradients are autograd.cc's.
+TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   using namespace selm::composite;
   library.impl("rms_norm", &rmsNorm);
   library.impl("rotary", &rotary);
   library.impl("swiglu", &swiglu);
   library.impl("geglu", &geglu);
   library.impl("tree_attention", &treeAttention);
-}
-
-// Called without a graph.
-TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
-  using namespace selm::composite;
   library.impl("target_log_probs", &targetLogProbs);
   library.impl("log_prob_gradient_", &logProbGradient_);
   library.impl("soft_cap_", &softCap_);
@@ -237,9 +197,7 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("row_linear", &rowLinear);
   library.impl("row_linears", &rowLinears);
   library.impl("row_gated", &rowGated);
-  library.impl("paged_attention", &pagedAttention);
   library.impl("write_pages", &writePages);
   library.impl("read_pages", &readPages);
   library.impl("tree_attention_with_known", &treeAttentionWithKnown);
-  library.impl("sample_tokens", &sampleTokens);
 }

@@ -11,6 +11,16 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor geglu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments, double scale,
                          int64_t window, double softCap);
+// The output, and the log-sum-exps [T, H] where the backward pass needs them: by flash attention where that takes the
+// tensors (flash_trees.cc), else composed.
+std::tuple<at::Tensor, at::Tensor> treeAttentionForward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                                        at::IntArrayRef segments, double scale, int64_t window,
+                                                        double softCap);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> treeAttentionBackward(const at::Tensor& gradient, const at::Tensor& q,
+                                                                     const at::Tensor& k, const at::Tensor& v,
+                                                                     const at::Tensor& out, const at::Tensor& logSums,
+                                                                     at::IntArrayRef segments, double scale,
+                                                                     int64_t window, double softCap);
 at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments,
                                   at::IntArrayRef known, double scale, int64_t window, double softCap);
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets);

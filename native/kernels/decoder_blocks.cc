@@ -53,7 +53,6 @@ auto operatorOf(const char* name) {
 }
 
 Tensor norm(const Tensor& x, const Tensor& weight, double epsilon) {
-  if (!x.is_cpu()) return composite::rmsNorm(x, weight, epsilon);
   static const auto kernel = operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, double)>("selm::rms_norm_forward");
   return std::get<0>(kernel.call(x, weight, epsilon));
 }
@@ -61,7 +60,6 @@ Tensor norm(const Tensor& x, const Tensor& weight, double epsilon) {
 // A norm whose result is only multiplied with a matrix.
 Tensor normedOperand(const Tensor& x, const OptionalTensor& weight, const Settings& settings) {
   if (!weight.has_value()) return x;
-  if (!x.is_cpu()) return norm(x, *weight, settings.epsilon);
   static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, double, std::string_view)>("selm::rms_norm_operand");
   return kernel.call(x, *weight, settings.epsilon, settings.arithmetic);
 }
@@ -69,19 +67,14 @@ Tensor normedOperand(const Tensor& x, const OptionalTensor& weight, const Settin
 // Rotates queries and keys, puts keys and values into their pages, and returns the queries in `type`.
 Tensor placeHeads(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cos, const Tensor& sin, LayerPages& pages, const Tensor& places,
                   at::ScalarType type) {
-  if (q.is_cpu()) {
-    static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&, Tensor&, const Tensor&,
-                                                 at::ScalarType)>("selm::place_heads");
-    return kernel.call(q, k, v, cos, sin, pages.keys, pages.values, places, type);
-  }
-  composite::writePages(pages.keys, pages.values, composite::rotary(k, cos, sin), v, places);
-  return composite::rotary(q, cos, sin).to(type);
+  static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&, Tensor&,
+                                               const Tensor&, at::ScalarType)>("selm::place_heads");
+  return kernel.call(q, k, v, cos, sin, pages.keys, pages.values, places, type);
 }
 
 std::vector<Tensor> products(const Tensor& x, const OptionalTensor& packed, at::IntArrayRef outputs, const OptionalTensor& bias,
                              std::string_view arithmetic) {
   TORCH_CHECK(packed.has_value(), "decoder_blocks: a matrix is missing");
-  if (!x.is_cpu()) return composite::rowLinears(x, *packed, outputs, bias, arithmetic);
   static const auto kernel =
       operatorOf<std::vector<Tensor>(const Tensor&, const Tensor&, at::IntArrayRef, const OptionalTensor&, std::string_view)>("selm::row_linears");
   return kernel.call(x, *packed, outputs, bias, arithmetic);
@@ -90,7 +83,7 @@ std::vector<Tensor> products(const Tensor& x, const OptionalTensor& packed, at::
 // sum += norm(x times a matrix), the norm where there is one.
 void addProduct(Tensor& sum, const Tensor& x, const OptionalTensor& packed, const OptionalTensor& bias, const OptionalTensor& after,
                 const Settings& settings) {
-  if (!after.has_value() && sum.is_cpu()) {
+  if (!after.has_value()) {
     static const auto kernel =
         operatorOf<Tensor&(Tensor&, const Tensor&, const Tensor&, const OptionalTensor&, std::string_view)>("selm::add_row_linear_");
     kernel.call(sum, x, *packed, bias, settings.arithmetic);
@@ -109,7 +102,7 @@ Tensor byHeads(const Tensor& x, const OptionalTensor& weight, const Settings& se
 
 Tensor gatedInner(const Tensor& x, const OptionalTensor& packed, const OptionalTensor& bias, const Settings& settings) {
   const int64_t size = settings.innerSize;
-  if (!bias.has_value() && x.is_cpu()) {
+  if (!bias.has_value()) {
     static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, int64_t, std::string_view, std::string_view)>("selm::row_gated");
     return kernel.call(x, *packed, size, settings.activation, settings.arithmetic);
   }
@@ -189,7 +182,6 @@ Tensor& prefillBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at
 }
 
 Tensor rotated(const Tensor& x, const Tensor& cos, const Tensor& sin, at::ScalarType type) {
-  if (!x.is_cpu()) return composite::rotary(x, cos, sin).to(type);
   static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, const Tensor&, double)>("selm::rotate");
   return kernel.call(x, cos, sin, 1.0).to(type);
 }
@@ -207,7 +199,6 @@ Tensor treeBlocks(Tensor x, const Weights& weights, at::TensorList cos, at::Tens
   const at::ScalarType type = arithmetic == "float32" ? at::kFloat : at::kBFloat16;
   const Attention attend = [&](const Tensor& q, const Tensor& k, const Tensor& v, int64_t layer) {
     const Tensor query = rotated(q, cos[layer], sin[layer], type), key = rotated(k, cos[layer], sin[layer], type), value = v.to(type);
-    if (!x.is_cpu()) return composite::treeAttention(query, key, value, segments, scale, windows.at(layer), softCap);
     return std::get<0>(kernel.call(query, key, value, segments, scale, windows.at(layer), softCap));
   };
   runBlocks(x, weights, cos.size(), attend, settings, rows);

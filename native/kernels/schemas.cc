@@ -1,9 +1,10 @@
 // What our own operators are called and take: schemas alone. Who computes them is said elsewhere, by dispatch key, so that a
 // backend is added as a file (TORCH_LIBRARY_IMPL(selm, CUDA, library) ...) and nothing here or in another file changes:
 //
-//   cpu/*.cc      CPU                   the kernels, for fp32 and bf16
-//   autograd.cc   AutogradCPU, ...      gradients, by the `..._backward` operators of the same backend
-//   composite.cc  Composite...          the same mathematics said in LibTorch's operators: devices and types without a kernel
+//   cpu/*.cc         CPU           the kernels, for fp32 and bf16
+//   autograd.cc      Autograd      gradients, by the `..._backward` operators of the same backend
+//   composite*.cc    Composite...  the same mathematics said in LibTorch's operators: devices and types without a kernel
+//   flash_trees.cc   Composite...  attention over trees by LibTorch's flash attention, where that takes the tensors
 #include <torch/library.h>
 
 TORCH_LIBRARY(selm, library) {
@@ -34,7 +35,7 @@ TORCH_LIBRARY(selm, library) {
   // every segment; a token attends to all of its segment's ancestors and, causally, to its own segment. parent is the
   // index of an earlier segment, or -1. Segments cover the stream. With a window, a token sees only the last `window`
   // tokens on the path from its root to itself, itself included; with a soft cap c, scores s become c tanh(s / c). 0 is
-  // none. log_sums [T, H] are the log-sum-exps of the scores.
+  // none. log_sums [T, H] are the log-sum-exps of the scores; empty where the backend's backward pass needs none.
   library.def("tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window=0, float soft_cap=0.) -> Tensor");
   library.def(
       "tree_attention_forward(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window, float soft_cap) -> (Tensor out, Tensor log_sums)");

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "activations.h"
 #include "panels.h"
@@ -204,6 +205,7 @@ std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, con
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (!selm::hasCpuKernels()) return;
   library.impl("rms_norm_forward", &selm::rmsNormForward);
   library.impl("rms_norm_backward", &selm::rmsNormBackward);
   library.impl("rms_norm_operand", &selm::rmsNormOperand);

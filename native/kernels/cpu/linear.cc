@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
 #include "activations.h"
@@ -134,6 +135,7 @@ void multiplyFloats(const at::Tensor& x, const at::Tensor& packed, const Write& 
 template <typename Write>
 void multiply(const at::Tensor& x, const at::Tensor& packed, std::string_view arithmetic, const Write& write) {
   using Bf16 = c10::BFloat16;
+  TORCH_CHECK(packed.is_contiguous(), "row_linear: weights of shape ", packed.sizes(), " do not lie in panels");
   if (arithmetic == "float32") return multiplyFloats(x, packed, write);
   TORCH_CHECK(packed.scalar_type() == at::kBFloat16, "row_linear: products in bf16 need weights packed in bf16, got ", packed.scalar_type());
   const PlainRows<Bf16> operand(x, packed.size(1));
@@ -313,6 +315,7 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (!selm::hasCpuKernels()) return;
   library.impl("pack_rows", &selm::packRows);
   library.impl("has_tiles", &selm::hasTiles);
   library.impl("row_linear", &selm::rowLinear);

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
 #include "vector.h"
@@ -131,6 +132,7 @@ at::Tensor& softCap_(at::Tensor& x, double cap) {
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (!selm::hasCpuKernels()) return;
   library.impl("target_log_probs", &selm::targetLogProbs);
   library.impl("log_prob_gradient_", &selm::logProbGradient_);
   library.impl("soft_cap_", &selm::softCap_);

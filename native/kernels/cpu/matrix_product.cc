@@ -14,6 +14,7 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
 #include "panels.h"
@@ -211,6 +212,7 @@ at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& 
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (!selm::hasCpuKernels()) return;
   library.impl("matrix_product", &selm::matrixProduct);
   library.impl("add_product_", &selm::addProduct_);
 }

@@ -21,6 +21,7 @@
 
 #include <vector>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
 #include "team.h"
@@ -342,6 +343,7 @@ std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::T
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (!selm::hasCpuKernels()) return;
   library.impl("paged_attention", &selm::pagedAttention);
   library.impl("write_pages", &selm::writePages);
   library.impl("read_pages", &selm::readPages);

@@ -1,4 +1,5 @@
 // AdamW on bf16 masters and moments, in one pass over memory (../rounded_adamw.h says how values are rounded).
+#include "../backends.h"
 #include "../rounded_adamw.h"
 
 #include <torch/library.h>
@@ -100,4 +101,6 @@ void roundedAdamW_(at::Tensor& master, const at::Tensor& gradient_, at::Tensor& 
 }  // namespace
 }  // namespace selm
 
-TORCH_LIBRARY_IMPL(selm, CPU, library) { library.impl("rounded_adamw_", &selm::roundedAdamW_); }
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (selm::hasCpuKernels()) library.impl("rounded_adamw_", &selm::roundedAdamW_);
+}

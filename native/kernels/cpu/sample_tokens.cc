@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "team.h"
 #include "vector.h"
@@ -181,4 +182,6 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
 }  // namespace
 }  // namespace selm
 
-TORCH_LIBRARY_IMPL(selm, CPU, library) { library.impl("sample_tokens", &selm::sampleTokens); }
+TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (selm::hasCpuKernels()) library.impl("sample_tokens", &selm::sampleTokens);
+}

@@ -8,6 +8,7 @@
 #include <array>
 #include <vector>
 
+#include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
 #include "panels.h"
@@ -269,8 +270,8 @@ std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor
 
 std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, double scale,
                                            int64_t window, double softCap) {
+  if (!hasKernel(q)) return composite::treeAttentionForward(q, k, v, flat, scale, window, softCap);
   checkTreeAttention(q, k, v);
-  TORCH_CHECK(hasKernel(q), "tree_attention_forward: fp32 or bf16 is needed, got ", q.scalar_type());
   const auto segments = readSegments(flat, q.size(0));
   return attend(q, k, v, segments, treesOf(segments), {static_cast<float>(scale), window, static_cast<float>(softCap)});
 }
@@ -286,6 +287,7 @@ at::Tensor withKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradient_, const at::Tensor& q_, const at::Tensor& k_,
                                                         const at::Tensor& v_, const at::Tensor& out, const at::Tensor& logSums,
                                                         at::IntArrayRef flat, double scale, int64_t window, double softCap) {
+  if (!hasKernel(q_)) return composite::treeAttentionBackward(gradient_, q_, k_, v_, out, logSums, flat, scale, window, softCap);
   const auto segments = readSegments(flat, q_.size(0));
   const auto trees = treesOf(segments);
   const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};
@@ -309,6 +311,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradie
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
+  if (!selm::hasCpuKernels()) return;
   library.impl("tree_attention_forward", &selm::forward);
   library.impl("tree_attention_backward", &selm::backward);
   library.impl("tree_attention_with_known", &selm::withKnown);
