@@ -1,5 +1,6 @@
 /** @file The benchmark of a GPU on a tiny shape and the CPU: that it runs and counts what it says. */
 import { afterAll, expect, it } from 'vitest';
+import { collectiveChecks } from '../bench/gpu/collectives.ts';
 import {
   decode,
   productWeights,
@@ -9,6 +10,8 @@ import {
   trainSteps,
   type Workload,
 } from '../bench/gpu/work.ts';
+import { groupInProcess } from '../src/torch/group.testing.ts';
+import { ALONE } from '../src/torch/group.ts';
 import { disposeAll } from '../src/torch/tensor.ts';
 import { smallConfig } from './support/small-model.ts';
 
@@ -39,4 +42,14 @@ it('pairs have a prompt and three continuations of the lengths asked for, the sa
   expect(tree?.continuations.map(({ length }) => length)).toEqual([4, 4, 4]);
   expect(randomPairs(work, 0)).toEqual(randomPairs(work, 0));
   expect(randomPairs(work, 1)).not.toEqual(randomPairs(work, 0));
+});
+
+it('the checks of collectives hold in groups that are known to be right', async () => {
+  for (const ranks of [[ALONE], groupInProcess(2)]) {
+    await Promise.all(
+      ranks.map(async (group) => {
+        for (const { run } of collectiveChecks(group, 'cpu', 70)) await run();
+      }),
+    );
+  }
 });

@@ -149,7 +149,7 @@ async function trainFrom(
 ): Promise<{ losses: number[]; error: unknown }> {
   const losses: number[] = [];
   const input = {
-    ...{ ...state, group, steps: some, firstStep, reference: referenceOf('float32'), startsAtReference: true },
+    ...{ ...state, group, steps: some, firstStep, reference: referenceOf({}), startsAtReference: true },
     checkpoints: { folder, plan: 'plan' },
     signal: group.rank === 0 ? stop?.signal : undefined,
   };

@@ -41,7 +41,7 @@ const kinds = (['none', 'optimiser', 'full'] as const).flatMap((sharding) =>
 /** The whole gradient of the first step by weight, wherever its parts are. */
 async function gradientOf(ranks: number, kind: Kind): Promise<Map<string, Float32Array>> {
   const groups = ranks === 1 ? [ALONE] : groupInProcess(ranks);
-  const reference = referenceOf(kind.dtype ?? 'float32');
+  const reference = referenceOf(kind);
   const policies = await Promise.all(
     groups.map(async (group) => {
       const policy = open(kind, group);

@@ -66,10 +66,13 @@ export interface Kind {
   states?: StateDtype;
   lora?: LoraSettings;
   sharding?: 'none' | SharingKind;
+  /** @default 'cpu' */
+  device?: string;
 }
 
-export function open({ dtype = 'float32', states = 'float32', lora, sharding = 'none' }: Kind, group: Group): Policy {
-  const weights = smallWeights(config);
+export function open(kind: Kind, group: Group): Policy {
+  const { dtype = 'float32', states = 'float32', lora, sharding = 'none', device } = kind;
+  const weights = smallWeights(config, 1, device);
   const start = lora === undefined ? null : { settings: lora, seed: 5 };
   const policy =
     sharding === 'none'
@@ -87,31 +90,38 @@ export async function train(
   made: readonly (readonly PairTree[])[] = steps,
 ): Promise<{ metrics: Record<string, number>[]; weights: string }[]> {
   const groups = ranks === 1 ? [ALONE] : groupInProcess(ranks);
-  return Promise.all(
-    groups.map(async (group) => {
-      const policy = open(kind, group);
-      const optimiser = openOptimiser(policy);
-      opened.push(optimiser);
-      const metrics: Record<string, number>[] = [];
-      const input = { policy, optimiser, steps: made as never[][], firstStep: 0, checkpoints: null, group };
-      for await (const step of taken(input)) metrics.push(step.metrics);
-      const hash = createHash('sha256');
-      for (const master of policy.masters.values()) hash.update(toBytes(master));
-      return { metrics, weights: hash.digest('hex') };
-    }),
-  );
+  return Promise.all(groups.map((group) => trainIn(group, kind, taken, made)));
+}
+
+/** The same of one rank of a group. */
+export async function trainIn(
+  group: Group,
+  kind: Kind,
+  taken: (input: StepsInput<never>) => AsyncGenerator<TakenStep>,
+  made: readonly (readonly PairTree[])[] = steps,
+): Promise<{ metrics: Record<string, number>[]; weights: string }> {
+  const policy = open(kind, group);
+  const optimiser = openOptimiser(policy);
+  opened.push(optimiser);
+  const metrics: Record<string, number>[] = [];
+  const input = { policy, optimiser, steps: made as never[][], firstStep: 0, checkpoints: null, group };
+  for await (const step of taken(input)) metrics.push(step.metrics);
+  const hash = createHash('sha256');
+  for (const master of policy.masters.values()) hash.update(toBytes(master));
+  return { metrics, weights: hash.digest('hex') };
 }
 
 /** What the policy says at its start. */
-export function referenceOf(dtype: ComputeDtype): Map<string, TreeLogProbs> {
-  const start = open({ dtype }, ALONE);
+export function referenceOf({ dtype = 'float32', device = 'cpu' }: Kind): Map<string, TreeLogProbs> {
+  const start = open({ dtype, device }, ALONE);
   const batches = microBatches(trees, settings.microBatchTokens);
   return new Map(batches.flatMap((batch) => [...scoreTrees(start, batch)]));
 }
 
 export function preferences(objective: ObjectiveOptions) {
   return (input: StepsInput<never>): AsyncGenerator<TakenStep> => {
-    const reference = referenceOf(input.policy.dtype);
+    const { dtype, device } = input.policy;
+    const reference = referenceOf({ dtype, device });
     const startsAtReference = objective.preference.kind === 'dpo';
     return trainPolicy(
       { ...(input as StepsInput<PairTree>), reference, startsAtReference },

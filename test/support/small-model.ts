@@ -26,7 +26,7 @@ export function smallConfig(changes: Record<string, unknown> = {}): ModelConfig 
 }
 
 /** Weights of scale 1 / sqrt(inputs), norms near 1: activations neither vanish nor explode. */
-export function smallWeights(config: ModelConfig, seed = 1): Map<string, Tensor> {
+export function smallWeights(config: ModelConfig, seed = 1, device = 'cpu'): Map<string, Tensor> {
   const weights = new Map<string, Tensor>();
   for (const [name, shape] of expectedWeights(config)) {
     const size = shape.reduce((product, length) => product * length, 1);
@@ -34,7 +34,7 @@ export function smallWeights(config: ModelConfig, seed = 1): Map<string, Tensor>
     const scale = shape.length === 1 ? 0.1 : 1 / Math.sqrt(shape[1] ?? 1);
     const base = name.endsWith('norm.weight') && config.normScale === 'weight' ? 1 : 0;
     const values = Float32Array.from({ length: size }, (_, i) => base + scale * normalAt(key, i));
-    weights.set(name, outlive(tensorFrom(values, shape, 'float32')));
+    weights.set(name, outlive(tensorFrom(values, shape, 'float32', device)));
   }
   return weights;
 }
