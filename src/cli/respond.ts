@@ -12,7 +12,6 @@ import { type NamedPrompt, type Response, respondInOrder } from '../sample/respo
 import { openSampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import { beginTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
-import { loadEngine } from '../torch/native.ts';
 import { oneLine, printable } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { promptAsText } from './prompts.ts';
@@ -38,11 +37,11 @@ export interface GenerateOptions {
 export async function* respond(model: string, options: GenerateOptions): AsyncGenerator<string> {
   const modelDirectory = await localModel(model, hubAccess());
   const loading = beginTokenizer(baseDirectory(modelDirectory));
-  loadEngine(); // while the tokenizer's process starts
-  const tokenizer = loading();
-  const prompts = await readPrompts(options, tokenizer);
+  // While the tokenizer's process starts.
   const sampler = withModel(modelDirectory, openSampler);
   try {
+    const tokenizer = loading();
+    const prompts = await readPrompts(options, tokenizer);
     const several = prompts.length * options.samples > 1;
     for await (const response of respondInOrder({ sampler, tokenizer }, prompts, options)) {
       yield options.json ? jsonLine(response) : page(response, { samples: options.samples, several });

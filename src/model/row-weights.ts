@@ -3,7 +3,7 @@
  * their native blocks take, and the head. Whoever opens them disposes them.
  */
 import { noGrad } from '../torch/autograd.ts';
-import { clone, rowLinear, softCap_ } from '../torch/ops.ts';
+import { alias, rowLinear, softCap_ } from '../torch/ops.ts';
 import { outlive, scope, type Tensor } from '../torch/tensor.ts';
 import type { ModelConfig } from './config.ts';
 import type { Model } from './load.ts';
@@ -15,11 +15,14 @@ export interface RowWeights {
   /** In which factors of products are multiplied. */
   dtype: 'float32' | 'bfloat16';
   packed: PackedWeights;
-  /** [V, D], in the type on disk. */
+  /** [V, D], in the type on disk; its rows are read where they lie, in the model's files. */
   embedding: Tensor;
 }
 
-/** Copies a model's weights, an adapter merged into them in fp32. The model may be disposed afterwards. */
+/**
+ * Copies the weights that products take, an adapter merged into them in fp32. The model may be disposed afterwards: the embedding,
+ * of which a pass reads a row a token, keeps its file mapped.
+ */
 export function openRowWeights(
   { config, weights, adapter = null }: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>,
   dtype: RowWeights['dtype'],
@@ -27,7 +30,7 @@ export function openRowWeights(
   const built = scope('lay weights out by rows', () =>
     noGrad(() => ({
       packed: packWeights({ config, weights, adapter }, dtype),
-      embedding: clone(weightOf(weights, EMBEDDING)),
+      embedding: alias(weightOf(weights, EMBEDDING)),
     })),
   );
   return { config, dtype, ...outlive(built) };

@@ -24,7 +24,7 @@ export interface Sampler extends RowWeights {
   dispose(): void;
 }
 
-/** Copies a model's weights into a sampler, an adapter merged into them in fp32. The model may be disposed afterwards. */
+/** Lays a model's weights out for a sampler, an adapter merged into them in fp32. The model may be disposed afterwards. */
 export function openSampler(
   model: Pick<Model, 'config' | 'weights'> & Partial<Pick<Model, 'adapter'>>,
   { dtype = 'float32' }: { dtype?: SamplingDtype } = {},

@@ -188,11 +188,6 @@ export function native(): Native {
   return loaded;
 }
 
-/** Loads the addon and LibTorch now (0.2 s), for a caller who waits for something else meanwhile. Throws EngineError. */
-export function loadEngine(): void {
-  native();
-}
-
 /** Version of LibTorch that the engine was built against. */
 export function engineVersion(): string {
   return native().version();
