@@ -107,7 +107,8 @@ napi_value makeNumbers(napi_env env, at::IntArrayRef numbers) {
   napi_value result;
   check(env, napi_create_array_with_length(env, numbers.size(), &result));
   for (size_t k = 0; k < numbers.size(); k++) {
-    check(env, napi_set_element(env, result, static_cast<uint32_t>(k), makeNumber(env, static_cast<double>(numbers[k]))));
+    check(env,
+          napi_set_element(env, result, static_cast<uint32_t>(k), makeNumber(env, static_cast<double>(numbers[k]))));
   }
   return result;
 }

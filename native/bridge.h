@@ -22,7 +22,8 @@ inline void check(napi_env env, napi_status status) {
   if (!pending) {
     const napi_extended_error_info* info = nullptr;
     napi_get_last_error_info(env, &info);
-    napi_throw_error(env, "SELM_NATIVE_ARGUMENT", info && info->error_message ? info->error_message : "Node-API call failed");
+    napi_throw_error(env, "SELM_NATIVE_ARGUMENT",
+                     info && info->error_message ? info->error_message : "Node-API call failed");
   }
   throw PendingException();
 }

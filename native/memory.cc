@@ -34,7 +34,8 @@ uintptr_t topOfHeap() { return reinterpret_cast<uintptr_t>(sbrk(0)); }
 void preferHugePages() {
   constexpr uintptr_t kPage = 4096;
   const uintptr_t top = topOfHeap(), before = heapTop.exchange(top);
-  if (top > before) madvise(reinterpret_cast<void*>(before & ~(kPage - 1)), top - (before & ~(kPage - 1)), MADV_HUGEPAGE);
+  if (top > before)
+    madvise(reinterpret_cast<void*>(before & ~(kPage - 1)), top - (before & ~(kPage - 1)), MADV_HUGEPAGE);
 }
 
 // The size is kept in front of the block, so that freeing needs no table.
@@ -66,7 +67,9 @@ struct CountingAllocator final : c10::Allocator {
   }
 
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
-  void copy_data(void* target, const void* source, std::size_t count) const override { default_copy_data(target, source, count); }
+  void copy_data(void* target, const void* source, std::size_t count) const override {
+    default_copy_data(target, source, count);
+  }
 };
 
 CountingAllocator allocator;
@@ -91,7 +94,8 @@ napi_value statistics(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    const int64_t numbers[] = {liveTensors(), bytesNow.load(), bytesPeak.load(), usage.ru_maxrss * 1024, at::get_num_threads()};
+    const int64_t numbers[] = {liveTensors(), bytesNow.load(), bytesPeak.load(), usage.ru_maxrss * 1024,
+                               at::get_num_threads()};
     return makeNumbers(env, numbers);
   });
 }

@@ -30,7 +30,7 @@ void onSignal(int number) {
   for (Signal& signal : signals) {
     if (signal.number != number) continue;
     if (heard) {
-      struct sigaction standard {};
+      struct sigaction standard{};
       standard.sa_handler = SIG_DFL;
       sigaction(number, &standard, nullptr);
       raise(number);  // is delivered when this handler returns

@@ -42,8 +42,8 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
     const auto length = static_cast<size_t>(arguments.number(2));
     const auto type = static_cast<at::ScalarType>(static_cast<int>(arguments.number(4)));
     at::Tensor tensor = at::empty(numbersOf(arguments, 3), at::TensorOptions().dtype(type));
-    TORCH_CHECK(tensor.nbytes() == length && offset + length <= bytes.size, "a tensor of shape ", tensor.sizes(), " and type ",
-                type, " needs ", tensor.nbytes(), " bytes, got ", length);
+    TORCH_CHECK(tensor.nbytes() == length && offset + length <= bytes.size, "a tensor of shape ", tensor.sizes(),
+                " and type ", type, " needs ", tensor.nbytes(), " bytes, got ", length);
     if (length > 0) std::memcpy(tensor.data_ptr(), static_cast<char*>(bytes.data) + offset, length);
     const at::Device device(arguments.string(5));
     return makeHandle(env, device.is_cpu() ? std::move(tensor) : tensor.to(device));
@@ -57,7 +57,8 @@ napi_value toBytes(napi_env env, napi_callback_info info) {
     const at::Tensor tensor = arguments.tensor(0).detach().to(at::kCPU).contiguous();
     const Bytes bytes = bytesOf(arguments, 1);
     const auto offset = static_cast<size_t>(arguments.number(2));
-    TORCH_CHECK(offset + tensor.nbytes() <= bytes.size, "a tensor of ", tensor.nbytes(), " bytes does not fit ", bytes.size);
+    TORCH_CHECK(offset + tensor.nbytes() <= bytes.size, "a tensor of ", tensor.nbytes(), " bytes does not fit ",
+                bytes.size);
     if (tensor.nbytes() > 0) std::memcpy(static_cast<char*>(bytes.data) + offset, tensor.data_ptr(), tensor.nbytes());
     return makeNull(env);
   });
@@ -73,7 +74,8 @@ napi_value describe(napi_env env, napi_callback_info info) {
     check(env, napi_set_element(env, result, 0, makeNumber(env, static_cast<int>(tensor.scalar_type()))));
     check(env, napi_set_element(env, result, 1, makeString(env, tensor.device().str())));
     for (int64_t d = 0; d < tensor.dim(); d++) {
-      check(env, napi_set_element(env, result, static_cast<uint32_t>(d + 2), makeNumber(env, static_cast<double>(tensor.size(d)))));
+      check(env, napi_set_element(env, result, static_cast<uint32_t>(d + 2),
+                                  makeNumber(env, static_cast<double>(tensor.size(d)))));
     }
     return result;
   });
