@@ -97,7 +97,7 @@ describe("importing TRL's configurations", () => {
     const { recipe, unmatched } = importTrl(config, { exists });
     const { adapter } = parseSftRecipe(recipe).training;
     expect(adapter).toMatchObject({ kind: 'lora', rank: 8, alpha: 32, targets: ['q_proj'] });
-    expect(unmatched.map(({ field }) => field)).toEqual(['lora_dropout', 'use_dora']);
+    expect(unmatched.map(({ field }) => field)).toEqual(['lora_dropout', 'assistant_only_loss', 'packing', 'use_dora']);
   });
 
   it('every field is a setting, needs none, or is listed, with the name that may have been meant', () => {
@@ -120,6 +120,34 @@ describe("importing TRL's configurations", () => {
     expect(recipe).toMatchObject({ model: './model', data: { train: ['hub:a/b:dev', './rows.jsonl'] } });
   });
 
+  it('fractions of a mixture become shares, and what else a data set says is listed', () => {
+    const datasets = [
+      { path: 'a/b', fraction: 3 },
+      { path: 'c/d', fraction: 1, columns: ['prompt'] },
+    ];
+    const { recipe, unmatched } = importTrl({ model_name_or_path: 'm', datasets }, { exists });
+    expect(recipe.data).toEqual({ train: ['hub:a/b:train', 'hub:c/d:train'], shares: [0.75, 0.25] });
+    expect(unmatched.map(({ field }) => field)).toEqual(['datasets.1.columns']);
+  });
+
+  it('settings that the recipe has only nearly are listed with what it has', () => {
+    const config = { ...MINIMAL, num_train_epochs: 0.5, save_steps: 0.1, optim: 'adafactor', max_grad_norm: 0 };
+    const { recipe, unmatched } = importTrl(config, { exists });
+    expect(parseRecipe(recipe).training).toMatchObject({ epochs: 1, maxGradNorm: null });
+    expect(unmatched.map(({ field }) => field)).toEqual(['num_train_epochs', 'save_steps', 'optim']);
+  });
+
+  it.each([
+    [{ distributed_type: 'DEEPSPEED', deepspeed_config: { zero_stage: 2 } }, 'optimiser'],
+    [{ distributed_type: 'DEEPSPEED', deepspeed_config: { zero_stage: 3 } }, 'full'],
+    [{ distributed_type: 'FSDP', fsdp_config: { fsdp_version: 2 } }, 'full'],
+    [{ distributed_type: 'MULTI_GPU' }, 'none'],
+  ])('accelerate that says %o: ranks share %s', (accelerate, sharding) => {
+    const { recipe, unmatched } = importTrl(MINIMAL, { accelerate, exists });
+    expect(parseRecipe(recipe).training.sharding).toBe(sharding);
+    expect(unmatched).toEqual([]);
+  });
+
   it.each([
     ['a list', [], 'TRL_CONFIG'],
     ['no model', { dataset_name: 'a/b' }, 'TRL_CONFIG'],
@@ -127,6 +155,12 @@ describe("importing TRL's configurations", () => {
     ['a text for a number', { ...MINIMAL, learning_rate: 'fast' }, 'TRL_CONFIG'],
     ['another loss', { ...MINIMAL, loss_type: 'discopop' }, 'TRL_NO_EQUIVALENT'],
     ['two losses on a pair', { ...MINIMAL, loss_type: ['sigmoid', 'hinge'] }, 'TRL_NO_EQUIVALENT'],
+    ['a loss of SFT on other weights of tokens', { ...MINIMAL, packing: true, loss_type: 'dft' }, 'TRL_NO_EQUIVALENT'],
+    [
+      'a fraction of one data set of two',
+      { ...MINIMAL, datasets: [{ path: 'a', fraction: 1 }, { path: 'b' }] },
+      'TRL_CONFIG',
+    ],
     ['weights of other losses', { ...MINIMAL, loss_type: ['sigmoid', 'sft'], loss_weights: [1] }, 'TRL_CONFIG'],
   ])('%s is refused', (_, config, code) => {
     expect(() => importTrl(config, { exists })).toThrow(expect.objectContaining({ code }));

@@ -4,8 +4,10 @@
  * what to do. None is skipped.
  */
 import { z } from 'zod';
-import { Fields, leftOver, refuse, type Unmatched } from './trl-fields.ts';
-import { ktoObjective, objectiveOf } from './trl-losses.ts';
+import { type Machine, machineOf } from './trl-accelerate.ts';
+import { leftOver } from './trl-advice.ts';
+import { Fields, refuse, type Unmatched } from './trl-fields.ts';
+import { checkSftLoss, ktoObjective, objectiveOf } from './trl-losses.ts';
 
 export const TRAINERS = ['dpo', 'kto', 'sft'] as const;
 export type Trainer = (typeof TRAINERS)[number];
@@ -33,7 +35,7 @@ export function importTrl(config: unknown, { trainer = null, accelerate = {}, ex
   const fields = new Fields(config);
   const kind = trainer ?? trainerOf(fields);
   const unmatched: Unmatched[] = [];
-  const machine = acceleratorOf(accelerate, unmatched);
+  const machine = machineOf(accelerate, unmatched);
   const model =
     fields.text('model_name_or_path') ?? refuse('model_name_or_path', 'is missing: it names the model to start from');
   const revision = fields.text('model_revision') ?? fields.text('revision');
@@ -48,11 +50,12 @@ export function importTrl(config: unknown, { trainer = null, accelerate = {}, ex
     model: placed,
     ...trackOf(fields, unmatched),
     ...(kind === 'kto' ? { objective: ktoObjective(fields) } : {}),
-    data: dataOf(fields, exists),
-    text: lengthsOf(fields, kind),
+    data: dataOf(fields, { exists, unmatched }),
+    text: lengthsOf(fields, { kind, unmatched }),
     ...(kind === 'dpo' ? offline(fields, unmatched) : {}),
     training: trainingOf(fields, { kind, machine, unmatched }),
   };
+  if (kind === 'sft') learnedParts(fields, unmatched);
   leftOver(fields, unmatched);
   return { trainer: kind, recipe, unmatched, needless: fields.needless };
 }
@@ -83,26 +86,62 @@ function nameOf(text: string): string {
   return name === '' ? 'imported' : name;
 }
 
-function dataOf(fields: Fields, exists: (path: string) => boolean): Record<string, unknown> {
+const mixtureSchema = z.array(
+  z.looseObject({ path: z.string(), split: z.string().optional(), fraction: z.number().nullish() }),
+);
+
+function dataOf(
+  fields: Fields,
+  { exists, unmatched }: { exists: (path: string) => boolean; unmatched: Unmatched[] },
+): Record<string, unknown> {
   const split = fields.text('dataset_train_split') ?? 'train';
   const placeOf = (path: string, own = split): string => (exists(path) ? path : `hub:${path}:${own}`);
-  const mixture = z
-    .array(z.object({ path: z.string(), split: z.string().optional(), data_files: z.unknown().optional() }))
-    .optional()
-    .safeParse(fields.take('datasets'));
-  if (!mixture.success) refuse('datasets', 'is no list of data sets with a path each');
-  const several = mixture.data?.map(({ path, split: own }) => placeOf(path, own));
+  const mixture = mixtureSchema.safeParse(fields.take('datasets') ?? []);
+  if (!mixture.success) return refuse('datasets', 'is no list of data sets with a path each');
   const one = fields.text('dataset_name');
-  if (several === undefined && one === null) refuse('dataset_name', 'is missing: it names the data to train on');
-  const train = several ?? [placeOf(one ?? '')];
-  return { train: train.length === 1 ? train[0] : train };
+  if (mixture.data.length === 0)
+    return { train: placeOf(one ?? refuse('dataset_name', 'is missing: it names the data to train on')) };
+  if (one !== null) unmatched.push({ field: 'dataset_name', value: one, text: 'datasets is taken in its place' });
+  const fractions: number[] = [];
+  const train = mixture.data.map(({ path, split: own, fraction, ...others }, i) => {
+    for (const [name, value] of Object.entries(others)) {
+      const text = name === 'columns' ? 'use data.columns' : 'name the files in data.train: hub:owner/name:path';
+      if (value !== null) unmatched.push({ field: `datasets.${i}.${name}`, value, text });
+    }
+    if (typeof fraction === 'number') fractions.push(fraction);
+    return placeOf(path, own);
+  });
+  if (fractions.length === 0) return { train: train.length === 1 ? train[0] : train };
+  if (fractions.length < train.length)
+    return refuse('datasets', 'gives some data sets a fraction: give all or none one');
+  const sum = fractions.reduce((total, fraction) => total + fraction, 0);
+  return { train, shares: fractions.map((fraction) => fraction / sum) };
 }
 
-function lengthsOf(fields: Fields, kind: Trainer): Record<string, unknown> {
+function lengthsOf(
+  fields: Fields,
+  { kind, unmatched }: { kind: Trainer; unmatched: Unmatched[] },
+): Record<string, unknown> {
   const maxLength = fields.number('max_length') ?? 1024;
+  const cut = fields.text('truncation_mode');
+  if (cut !== null && (kind !== 'sft' || cut !== 'keep_start')) {
+    const kept = kind === 'sft' ? 'a conversation' : 'a prompt that is too long keeps its end, a response';
+    unmatched.push({ field: 'truncation_mode', value: cut, text: `${kept} keeps its beginning` });
+  }
   // TRL has had no limit of its own for prompts since 1.0.
   const maxPromptLength = fields.number('max_prompt_length') ?? Math.floor(maxLength / 2);
   return kind === 'dpo' ? { maxLength, maxPromptLength } : { maxLength };
+}
+
+/** TRL learns all turns of a conversation, and a prompt's with its completion's, unless it is told otherwise. */
+function learnedParts(fields: Fields, unmatched: Unmatched[]): void {
+  checkSftLoss(fields);
+  const assistantOnly = fields.flag('assistant_only_loss') ?? false;
+  const completionOnly = fields.flag('completion_only_loss');
+  if (completionOnly === false || (completionOnly === null && !assistantOnly)) {
+    const field = completionOnly === false ? 'completion_only_loss' : 'assistant_only_loss';
+    unmatched.push({ field, value: false, text: 'what the assistant says is learned, and nothing else' });
+  } else if (assistantOnly) fields.needless.push('assistant_only_loss');
 }
 
 /** Settings of offline DPO: the data's own pairs once, against the model that training starts from. */
@@ -125,20 +164,35 @@ function trainingOf(
   const accumulated = fields.number('gradient_accumulation_steps') ?? machine.accumulationSteps ?? 1;
   return {
     batchSize: perDevice * accumulated * machine.processes,
-    epochs: Math.max(1, Math.round(fields.number('num_train_epochs') ?? (kind === 'sft' ? 1 : 3))),
+    epochs: epochsOf(fields, unmatched),
     learningRate: fields.number('learning_rate') ?? LEARNING_RATES[kind],
     ...scheduleOf(fields, unmatched),
     weightDecay: fields.number('weight_decay') ?? 0,
     adamBeta1: fields.number('adam_beta1') ?? 0.9,
     adamBeta2: fields.number('adam_beta2') ?? 0.999,
     adamEpsilon: fields.number('adam_epsilon') ?? 1e-8,
-    maxGradNorm: fields.number('max_grad_norm') ?? 1,
+    maxGradNorm: (fields.number('max_grad_norm') ?? 1) || null, // 0 clips nothing
     dtype: dtypeOf(fields, { machine, unmatched }),
-    ...(fields.has('save_steps')
-      ? { checkpointEverySteps: Math.max(1, Math.round(fields.number('save_steps') ?? 1)) }
-      : {}),
+    ...checkpointsOf(fields, unmatched),
+    ...(machine.sharding === 'none' ? {} : { sharding: machine.sharding }),
     ...adapterOf(fields, unmatched),
   };
+}
+
+function epochsOf(fields: Fields, unmatched: Unmatched[]): number {
+  const given = fields.number('num_train_epochs') ?? 3;
+  const epochs = Math.max(1, Math.round(given));
+  if (epochs !== given)
+    unmatched.push({ field: 'num_train_epochs', value: given, text: `epochs are whole; the recipe has ${epochs}` });
+  return epochs;
+}
+
+function checkpointsOf(fields: Fields, unmatched: Unmatched[]): Record<string, unknown> {
+  const steps = fields.number('save_steps');
+  if (steps === null) return {};
+  if (steps >= 1) return { checkpointEverySteps: Math.round(steps) };
+  unmatched.push({ field: 'save_steps', value: steps, text: 'set training.checkpointEverySteps to a number of steps' });
+  return {};
 }
 
 function scheduleOf(fields: Fields, unmatched: Unmatched[]): Record<string, unknown> {
@@ -158,15 +212,20 @@ function scheduleOf(fields: Fields, unmatched: Unmatched[]): Record<string, unkn
   return { schedule: known ? schedule : 'cosine', warmupRatio: ratio ?? (steps < 1 ? steps : 0) };
 }
 
+/** TRL computes in bfloat16 unless it is told otherwise; what accelerate says counts only where both are switched off. */
 function dtypeOf(fields: Fields, { machine, unmatched }: { machine: Machine; unmatched: Unmatched[] }): string {
-  const half = fields.flag('fp16') ?? machine.precision === 'fp16';
-  if (half)
-    unmatched.push({ field: 'fp16', value: true, text: 'the recipe has bfloat16, which needs no loss scaling' });
-  const bfloat = fields.flag('bf16') ?? machine.precision !== 'no';
+  const isHalf = fields.flag('fp16') ?? false;
+  const isBfloat = fields.flag('bf16') ?? !isHalf;
+  const precision = isBfloat ? 'bf16' : isHalf ? 'fp16' : machine.precision;
+  if (precision === 'fp16' || precision === 'fp8') {
+    const field = isHalf ? 'fp16' : 'mixed_precision';
+    const text = 'the recipe has bfloat16, which needs no loss scaling';
+    unmatched.push({ field, value: isHalf ? true : precision, text });
+  }
   const loaded = fields.text('dtype') ?? fields.text('torch_dtype');
   if (loaded !== null && !['auto', 'float32', 'bfloat16'].includes(loaded))
     unmatched.push({ field: 'dtype', value: loaded, text: 'master weights are always float32' });
-  return half || bfloat ? 'bfloat16' : 'float32';
+  return precision === 'no' || precision === null ? 'float32' : 'bfloat16';
 }
 
 function adapterOf(fields: Fields, unmatched: Unmatched[]): Record<string, unknown> {
@@ -201,40 +260,4 @@ function trackOf(fields: Fields, unmatched: Unmatched[]): Record<string, unknown
     unmatched.push({ field: 'report_to', value: name, text: 'allowed are tensorboard, trackio, mlflow, wandb' });
   }
   return known.length === 0 ? {} : { track: known };
-}
-
-/** What accelerate says of the machine. */
-interface Machine {
-  processes: number;
-  precision: string | null;
-  accumulationSteps: number | null;
-}
-
-const acceleratorSchema = z.looseObject({
-  num_processes: z.coerce.number().int().min(1).default(1),
-  mixed_precision: z.string().nullable().default(null),
-  distributed_type: z.string().default('NO'),
-  deepspeed_config: z
-    .looseObject({ gradient_accumulation_steps: z.unknown().optional(), zero_stage: z.unknown().optional() })
-    .optional(),
-});
-
-function acceleratorOf(config: unknown, unmatched: Unmatched[]): Machine {
-  const parsed = acceleratorSchema.safeParse(config);
-  if (!parsed.success) refuse("accelerate's configuration", 'is not a map with num_processes and mixed_precision');
-  const {
-    num_processes: processes,
-    mixed_precision: precision,
-    distributed_type: type,
-    deepspeed_config: deepspeed,
-  } = parsed.data;
-  const sharded = /DEEPSPEED|FSDP|MEGATRON/.test(type);
-  if (sharded)
-    unmatched.push({ field: 'distributed_type', value: type, text: 'see docs/scale.md for what several ranks share' });
-  if (processes > 1) {
-    const text = `start ${processes} ranks with --ranks ${processes} or torchrun; batchSize is that of all ranks together`;
-    unmatched.push({ field: 'num_processes', value: processes, text });
-  }
-  const steps = Number(deepspeed?.gradient_accumulation_steps);
-  return { processes, precision, accumulationSteps: Number.isInteger(steps) && steps > 0 ? steps : null };
 }

@@ -75,3 +75,14 @@ export function ktoObjective(fields: Fields): Record<string, unknown> {
     ...(loss === 'kto' ? {} : { baseline: 'none' }),
   };
 }
+
+/** The loss of SFT is the likelihood of tokens, whatever saves memory in it. RecipeError TRL_NO_EQUIVALENT. */
+export function checkSftLoss(fields: Fields): void {
+  const loss = fields.text('loss_type') ?? 'nll';
+  if (loss === 'nll' || loss === 'chunked_nll') return;
+  throw new RecipeError(
+    'TRL_NO_EQUIVALENT',
+    `Cannot import the configuration: loss_type ${loss} of SFT has no equivalent: allowed are nll, chunked_nll`,
+    { details: { field: 'loss_type', value: loss } },
+  );
+}
