@@ -1,5 +1,5 @@
 /** @file A benchmark of a language model: which runs a file means, and what a run's ledger says of it. No run is made here. */
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { packageRoot } from '../../files/package-root.ts';
@@ -13,7 +13,8 @@ import { isLanguageGrid, loadLanguageGrid } from './grid.ts';
 import { resultOf } from './measure.ts';
 import { languageRuns } from './plan.ts';
 
-const DIAL = join(packageRoot, 'recipes', 'bench', 'dial.yaml');
+const BENCHES = join(packageRoot, 'recipes', 'bench');
+const DIAL = join(BENCHES, 'dial.yaml');
 
 const GRID = `name: small
 recipe: ${join(packageRoot, 'recipes', 'bench', 'wonder.yaml')}
@@ -86,8 +87,14 @@ describe('languageRuns()', () => {
     expect(changed.map((key, index) => key === keys[index])).toEqual([true, false, true, true, false, true]);
   });
 
-  it('reads the grid that comes with selm', () => {
-    const grid = loadLanguageGrid(DIAL);
+  it("counts a reference's samples among those that are ranked", () => {
+    const against = 'sampling.samples: 1, sampling.referenceSamples: 1, reference: initial }';
+    const [, run] = languageRuns(gridOf(GRID.replace('sampling.samples: 4 }', against)));
+    expect(run?.recipe.slices.size).toBe(24); // two answers in order are one label
+  });
+
+  it.each(readdirSync(BENCHES).filter((file) => file.startsWith('dial')))('reads the grid %s', (file) => {
+    const grid = loadLanguageGrid(join(BENCHES, file));
     const runs = languageRuns(grid);
     expect(runs).toHaveLength(grid.worlds.length * grid.methods.length * grid.seeds.length);
     expect(new Set(runs.map(({ recipe }) => recipe.output)).size).toBe(runs.length);

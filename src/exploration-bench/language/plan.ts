@@ -33,6 +33,8 @@ export function languageRuns(grid: LanguageGrid): LanguageRun[] {
 /**
  * Labels that a prompt's answers take: n answers in order are n - 1 comparisons; two by chance, or by a rule's choice, are one.
  *
+ * Samples of the reference are ranked as those of the policy are.
+ *
  * @param answersOfData answers of the data that are ranked beside the samples: 2 where its rows are pairs
  */
 export function labelsOfPrompt(
@@ -41,7 +43,7 @@ export function labelsOfPrompt(
 ): number {
   if (!ruleNeeds(update).ranking) return 0;
   const areTwo = update === 'random' || (select !== null && select.answers !== 'all');
-  return areTwo ? 1 : sampling.samples + answersOfData - 1;
+  return areTwo ? 1 : sampling.samples + sampling.referenceSamples + answersOfData - 1;
 }
 
 /** A method in a world, with every seed. */
