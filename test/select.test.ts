@@ -49,6 +49,22 @@ test('the budget holds, two answers of a prompt are compared, and each iteration
   });
 }, 30_000);
 
+test('questions that tell most come first, each two answers of a prompt, and what they tell shrinks', async () => {
+  const { output } = await run({
+    ...SMALL,
+    iterations: 1,
+    select: { budget: 5, prompts: 'information', answers: 'information', beliefs: 'reward-model', randomShare: 0 },
+    sampling: { ...SMALL.sampling, samples: 3 },
+  });
+  ledgerOf(output, (ledger) => {
+    const asked = ledger.record(1, 'selection')?.asked ?? [];
+    expect(asked.map(({ answers }) => answers?.length)).toEqual([2, 2, 2, 2, 2]);
+    const nats = asked.map(({ reason }) => Number(/tells (\d+\.\d+) nats/.exec(reason)?.[1]));
+    expect(nats[0]).toBeGreaterThan(0);
+    expect(nats).toEqual(nats.toSorted((a, b) => b - a));
+  });
+}, 30_000);
+
 test("the policy's implicit margin is known from the second iteration on, and drives what is asked", async () => {
   const { output } = await run({
     ...SMALL,

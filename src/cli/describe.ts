@@ -12,7 +12,9 @@ import { formatNumber, selmCommand, shorterPath } from './format.ts';
 /** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
 export function describeRecipe(recipe: Recipe): string {
   const { sampling, training, slices, warmStart, iterations } = recipe;
-  const how = sampling.temperature === 0 ? 'greedy' : `temperature ${sampling.temperature}`;
+  const first = sampling.temperature === 0 ? 'greedy' : `temperature ${sampling.temperature}`;
+  const { partnerTemperature } = sampling;
+  const how = partnerTemperature === null ? first : `the first ${first}, the others temperature ${partnerTemperature}`;
   const part = slices.share === null ? `1/${slices.count}` : `${formatNumber(100 * slices.share)} %`;
   const slice = slices.size === null ? `${part} of the rows` : `${slices.size} rows`;
   const reused = slices.reuse === 'cycle' ? ', from the start again when they run out' : '';

@@ -36,8 +36,9 @@ const pairing = z.discriminatedUnion(
       rule: oneOf(RULE_NAMES),
       beliefs: oneOf(['implicit', 'learned']).default('implicit'),
     }),
+    z.strictObject({ kind: z.literal('inform') }),
   ],
-  { error: 'one of rank, ask' },
+  { error: 'one of rank, ask, inform' },
 );
 
 const method = z.strictObject({
@@ -47,6 +48,7 @@ const method = z.strictObject({
   chosenLikelihood,
   samples: integer(2).default(2),
   temperature: positive().default(1),
+  partnerTemperature: positive().optional(),
   pairing: pairing.prefault({ kind: 'rank', rule: 'best-and-worst' }),
   prompts: oneOf(['any', 'entropy']).default('any'),
   reference: oneOf(['previous', 'initial']).default('previous'),
@@ -105,13 +107,25 @@ export function loadGrid(file: string, options: LoadOptions = {}): BenchGrid {
 }
 
 function methodOf(parsed: Parsed['methods'][number]): Method {
-  const { exploration: term, preference: loss, chosenLikelihood: weight, passes, ...others } = parsed;
+  const {
+    exploration: term,
+    preference: loss,
+    chosenLikelihood: weight,
+    passes,
+    partnerTemperature,
+    ...others
+  } = parsed;
   const objective: ObjectiveOptions = {
     preference: loss,
     exploration: term.kind === 'none' ? term : { kind: term.kind, alpha: Number(term.alpha) },
     chosenLikelihood: weight,
   };
-  return { ...others, objective, ...(passes === undefined ? {} : { passes }) };
+  return {
+    ...others,
+    objective,
+    ...(passes === undefined ? {} : { passes }),
+    ...(partnerTemperature === undefined ? {} : { partnerTemperature }),
+  };
 }
 
 /** Names given twice or not at all, lists where one number is meant. */

@@ -7,10 +7,12 @@ import type { SelectRuleName } from '../select/rules.ts';
  * - rank: all are ranked, and a rule makes a pair of the verdict, or all-pairs one of every two; n answers cost n - 1 labels.
  * - ask: a rule picks two by what is believed of them, and only those are compared: one label. Beliefs are the policy's own
  *   (its implicit reward), or those of reward models learned from the labels so far.
+ * - inform: the two whose comparison tells most of a linear reward that earlier ones did not (src/select/information.ts): one label.
  */
 export type Pairing =
   | { readonly kind: 'rank'; readonly rule: 'best-and-worst' | 'diverse' | 'all-pairs' }
-  | { readonly kind: 'ask'; readonly rule: SelectRuleName; readonly beliefs: 'implicit' | 'learned' };
+  | { readonly kind: 'ask'; readonly rule: SelectRuleName; readonly beliefs: 'implicit' | 'learned' }
+  | { readonly kind: 'inform' };
 
 /** One method. */
 export interface Method {
@@ -19,6 +21,8 @@ export interface Method {
   /** Answers to a prompt, each visit; and the temperature that they are sampled at. */
   readonly samples: number;
   readonly temperature: number;
+  /** Temperature of all answers but the first, where it is another. */
+  readonly partnerTemperature?: number;
   readonly pairing: Pairing;
   /** any: prompts in their order. entropy: of four times as many visits, those whose answers the policy is least sure of. */
   readonly prompts: 'any' | 'entropy';

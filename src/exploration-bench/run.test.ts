@@ -50,6 +50,21 @@ describe('runMethod()', () => {
     }
   });
 
+  it('a partner at another temperature leaves the first answers as they are', () => {
+    const [cool, hot] = [run({ partnerTemperature: 1 }), run({ partnerTemperature: 3 })];
+    expect(cool).toEqual(run({}));
+    expect(hot.rare.sampled).not.toBe(cool.rare.sampled);
+  });
+
+  it('asks about the two answers that tell most, one label a prompt', () => {
+    const { points, rare } = run({ samples: 8, pairing: { kind: 'inform' } });
+    expect(points.map(({ labels }) => labels)).toEqual([0, 32, 64, 96]);
+    // A rare answer differs from all others in a number of its own: it is asked about more often than by chance.
+    expect(rare.paired).toBeGreaterThan(
+      run({ samples: 8, pairing: { kind: 'ask', rule: 'random', beliefs: 'implicit' } }).rare.paired,
+    );
+  });
+
   it.each([
     ['an optimism term', { objective: { preference: dpo, exploration: { kind: 'selm', alpha: 0.5 } } }],
     ['a count bonus', { countBonus: 0.05 }],

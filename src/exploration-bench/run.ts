@@ -7,6 +7,7 @@ import { type PairInput, pairObjective } from '../objective/objective.ts';
 import { type RandomKey, randomKey, uniformAt } from '../random.ts';
 import { diversePair } from '../rank/diverse.ts';
 import { believe, type Ensemble, type Label, learnLabels, newEnsemble } from '../select/ensemble.ts';
+import { addComparison, type Information, mostInformative, noInformation } from '../select/information.ts';
 import { RULES } from '../select/rules.ts';
 import type { Budget, Method } from './method.ts';
 import {
@@ -74,6 +75,7 @@ export function runMethod(
 ): RunResult {
   const parameters = baseParameters(world);
   const ensemble = newEnsemble(world, seed);
+  const information = noInformation(world);
   const labels: Label[] = [];
   const visits = new Map<number, number>();
   const rare = { sampled: 0, paired: 0, chosen: 0 };
@@ -85,7 +87,7 @@ export function runMethod(
   for (let iteration = 1; asked < budget.labels; iteration++) {
     const policy = allLogProbs(world, parameters);
     const before = points.at(-1)?.reward ?? Number.NaN;
-    const collected = collect(world, policy, { method, budget, seed, iteration, ensemble, visits });
+    const collected = collect(world, policy, { method, budget, seed, iteration, ensemble, information, visits });
     if (collected.asked === 0) break; // a policy that gives one answer only leaves nothing to compare
     asked += collected.asked;
     sampled += collected.sampled;
@@ -129,13 +131,16 @@ function collect(
     seed: number;
     iteration: number;
     ensemble: Ensemble;
+    information: Information;
     visits: Map<number, number>;
   },
 ): Collected {
-  const { method, budget, seed, iteration, ensemble, visits } = context;
+  const { method, budget, seed, iteration, visits } = context;
   const { prompts } = world.settings;
   const explored = method.objective.exploration.kind === 'xpo' ? cumulative(world, world.base, 1) : null;
   const sampler = cumulative(world, policy, method.temperature);
+  const { partnerTemperature } = method;
+  const partners = partnerTemperature === undefined ? sampler : cumulative(world, policy, partnerTemperature);
   const collected: Collected = { pairs: [], asked: 0, sampled: 0, rareSampled: 0 };
   const key = randomKey(seed, 'visits', iteration);
   const mostVisits = 8 * budget.labelsAnIteration;
@@ -146,7 +151,9 @@ function collect(
     let leastSure = Number.POSITIVE_INFINITY;
     for (let candidate = 0; candidate < candidates; candidate++) {
       const prompt = (visit * candidates + candidate) % prompts;
-      const sample = Array.from({ length: method.samples }, () => drawFrom(sampler, world, prompt, draw));
+      const sample = Array.from({ length: method.samples }, (_, index) =>
+        drawFrom(index === 0 ? sampler : partners, world, prompt, draw),
+      );
       collected.sampled += sample.length;
       collected.rareSampled += sample.reduce((sum, response) => sum + (world.rare[response] ?? 0), 0);
       for (const response of sample) visits.set(response, (visits.get(response) ?? 0) + 1);
@@ -158,7 +165,7 @@ function collect(
       explored === null ? first : drawFrom(explored, world, Math.floor(first / world.settings.responses), draw);
     const different = [...new Set(answers)];
     if (different.length < 2) continue;
-    const { pairs, labels } = pairsOf(world, different, { method, policy, ensemble, draw });
+    const { pairs, labels } = pairsOf(world, different, { ...context, policy, draw });
     collected.asked += labels;
     collected.pairs.push(...pairs.map((pair) => ({ ...pair, response })));
   }
@@ -169,8 +176,15 @@ function collect(
 function pairsOf(
   world: World,
   answers: readonly number[],
-  { method, policy, ensemble, draw }: { method: Method; policy: Float64Array; ensemble: Ensemble; draw: () => number },
+  context: {
+    method: Method;
+    policy: Float64Array;
+    ensemble: Ensemble;
+    information: Information;
+    draw: () => number;
+  },
 ): { pairs: { chosen: number; rejected: number }[]; labels: number } {
+  const { method, policy, ensemble, information, draw } = context;
   const { pairing, objective } = method;
   switch (pairing.kind) {
     case 'rank': {
@@ -199,11 +213,24 @@ function pairsOf(
               return { mean: reward, lower: reward, upper: reward };
             });
       const [first, second] = RULES[pairing.rule](beliefs, draw);
-      const two = [answers[first] ?? 0, answers[second] ?? 0] as const;
-      const chosen = compare(world, two, draw);
-      return { pairs: [{ chosen, rejected: chosen === two[0] ? two[1] : two[0] }], labels: 1 };
+      return comparisonOf(world, [answers[first] ?? 0, answers[second] ?? 0], draw);
+    }
+    case 'inform': {
+      const { pair } = mostInformative(information, world, answers);
+      addComparison(information, world, pair);
+      return comparisonOf(world, pair, draw);
     }
   }
+}
+
+/** The pair of two answers that are compared: one label. */
+function comparisonOf(
+  world: World,
+  two: readonly [number, number],
+  draw: () => number,
+): { pairs: { chosen: number; rejected: number }[]; labels: number } {
+  const chosen = compare(world, two, draw);
+  return { pairs: [{ chosen, rejected: chosen === two[0] ? two[1] : two[0] }], labels: 1 };
 }
 
 /** Plain gradient descent on the mean loss of shuffled batches. Changes the parameters. */

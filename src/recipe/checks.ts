@@ -55,8 +55,15 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       `is ${text.maxPromptLength}, which leaves no room for a response: allowed is below text.maxLength (${text.maxLength})`,
     );
   }
+  const { partnerTemperature } = sampling;
+  if (partnerTemperature !== null && sampling.samples === 1) {
+    report(
+      'sampling.partnerTemperature',
+      `is ${partnerTemperature}, and sampling.samples is 1, which leaves no partner: set it to null, or samples to 2 or more`,
+    );
+  }
   for (const [section, { samples, temperature }] of [
-    ['sampling', sampling],
+    ['sampling', { ...sampling, temperature: partnerTemperature ?? sampling.temperature }],
     ['evaluate', evaluate],
   ] as const) {
     if (temperature === 0 && samples > 1) {
@@ -175,7 +182,7 @@ function checkSelect({ select, update, rewardModel, secondOpinion }: ParsedRecip
   if (beliefs === 'otherwise' && otherwise === null)
     report('select.beliefs', 'is otherwise, and select.otherwise names no ranker: name one, or set it to policy');
   const doubtful = [
-    ...(prompts === 'doubt' ? [['select.prompts', prompts] as const] : []),
+    ...(prompts === 'doubt' || prompts === 'information' ? [['select.prompts', prompts] as const] : []),
     ...(RULES_OF_DOUBT.has(answers) ? [['select.answers', answers] as const] : []),
   ];
   if (beliefs === 'reward-model') return problems;

@@ -11,7 +11,7 @@ text text.rendering text.prompts text.maxLength text.maxPromptLength
 iterations
 slices slices.count slices.size slices.share slices.reuse
 warmStart reference update minMargin labels pairWeights accumulate
-sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
+sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.partnerTemperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
 sampler sampler.kind sampler.url sampler.model sampler.apiKeyVariable sampler.reload sampler.tolerance sampler.concurrency sampler.retries
 sampler.timeoutMs
 select select.budget select.prompts select.answers select.beliefs select.randomShare

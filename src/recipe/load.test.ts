@@ -78,6 +78,7 @@ test('loadRecipe() resolves a minimal recipe with the defaults of the paper', ()
       samples: 1,
       referenceSamples: 0,
       temperature: 0,
+      partnerTemperature: null,
       topP: 1,
       topK: 0,
       maxNewTokens: 1024,
@@ -401,6 +402,16 @@ test.each([
     'a rule of doubt by beliefs without doubt',
     `${minimal}select: { answers: info-max }\n`,
     'select.answers is info-max, which goes by how little is known',
+  ],
+  [
+    'a partner temperature without a partner',
+    `${minimal}sampling: { partnerTemperature: 1.5 }\n`,
+    'sampling.partnerTemperature is 1.5, and sampling.samples is 1, which leaves no partner',
+  ],
+  [
+    'information without what describes answers',
+    `${minimal}select: { answers: information, prompts: information }\n`,
+    'select.prompts is information, which goes by how little is known',
   ],
   [
     'beliefs of another ranker that is not there',

@@ -106,6 +106,11 @@ const sampling = z
       .describe('Responses sampled from the reference model as well (XPO needs one)')
       .meta({ change: 'sample' }),
     temperature: fromZero().default(0).describe('0 is greedy, what the authors ran').meta({ change: 'sample' }),
+    partnerTemperature: positive()
+      .nullable()
+      .default(null)
+      .describe("Temperature of all of a prompt's responses but the policy's first, as a partner to it; null: the same")
+      .meta({ change: 'sample' }),
     topP: probability().default(1).meta({ change: 'sample' }),
     topK: integer(0).default(0).describe('0 is off').meta({ change: 'sample' }),
     maxNewTokens: integer(1).default(1024).meta({ change: 'sample' }),

@@ -7,13 +7,17 @@ import { rankerSchema } from './rankers.ts';
 
 const RULE_NAMES = Object.keys(RULES) as [SelectRuleName, ...SelectRuleName[]];
 
+/** Picks the two whose comparison tells most (src/select/information.ts): it sees all prompts at once, which no rule of one prompt does. */
+const BY_INFORMATION = 'information';
+
 /** Rules that look at how much is known of a reward, not at the estimate alone. */
-export const RULES_OF_DOUBT: ReadonlySet<string> = new Set<SelectRuleName>([
+export const RULES_OF_DOUBT: ReadonlySet<string> = new Set<SelectRuleName | typeof BY_INFORMATION>([
   'double-thompson',
   'double-reverse-thompson',
   'delta-ucb',
   'info-max',
   'max-min-lcb',
+  BY_INFORMATION,
 ]);
 
 export const select = z
@@ -26,12 +30,14 @@ export const select = z
     prompts: oneOf(PROMPT_ORDERS)
       .default('random')
       .describe(
-        'Which prompts come first. entropy: where the policy is least sure. small-gap, large-gap: where the answers are believed closest or farthest apart. doubt: where it is least known which is better. calibration: where a label tells most about how far the odds can be trusted',
+        'Which prompts come first. entropy: where the policy is least sure. small-gap, large-gap: where the answers are believed closest or farthest apart. doubt: where it is least known which is better. calibration: where a label tells most about how far the odds can be trusted. information: where a label tells most that the labels before it did not',
       )
       .meta({ change: 'select' }),
-    answers: oneOf(['all', ...RULE_NAMES])
+    answers: oneOf(['all', ...RULE_NAMES, BY_INFORMATION])
       .default('all')
-      .describe('Which answers of a prompt are ranked: all, or the two that a rule picks by what is believed of them')
+      .describe(
+        'Which answers of a prompt are ranked: all, or the two that a rule picks by what is believed of them; information: the two whose comparison tells most',
+      )
       .meta({ change: 'select' }),
     beliefs: oneOf(['policy', 'reward-model', 'otherwise'])
       .default('policy')

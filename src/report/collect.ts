@@ -224,7 +224,7 @@ function settingsOf(recipe: Recipe): Fact[] {
     { label: 'Iterations', value: `${recipe.iterations}, ${slices.count} slices, reference ${recipe.reference}` },
     {
       label: 'Sampling',
-      value: `${sampling.samples} a prompt, temperature ${sampling.temperature}, at most ${sampling.maxNewTokens} tokens`,
+      value: `${sampling.samples} a prompt, temperature ${temperaturesOf(sampling)}, at most ${sampling.maxNewTokens} tokens`,
     },
     {
       label: 'Objective',
@@ -265,14 +265,22 @@ function auditOf(ledger: Ledger): string {
   return ledger.record(0, 'data-audit')?.text ?? '';
 }
 
+/** The temperature of the responses, and where partners have another, theirs. */
+function temperaturesOf({ temperature, partnerTemperature }: Recipe['sampling']): string {
+  return partnerTemperature === null
+    ? String(temperature)
+    : `${temperature} (the first), ${partnerTemperature} (the others)`;
+}
+
 function notesOf(recipe: Recipe, leftOut: number): string[] {
   const notes: string[] = [];
   if (leftOut > 0) {
     notes.push(`${leftOut} held-out prompts are left out: the ranker gave no verdict on some policy's answer to them.`);
   }
-  if (recipe.sampling.temperature > 0) {
+  const { temperature, partnerTemperature } = recipe.sampling;
+  if (temperature > 0 || partnerTemperature !== null) {
     notes.push(
-      `Responses are sampled at temperature ${recipe.sampling.temperature}; the authors' code decodes greedily.`,
+      `Responses are sampled at temperature ${temperaturesOf(recipe.sampling)}; the authors' code decodes greedily.`,
     );
   }
   return notes;

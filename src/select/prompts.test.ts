@@ -5,9 +5,9 @@ const belief = (mean: number, half = 0) => ({ mean, lower: mean - half, upper: m
 
 test('each order puts first what its name says', () => {
   const prompts = {
-    close: { pair: [belief(1), belief(1.1)], entropy: 2 },
-    far: { pair: [belief(-3), belief(3)], entropy: 1 },
-    unknown: { pair: [belief(0, 4), belief(1, 4)], entropy: 3 },
+    close: { pair: [belief(1), belief(1.1)], entropy: 2, information: 0.1 },
+    far: { pair: [belief(-3), belief(3)], entropy: 1, information: 0.3 },
+    unknown: { pair: [belief(0, 4), belief(1, 4)], entropy: 3, information: 0.2 },
   } as const;
   const first = (order: (typeof PROMPT_ORDERS)[number]): string | undefined =>
     Object.entries(prompts).sort(([, a], [, b]) => promptValue(order, b) - promptValue(order, a))[0]?.[0];
@@ -16,11 +16,13 @@ test('each order puts first what its name says', () => {
     'small-gap': 'close',
     'large-gap': 'far',
     doubt: 'unknown',
+    information: 'far',
   });
 });
 
 test('a label tells most of a calibration where the odds are 92:8, and nothing where they are even', () => {
-  const value = (gap: number): number => promptValue('calibration', { pair: [belief(gap), belief(0)], entropy: 0 });
+  const nothingElse = { entropy: 0, information: 0 };
+  const value = (gap: number): number => promptValue('calibration', { ...nothingElse, pair: [belief(gap), belief(0)] });
   expect(value(0)).toBe(0);
   const gaps = Array.from({ length: 600 }, (_, n) => n / 100);
   const best = gaps.reduce((most, gap) => (value(gap) > value(most) ? gap : most));

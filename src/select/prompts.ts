@@ -14,8 +14,17 @@ import type { Belief } from './rule.ts';
  * - doubt: where it is least known which of them is better: the widest interval of the win probability (InfoMax).
  * - calibration: where a label tells most about how far the win probabilities can be trusted. Expected information on b of
  *   P(win) = sigma(b gap): sigma(gap) sigma(-gap) gap^2, most at 92:8, little where it is sure or at a loss.
+ * - information: where a label tells most of a linear reward that the labels before it did not (information.ts).
  */
-export const PROMPT_ORDERS = ['random', 'entropy', 'small-gap', 'large-gap', 'doubt', 'calibration'] as const;
+export const PROMPT_ORDERS = [
+  'random',
+  'entropy',
+  'small-gap',
+  'large-gap',
+  'doubt',
+  'calibration',
+  'information',
+] as const;
 export type PromptOrder = (typeof PROMPT_ORDERS)[number];
 
 /** What is known of a prompt. */
@@ -24,15 +33,19 @@ export interface PromptFacts {
   readonly pair: readonly [Belief, Belief];
   /** Entropy of the policy's answers, in nats. */
   readonly entropy: number;
+  /** What the comparison tells beside those that tell more, in nats; 0 where nobody computed it. */
+  readonly information: number;
 }
 
 /** How early a prompt comes; of equal ones, chance decides elsewhere. */
-export function promptValue(order: PromptOrder, { pair: [a, b], entropy }: PromptFacts): number {
+export function promptValue(order: PromptOrder, { pair: [a, b], entropy, information }: PromptFacts): number {
   switch (order) {
     case 'random':
       return 0;
     case 'entropy':
       return entropy;
+    case 'information':
+      return information;
     case 'small-gap':
       return -Math.abs(a.mean - b.mean);
     case 'large-gap':

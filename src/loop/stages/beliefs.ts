@@ -6,7 +6,8 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import { learnedRewardTokens } from '../../rank/model/learned-reward.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { TokenTree } from '../../score/trees.ts';
-import { believe, type Label, learnLabels, newEnsemble } from '../../select/ensemble.ts';
+import { believe, type Described, type Label, learnLabels, newEnsemble } from '../../select/ensemble.ts';
+import { addComparison, byInformation, noInformation } from '../../select/information.ts';
 import type { Belief } from '../../select/rule.ts';
 import type { RankingRecord } from '../../store/ledger-rows.ts';
 import { modelSha256 } from '../model-hash.ts';
@@ -60,41 +61,85 @@ export async function policyBeliefs(
   );
 }
 
-/**
- * What ten linear reward models say of each answer (src/select/ensemble.ts). They read its mean last hidden state under the model
- * before the first iteration, and learned from what the ranker said in earlier iterations.
- */
-export async function learnedBeliefs(
+/** Answers as numbers: those that were compared in earlier iterations, two after two with the winner first, then the new ones. */
+export interface DescribedAnswers extends Described {
+  /** Comparisons of earlier iterations; comparison i is of the answers 2 i and 2 i + 1. */
+  compared: number;
+  /** Places of each prompt's texts, by prompt id. */
+  places: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Describes answers, and those that the ranker compared before, by their mean last hidden state under the model before the first iteration. */
+export async function describeAnswers(
   context: IterationContext,
   prompts: readonly Answers[],
   earlierRows: readonly PreferenceRow[],
-): Promise<Beliefs> {
+): Promise<DescribedAnswers> {
   const { recipe, iteration } = context;
   const promptOf = new Map(earlierRows.map(({ promptId, prompt }) => [promptId, prompt]));
-  const labelled = Array.from({ length: iteration - 1 }, (_, i) => i + 1).flatMap((t) =>
+  const compared = Array.from({ length: iteration - 1 }, (_, i) => i + 1).flatMap((t) =>
     [...comparisonsOf(context, t)].flatMap(([promptId, { chosen, rejected }]) => {
       const prompt = promptOf.get(promptId);
       return prompt === undefined ? [] : [{ promptId: `${t}/${promptId}`, prompt, texts: [chosen, rejected] }];
     }),
   );
-  const all = [...labelled, ...prompts];
+  const all = [...compared, ...prompts];
   const trees = all.map((answers) => treeOf(context, answers));
   const found = new Map<string, Float64Array[]>();
   for await (const described of describeTogether(context, trees, recipe.model)) {
     for (const [promptId, rows] of described) found.set(promptId, rows);
   }
   const rows = all.flatMap(({ promptId }) => found.get(promptId) ?? []);
-  const described = standardised(rows);
-  const ensemble = newEnsemble(described, recipe.seed);
-  const labels = labelled.map((_, index): Label => ({ winner: 2 * index, loser: 2 * index + 1 }));
-  learnLabels(described, ensemble, labels);
-  let next = 2 * labelled.length;
+  let next = 2 * compared.length;
+  const places = new Map(prompts.map(({ promptId, texts }) => [promptId, texts.map(() => next++)]));
+  return { ...standardised(rows), compared: compared.length, places };
+}
+
+/** What ten linear reward models say of each answer (src/select/ensemble.ts), which learned from the comparisons of earlier iterations. */
+export function learnedBeliefs(answers: DescribedAnswers, seed: number): Beliefs {
+  const ensemble = newEnsemble(answers, seed);
+  const labels = comparisonPlaces(answers).map(([winner, loser]): Label => ({ winner, loser }));
+  learnLabels(answers, ensemble, labels);
   return new Map(
-    prompts.map(({ promptId, texts }) => {
-      const places = texts.map(() => next++);
-      return [promptId, believe(described, ensemble, places)];
+    [...answers.places].map(([promptId, places]) => [promptId, believe(answers, ensemble, places)] as const),
+  );
+}
+
+/** What a prompt's most informative comparison is, as indices of its texts, and what it tells, in nats. */
+export interface Telling {
+  pair: readonly [number, number];
+  nats: number;
+}
+
+/**
+ * What each prompt's comparison tells beside those of earlier iterations and of the prompts that tell more (src/select/information.ts).
+ *
+ * @param allowed the one comparison of each prompt that may be asked about, as indices of its texts; null: the best of all
+ */
+export function tellingComparisons(
+  answers: DescribedAnswers,
+  allowed: ReadonlyMap<string, readonly [number, number]> | null,
+): ReadonlyMap<string, Telling> {
+  const information = noInformation(answers);
+  for (const pair of comparisonPlaces(answers)) addComparison(information, answers, pair);
+  const prompts = [...answers.places].filter(([, places]) => places.length > 1);
+  const questions = prompts.map(([promptId, places]) => {
+    const [first = 0] = places;
+    const only = allowed?.get(promptId);
+    return only === undefined
+      ? places.flatMap((a, at) => places.slice(at + 1).map((b) => [a, b] as const))
+      : [[first + only[0], first + only[1]] as const];
+  });
+  return new Map(
+    byInformation(information, answers, questions).flatMap(({ question, pair: [a, b], nats }) => {
+      const [promptId, [first = 0] = []] = prompts[question] ?? [];
+      return promptId === undefined ? [] : [[promptId, { pair: [a - first, b - first] as const, nats }] as const];
     }),
   );
+}
+
+function comparisonPlaces({ compared }: DescribedAnswers): (readonly [winner: number, loser: number])[] {
+  return Array.from({ length: compared }, (_, index) => [2 * index, 2 * index + 1] as const);
 }
 
 /** The scores of another ranker's verdicts, or where it only orders the places; a prompt without a verdict is not known. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseRecipe } from '../../recipe/load.ts';
-import { exploredSample } from './sample.ts';
+import { exploredSample, sourcesOf } from './sample.ts';
 
 test.each([
   [{ kind: 'selm', alpha: 0.001 }, 'previous', 0],
@@ -30,3 +30,25 @@ test.each([
     );
   },
 );
+
+test.each([
+  [null, ['policy at 0.5: 0, 1, 2', 'initial at 0.5: 3']],
+  [1.5, ['policy at 0.5: 0', 'policy at 1.5: 1, 2', 'initial at 0.5: 3']],
+])('a partner temperature of %s: who answers, how hot, in which places', (partnerTemperature, expected) => {
+  const { sampling } = parseRecipe({
+    name: 'x',
+    seed: 1,
+    model: 'model',
+    data: { train: 'rows.jsonl' },
+    sampling: { samples: 3, referenceSamples: 1, temperature: 0.5, partnerTemperature },
+    ranker: { kind: 'function', module: 'reward.ts' },
+    objective: { preference: { kind: 'dpo' }, exploration: { kind: 'selm', alpha: 0.001 } },
+    training: { learningRate: 1e-6 },
+  });
+  const sources = sourcesOf(sampling, { policyDirectory: 'policy', referenceDirectory: 'initial' });
+  const texts = sources.map(
+    ({ modelDirectory, temperature, sampleIndices }) =>
+      `${modelDirectory} at ${temperature}: ${sampleIndices.join(', ')}`,
+  );
+  expect(texts).toEqual(expected);
+});

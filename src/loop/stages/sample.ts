@@ -10,9 +10,10 @@ import { sampleTogether } from './sampling.ts';
 import { sampleServed } from './served-sampling.ts';
 import type { IterationContext } from './stage.ts';
 
-/** Which model answers, and the places of its answers among the samples of a prompt. */
-interface Source {
+/** Which model answers, how hot, and the places of its answers among the samples of a prompt. */
+export interface Source {
   modelDirectory: string;
+  temperature: number;
   sampleIndices: readonly number[];
 }
 
@@ -34,6 +35,24 @@ export function exploredSample({ objective, sampling }: Pick<Recipe, 'objective'
   }
 }
 
+/** Who answers the prompts: the policy, its partner at another temperature where there is one, and the reference. */
+export function sourcesOf(
+  sampling: Recipe['sampling'],
+  { policyDirectory, referenceDirectory }: { policyDirectory: string; referenceDirectory: string },
+): Source[] {
+  const { samples, referenceSamples, temperature, partnerTemperature } = sampling;
+  const indices = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i);
+  const policy = { modelDirectory: policyDirectory, temperature };
+  const ofReference = {
+    modelDirectory: referenceDirectory,
+    temperature,
+    sampleIndices: indices(samples, referenceSamples),
+  };
+  if (partnerTemperature === null) return [{ ...policy, sampleIndices: indices(0, samples) }, ofReference];
+  const partner = { ...policy, temperature: partnerTemperature, sampleIndices: indices(1, samples - 1) };
+  return [{ ...policy, sampleIndices: [0] }, partner, ofReference];
+}
+
 /** Samples what the ledger does not hold yet: of the policy, then of the reference where the recipe asks for it. */
 export async function sampleResponses(
   context: IterationContext,
@@ -41,11 +60,6 @@ export async function sampleResponses(
 ): Promise<string> {
   const { recipe, ledger, iteration, announce } = context;
   const { samples, referenceSamples, maxNewTokens } = recipe.sampling;
-  const indices = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i);
-  const sources: Source[] = [
-    { modelDirectory: input.policyDirectory, sampleIndices: indices(0, samples) },
-    { modelDirectory: input.referenceDirectory, sampleIndices: indices(samples, referenceSamples) },
-  ];
   const done = new Set(ledger.responses(iteration).map(({ promptId, sampleIndex }) => `${promptId}/${sampleIndex}`));
   const total = input.rows.length * (samples + referenceSamples);
   announce({
@@ -59,10 +73,10 @@ export async function sampleResponses(
   let cut = 0;
   let count = done.size;
   const startedMs = performance.now();
-  for (const source of sources) {
+  for (const source of sourcesOf(recipe.sampling, input)) {
     const requests = requestsOf(context, input.rows, source, done);
     if (requests.length === 0) continue;
-    for await (const response of sampleFrom(context, source.modelDirectory, requests)) {
+    for await (const response of sampleFrom(context, source, requests)) {
       tokens += response.tokenIds.length;
       cut += response.finish === 'length' ? 1 : 0;
       count += 1;
@@ -97,17 +111,17 @@ function requestsOf(
 /** Samples of one model, each in the ledger before it is given out. */
 async function* sampleFrom(
   context: IterationContext,
-  modelDirectory: string,
+  source: Source,
   requests: readonly GenerationRequest[],
 ): AsyncGenerator<GeneratedResponse> {
   const { recipe, ledger, iteration, tokenizer } = context;
   const { sampling, sampler } = recipe;
   const { stop } = sampling;
-  const samplerSha256 = await modelSha256(modelDirectory);
+  const samplerSha256 = await modelSha256(source.modelDirectory);
   const responses =
     sampler.kind === 'own'
-      ? sampleTogether(context, requests, { modelDirectory })
-      : sampleServed(context, sampler, requests, { modelDirectory });
+      ? sampleTogether(context, requests, source)
+      : sampleServed(context, sampler, requests, source);
   for await (const response of responses) {
     const { text, ids, logProb } = responseOf(tokenizer, response, stop);
     ledger.putResponse({

@@ -18,9 +18,12 @@ import type { RecordOf } from '../../store/records.ts';
 import {
   type Answers,
   type Beliefs,
+  describeAnswers,
   learnedBeliefs,
   noBeliefs,
   policyBeliefs,
+  type Telling,
+  tellingComparisons,
   textsOf,
   verdictBeliefs,
 } from './beliefs.ts';
@@ -42,6 +45,8 @@ interface Question {
   pair: readonly [number, number];
   beliefs: readonly Belief[];
   entropy: number;
+  /** What comparing the two tells, in nats. */
+  information: number;
 }
 
 /** Decides what is asked, and writes it to the ledger. */
@@ -52,16 +57,16 @@ export async function selectQuestions(context: IterationContext, input: SelectIn
   const items = rankItems(ledger, iteration, input.rows);
   announce({ kind: 'stage-started', stage: 'select', total: items.length, done: 0, unit: 'prompts' });
   const answers = items.map((item): Answers => ({ ...item, texts: textsOf(item) }));
-  const beliefs = await beliefsOf(context, answers, { settings, input });
+  const { beliefs, telling } = await knowledgeOf(context, answers, { settings, input });
   const surprise = logProbsByPrompt(context);
   const questions = items.flatMap((item): Question[] => {
     const [known, texts] = [beliefs.get(item.promptId) ?? [], textsOf(item)];
     // Nothing to compare: the pair stage says so.
     if (texts.length < 2) return [];
     const entropy = answerEntropy(surprise.get(item.promptId) ?? []);
-    return [
-      { item, texts, beliefs: known, entropy, pair: pairOf(context, item.promptId, { settings, beliefs: known }) },
-    ];
+    const { pair = pairOf(context, item.promptId, { settings, beliefs: known }), nats: information = 0 } =
+      telling.get(item.promptId) ?? {};
+    return [{ item, texts, beliefs: known, entropy, information, pair }];
   });
   const asked = chosenQuestions(context, questions, settings);
   const name = believerName(settings);
@@ -74,21 +79,38 @@ export async function selectQuestions(context: IterationContext, input: SelectIn
   return `${asked.length} of ${items.length} prompts, ${labels} labels at most, ${drawn} of them drawn at random`;
 }
 
-async function beliefsOf(
+/** What is known before anything is asked: beliefs about answers, and what comparisons tell, where that decides something. */
+interface Knowledge {
+  beliefs: Beliefs;
+  telling: ReadonlyMap<string, Telling>;
+}
+
+async function knowledgeOf(
   context: IterationContext,
   answers: readonly Answers[],
   { settings, input }: { settings: SelectSettings; input: SelectInput },
-): Promise<Beliefs> {
-  if (!needsBeliefs(settings)) return noBeliefs(answers);
+): Promise<Knowledge> {
+  const without = (beliefs: Beliefs): Knowledge => ({ beliefs, telling: new Map() });
+  if (!needsBeliefs(settings)) return without(noBeliefs(answers));
   switch (settings.beliefs) {
     case 'policy':
-      return policyBeliefs(context, answers, input.policyDirectory);
-    case 'reward-model':
-      return learnedBeliefs(context, answers, input.earlierRows ?? []);
+      return without(await policyBeliefs(context, answers, input.policyDirectory));
+    case 'reward-model': {
+      const described = await describeAnswers(context, answers, input.earlierRows ?? []);
+      const beliefs = learnedBeliefs(described, context.recipe.seed);
+      if (settings.answers === 'information') return { beliefs, telling: tellingComparisons(described, null) };
+      if (settings.prompts !== 'information') return without(beliefs);
+      const several = answers.filter(({ texts }) => texts.length > 1);
+      const pairs = several.map(({ promptId }): [string, readonly [number, number]] => [
+        promptId,
+        pairOf(context, promptId, { settings, beliefs: beliefs.get(promptId) ?? [] }),
+      ]);
+      return { beliefs, telling: tellingComparisons(described, new Map(pairs)) };
+    }
     case 'otherwise': {
       const { ledger, iteration, secondRanker } = context;
       const own = ledger.rankings(iteration).filter(({ rankerId }) => rankerId === secondRanker?.id);
-      return verdictBeliefs(answers, new Map(own.map((ranking) => [ranking.promptId, ranking])));
+      return without(verdictBeliefs(answers, new Map(own.map((ranking) => [ranking.promptId, ranking]))));
     }
   }
 }
@@ -105,7 +127,8 @@ function pairOf(
   { settings, beliefs }: { settings: SelectSettings; beliefs: readonly Belief[] },
 ): readonly [number, number] {
   const draw = drawsOf(randomKey(recipe.seed, 'select answers', iteration, promptId));
-  return RULES[settings.answers === 'all' ? 'large-gap' : settings.answers](beliefs, draw);
+  const { answers } = settings;
+  return RULES[answers === 'all' || answers === 'information' ? 'large-gap' : answers](beliefs, draw);
 }
 
 const NOTHING: Belief = { mean: 0, lower: 0, upper: 0 };
@@ -139,7 +162,7 @@ function chosenQuestions(
       // A prompt whose answers were as good, or both bad, before is asked about when nothing else is left.
       value: indifferent.has(key)
         ? Number.NEGATIVE_INFINITY
-        : promptValue(settings.prompts, { pair: [a ?? NOTHING, b ?? NOTHING], entropy: question.entropy }),
+        : promptValue(settings.prompts, { ...question, pair: [a ?? NOTHING, b ?? NOTHING] }),
       chance: uniformAt(randomKey(recipe.seed, 'select prompts', iteration, key), 0),
     };
   });
@@ -188,10 +211,13 @@ function believerName({ beliefs, otherwise }: SelectSettings): string {
 }
 
 /** Why a question is asked, for people: `the reward model is 51:49 here`. */
-function reasonOf({ pair, beliefs, entropy }: Question, settings: SelectSettings, name: string): string {
+function reasonOf({ pair, beliefs, entropy, information }: Question, settings: SelectSettings, name: string): string {
   const [a, b] = pair.map((index) => beliefs[index]);
   if (settings.prompts === 'entropy') return `the policy is unsure what to say here: ${entropy.toFixed(1)} nats`;
   if (a === undefined || b === undefined || !needsBeliefs(settings)) return DRAWN;
+  if ([settings.prompts, settings.answers].includes('information')) {
+    return `comparing these tells ${information.toFixed(2)} nats that other labels do not`;
+  }
   if (settings.prompts !== 'doubt') return `${name} is ${oddsText(sigmoid(Math.abs(a.mean - b.mean)))} here`;
   const [low, high] = winInterval(a, b);
   return `${name} may be anything from ${oddsText(low)} to ${oddsText(high)} here`;

@@ -37,7 +37,7 @@ export async function* sampleServed(
   context: IterationContext,
   settings: SamplingServerSettings,
   requests: readonly GenerationRequest[],
-  { modelDirectory }: { modelDirectory: string },
+  { modelDirectory, temperature }: { modelDirectory: string; temperature: number },
 ): AsyncGenerator<GeneratedResponse> {
   // Requests under way end with the stage, whether it failed or nobody wants more of it.
   const end = new AbortController();
@@ -56,7 +56,12 @@ export async function* sampleServed(
     waiting.reverse();
     const worker = async function* (server: ReadyServer): AsyncGenerator<GeneratedResponse> {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-        yield await sampleOne(context, server, { ...next.request, ...next.sample, kind: settings.kind });
+        yield await sampleOne(context, server, {
+          ...next.request,
+          ...next.sample,
+          temperature,
+          kind: settings.kind,
+        });
     };
     yield* merge(servers.flatMap((server) => Array.from({ length: settings.concurrency }, () => worker(server))));
   } catch (error) {
@@ -74,11 +79,12 @@ async function sampleOne(
   request: Pick<GenerationRequest, 'promptId' | 'promptIds'> & {
     sampleIndex: number;
     key: RandomKey;
+    temperature: number;
     kind: SamplingServerSettings['kind'];
   },
 ): Promise<GeneratedResponse> {
-  const { promptId, promptIds, sampleIndex, key, kind } = request;
-  const { temperature, topP, topK, maxNewTokens, stop } = recipe.sampling;
+  const { promptId, promptIds, sampleIndex, key, temperature, kind } = request;
+  const { topP, topK, maxNewTokens, stop } = recipe.sampling;
   const { stopIds } = tokenizer;
   const settings = { model, promptIds, temperature, topP, topK, maxNewTokens, stopIds, stop, seed: seedOf(key) };
   const answer = await client.post('/v1/completions', completionBody(settings, kind));
