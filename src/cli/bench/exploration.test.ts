@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
@@ -42,4 +42,14 @@ methods: [{ name: dpo }, { name: hot, temperature: 2 }]
     overall: { method: string }[];
   };
   expect([formatVersion, overall.map(({ method }) => method)]).toEqual([1, ['dpo', 'hot']]);
+
+  // What was recorded gives the same tables where no cell is left.
+  const record = join(folder, 'runs.json');
+  cpSync(join(output, 'runs.json'), record);
+  rmSync(output, { recursive: true });
+  const tables = said;
+  said = '';
+  const again = [...words, '--recorded', record];
+  await (await programFor(again, { usage: 'silent' })).parseAsync(again, { from: 'user' });
+  expect(said).toBe(tables);
 }, 60_000);

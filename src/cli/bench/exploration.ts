@@ -1,6 +1,6 @@
 /**
  * @file `selm bench exploration GRID`: worlds x methods x seeds, resumable, some at a time, and what they found: results.json,
- * results.md and results.svg. A grid that names a recipe is of a language model, any other of worlds that are computed exactly.
+ * results.md, results.svg, and runs.json to keep. A grid that names a recipe is of a language model, any other of worlds that are computed exactly.
  */
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -16,6 +16,7 @@ import { loadGrid } from '../../exploration-bench/grid.ts';
 import { languageResults, runLanguageBench } from '../../exploration-bench/language/bench.ts';
 import { isLanguageGrid, loadLanguageGrid } from '../../exploration-bench/language/grid.ts';
 import { comparisonPicture } from '../../exploration-bench/picture.ts';
+import { readRecord, recordText } from '../../exploration-bench/record.ts';
 import { comparisonTables } from '../../exploration-bench/tables.ts';
 import { writeFileAtomic } from '../../files/atomic.ts';
 import { makeFolder } from '../../files/fs.ts';
@@ -26,6 +27,7 @@ import { listenForStop } from '../signals.ts';
 interface BenchExplorationOptions {
   parallel: number;
   finished?: true;
+  recorded?: string;
   keepRuns?: true;
   json?: true;
 }
@@ -37,6 +39,7 @@ export function benchExplorationCommand(): Command {
     .argument('<grid>', 'file of worlds, methods and seeds (YAML)')
     .option('--parallel <number>', 'processes at once', wholeNumber(1), 1)
     .option('--finished', 'run nothing: compare what is finished so far')
+    .option('--recorded <runs.json>', 'run nothing: compare the runs that an earlier benchmark recorded')
     .option('--keep-runs', 'of a language model: keep the folders of finished runs, not only their numbers')
     .option('--json', 'print the comparison as one JSON object')
     .addHelpText('after', '\nExample:\n  $ selm bench exploration recipes/bench/tabular.yaml --parallel 2')
@@ -45,7 +48,7 @@ export function benchExplorationCommand(): Command {
 
 async function benchExploration(
   file: string,
-  { parallel, finished, keepRuns, json }: BenchExplorationOptions,
+  { parallel, finished, recorded, keepRuns, json }: BenchExplorationOptions,
 ): Promise<void> {
   const bench = openBench(file);
   const { grid } = bench;
@@ -62,7 +65,7 @@ async function benchExploration(
     say(`${done} of ${total} runs`);
   };
   try {
-    if (!finished) await bench.run({ parallel, keepRuns, signal: stop.signal, progress });
+    if (!finished && recorded === undefined) await bench.run({ parallel, keepRuns, signal: stop.signal, progress });
   } finally {
     stop.close();
   }
@@ -71,7 +74,8 @@ async function benchExploration(
     process.exitCode = stop.received.exitCode;
     return;
   }
-  const comparison = writeResults(grid, bench.results());
+  const results = recorded === undefined ? bench.results() : readRecord(recorded, grid.name, grid);
+  const comparison = writeResults(grid, results);
   process.stdout.write(
     json
       ? `${JSON.stringify(comparison)}\n`
@@ -81,7 +85,11 @@ async function benchExploration(
 
 /** A benchmark of either kind. */
 interface Bench {
-  readonly grid: ComparedGrid & { readonly output: string; readonly drawn: readonly string[] };
+  readonly grid: ComparedGrid & {
+    readonly name: string;
+    readonly output: string;
+    readonly drawn: readonly string[];
+  };
   readonly run: (options: {
     parallel: number;
     keepRuns: true | undefined;
@@ -114,5 +122,6 @@ function writeResults(grid: Bench['grid'], results: ResultsByWorld): BenchCompar
   write('results.json', `${JSON.stringify({ formatVersion: 1, baseline, seeds, worlds, methods, ...comparison })}\n`);
   write('results.md', comparisonTables(grid, comparison));
   write('results.svg', comparisonPicture(grid, results));
+  write('runs.json', recordText(grid.name, grid, results));
   return comparison;
 }
