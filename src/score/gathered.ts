@@ -6,7 +6,7 @@
 import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
 import { type GatheredUnit, gatherUnit, type Shards } from '../shard/shards.ts';
 import { enableGrad, noGrad, requireGrad } from '../torch/autograd.ts';
-import { detach, index_select } from '../torch/ops.ts';
+import { detach } from '../torch/ops.ts';
 import { hold, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { scoreRanges } from './head.ts';
 import { byPair } from './log-probs.ts';
@@ -63,12 +63,24 @@ function openStream({ policy, batch }: Pass): { stream: Stream | null; free(): v
   return { stream: held.result, free: held.free };
 }
 
-/** All blocks forward; `take` takes each one's input over, and gives it to compute with. Returns the last block still whole, for who goes back through it. */
+/** A block's output; the last block's of the scored rows only, [S, D]. */
+function block(
+  { policy }: Pass,
+  { context, rows_S }: Stream,
+  { input_TD, layer }: { input_TD: Tensor; layer: number },
+): Tensor {
+  return decoderBlock(input_TD, layer, context, layer === policy.config.layers - 1 ? rows_S : undefined);
+}
+
+/**
+ * All blocks forward; `take` takes each one's input over, and gives it to compute with. Returns the last block still whole, for who
+ * goes back through it.
+ */
 function* forward(
   pass: Pass,
   stream: Stream | null,
   options: { keepLast: boolean; take: (input_TD: Tensor) => Tensor },
-): Waiting<{ x_TD: Tensor | null; last: GatheredUnit | null }> {
+): Waiting<{ x_SD: Tensor | null; last: GatheredUnit | null }> {
   const { layers } = pass.policy.config;
   const isKept = (layer: number): boolean => options.keepLast && layer === layers - 1;
   let coming = gather(pass, 0, isKept(0));
@@ -82,11 +94,11 @@ function* forward(
     }
     if (stream !== null && x_TD !== null) {
       const input_TD = options.take(x_TD);
-      x_TD = outlive(scope('block', () => noGrad(() => decoderBlock(input_TD, layer, stream.context))));
+      x_TD = outlive(scope('block', () => noGrad(() => block(pass, stream, { input_TD, layer }))));
     }
-    if (isKept(layer)) return { x_TD, last: here };
+    if (isKept(layer)) return { x_SD: x_TD, last: here };
     here.leave();
-    if (layer + 1 === layers) return { x_TD, last: null };
+    if (layer + 1 === layers) return { x_SD: x_TD, last: null };
   }
 }
 
@@ -108,9 +120,9 @@ export function* gatheredForwardBackward(
     return input_TD;
   };
   try {
-    const { x_TD, last } = yield* forward(pass, stream, { keepLast: true, take });
-    let gradient_TD = stream === null || x_TD === null ? null : throughHead(stream, x_TD, head);
-    x_TD?.dispose('the head');
+    const { x_SD, last } = yield* forward(pass, stream, { keepLast: true, take });
+    let gradient_TD = stream === null || x_SD === null ? null : throughHead(stream, x_SD, head);
+    x_SD?.dispose('the head');
     let coming = last;
     let reducing: Promise<void> | null = null;
     for (let layer = policy.config.layers - 1; layer >= 0; layer--) {
@@ -122,9 +134,7 @@ export function* gatheredForwardBackward(
       if (stream !== null && input_TD !== undefined && outer_TD !== null) {
         gradient_TD = outlive(
           scope('block backward', () => {
-            const output_TD = enableGrad(() =>
-              scope('block again', () => decoderBlock(input_TD, layer, stream.context)),
-            );
+            const output_TD = enableGrad(() => scope('block again', () => block(pass, stream, { input_TD, layer })));
             return backwardThrough(output_TD, outer_TD, input_TD);
           }),
         );
@@ -152,15 +162,15 @@ export function* gatheredForwardBackward(
 }
 
 /** The gradient by the last block's output. */
-function throughHead(stream: Stream, x_TD: Tensor, head: (hidden_SD: Tensor) => Tensor): Tensor {
+function throughHead(stream: Stream, x_SD: Tensor, head: (hidden_SD: Tensor) => Tensor): Tensor {
   return outlive(
     scope('head', () => {
-      const last_TD = requireGrad(detach(x_TD));
-      const hidden_SD = enableGrad(() => finalNorm(index_select(last_TD, 0, stream.rows_S), stream.context));
+      const last_SD = requireGrad(detach(x_SD));
+      const hidden_SD = enableGrad(() => finalNorm(last_SD, stream.context));
       return backwardThrough(
         hidden_SD,
         noGrad(() => head(detach(hidden_SD))),
-        last_TD,
+        last_SD,
       );
     }),
   );
@@ -183,12 +193,10 @@ export function* gatheredHidden<Result>(
     return x_TD;
   };
   try {
-    const { x_TD } = yield* forward(pass, stream, { keepLast: false, take });
-    if (stream === null || x_TD === null || batch === null) return null;
-    const result = scope('use hidden states', () =>
-      noGrad(() => use(finalNorm(index_select(x_TD, 0, stream.rows_S), stream.context), batch)),
-    );
-    x_TD.dispose('its use');
+    const { x_SD } = yield* forward(pass, stream, { keepLast: false, take });
+    if (stream === null || x_SD === null || batch === null) return null;
+    const result = scope('use hidden states', () => noGrad(() => use(finalNorm(x_SD, stream.context), batch)));
+    x_SD.dispose('its use');
     return result;
   } finally {
     for (const input_TD of inputs) input_TD.dispose();

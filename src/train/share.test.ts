@@ -80,6 +80,16 @@ it.each(['none', 'optimiser', 'full'] as const)(
   },
 );
 
+it.each(['optimiser', 'full'] as const)(
+  'what shares itself with nobody computes what one process computes, to the bit in bf16, sharding %s',
+  async (sharding) => {
+    const some = steps.slice(0, 3);
+    const [alone] = await train(1, { dtype: 'bfloat16' }, preferences(DPO), some);
+    const [shared] = await train(1, { dtype: 'bfloat16', sharding }, preferences(DPO), some);
+    expect(shared?.metrics.map(({ loss }) => loss)).toEqual(alone?.metrics.map(({ loss }) => loss));
+  },
+);
+
 it.each(['none', 'full'] as const)("KTO's baseline is that of the whole step, sharding %s", async (sharding) => {
   const [alone] = await train(1, {}, preferences(KTO));
   const together = await train(3, { sharding }, preferences(KTO));
