@@ -21,6 +21,13 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> treeAttentionBackward(const at::T
                                                                      const at::Tensor& out, const at::Tensor& logSums,
                                                                      at::IntArrayRef segments, double scale,
                                                                      int64_t window, double softCap);
+std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x, const at::Tensor& weight, double eps);
+std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+                                                   const at::Tensor& inverse);
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, double direction);
+at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, std::string_view activation);
+std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up,
+                                                 std::string_view activation);
 at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments,
                                   at::IntArrayRef known, double scale, int64_t window, double softCap);
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets);
@@ -36,6 +43,8 @@ std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed
 at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic);
 at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
                           const at::Tensor& lengths, double scale, int64_t window, double softCap);
+at::Tensor placeHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cos, const at::Tensor& sin, at::Tensor& keys,
+                      at::Tensor& values, const at::Tensor& places, at::ScalarType type);
 void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places);
 std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places);
 

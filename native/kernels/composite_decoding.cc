@@ -12,13 +12,6 @@ at::Tensor rmsNormOperand(const at::Tensor& x, const at::Tensor& weight, double 
   return rmsNorm(x, weight, eps);
 }
 
-at::Tensor placeHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cos,
-                      const at::Tensor& sin, at::Tensor& keys, at::Tensor& values, const at::Tensor& places,
-                      at::ScalarType type) {
-  writePages(keys, values, rotary(k, cos, sin), v, places);
-  return rotary(q, cos, sin).to(type);
-}
-
 at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed,
                           const std::optional<at::Tensor>& bias, std::string_view arithmetic) {
   return sum.add_(rowLinear(x, packed, sum.size(1), bias, arithmetic));
@@ -73,6 +66,13 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
 }
 
 }  // namespace
+
+at::Tensor placeHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cos,
+                      const at::Tensor& sin, at::Tensor& keys, at::Tensor& values, const at::Tensor& places,
+                      at::ScalarType type) {
+  writePages(keys, values, rotary(k, cos, sin), v, places);
+  return rotary(q, cos, sin).to(type);
+}
 
 // Pages are gathered by the tables, and what a sequence does not see is masked.
 at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,

@@ -6,7 +6,6 @@
 #include "composite.h"
 
 namespace selm::composite {
-namespace {
 
 std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x, const at::Tensor& weight, double eps) {
   checkRmsNorm(x, weight);
@@ -42,7 +41,6 @@ std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, con
   return {dgate.to(gate.scalar_type()), dup.to(up.scalar_type())};
 }
 
-}  // namespace
 }  // namespace selm::composite
 
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {

@@ -51,6 +51,7 @@ struct Side {
   at::Tensor rows;  // int64; not defined where they are the whole stream in its order
   at::Tensor ends;  // int32 [sequences + 1]
   int64_t longest;
+  bool areDistinct;  // no row stands in two sequences
 
   at::Tensor of(const at::Tensor& stream) const {
     return rows.defined() ? stream.index_select(0, rows) : stream.contiguous();
@@ -66,12 +67,14 @@ struct Part {
 
 using Parts = std::vector<Part>;
 
-Side placed(const Sequences& sequences, bool isWhole, at::Device device) {
+enum class Rows { whole, distinct, shared };
+
+Side placed(const Sequences& sequences, Rows rows, at::Device device) {
   const auto tensor = [&](const auto& values, at::ScalarType type) {
     return at::tensor(values, at::TensorOptions().dtype(type)).to(device);
   };
-  return {isWhole ? at::Tensor() : tensor(sequences.rows, at::kLong), tensor(sequences.ends, at::kInt),
-          sequences.longest};
+  return {rows == Rows::whole ? at::Tensor() : tensor(sequences.rows, at::kLong), tensor(sequences.ends, at::kInt),
+          sequences.longest, rows != Rows::shared};
 }
 
 Sequences eachSegment(const std::vector<Segment>& segments) {
@@ -85,7 +88,7 @@ Sequences eachSegment(const std::vector<Segment>& segments) {
 
 // Without a window: every segment with itself, and for each distance the segments that have an ancestor there.
 Parts partsByDistance(const std::vector<Segment>& segments, at::Device device) {
-  const Side own = placed(eachSegment(segments), true, device);
+  const Side own = placed(eachSegment(segments), Rows::whole, device);
   Parts parts{{own, own, true, -1, -1}};
   std::vector<int64_t> ancestor(segments.size());
   for (size_t i = 0; i < segments.size(); i++) ancestor[i] = segments[i].parent;
@@ -100,7 +103,7 @@ Parts partsByDistance(const std::vector<Segment>& segments, at::Device device) {
       keys.add(segments[key].start, segments[key].length);
       keys.close();
     }
-    parts.push_back({placed(queries, false, device), placed(keys, false, device), false, -1, -1});
+    parts.push_back({placed(queries, Rows::distinct, device), placed(keys, Rows::distinct, device), false, -1, -1});
     for (int64_t& a : ancestor)
       if (a >= 0) a = segments[a].parent;
   }
@@ -122,7 +125,7 @@ Parts partsByWindow(const std::vector<Segment>& segments, int64_t window, at::De
     keys.add(s.start, s.length);
     keys.close();
   }
-  return {{placed(eachSegment(segments), true, device), placed(keys, false, device), false, window - 1, 0}};
+  return {{placed(eachSegment(segments), Rows::whole, device), placed(keys, Rows::shared, device), false, window - 1, 0}};
 }
 
 // The layers of a model ask with the same trees one after the other, and again in the backward pass: what was placed on the
@@ -164,22 +167,32 @@ std::tuple<at::Tensor, at::Tensor> flashForward(const Part& part, const at::Tens
 // order.
 class Deterministic {
  public:
-  Deterministic() { at::globalContext().setDeterministicAlgorithms(true, false); }
-  ~Deterministic() { at::globalContext().setDeterministicAlgorithms(before_, warnedOnly_); }
+  Deterministic() {
+    at::globalContext().setDeterministicAlgorithms(true, false);
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+  }
+  ~Deterministic() {
+    at::globalContext().setDeterministicAlgorithms(before_, warnedOnly_);
+    at::globalContext().setDeterministicFillUninitializedMemory(filled_);
+  }
   Deterministic(const Deterministic&) = delete;
   Deterministic& operator=(const Deterministic&) = delete;
 
  private:
   const bool before_ = at::globalContext().deterministicAlgorithms();
   const bool warnedOnly_ = at::globalContext().deterministicAlgorithmsWarnOnly();
+  const bool filled_ = at::globalContext().deterministicFillUninitializedMemory();
 };
 
 // Adds a side's rows to those of the stream.
 void addTo(at::Tensor& sum, const Side& side, const at::Tensor& rows) {
-  if (side.rows.defined()) {
-    sum.index_add_(0, side.rows, rows.to(at::kFloat));
-  } else {
+  if (!side.rows.defined()) {
     sum.add_(rows);
+  } else if (side.areDistinct) {
+    sum.index_copy_(0, side.rows, sum.index_select(0, side.rows).add_(rows));
+  } else {
+    const Deterministic inOrder;
+    sum.index_add_(0, side.rows, rows.to(at::kFloat));
   }
 }
 
@@ -187,16 +200,18 @@ using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 Gradients flashBackward(const at::Tensor& gradient, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                         const at::Tensor& out, const at::Tensor& logSums, const Parts& parts, double scale) {
-  const Deterministic deterministic;
   const auto sumOf = [](const at::Tensor& x) { return at::zeros(x.sizes(), x.options().dtype(at::kFloat)); };
   at::Tensor dq = sumOf(q), dk = sumOf(k), dv = sumOf(v);
   // Nothing is dropped: what the numbers of dropout would come from is not read.
   const at::Tensor randomState = at::zeros({2}, q.options().dtype(at::kUInt64)), unused = at::empty({0}, q.options());
   for (const Part& part : parts) {
-    auto [partQ, partK, partV] = at::_flash_attention_backward(
-        part.queries.of(gradient), part.queries.of(q), part.keys.of(k), part.keys.of(v), part.queries.of(out),
-        part.queries.of(logSums).t().contiguous(), part.queries.ends, part.keys.ends, part.queries.longest,
-        part.keys.longest, 0.0, part.isCausal, randomState, unused, scale, part.left, part.right);
+    auto [partQ, partK, partV] = [&] {
+      const Deterministic inOrder;
+      return at::_flash_attention_backward(
+          part.queries.of(gradient), part.queries.of(q), part.keys.of(k), part.keys.of(v), part.queries.of(out),
+          part.queries.of(logSums).t().contiguous(), part.queries.ends, part.keys.ends, part.queries.longest,
+          part.keys.longest, 0.0, part.isCausal, randomState, unused, scale, part.left, part.right);
+    }();
     addTo(dq, part.queries, partQ);
     addTo(dk, part.keys, partK);
     addTo(dv, part.keys, partV);
