@@ -1,13 +1,13 @@
 /**
  * @file Our side of the comparison, in a process of its own: tokenise, score the reference, train; prints one JSON line with
- * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS [full|lora]
+ * the fields of bench/peers/trl_dpo.py. Usage: dpo-run.ts MODEL DATA STEPS BATCH DTYPE THREADS MICRO_BATCH_TOKENS [full|lora [STATES]]
  */
 
 import { readRows } from '../src/data/read.ts';
 import { loadModel } from '../src/model/load.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
 import { microBatches } from '../src/score/packing.ts';
-import { type ComputeDtype, openPolicy } from '../src/score/policy.ts';
+import { type ComputeDtype, openPolicy, type StateDtype } from '../src/score/policy.ts';
 import { buildTree, type PairTree, type TreeLogProbs } from '../src/score/trees.ts';
 import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
@@ -24,11 +24,13 @@ const dtype: ComputeDtype = numbers[2] === 'bfloat16' ? 'bfloat16' : 'float32';
 const [threads = 2, microBatchTokens = 2048] = numbers.slice(3, 5).map(Number);
 const settings = { rank: 16, alpha: 32, rankStabilised: false, targets: 'all-linear' } as const;
 const lora = numbers[5] === 'lora' ? { settings, seed: 1 } : null;
+const states: StateDtype = numbers[6] === 'bfloat16' ? 'bfloat16' : 'float32';
 const MAX_LENGTH = 1024;
 
 setThreads(threads);
 const model = loadModel(modelPath);
-const policy = openPolicy(model, { dtype, purpose: 'train', lora });
+const policy = openPolicy(model, { dtype, purpose: 'train', lora, states });
+model.dispose(); // as a run does: its files are no part of what training holds
 const optimiser = openOptimiser(policy);
 
 // The peer's clock starts when its model is loaded: so does ours.

@@ -77,7 +77,7 @@ function lossDifference(a: Result, b: Result): number {
 
 /**
  * The command. Options: --dtype, --model 15m|110m|FOLDER, --data FILE (pairs) or ultrafeedback, --steps, --batch, --threads,
- * --repeats, --tokens (micro-batch), --peers (the one of that name, or those whose name begins so), --save NAME.
+ * --repeats, --tokens (micro-batch), --states (ours: float32|bfloat16), --peers (the one of that name, or those whose name begins so), --save NAME.
  */
 export async function benchDpo(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -90,6 +90,7 @@ export async function benchDpo(args: string[]): Promise<void> {
       threads: { type: 'string', default: '2' },
       repeats: { type: 'string', default: '3' },
       tokens: { type: 'string', default: '2048' },
+      states: { type: 'string', default: 'float32' },
       data: { type: 'string' },
       peers: { type: 'string', default: 'TRL' },
       save: { type: 'string' },
@@ -113,10 +114,11 @@ export async function benchDpo(args: string[]): Promise<void> {
   );
   for (const dtype of values.dtype === 'both' ? ['float32', 'bfloat16'] : [values.dtype]) {
     const common = [modelPath, dataPath, values.steps, values.batch, dtype, values.threads];
+    const own = [...common, values.tokens, 'full', values.states];
     const ours: Result[] = [];
     const theirs = new Map<string, Result[]>(peers.map(([name]) => [name, []]));
     for (let turn = 0; turn < Number(values.repeats); turn++) {
-      ours.push(measure(process.execPath, ['--import', 'tsx', join(here, 'dpo-run.ts'), ...common, values.tokens]));
+      ours.push(measure(process.execPath, ['--import', 'tsx', join(here, 'dpo-run.ts'), ...own]));
       for (const [name, flags] of peers) {
         theirs.get(name)?.push(measure(python, [join(here, 'peers', 'trl_dpo.py'), ...common, ...flags]));
       }
@@ -129,8 +131,17 @@ export async function benchDpo(args: string[]): Promise<void> {
     );
     process.stdout.write(`\n${dtype}\n${line('selm', ours)}, ${share} % of a product of 4,096^3\n`);
     if (values.save !== undefined) {
-      const { model, steps, batch, threads, tokens } = values;
-      const settings = { model: basename(model), data: basename(dataPath), steps, batch, threads, tokens, dtype };
+      const { model, steps, batch, threads, tokens, states } = values;
+      const settings = {
+        model: basename(model),
+        data: basename(dataPath),
+        steps,
+        batch,
+        threads,
+        tokens,
+        dtype,
+        states,
+      };
       saveResult(`${values.save}-${dtype}`, { settings, turns: { selm: ours, ...Object.fromEntries(theirs) } });
     }
     for (const [name, results] of theirs) {

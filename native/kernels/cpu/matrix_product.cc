@@ -40,6 +40,7 @@ at::Tensor productOperand(const at::Tensor& x) {
 constexpr int64_t kDepth = 2048;     // inputs that are packed at a time
 constexpr int64_t kNear = 256;       // inputs of a panel that are worked through at a time
 constexpr int64_t kMostRows = 128;  // of a block
+constexpr int64_t kPanelsBeside = 8;  // that are packed together
 
 int64_t wholeTiles(int64_t count) { return (count + kStep - 1) / kStep * kStep; }
 
@@ -79,9 +80,15 @@ struct RowBlock {
     copied = room(roomFor(count) * wholeTiles(depth));
     Bf16* to = copied.data_ptr<Bf16>();
     tiles = {to, kStep, kStep * kTileRows / 2, kStep * kTileRows};
-    for (int64_t row = first; row < first + count; row += kTileRows, to += groupStride) {
-      const Lanes lanes = left.some(row, input, depth);
-      left.isByRows() ? tilesOfRows(lanes, to) : tilesOfColumns(lanes, to);
+    if (left.isByRows()) {
+      for (int64_t row = 0; row < count; row += kTileRows) tilesOfRows(left.some(first + row, input, depth), to + row / kTileRows * groupStride);
+      return;
+    }
+    for (int64_t i = 0; i < depth; i += kColumnInputs) {
+      for (int64_t row = 0; row < count; row += kTileRows) {
+        const Lanes lanes = left.some(first + row, input + i, std::min(kColumnInputs, depth - i));
+        tilesOfColumns(lanes, to + row / kTileRows * groupStride + i * kTileRows);
+      }
     }
   }
   // 32 rows from an input on.
@@ -94,11 +101,19 @@ struct RowBlock {
 at::Tensor panelsOf(const Factor& right, int64_t input, int64_t depth) {
   const int64_t panels = panelsFor(right.lanes), size = wholeTiles(depth) * kPanel;
   const at::Tensor packed = room(panels * size);
-  shareRanges(panels, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++) {
-      const Lanes lanes = right.some(panel * kPanel, input, depth);
-      Bf16* to = packed.data_ptr<Bf16>() + panel * size;
-      right.isByRows() ? panelOfRows(lanes, to) : panelOfColumns(lanes, to);
+  Bf16* const to = packed.data_ptr<Bf16>();
+  shareRanges(panels, kPanelsBeside, [&](int64_t begin, int64_t end) {
+    if (right.isByRows()) {
+      for (int64_t panel = begin; panel < end; panel++) panelOfRows(right.some(panel * kPanel, input, depth), to + panel * size);
+      return;
+    }
+    for (; begin < end; begin += kPanelsBeside) {
+      for (int64_t i = 0; i < depth; i += kColumnInputs) {
+        for (int64_t panel = begin; panel < std::min(begin + kPanelsBeside, end); panel++) {
+          const Lanes lanes = right.some(panel * kPanel, input + i, std::min(kColumnInputs, depth - i));
+          panelOfColumns(lanes, to + panel * size + i * kPanel);
+        }
+      }
     }
   });
   return packed;

@@ -46,11 +46,13 @@ SELM_AVX512_INLINE void turn(__m512i (&square)[16]) {
   }
 }
 
-// Two inputs of 32 lanes, lane by lane beside each other: lanes 0 to 15, and the others.
+// Two inputs of 32 lanes, lane by lane beside each other: lanes 0 to 15, and the others. The lanes beside them are the next ones (tile_packing.h).
 struct Pairs {
   __m512i low, high;
 };
 SELM_AVX512_INLINE Pairs pairsOf(const Lanes& columns, int64_t input) {
+  for (int64_t i = input; i < std::min(input + 2, columns.inputs); i++)
+    _mm_prefetch(reinterpret_cast<const char*>(columns.x + i * columns.stride + kTile), _MM_HINT_T0);
   const __m512i first = input < columns.inputs ? thirtyTwo(columns.x + input * columns.stride, columns.count) : _mm512_setzero_si512();
   const __m512i second = input + 1 < columns.inputs ? thirtyTwo(columns.x + (input + 1) * columns.stride, columns.count) : _mm512_setzero_si512();
   const auto beside = [](__m256i a, __m256i b) SELM_AVX512 {
