@@ -44,7 +44,7 @@ switch (what) {
     benchSample(options);
     break;
   case 'studio':
-    await benchStudio();
+    await benchStudio(options);
     break;
   default:
     process.stderr.write(`Usage:
@@ -57,7 +57,7 @@ switch (what) {
   npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
   npm run bench -- ranks [--dtype float32|bfloat16] [--kind full|lora] [--steps 6] [--batch 32]
   npm run bench -- sample [--model smollm2|15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--samples 1] [--peers all|none|vLLM|transformers] [--save NAME]
-  npm run bench -- studio
+  npm run bench -- studio [--cost PAIRS] [--threads 2]
   npm run bench -- audit [--rows 10000,100000,1000000] [--model FOLDER]
 `);
     process.exitCode = 2;

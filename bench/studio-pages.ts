@@ -1,23 +1,54 @@
-/** @file Pages of the studio without a browser: each follows a run and asks for its curves as a page does. Usage: URL TOKEN COUNT */
-import { setTimeout } from 'node:timers/promises';
+/**
+ * @file Pages of the studio without a browser: each follows a run and asks for its curves as a page does. What comes is not looked at: a
+ * page of somebody at another machine costs this one nothing more. Usage: PORT TOKEN RUN COUNT; a line on standard input opens them, the next closes them.
+ */
+import { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 
-const [url = '', token = '', count = '0'] = process.argv.slice(2);
-const headers = { authorization: `Bearer ${token}` };
-const names = ['loss', ...Array.from({ length: 12 }, (_, n) => `metric-${n + 1}`)].join(',');
+const [port = '', token = '', run = '', count = '0'] = process.argv.slice(2);
+const names = [
+  'loss',
+  'lr',
+  'grad_norm',
+  'tokens_per_second',
+  ...Array.from({ length: 9 }, (_, n) => `metric-${n + 1}`),
+];
+/** As in web/run-page.tsx. */
+const AGAIN_MS = 3000;
+const open = new Set<Socket>();
+const timers = new Set<NodeJS.Timeout>();
 
-async function page(): Promise<void> {
-  let isStale = false;
-  const asking = (async () => {
-    for (;;) {
-      await setTimeout(1500);
-      if (!isStale) continue;
-      isStale = false;
-      await (await fetch(`${url}/api/runs/large/curves?points=500&names=${names}`, { headers })).arrayBuffer();
-    }
-  })();
-  const response = await fetch(`${url}/api/runs/large/events`, { headers });
-  for await (const _ of response.body ?? []) isStale = true;
-  await asking;
+function connected(): Socket {
+  const socket = new Socket().connect(Number(port), '127.0.0.1');
+  open.add(socket);
+  return socket.on('error', () => {});
 }
 
-await Promise.all(Array.from({ length: Number(count) }, page));
+function get(path: string): string {
+  return `GET /api/runs/${run}/${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+}
+
+function page(): void {
+  let isStale = false;
+  const events = connected().on('data', () => {
+    isStale = true;
+  });
+  events.write(get('events'));
+  const curves = connected().resume();
+  const again = (): void => {
+    if (isStale) curves.write(get(`curves?points=500&names=${names.map(encodeURIComponent).join(',')}`));
+    isStale = false;
+  };
+  // Nobody opens fifty pages at the same moment.
+  timers.add(setTimeout(() => timers.add(setInterval(again, AGAIN_MS)), Math.random() * AGAIN_MS));
+}
+
+for await (const _ of createInterface({ input: process.stdin })) {
+  if (open.size === 0) for (let n = 0; n < Number(count); n++) page();
+  else {
+    for (const timer of timers) clearInterval(timer);
+    for (const socket of open) socket.destroy();
+    timers.clear();
+    open.clear();
+  }
+}

@@ -8,11 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
 import { type Studio, serveStudio } from '../src/server/listen.ts';
 import { writeStudioRun } from '../src/server/studio-run.testing.ts';
 import { openEventLog } from '../src/store/event-log.ts';
 import { openLedger } from '../src/store/ledger.ts';
+import { benchStudioCost } from './studio-cost.ts';
 
 const PAIRS = 10_000;
 const STEPS = 20_000; // of each of two iterations, with 25 numbers a step
@@ -22,8 +24,16 @@ const SECONDS = 10;
 const TOKEN = 'token-of-the-benchmark';
 const PAGES_SCRIPT = fileURLToPath(new URL('studio-pages.ts', import.meta.url));
 
-/** Prints the measurements. */
-export async function benchStudio(): Promise<void> {
+/** Prints the measurements; with `--cost PAIRS` what a run loses to its pages instead. */
+export async function benchStudio(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: { cost: { type: 'string' }, threads: { type: 'string', default: '2' } },
+  });
+  if (values.cost !== undefined) {
+    await benchStudioCost({ pairs: Number(values.cost), threads: Number(values.threads) });
+    return;
+  }
   const folder = mkdtempSync(join(tmpdir(), 'selm-bench-studio-'));
   try {
     const run = join(folder, 'large');
@@ -126,9 +136,10 @@ async function measurePages(studio: Studio): Promise<void> {
 async function measureStreams(studio: Studio, run: string): Promise<void> {
   const pages = spawn(
     process.execPath,
-    ['--import', 'tsx', PAGES_SCRIPT, `http://127.0.0.1:${studio.port}`, TOKEN, String(PAGES)],
-    { stdio: 'inherit' },
+    ['--import', 'tsx', PAGES_SCRIPT, String(studio.port), TOKEN, 'large', String(PAGES)],
+    { stdio: ['pipe', 'inherit', 'inherit'] },
   );
+  pages.stdin?.write('\n');
   await setTimeout(3000);
   using log = openEventLog(run);
   const announce = log.through(() => {}, { iteration: 2 });

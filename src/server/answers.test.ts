@@ -24,3 +24,24 @@ test('pages that ask at the same time wait for one answer, and a failure is not 
   expect(made).toBe(1);
   expect(await answers.of('a', 1, () => 'yes')).toBe('"yes"');
 });
+
+test('what took long to make is good for longer, five seconds at most', async () => {
+  let now = 0;
+  const answers = new Answers(() => now);
+  let takesMs = 12;
+  const ask = (version: number) =>
+    answers.of('curves', version, () => {
+      now += takesMs;
+      return version;
+    });
+  await ask(1);
+  now = 2900;
+  expect(await ask(2)).toBe('1');
+  takesMs = 1000;
+  now = 3001;
+  expect(await ask(3)).toBe('3');
+  now = 3001 + 4999;
+  expect(await ask(4)).toBe('3');
+  now = 3001 + 5000;
+  expect(await ask(5)).toBe('5');
+});

@@ -3,8 +3,8 @@
  * JSON, as an event, or as the finished report; no text of a run is ever put into a page here.
  */
 import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
-import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { SelmError } from '../errors.ts';
 import { OWNER } from '../rank/people/owner.ts';
@@ -22,7 +22,7 @@ import { giveAnswer, givenAnswer, takeQuestions, tasksOf, votesOf } from './peop
 import { comparisonOf, reportOf } from './report.ts';
 import { givenRevocation, Revocations } from './revocations.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
-import { followRun, followRuns, type Sent } from './stream.ts';
+import { Streams } from './stream.ts';
 import {
   ANNOTATOR_NAME,
   cookieHeader,
@@ -125,7 +125,7 @@ export function createStudio({
 }: StudioOptions): Hono<Env> {
   const app = new Hono<Env>();
   const wrong = { minute: 0, count: 0 };
-  let streams = 0;
+  const streams = new Streams(runs);
   const leases = new Leases();
   const revocations = new Revocations(runs.folders[0] ?? '.');
   const arenas = new Arenas(runs.folders);
@@ -188,27 +188,20 @@ export function createStudio({
     return undefined;
   });
 
-  /** Streams what happens until the reader leaves or the studio closes. */
-  const sent = (c: Ctx, follow: (signal: AbortSignal) => AsyncIterable<Sent>): Response => {
-    if (streams >= MOST_STREAMS)
+  /** Keeps the response open, and lets `follow` write what happens into it until the reader leaves or the studio closes. */
+  const following = (c: Ctx, follow: (response: HttpBindings['outgoing']) => void): Response => {
+    if (streams.open >= MOST_STREAMS)
       return refuse(c, {
         status: 429,
         code: 'STREAMS_MANY',
         message: `At most ${MOST_STREAMS} pages can follow at once`,
       });
-    streams += 1;
-    const leaving = new AbortController();
-    return streamSSE(c, async (stream) => {
-      stream.onAbort(() => leaving.abort());
-      try {
-        for await (const message of follow(leaving.signal)) await stream.writeSSE(message);
-      } catch (error) {
-        if (!(error instanceof SelmError)) throw error;
-        await stream.writeSSE({ event: 'reset', data: '{}' }); // the run went away: the page looks anew
-      } finally {
-        streams -= 1;
-      }
-    });
+    const type = { 'content-type': 'text/event-stream' };
+    if (c.env.incoming.method === 'HEAD') return c.body(null, 200, type);
+    // Past the framework: fifty pages are told with fifty writes of the same bytes.
+    c.env.outgoing.writeHead(200, { ...HEADERS, ...type });
+    follow(c.env.outgoing);
+    return RESPONSE_ALREADY_SENT;
   };
 
   const sentJson = (c: Ctx, json: string): Response =>
@@ -226,7 +219,7 @@ export function createStudio({
     return c.json({ revoked: [...revocations.names()].sort() });
   });
   app.get('/api/runs', (c) => c.json({ runs: runs.summaries() }));
-  app.get('/api/events', (c) => sent(c, (signal) => followRuns(runs, { signal })));
+  app.get('/api/events', (c) => following(c, (response) => streams.followRuns(response)));
   app.get('/api/runs/:id', async (c) => {
     const run = runs.open(c.req.param('id'));
     return sentJson(c, await run.answers.of('detail', run.views.version(), () => detailOf(run)));
@@ -259,7 +252,12 @@ export function createStudio({
   app.get('/api/runs/:id/events', (c) => {
     const { id } = runs.find(c.req.param('id'));
     const afterId = Number(eventId.parse(c.req.header('last-event-id') ?? c.req.query('after') ?? '0'));
-    return sent(c, (signal) => followRun(runs, { id, afterId }, { signal }));
+    return following(c, (response) => {
+      streams.followRun(response, { id, afterId }).catch((error: unknown) => {
+        log(`failed ${shownText(c.req.path)}: ${shownText(String(error))}`);
+        response.destroy();
+      });
+    });
   });
   /** Where people answer a run's questions, and who does. */
   const asking = (c: Ctx, id: string): { path: string; votes: number; annotator: string } => {

@@ -8,11 +8,11 @@ import { RunError, SelmError } from '../errors.ts';
 import { lockHolder } from '../files/lock.ts';
 import { EVENT_LOG_NAME } from '../store/event-log.ts';
 import { type LedgerViews, openLedgerViews } from '../store/ledger-views.ts';
-import { lastEvents } from '../store/read-events.ts';
 import { type AnyRecipe, type RunConfig, readRunConfig } from '../store/run-config.ts';
 import { Answers } from './answers.ts';
 import type { RunSummary } from './api.ts';
-import { type ListedRun, listRuns } from './run-list.ts';
+import { RecentEvents } from './recent-events.ts';
+import { isRun, type ListedRun, listRuns } from './run-list.ts';
 import { RunSeries } from './series.ts';
 import { summaryOf, unreadableRun } from './summary.ts';
 
@@ -23,6 +23,7 @@ export interface OpenedRun {
   views: LedgerViews;
   series: RunSeries;
   answers: Answers;
+  recent: RecentEvents;
 }
 
 interface Entry extends OpenedRun {
@@ -48,6 +49,7 @@ export class OpenRuns {
   readonly #clock: () => number;
   readonly #open = new Map<string, Entry>();
   readonly #summaries = new Map<string, { stamp: string; summary: RunSummary }>();
+  #places: ReadonlyMap<string, ListedRun> = new Map();
   #last: { ms: number; summaries: RunSummary[] } | null = null;
 
   constructor(folders: readonly string[], { clock = Date.now }: OpenRunsOptions = {}) {
@@ -59,21 +61,21 @@ export class OpenRuns {
   summaries(): RunSummary[] {
     const now = this.#clock();
     if (this.#last !== null && now - this.#last.ms < FRESH_MS) return this.#last.summaries;
-    const summaries = listRuns(this.folders).map((listed) => this.#summaryOf(listed));
+    const summaries = this.#list().map((listed) => this.#summaryOf(listed));
     this.#last = { ms: now, summaries };
     return summaries;
   }
 
   /** One run. Throws RunError STUDIO_RUN_UNKNOWN. */
   summary(id: string): RunSummary {
-    const found = this.summaries().find((each) => each.id === id);
-    if (found === undefined) throw unknownRun(id);
-    return found;
+    return this.#summaryOf(this.find(id));
   }
 
   /** Where a run lies. Throws RunError STUDIO_RUN_UNKNOWN. */
   find(id: string): ListedRun {
-    const found = listRuns(this.folders).find((each) => each.id === id);
+    const known = this.#places.get(id);
+    if (known !== undefined && isRun(known.path)) return known;
+    const found = this.#list().find((each) => each.id === id);
     if (found === undefined) throw unknownRun(id);
     return found;
   }
@@ -89,6 +91,13 @@ export class OpenRuns {
     this.#open.clear();
   }
 
+  /** Looks through the folders: what is asked of one run afterwards does not. */
+  #list(): ListedRun[] {
+    const found = listRuns(this.folders);
+    this.#places = new Map(found.map((each) => [each.id, each]));
+    return found;
+  }
+
   /** Of a run in which nothing changed the summary that was made before: of many runs few are at work. */
   #summaryOf(listed: ListedRun): RunSummary {
     const stamp = stampOf(listed);
@@ -101,8 +110,8 @@ export class OpenRuns {
 
   #newSummary(listed: ListedRun): RunSummary {
     try {
-      const events = lastEvents(listed.path).events.map(({ event }) => event);
-      return summaryOf({ ...this.#opened(listed), events });
+      const opened = this.#opened(listed);
+      return summaryOf({ ...opened, events: opened.recent.events() });
     } catch (error) {
       if (error instanceof SelmError) return unreadableRun(listed, error);
       throw error;
@@ -128,6 +137,7 @@ export class OpenRuns {
       views,
       series: new RunSeries(),
       answers: new Answers(this.#clock),
+      recent: new RecentEvents(path),
       file,
       usedMs: this.#clock(),
     };

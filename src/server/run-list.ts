@@ -66,7 +66,8 @@ function listed(folders: readonly string[], isWanted: (path: string) => boolean)
   return [...found].map(([id, path]) => ({ id, path })).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function isRun(path: string): boolean {
+/** Whether a folder holds a run. */
+export function isRun(path: string): boolean {
   return existsSync(join(path, 'config.yaml')) && existsSync(join(path, 'run.db'));
 }
 

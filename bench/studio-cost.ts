@@ -1,0 +1,118 @@
+/**
+ * @file What a run loses to the pages that watch it: a real fine-tuning with a real studio, whose 50 pages are opened and closed again and
+ * again while it trains. Steps a second with pages and without, window beside window in an order by chance.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { bootstrapMean } from '../src/evaluate/statistics.ts';
+import { packageRoot } from '../src/files/package-root.ts';
+import { lastEvents, readEvents } from '../src/store/read-events.ts';
+import { processorSeconds } from './process-tree.ts';
+
+const PAGES = 50;
+/** Of each window: what opening or closing the pages takes is not what following costs. */
+const [SETTLE_MS, WINDOW_MS] = [1500, 5000];
+const TOKEN = 'token-of-the-benchmark';
+const PAGES_SCRIPT = fileURLToPath(new URL('studio-pages.ts', import.meta.url));
+
+/** Processor seconds of the studio, and of the pages, and steps of the run, within a window. */
+interface Window {
+  stepsPerSecond: number;
+  studioShare: number;
+  pagesShare: number;
+}
+
+/** Prints what `pairs` pairs of windows show of a run with so many threads. */
+export async function benchStudioCost({ pairs, threads }: { pairs: number; threads: number }): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'selm-bench-studio-cost-'));
+  const children: ChildProcess[] = [];
+  const start = (script: string, words: readonly string[]): ChildProcess => {
+    const child = spawn(process.execPath, [...(script.endsWith('.ts') ? ['--import', 'tsx'] : []), script, ...words], {
+      cwd: packageRoot,
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { ...process.env, SELM_THREADS: String(threads) },
+    });
+    children.push(child);
+    return child;
+  };
+  try {
+    const run = join(folder, 'watched');
+    const settings = [`output=${run}`, `threads=${threads}`, 'training.epochs=100000'];
+    const selm = join(packageRoot, 'bin', 'selm');
+    start(selm, ['sft', 'recipes/sft.yaml', ...settings.flatMap((each) => ['--set', each])]);
+    while (!lastEvents(run).events.some(({ event }) => event.kind === 'metrics')) await setTimeout(200);
+    const studio = start(selm, ['studio', folder, '--port', '0', '--token', TOKEN]);
+    const port = await portOf(studio);
+    const pages = start(PAGES_SCRIPT, [String(port), TOKEN, 'watched', String(PAGES)]);
+    await setTimeout(3000);
+    const toggle = (): unknown => pages.stdin?.write('\n');
+    const costs: number[] = [];
+    const watched: Window[] = [];
+    for (let pair = 0; pair < pairs; pair++) {
+      const isWatchedFirst = Math.random() < 0.5;
+      const windows: Window[] = [];
+      for (const isWatched of isWatchedFirst ? [true, false] : [false, true]) {
+        if (isWatched) toggle();
+        windows.push(await measure(run, { studio, pages }));
+        if (isWatched) toggle();
+      }
+      const [first, second] = windows;
+      const [on, off] = isWatchedFirst ? [first, second] : [second, first];
+      if (on === undefined || off === undefined) continue;
+      watched.push(on);
+      costs.push(100 * (1 - on.stepsPerSecond / off.stepsPerSecond));
+    }
+    const { value, low, high } = bootstrapMean(costs, 1);
+    const meanOf = (part: (each: Window) => number): number => bootstrapMean(watched.map(part), 1).value;
+    process.stdout.write(
+      [
+        `${PAGES} pages on a run of ${threads} threads on ${availableParallelism()} cores, ${pairs} pairs of windows of ${WINDOW_MS / 1000} s`,
+        `the run loses ${value.toFixed(2)} % of its steps a second [${low.toFixed(2)}, ${high.toFixed(2)}]`,
+        `steps a second ${meanOf(({ stepsPerSecond }) => stepsPerSecond).toFixed(1)}`,
+        `the studio takes ${(100 * meanOf(({ studioShare }) => studioShare)).toFixed(2)} % of a core, what stands for the pages ${(100 * meanOf(({ pagesShare }) => pagesShare)).toFixed(2)} %`,
+        '',
+      ].join('\n'),
+    );
+  } finally {
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(children.map((child) => (child.exitCode ?? child.signalCode) !== null || once(child, 'exit')));
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function portOf(studio: ChildProcess): Promise<number> {
+  let text = '';
+  for await (const piece of studio.stdout ?? []) {
+    text += String(piece);
+    const port = /127\.0\.0\.1:(\d+)/.exec(text)?.[1];
+    if (port !== undefined) return Number(port);
+  }
+  throw new Error('The studio did not say where it is');
+}
+
+async function measure(run: string, { studio, pages }: Record<'studio' | 'pages', ChildProcess>): Promise<Window> {
+  await setTimeout(SETTLE_MS);
+  const { lastId } = lastEvents(run);
+  const used = (): [number, number] => [processorSeconds(studio.pid ?? 0), processorSeconds(pages.pid ?? 0)];
+  const [studioBefore, pagesBefore] = used();
+  await setTimeout(WINDOW_MS);
+  const [studioAfter, pagesAfter] = used();
+  const times: number[] = [];
+  for (let from = lastId; ; ) {
+    const read = readEvents(run, from);
+    if (read === null || read.lastId === from) break;
+    times.push(...read.events.flatMap(({ event }) => (event.kind === 'metrics' ? [event.timeMs] : [])));
+    from = read.lastId;
+  }
+  const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1000;
+  return {
+    stepsPerSecond: (times.length - 1) / seconds,
+    studioShare: (studioAfter - studioBefore) / (WINDOW_MS / 1000),
+    pagesShare: (pagesAfter - pagesBefore) / (WINDOW_MS / 1000),
+  };
+}
