@@ -1,6 +1,7 @@
 /** @file The file of a benchmark: worlds, methods and seeds, and how much each run may ask. Every method meets every world. */
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { BONUS_FORMS } from '../objective/exploratory-bonus.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import type { RecipeProblem } from '../recipe/checks.ts';
 import { fromZero, integer, listOf, oneOf, path, positive, probability, yesOrNo } from '../recipe/fields.ts';
@@ -55,6 +56,7 @@ const method = z.strictObject({
   accumulate: yesOrNo().default(false),
   passes: integer(1).optional(),
   countBonus: fromZero().default(0),
+  exploratoryBonus: z.strictObject({ form: oneOf(BONUS_FORMS), alpha: fromZero() }).optional(),
 });
 
 /** The whole file as it is written. */
@@ -107,24 +109,20 @@ export function loadGrid(file: string, options: LoadOptions = {}): BenchGrid {
 }
 
 function methodOf(parsed: Parsed['methods'][number]): Method {
-  const {
-    exploration: term,
-    preference: loss,
-    chosenLikelihood: weight,
-    passes,
-    partnerTemperature,
-    ...others
-  } = parsed;
+  const { exploration: term, preference: loss, chosenLikelihood: weight, ...others } = parsed;
+  const { passes, partnerTemperature, exploratoryBonus, ...always } = others;
   const objective: ObjectiveOptions = {
     preference: loss,
     exploration: term.kind === 'none' ? term : { kind: term.kind, alpha: Number(term.alpha) },
     chosenLikelihood: weight,
   };
+  // What a method does not say has no part in what its result is known by.
   return {
-    ...others,
+    ...always,
     objective,
     ...(passes === undefined ? {} : { passes }),
     ...(partnerTemperature === undefined ? {} : { partnerTemperature }),
+    ...(exploratoryBonus === undefined ? {} : { exploratoryBonus }),
   };
 }
 

@@ -1,4 +1,5 @@
 /** @file What a method of the benchmark is: how it samples, which answers it asks about, what it minimises. */
+import type { ExploratoryBonus } from '../objective/exploratory-bonus.ts';
 import type { ObjectiveOptions } from '../objective/objective.ts';
 import type { SelectRuleName } from '../select/rules.ts';
 
@@ -34,6 +35,8 @@ export interface Method {
   readonly passes?: number;
   /** Weight of COPO's count bonus with exact counts; 0 leaves it out. */
   readonly countBonus: number;
+  /** GEB's bonus at the rejected answer, where there is one. */
+  readonly exploratoryBonus?: ExploratoryBonus;
 }
 
 /** How much a run asks and learns: the same for all methods. */

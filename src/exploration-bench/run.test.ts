@@ -68,6 +68,7 @@ describe('runMethod()', () => {
   it.each([
     ['an optimism term', { objective: { preference: dpo, exploration: { kind: 'selm', alpha: 0.5 } } }],
     ['a count bonus', { countBonus: 0.05 }],
+    ['an exploratory bonus', { exploratoryBonus: { form: 'arctanh', alpha: 0.02 } }],
     ['a chosen likelihood', { objective: { preference: dpo, exploration: { kind: 'none' }, chosenLikelihood: 0.1 } }],
     ['replay', { accumulate: true }],
     ['the initial reference', { reference: 'initial' }],

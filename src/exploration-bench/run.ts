@@ -3,6 +3,7 @@
  * (src/objective). After every iteration the policy is measured, exactly.
  */
 import { countTerm } from '../objective/count-bonus.ts';
+import { bonusTerm } from '../objective/exploratory-bonus.ts';
 import { type PairInput, pairObjective } from '../objective/objective.ts';
 import { type RandomKey, randomKey, uniformAt } from '../random.ts';
 import { diversePair } from '../rank/diverse.ts';
@@ -301,9 +302,11 @@ function derivativesOf(
     },
     method.countBonus,
   );
+  const bonus =
+    method.exploratoryBonus === undefined ? null : bonusTerm(input.policy.rejected, method.exploratoryBonus);
   return [
     { response: chosen, value: gradient.chosen },
-    { response: rejected, value: gradient.rejected },
+    { response: rejected, value: gradient.rejected + (bonus?.gradient ?? 0) },
     { response, value: gradient.response + count.gradient },
   ];
 }
