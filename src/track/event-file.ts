@@ -2,6 +2,7 @@
  * @file TensorBoard's event files: records with checksums (TFRecord) of small protocol-buffer messages. Written and read
  * without a library; the bytes equal those of the Python package (test/fixtures/tensorboard).
  */
+import { bytes, double, fieldsOf, float, integer, message, text } from './protobuf.ts';
 
 /** A scalar at a step. */
 export interface ScalarEvent {
@@ -75,35 +76,6 @@ function eventIn(payload: Buffer): FoundEvent | null {
   return { step: fields.find(({ number }) => number === 2)?.integer ?? 0, tags };
 }
 
-/** The fields of a message; null where it is none of ours. */
-function fieldsOf(data: Buffer): { number: number; integer?: number; bytes?: Buffer }[] | null {
-  const fields: { number: number; integer?: number; bytes?: Buffer }[] = [];
-  for (let at = 0; at < data.length; ) {
-    const [tag, afterTag] = readInteger(data, at);
-    const number = tag >> 3;
-    const [value, afterValue] = readInteger(data, afterTag);
-    switch (tag & 7) {
-      case 0:
-        fields.push({ number, integer: value });
-        at = afterValue;
-        break;
-      case 1:
-        at = afterTag + 8;
-        break;
-      case 2:
-        fields.push({ number, bytes: data.subarray(afterValue, afterValue + value) });
-        at = afterValue + value;
-        break;
-      case 5:
-        at = afterTag + 4;
-        break;
-      default:
-        return null;
-    }
-  }
-  return fields;
-}
-
 /** Castagnoli's CRC-32, masked as TFRecord has it so that a checksum of a checksum is no trap. */
 function maskedChecksum(data: Uint8Array): number {
   let crc = 0xffffffff;
@@ -117,53 +89,3 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
   return crc;
 });
-
-// Protocol buffers: a field is its number and wire type, then its value.
-
-function message(fields: readonly Buffer[]): Buffer {
-  return Buffer.concat(fields);
-}
-
-function double(field: number, value: number): Buffer {
-  const buffer = Buffer.alloc(9);
-  buffer.writeUInt8((field << 3) | 1);
-  buffer.writeDoubleLE(value, 1);
-  return buffer;
-}
-
-function float(field: number, value: number): Buffer {
-  const buffer = Buffer.alloc(5);
-  buffer.writeUInt8((field << 3) | 5);
-  buffer.writeFloatLE(value, 1);
-  return buffer;
-}
-
-function integer(field: number, value: number): Buffer {
-  return Buffer.from([field << 3, ...varint(value)]);
-}
-
-function bytes(field: number, value: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([(field << 3) | 2, ...varint(value.length)]), value]);
-}
-
-function text(field: number, value: string): Buffer {
-  return bytes(field, Buffer.from(value));
-}
-
-function varint(value: number): number[] {
-  const groups: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...groups, rest];
-    groups.push((rest % 128) | 128);
-  }
-}
-
-function readInteger(data: Buffer, start: number): [value: number, end: number] {
-  let value = 0;
-  for (let at = start, scale = 1; at < data.length; at++, scale *= 128) {
-    const byte = data[at] ?? 0;
-    value += (byte & 127) * scale;
-    if (byte < 128) return [value, at + 1];
-  }
-  return [value, data.length];
-}

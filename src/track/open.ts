@@ -5,8 +5,9 @@ import type { TrackerSettings } from '../recipe/track.ts';
 import { mlflowSink } from './mlflow.ts';
 import type { MetricSink, TrackedRun } from './sink.ts';
 import type { TrackingState } from './state.ts';
-import { tensorboardSink, wandbSink } from './tensorboard.ts';
+import { tensorboardSink } from './tensorboard.ts';
 import { trackioSink } from './trackio.ts';
+import { wandbSink } from './wandb.ts';
 
 /** Trackers show runs of one project together; this is its name where the recipe says no other. */
 const PROJECT = 'selm';

@@ -11,6 +11,7 @@ import type { Notice } from '../store/events.ts';
 import type { StoredMetric } from '../store/ledger-rows.ts';
 import { scalarsOf } from './event-file.testing.ts';
 import type { MeasuredValues } from './measured.ts';
+import { readRunFile, STEP_NAME } from './run-file.ts';
 import { type FakeTracker, serveMlflow, serveTrackio } from './servers.testing.ts';
 import { openTracking } from './tracking.ts';
 
@@ -38,6 +39,7 @@ async function place(kind: TrackerKind): Promise<Place> {
     kept: (run, metric) => {
       const name = kind === 'mlflow' ? metric.replace('eval/', 'eval_') : groupOf(metric);
       if (server !== null) return server.kept(run, name);
+      if (kind === 'wandb') return rowsOf(folder(run), name);
       const files = readdirSync(folder(run)).map((file) => readFileSync(join(folder(run), file)));
       return scalarsOf(files, name);
     },
@@ -47,6 +49,19 @@ async function place(kind: TrackerKind): Promise<Place> {
       else rmSync(join(path, kind));
     },
   };
+}
+
+/** Values by step of a metric in the one run that W&B's folder has. */
+function rowsOf(folder: string, name: string): [step: number, value: number][] {
+  const [file = '', ...others] = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((each) =>
+    each.endsWith('.wandb'),
+  );
+  expect(others).toEqual([]);
+  const { rows } = readRunFile(readFileSync(join(folder, file)));
+  return rows.flatMap(({ values }): [number, number][] => {
+    const value = values[name];
+    return value === undefined ? [] : [[values[STEP_NAME] ?? Number.NaN, value]];
+  });
 }
 
 /** Metrics of training are in their group; others name theirs. */
@@ -192,12 +207,19 @@ describe('servers of trackers', () => {
     expect(JSON.stringify(refused)).not.toContain('s3cret');
   });
 
-  it('W&B gets files and the command that uploads them', async () => {
+  it("W&B's folder goes on behind a torn record, and is uploaded again by the command that is said", async () => {
     const at = await place('wandb');
-    const told = await work(at, { steps: [0] });
-    expect(told).toEqual([
-      { kind: 'note', text: `W&B: wandb sync --sync-tensorboard --project selm --id small ${join(at.path, 'wandb')}` },
-    ]);
+    const told = await work(at, { steps: [0, 1], ending: 'stopped' });
+    const folder = join(at.path, 'wandb', readdirSync(join(at.path, 'wandb'))[0] ?? '');
+    expect(told).toEqual([{ kind: 'note', text: `W&B: wandb sync ${folder}` }]);
+    expect(folder).toMatch(/offline-run-\d{8}_\d{6}-small$/);
+    const file = join(folder, 'run-small.wandb');
+    // As a process leaves it that was killed in the middle of a record, and W&B's program when it has uploaded it.
+    writeFileSync(file, readFileSync(file).subarray(0, -5));
+    writeFileSync(`${file}.synced`, '');
+    await work(at, { steps: [2], ledger: [0, 1] });
+    expect(rounded(at.kept('small', 'loss'))).toEqual(losses(0, 1, 2));
+    expect(readdirSync(folder)).toEqual(['run-small.wandb']);
   });
 
   it('a tracker that is not known is refused with those that are', () => {

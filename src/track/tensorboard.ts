@@ -1,22 +1,16 @@
-/**
- * @file TensorBoard: event files in a folder of the run directory. W&B takes the very same files, by a command that uploads
- * them, so that its sink is this one in another folder.
- */
+/** @file TensorBoard: event files in a folder of the run directory. */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { readEventFile, scalarsRecord, versionRecord } from './event-file.ts';
 import { groupedName } from './names.ts';
-import type { MetricSink, TrackedRun, TrackedSoFar, TrackedStep } from './sink.ts';
+import type { MetricSink, TrackedSoFar, TrackedStep } from './sink.ts';
 
 /** Writes event files into a folder, and goes on with those that are there. */
-export function tensorboardSink(
-  folder: string,
-  { kind = 'tensorboard', hint = null }: { kind?: 'tensorboard' | 'wandb'; hint?: string | null } = {},
-): MetricSink {
+export function tensorboardSink(folder: string): MetricSink {
   let file: string | null = null;
   return {
-    kind,
+    kind: 'tensorboard',
     open: async () => {
       mkdirSync(folder, { recursive: true });
       return soFarIn(folder);
@@ -31,18 +25,8 @@ export function tensorboardSink(
       const records = steps.map((step) => scalarsRecord(eventOf(step)));
       appendFileSync(file, Buffer.concat(isNew ? [versionRecord(seconds), ...records] : records));
     },
-    close: async () => hint,
+    close: async () => null,
   };
-}
-
-/** The W&B sink: the same files, and the command that uploads them into one run of that name. */
-export function wandbSink(
-  { name, path }: TrackedRun,
-  { project, folder }: { project: string; folder: string },
-): MetricSink {
-  const id = name.replaceAll(/[^A-Za-z0-9_-]/g, '-');
-  const command = `wandb sync --sync-tensorboard --project ${project} --id ${id} ${join(path, folder)}`;
-  return tensorboardSink(join(path, folder), { kind: 'wandb', hint: `W&B: ${command}` });
 }
 
 function eventOf({ group, step, timeMs, values }: TrackedStep): Parameters<typeof scalarsRecord>[0] {
