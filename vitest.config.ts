@@ -19,6 +19,7 @@ const MINUTES = [
   'test/update-rules.test.ts',
   'test/lora*.test.ts',
   'test/sft*.test.ts',
+  'test/sources.test.ts',
   'test/trl.test.ts',
   'test/eval-command.test.ts',
   'test/recipes/**',
