@@ -20,8 +20,14 @@ const LARGE_BYTES = 1000;
 
 type Reply = { status: number; value: unknown };
 
-/** Starts a hub; `writer` may write, every other token may not. */
-export async function startWritableHub({ writer }: { writer: string }): Promise<WritableHub> {
+/** Starts a hub; `writer` may write, every other token may not. Connections are cut in the middle of requests that `isCut` names. */
+export async function startWritableHub({
+  writer,
+  isCut = () => false,
+}: {
+  writer: string;
+  isCut?: (request: string) => boolean;
+}): Promise<WritableHub> {
   const repositories: WritableHub['repositories'] = new Map();
   const requests: string[] = [];
   const storage = new Map<string, Buffer>();
@@ -81,9 +87,14 @@ export async function startWritableHub({ writer }: { writer: string }): Promise<
 
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
+    const { method = '', url: path = '', headers } = incoming;
+    if (isCut(`${method} ${path}`)) {
+      requests.push(`${method} ${path}`);
+      incoming.socket.destroy();
+      return;
+    }
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
-      const { method = '', url: path = '', headers } = incoming;
       requests.push(`${method} ${path}`);
       const { status, value } = reply(
         method,

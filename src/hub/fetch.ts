@@ -238,11 +238,11 @@ function explain(cause: unknown, { url, token, offline }: HubSettings): [code: s
 export function unreachable(
   cause: unknown,
   { url, offline }: Pick<HubSettings, 'url' | 'offline'>,
+  fix = 'look at the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what the cache has',
 ): [code: string, problem: string] {
   const text =
     cause instanceof Error
       ? [cause.message, cause.cause instanceof Error ? cause.cause.message : ''].filter(Boolean).join(': ')
       : String(cause);
-  const fix = offline ? '' : ': look at the network and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what the cache has';
-  return ['HUB_UNREACHABLE', `the Hub at ${url} cannot be reached (${text})${fix}`];
+  return ['HUB_UNREACHABLE', `the Hub at ${url} cannot be reached (${text})${offline ? '' : `: ${fix}`}`];
 }

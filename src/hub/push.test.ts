@@ -81,6 +81,23 @@ it('a Hub that is away is told with its address', async () => {
   expect(error.message).toContain(hub.url);
 });
 
+it.each(['PUT /storage/', 'POST /api/models/me/model/commit/'])(
+  'a connection that breaks in %s leaves no half commit, and the same push goes through afterwards',
+  async (cut) => {
+    await hub.close();
+    let isBroken = true;
+    hub = await startWritableHub({ writer: 'hf_writer', isCut: (request) => isBroken && request.startsWith(cut) });
+    const error = await failure(pushFiles(files, options()));
+    expect(error.code).toBe('HUB_UNREACHABLE');
+    expect(error.message).toMatch(/Cannot push to "me\/model".*run the same command again/);
+    expect(JSON.stringify([error.message, error.details])).not.toContain('hf_writer');
+    expect(hub.repositories.get('me/model')?.branches.get('main')?.size).toBe(0);
+    isBroken = false;
+    await pushFiles(files, options());
+    expect(hub.repositories.get('me/model')?.branches.get('main')?.get('model.safetensors')).toEqual(weights);
+  },
+);
+
 it.each(['model', 'me/model@main', 'a/b/c', '../x', 'me/mo del'])('%s is no repository to push to', (name) => {
   expect(() => checkRepository(name)).toThrow('give owner/name');
 });

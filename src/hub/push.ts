@@ -126,7 +126,11 @@ async function commitAll(
 
 /** Code and sentence of what went wrong. */
 function explain(cause: unknown, settings: HubSettings): [code: string, problem: string] {
-  if (!(cause instanceof HubApiError)) return unreachable(cause, settings);
+  if (!(cause instanceof HubApiError)) {
+    const fix =
+      'look at the network and HF_ENDPOINT, and run the same command again: large files that arrived are kept';
+    return unreachable(cause, settings, fix);
+  }
   const { statusCode, message } = cause;
   if (statusCode === 401 || statusCode === 403) {
     return [
