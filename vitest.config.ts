@@ -51,16 +51,31 @@ const MINUTES = [
   'src/text/tokenizer/tokenizer-hostile.test.ts',
 ];
 
+/**
+ * What is meant for a device: operators, kernels, models, training, sampling, and a whole run. The bits of the CPU's own kernels, threads
+ * and counters of memory are not, and skip themselves where a file has them too.
+ */
+const ON_A_DEVICE = [
+  'test/operators.test.ts',
+  'test/kernels.test.ts',
+  'test/models.test.ts',
+  'test/device-run.test.ts',
+  'src/sample/*.test.ts',
+  'src/score/*.test.ts',
+  'src/train/*.test.ts',
+];
+
 const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts', 'web/**/*.test.ts'];
 const APART = ['test/long/**', 'test/peers/**', 'test/vllm/**', '**/node_modules/**'];
 
-/** `whole`: npm test. `long`: what takes minutes or gigabytes. `peers`: what needs the Python environment of the peers. `vllm`: a real vLLM. */
+/** `whole`: npm test. `long`: what takes minutes or gigabytes. `peers`: what needs the Python environment of the peers. `vllm`: a real vLLM. `device`: with SELM_TEST_DEVICE (docs/gpu.md). */
 const TIERS: Record<string, { include: string[]; exclude: string[] }> = {
   whole: { include: ALL, exclude: APART },
   quick: { include: ALL, exclude: [...APART, ...MINUTES] },
   long: { include: ['test/long/**/*.test.ts', 'test/trl.test.ts'], exclude: [] },
   peers: { include: ['test/peers/**/*.test.ts'], exclude: [] },
   vllm: { include: ['test/vllm/**/*.test.ts'], exclude: [] },
+  device: { include: ON_A_DEVICE, exclude: APART },
 };
 
 const tier = process.env.SELM_TESTS ?? 'whole';

@@ -1,39 +1,77 @@
-/** @file The benchmark of a GPU on a tiny shape and the CPU: that it runs and counts what it says. */
-import { afterAll, expect, it } from 'vitest';
+/** @file The benchmark of a GPU on a tiny shape and the CPU: that it runs counts what it says, and its parts hold together. */
+import { expect, it } from 'vitest';
 import { collectiveChecks } from '../bench/gpu/collectives.ts';
+import { PARTS, peaksOf, readResult, tableOf, WHOLE_SECONDS } from '../bench/gpu/parts.ts';
 import {
+  bytesPerStep,
   decode,
+  prefill,
   productWeights,
   randomPairs,
-  randomWeights,
+  score,
   stepFlopsPerToken,
   trainSteps,
   type Workload,
 } from '../bench/gpu/work.ts';
 import { groupInProcess } from '../src/torch/group.testing.ts';
 import { ALONE } from '../src/torch/group.ts';
-import { disposeAll } from '../src/torch/tensor.ts';
+import { memoryStatistics } from '../src/torch/memory.ts';
 import { smallConfig } from './support/small-model.ts';
 
 const config = smallConfig();
 const work: Workload = {
   ...{ config, device: 'cpu', pairs: 2, promptTokens: 5, responseTokens: 4 },
-  ...{ microBatchTokens: 64, steps: 1, newTokens: 3 },
+  ...{ microBatchTokens: 64, steps: 1, newTokens: 3, prefillTokens: 6 },
 };
-const weights = randomWeights(config, 'cpu');
-afterAll(() => disposeAll(weights));
+const peaks = { flops: 1e12, bytesPerSecond: 1e9 };
 
-it.each([true, false])('trains from ln 2 and gives positive rates, with an adapter: %s', (lora) => {
-  const result = trainSteps(work, weights, { lora, peakFlops: 1e12 });
+it.each([true, false])('trains from ln 2, gives positive rates and frees what it made, with an adapter: %s', (lora) => {
+  const before = memoryStatistics().liveTensors;
+  const result = trainSteps(work, { lora, peaks });
   expect(result.firstPreferenceLoss).toBeCloseTo(Math.LN2, 6);
   expect(result.tokensPerSecond).toBeGreaterThan(0);
   expect(result.utilisation * 1e12).toBeCloseTo(stepFlopsPerToken(config, { lora }) * result.tokensPerSecond, -3);
+  expect(result.activations).toBe('keep');
+  expect(memoryStatistics().liveTensors).toBe(before);
 });
 
-it('decodes with tokens and bytes a second', async () => {
-  const result = await decode(work, weights, { batch: 2, bytesPerSecond: 1e9 });
+it('decodes with tokens and bytes a second, and counts weights once and keys and values of every sequence', async () => {
+  const result = await decode(work, { batch: 2, peaks });
   expect(result.batch).toBe(2);
-  expect(result.bandwidthShare).toBeCloseTo((result.tokensPerSecond / 2) * 2 * (productWeights(config) / 1e9), 6);
+  const bytes = bytesPerStep(config, { batch: 2, contextTokens: 6.5 });
+  expect(result.bandwidthShare).toBeCloseTo((result.tokensPerSecond / 2) * (bytes / 1e9), 6);
+  // Two layers of two heads of 8, keys and values, two bytes each.
+  expect(bytes - 2 * productWeights(config)).toBe(2 * 6.5 * (2 * 2 * 2 * 8 * 2));
+});
+
+it('prefills and scores', async () => {
+  const before = memoryStatistics().liveTensors;
+  expect((await prefill(work, { prompts: 2, peaks })).tokensPerSecond).toBeGreaterThan(0);
+  expect(score(work, { peaks }).tokensPerSecond).toBeGreaterThan(0);
+  expect(memoryStatistics().liveTensors).toBe(before);
+});
+
+it('has parts that fit eight minutes, beside half a minute for the build', () => {
+  const seconds = PARTS.reduce((sum, { limitSeconds }) => sum + limitSeconds, 0);
+  expect(seconds).toBeLessThanOrEqual(WHOLE_SECONDS - 30);
+  expect(new Set(PARTS.map(({ name }) => name)).size).toBe(PARTS.length);
+});
+
+it('takes the last whole result of a part, and puts every part into a row', () => {
+  expect(readResult('loading\nRESULT {"rate":1}\nmore\nRESULT {"rate":2.34567}\nRESULT {"ra')).toEqual({
+    rate: 2.34567,
+  });
+  expect(readResult('out of memory\n')).toBeNull();
+  const rows = [
+    { what: 'lora', seconds: 2, result: { rate: 2.34567, activations: 'keep' } },
+    { what: 'score', seconds: 0.04, result: { failed: 'a | b\nc' } },
+  ];
+  expect(tableOf(rows).split('\n').slice(2)).toEqual([
+    '| lora | 2.0 | rate 2.346, activations keep |',
+    '| score | 0.0 | failed a / b c |',
+  ]);
+  expect(peaksOf('NVIDIA H100 80GB HBM3').flops).toBe(989e12);
+  expect(peaksOf('another').flops).toBeNaN();
 });
 
 it('pairs have a prompt and three continuations of the lengths asked for, the same each time', () => {

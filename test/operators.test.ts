@@ -2,15 +2,18 @@
  * @file Every wrapped operator against PyTorch: values, in-place effects, and gradients, from fixtures that
  * scripts/fixtures/operators.py made. Calls go through the generated wrappers of src/torch/ops.ts.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { camel, formattedOperators, parseSchema, wrapperName } from '../scripts/generate-operators.ts';
+import { camel, formattedOperators, wrapperName } from '../scripts/generate-operators.ts';
+import { parseSchema } from '../scripts/operator-schema.ts';
+import { DEFAULT_VERSION } from '../src/engine/locate.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 import { readSafetensorsHeader } from '../src/files/safetensors.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
 import type { Dtype } from '../src/torch/dtype.ts';
 import { mapFile, mappedTensor } from '../src/torch/mapped-file.ts';
+import { engineVersion, minorVersion } from '../src/torch/native.ts';
 import * as ops from '../src/torch/ops.ts';
 import { scope, Tensor, toBytes, toFloat32Array } from '../src/torch/tensor.ts';
 
@@ -201,7 +204,11 @@ describe('every operator agrees with PyTorch', () => {
 });
 
 describe('src/torch/ops.ts', () => {
-  it('is what the generator prints for this LibTorch', () => {
+  // Schemas change from version to version, and the text is formatted by biome, which a machine with a GPU may lack.
+  const isPrintable =
+    minorVersion(engineVersion()) === minorVersion(DEFAULT_VERSION) &&
+    existsSync(join(packageRoot, 'node_modules', '.bin', 'biome'));
+  it.skipIf(!isPrintable)('is what the generator prints for this LibTorch', () => {
     expect(readFileSync(join(packageRoot, 'src', 'torch', 'ops.ts'), 'utf8')).toBe(formattedOperators());
   });
 });

@@ -1,74 +1,110 @@
 /**
- * @file The benchmark of one GPU, at most 8 minutes: steps of SELM on a random Llama 3 of 8 billion weights in bf16, with an adapter
- * and with all weights, and decoding. `npx tsx bench/gpu/main.ts [DEVICE] [OUT.json]`. It prints a table and writes the same as
- * JSON; what does not fit or fails is a row that says so.
+ * @file The benchmark of one GPU (bench/gpu/run.sh calls it): every part in a process of its own, one after the other, within what is left
+ * of eight minutes. `main.ts OUT DEVICE full|tiny [PART...]`: what each part said goes to OUT, a table is printed last, and OUT/gpu.json
+ * has the same as JSON. A part that fails, hangs or finds no time is a row that says so.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { packageRoot } from '../../src/files/package-root.ts';
-import { normaliseConfig } from '../../src/model/read-config.ts';
-import { chooseDevice } from '../../src/torch/device.ts';
 import { askGpus, cardOf } from '../../src/torch/gpus.ts';
-import { engineVersion } from '../../src/torch/native.ts';
-import { disposeAll } from '../../src/torch/tensor.ts';
-import { decode, randomWeights, trainSteps, type Workload } from './work.ts';
+import { readEngineRecord } from '../../src/torch/native.ts';
+import { PARTS, type Part, type PartResult, type Row, readResult, tableOf, WHOLE_SECONDS } from './parts.ts';
+import { rawConfig, workOf } from './shapes.ts';
 
-const [wanted = 'cuda', out = 'gpu.json'] = process.argv.slice(2);
-/** Of an H100 SXM, from its data sheet: dense bf16 products, and HBM3. */
-const PEAK_FLOPS = 989e12;
-const BYTES_PER_SECOND = 3.35e12;
-const SECONDS = 480;
+const [out = '.', device = 'cuda', sizeName = 'full', ...only] = process.argv.slice(2);
+const size = sizeName === 'tiny' ? 'tiny' : 'full';
+/** run.sh says when it began: building counts. */
+const startedMs = Number(process.env.GPU_BENCH_STARTED ?? Math.floor(Date.now() / 1000)) * 1000;
+/** What the table takes, and the end of a process that is told to end. */
+const RESERVE_SECONDS = 5;
 
-const { device } = chooseDevice({ device: wanted, dtypes: ['bfloat16'] });
-const published = z
-  .object({ models: z.record(z.string(), z.record(z.string(), z.unknown())) })
-  .parse(JSON.parse(readFileSync(join(packageRoot, 'recipes/published.json'), 'utf8')));
-const config = normaliseConfig(published.models['meta-llama/Meta-Llama-3-8B-Instruct'] ?? {}, 'recipes/published.json');
-const work: Workload = {
-  config,
-  device,
-  pairs: 16,
-  promptTokens: 256,
-  responseTokens: 256,
-  microBatchTokens: 8192,
-  steps: 3,
-  newTokens: 65,
-};
+const rows: Row[] = [];
+for (const part of PARTS) {
+  if (only.length > 0 && !only.includes(part.name)) continue;
+  const beganMs = Date.now();
+  const leftSeconds = WHOLE_SECONDS - RESERVE_SECONDS - (beganMs - startedMs) / 1000;
+  const result = leftSeconds < 5 ? { failed: 'no time was left' } : await runPart(part, leftSeconds);
+  rows.push({ what: part.name, seconds: (Date.now() - beganMs) / 1000, result });
+  console.log(`${part.name.padEnd(16)} ${JSON.stringify(result)}`);
+  write();
+}
+console.log(`\n${tableOf(rows)}`);
 
-const startedMs = performance.now();
-const rows: { what: string; result: unknown; seconds: number }[] = [];
-
-/** Runs one part, unless the time is over; a failure is its result. */
-async function part(what: string, run: () => Promise<unknown> | unknown): Promise<void> {
-  const beganMs = performance.now();
-  const isLate = (beganMs - startedMs) / 1000 > SECONDS * 0.8;
-  const fail = (error: unknown): { failed: string } => ({
-    failed: error instanceof Error ? error.message : String(error),
-  });
-  const result = isLate ? { failed: 'no time was left' } : await Promise.resolve().then(run).catch(fail);
-  rows.push({ what, result, seconds: (performance.now() - beganMs) / 1000 });
-  console.log(`${what.padEnd(28)} ${JSON.stringify(result)}`);
+/** Runs a part and reads its result: what it found before it was cut off counts. */
+async function runPart(part: Part, leftSeconds: number): Promise<PartResult> {
+  const limitSeconds = Math.min(part.limitSeconds, leftSeconds);
+  const log = join(out, `${part.name.replaceAll(' ', '-')}.log`);
+  const { code, isCut } = await run(commandOf(part), { log, limitSeconds });
+  const output = readFileSync(log, 'utf8');
+  const found = part.kind === 'tests' ? testCounts(output) : readResult(output);
+  const cut: PartResult = isCut ? { 'cut off after seconds': Math.round(limitSeconds) } : {};
+  if (found !== null) return { ...found, ...cut };
+  return { failed: isCut ? 'no result' : `exit ${code}: ${lastWords(output)}`, ...cut };
 }
 
-const weights = randomWeights(config, device);
-await part('LoRA, rank 16', () => trainSteps(work, weights, { lora: true, peakFlops: PEAK_FLOPS }));
-for (const batch of [64, 256])
-  await part(`decoding, batch ${batch}`, () => decode(work, weights, { batch, bytesPerSecond: BYTES_PER_SECOND }));
-await part('all weights, bf16 states', () => trainSteps(work, weights, { lora: false, peakFlops: PEAK_FLOPS }));
-disposeAll(weights);
+/** Command line of a part, with what it adds to the environment. */
+function commandOf(part: Part): { command: string; args: string[]; env?: NodeJS.ProcessEnv } {
+  switch (part.kind) {
+    case 'tests': {
+      const files = size === 'tiny' ? ['src/sample/blocks.test.ts'] : [];
+      const args = ['node_modules/vitest/vitest.mjs', 'run', ...files, '--maxWorkers', size === 'tiny' ? '1' : '4'];
+      const env = { SELM_TESTS: 'device', SELM_TEST_DEVICE: device, NO_COLOR: '1' };
+      return { command: process.execPath, args: [...args, '--reporter=verbose'], env };
+    }
+    case 'own':
+      return { command: process.execPath, args: ['--import', 'tsx', 'bench/gpu/part.ts', part.name, device, size] };
+    case 'peer': {
+      const { config: _, ...numbers } = workOf(size, device);
+      const work = JSON.stringify({ ...numbers, config: rawConfig(size), size });
+      return { command: process.env.PYTHON ?? 'python3', args: ['bench/gpu/peers.py', part.task, work] };
+    }
+  }
+}
 
-const answer = askGpus();
-const card = answer.kind === 'cards' ? cardOf(device, answer.cards) : null;
-writeFileSync(
-  out,
-  `${JSON.stringify({ formatVersion: 1, card, libtorch: engineVersion(), work: { ...work, config: config.family }, rows }, null, 2)}\n`,
-);
-console.log(`\n| ${['what', 'seconds', 'result'].join(' | ')} |\n| --- | ---: | --- |`);
-for (const { what, seconds, result } of rows) console.log(`| ${what} | ${seconds.toFixed(1)} | ${cells(result)} |`);
+/** Runs a command to its end or its limit, all that it says going to a file; its own children end with it. */
+function run(
+  { command, args, env }: ReturnType<typeof commandOf>,
+  { log, limitSeconds }: { log: string; limitSeconds: number },
+): Promise<{ code: number | null; isCut: boolean }> {
+  return new Promise((resolve) => {
+    const file = createWriteStream(log);
+    const child = spawn(command, args, { cwd: packageRoot, detached: true, env: { ...process.env, ...env } });
+    let isCut = false;
+    const end = (): void => {
+      isCut = true;
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    };
+    const timer = setTimeout(end, limitSeconds * 1000);
+    child.stdout.pipe(file, { end: false });
+    child.stderr.pipe(file, { end: false });
+    const finish = (code: number | null): void => {
+      clearTimeout(timer);
+      file.end(() => resolve({ code, isCut }));
+    };
+    child.on('error', (error) => void file.write(`${error.message}\n`, () => finish(null)));
+    child.on('close', finish);
+  });
+}
 
-function cells(result: unknown): string {
-  return Object.entries(Object(result))
-    .map(([name, value]) => `${name} ${typeof value === 'number' ? value.toPrecision(4) : String(value)}`)
-    .join(', ');
+/** How many tests passed and failed, and which failed. */
+function testCounts(output: string): PartResult | null {
+  const passed = output.match(/^ *✓ /gm)?.length ?? 0;
+  const failed = [...new Set([...output.matchAll(/^ *[×✗] (.*?)(?: \d+m?s)?$/gm)].map(([, name = '']) => name))];
+  if (passed + failed.length === 0) return null;
+  return { passed, failed: failed.length, ...(failed.length === 0 ? {} : { 'failed ones': failed.join('; ') }) };
+}
+
+function lastWords(output: string): string {
+  const lines = output.split('\n').filter((line) => line.trim() !== '');
+  return (lines.findLast((line) => /Error|error/.test(line)) ?? lines.at(-1) ?? 'it said nothing').trim().slice(0, 300);
+}
+
+function write(): void {
+  const answer = askGpus();
+  const card = answer.kind === 'cards' ? cardOf(device, answer.cards) : null;
+  const { config: _, ...work } = workOf(size, device);
+  const libtorch = readEngineRecord()?.libtorchVersion ?? null;
+  const record = { formatVersion: 2, card, libtorch, size, work, config: rawConfig(size), rows };
+  writeFileSync(join(out, 'gpu.json'), `${JSON.stringify(record, null, 2)}\n`);
 }

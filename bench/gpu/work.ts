@@ -2,6 +2,7 @@
  * @file What the benchmark of a GPU does and how it counts: a random model of a published shape, pairs of random tokens, steps,
  * responses, and the formula of utilisation. Small shapes run on the CPU, where tests run it.
  */
+import { OutOfMemoryError } from '../../src/errors.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { expectedWeights } from '../../src/model/weights.ts';
 import { randomKey, uniformAt } from '../../src/random.ts';
@@ -9,12 +10,15 @@ import { generate } from '../../src/sample/generate.ts';
 import { openSampler } from '../../src/sample/sampler.ts';
 import { scoreTrees } from '../../src/score/log-probs.ts';
 import { microBatches } from '../../src/score/packing.ts';
-import { openPolicy } from '../../src/score/policy.ts';
+import { openPolicy, type Policy } from '../../src/score/policy.ts';
+import type { Activations } from '../../src/score/stream.ts';
 import { buildTree, type PairTree } from '../../src/score/trees.ts';
 import { noGrad } from '../../src/torch/autograd.ts';
-import { add_Scalar, arange, cos, mul_Scalar, reshape, to_dtype } from '../../src/torch/ops.ts';
-import { outlive, scope, type Tensor, toFloat32Array } from '../../src/torch/tensor.ts';
-import { openOptimiser } from '../../src/train/optimiser.ts';
+import { askGpus, cardOf } from '../../src/torch/gpus.ts';
+import { add_Scalar, arange, cos, mul_Scalar, narrow, reshape, to_dtype } from '../../src/torch/ops.ts';
+import { disposeAll, outlive, scope, type Tensor, toFloat32Array } from '../../src/torch/tensor.ts';
+import { chooseActivations } from '../../src/train/activations.ts';
+import { type OptimiserState, openOptimiser } from '../../src/train/optimiser.ts';
 import { withoutPause } from '../../src/train/pausing.ts';
 import { trainingStep } from '../../src/train/step.ts';
 
@@ -28,8 +32,15 @@ export interface Workload {
   responseTokens: number;
   microBatchTokens: number;
   steps: number;
-  /** Tokens that each response has, in decoding. */
+  /** Tokens that each response has, in decoding; and a prompt, in prefilling. */
   newTokens: number;
+  prefillTokens: number;
+}
+
+/** What a card can do at most, from its data sheet: dense bf16 products, and its memory. */
+export interface Peaks {
+  flops: number;
+  bytesPerSecond: number;
 }
 
 /**
@@ -74,45 +85,71 @@ export function randomPairs({ config, pairs, promptTokens, responseTokens }: Wor
 }
 
 /** What training measured. */
-export interface TrainingResult {
+export interface TrainingResult extends Record<string, number | string> {
   secondsPerStep: number;
   tokensPerSecond: number;
   pairsPerSecond: number;
   /** Loss of the first step: ln 2, if all is well. */
   firstPreferenceLoss: number;
   utilisation: number;
+  /** Whether activations were kept or computed again, as the card's free memory allowed. */
+  activations: Activations;
 }
 
 /** Steps of SELM; the first is not timed, because libraries choose their kernels in it. */
-export function trainSteps(
-  work: Workload,
-  weights: ReadonlyMap<string, Tensor>,
-  { lora, peakFlops }: { lora: boolean; peakFlops: number },
-): TrainingResult {
-  const { config, steps, microBatchTokens } = work;
+export function trainSteps(work: Workload, { lora, peaks }: { lora: boolean; peaks: Peaks }): TrainingResult {
+  const { config, device, microBatchTokens } = work;
   const settings = { rank: 16, alpha: 32, rankStabilised: false, targets: 'all-linear' } as const;
+  const weights = randomWeights(config, device);
   using policy = openPolicy(
     { config, weights },
-    { dtype: 'bfloat16', states: 'bfloat16', purpose: 'train', lora: lora ? { settings, seed: 1 } : null },
+    {
+      ...{ dtype: 'bfloat16', states: 'bfloat16', purpose: 'train', source: 'freed' },
+      lora: lora ? { settings, seed: 1 } : null,
+    },
   );
+  // What an adapter's policy reads where it lies stays alive by its own handles.
+  disposeAll(weights);
   using optimiser = openOptimiser(policy);
+  const auto = { activations: 'auto', microBatchTokens, dtype: 'bfloat16' } as const;
+  const wanted = device === 'cpu' ? chooseActivations(auto, config) : chooseActivations(auto, config, freeOf(device));
+  const measure = (activations: Activations): TrainingResult =>
+    timeSteps(work, { policy, optimiser, activations, flopsPerToken: stepFlopsPerToken(config, { lora }), peaks });
+  try {
+    return measure(wanted);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError) || wanted === 'recompute') throw error;
+    return measure('recompute');
+  }
+}
+
+/** Free bytes of a card, as its driver says. */
+function freeOf(device: string): number {
+  const answer = askGpus();
+  return (answer.kind === 'cards' ? cardOf(device, answer.cards) : null)?.freeBytes ?? 0;
+}
+
+function timeSteps(
+  work: Workload,
+  given: { policy: Policy; optimiser: OptimiserState; activations: Activations; flopsPerToken: number; peaks: Peaks },
+): TrainingResult {
+  const { policy, optimiser, activations, flopsPerToken, peaks } = given;
+  const { steps } = work;
   let seconds = 0;
   let tokens = 0;
   let firstPreferenceLoss = Number.NaN;
   for (let step = 0; step <= steps; step++) {
-    const batches = microBatches(randomPairs(work, step), microBatchTokens);
+    const batches = microBatches(randomPairs(work, step), work.microBatchTokens);
     const reference = new Map(batches.flatMap((batch) => [...scoreTrees(policy, batch)]));
-    finish(weights);
+    finish(policy.masters);
     const startedMs = performance.now();
     const result = withoutPause(
       trainingStep(policy, optimiser, {
-        batches,
-        reference,
+        ...{ batches, reference, activations },
         objective: {
           preference: { kind: 'dpo', beta: 0.1, labelSmoothing: 0 },
           exploration: { kind: 'selm', alpha: 0.001 },
         },
-        activations: 'recompute',
         adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
         learningRate: 5e-7,
         maxGradientNorm: 1,
@@ -126,20 +163,21 @@ export function trainSteps(
     seconds += (performance.now() - startedMs) / 1000;
     tokens += result.tokens;
   }
-  const flops = stepFlopsPerToken(config, { lora }) * tokens;
   return {
     secondsPerStep: seconds / steps,
     tokensPerSecond: tokens / seconds,
     pairsPerSecond: (work.pairs * steps) / seconds,
     firstPreferenceLoss,
-    utilisation: flops / seconds / peakFlops,
+    utilisation: (flopsPerToken * tokens) / seconds / peaks.flops,
+    activations,
   };
 }
 
 /** Waits for the device: one number of one weight is read. */
 function finish(weights: ReadonlyMap<string, Tensor>): void {
   const norm = [...weights.values()].find(({ shape }) => shape.length === 1) ?? [...weights.values()][0];
-  if (norm !== undefined) scope('wait', () => void toFloat32Array(noGrad(() => to_dtype(norm, 'float32'))));
+  if (norm !== undefined)
+    scope('wait', () => void toFloat32Array(noGrad(() => to_dtype(narrow(norm, 0, 0, 1), 'float32'))));
 }
 
 /** Weights that a token is multiplied with: all matrices, the embedding only where it is the head. */
@@ -162,41 +200,114 @@ export function stepFlopsPerToken(config: ModelConfig, { lora }: { lora: boolean
   return (lora ? 4 : 6) * productWeights(config);
 }
 
+/**
+ * Bytes that a step of decoding reads: every weight of a product once, two bytes each, and the keys and values of all tokens before the
+ * new one, of every sequence. `contextTokens` is their mean number. What is written, and what lies between products, is not counted.
+ */
+export function bytesPerStep(
+  config: ModelConfig,
+  { batch, contextTokens }: { batch: number; contextTokens: number },
+): number {
+  const perToken = 2 * config.layers * config.keyValueHeads * config.headSize * 2;
+  return 2 * productWeights(config) + batch * contextTokens * perToken;
+}
+
 /** What decoding measured. */
-export interface DecodingResult {
+export interface DecodingResult extends Record<string, number | string> {
   batch: number;
   tokensPerSecond: number;
-  /** Weights are read once for each token of a batch: their bytes a second, of the memory's. */
+  millisecondsPerStep: number;
+  /** Bytes of bytesPerStep a second, of what the memory can give. */
   bandwidthShare: number;
 }
 
 /** Responses of `batch` prompts at once, each of newTokens. */
 export async function decode(
   work: Workload,
-  weights: ReadonlyMap<string, Tensor>,
-  { batch, bytesPerSecond }: { batch: number; bytesPerSecond: number },
+  { batch, peaks }: { batch: number; peaks: Peaks },
 ): Promise<DecodingResult> {
   const { config, newTokens, promptTokens } = work;
+  return withSampler(work, async (sample) => {
+    const run = (count: number, name: string): Promise<number> =>
+      sample({ name, prompts: batch, promptTokens, newTokens: count });
+    // Prompts and the first token are in both, so that the difference is decoding alone.
+    await run(2, 'warm-up');
+    const short = await run(1, 'short');
+    const seconds = Math.max(1e-9, (await run(newTokens, 'long')) - short);
+    const steps = newTokens - 1;
+    const bytes = bytesPerStep(config, { batch, contextTokens: promptTokens + newTokens / 2 });
+    return {
+      batch,
+      tokensPerSecond: (batch * steps) / seconds,
+      millisecondsPerStep: (1000 * seconds) / steps,
+      bandwidthShare: (bytes * steps) / seconds / peaks.bytesPerSecond,
+    };
+  });
+}
+
+/** What prefilling, or the reference's pass, measured. */
+export interface ForwardResult extends Record<string, number | string> {
+  tokensPerSecond: number;
+  /** Two operations for each token and weight of a product that it meets, a second, of the peak; attention is not counted. */
+  utilisation: number;
+}
+
+/** Prompts read for their first token: the head sees only the last token of each. */
+export async function prefill(
+  work: Workload,
+  { prompts, peaks }: { prompts: number; peaks: Peaks },
+): Promise<ForwardResult> {
+  const { config, prefillTokens } = work;
+  return withSampler(work, async (sample) => {
+    const run = (name: string): Promise<number> => sample({ name, prompts, promptTokens: prefillTokens, newTokens: 1 });
+    await run('warm-up');
+    const tokensPerSecond = (prompts * prefillTokens) / (await run('timed'));
+    const blocks = productWeights(config) - config.vocabularySize * config.hiddenSize;
+    return { tokensPerSecond, utilisation: (2 * blocks * tokensPerSecond) / peaks.flops };
+  });
+}
+
+/** A step's pairs scored as the reference scores them. */
+export function score(work: Workload, { peaks }: { peaks: Peaks }): ForwardResult {
+  const { config, device, steps } = work;
+  const weights = randomWeights(config, device);
+  using policy = openPolicy({ config, weights }, { dtype: 'bfloat16', purpose: 'score', frozen: 'in-place' });
+  disposeAll(weights);
+  const pass = (step: number): number => {
+    const batches = microBatches(randomPairs(work, step), work.microBatchTokens);
+    for (const batch of batches) scoreTrees(policy, batch);
+    return batches.reduce((sum, batch) => sum + batch.ids_T.length, 0);
+  };
+  pass(0);
+  const startedMs = performance.now();
+  let tokens = 0;
+  for (let step = 1; step <= steps; step++) tokens += pass(step);
+  const tokensPerSecond = (1000 * tokens) / (performance.now() - startedMs);
+  return { tokensPerSecond, utilisation: (2 * productWeights(config) * tokensPerSecond) / peaks.flops };
+}
+
+type Sampling = { name: string; prompts: number; promptTokens: number; newTokens: number };
+
+/** A sampler of random weights for as long as `body` runs, which is given the seconds that a sampling took. */
+async function withSampler<T>(
+  { config, device }: Workload,
+  body: (sample: (sampling: Sampling) => Promise<number>) => Promise<T>,
+): Promise<T> {
+  const weights = randomWeights(config, device);
   const sampler = openSampler({ config, weights }, { dtype: 'bfloat16' });
+  disposeAll(weights);
   try {
-    const run = async (count: number, name: string): Promise<number> => {
-      const requests = Array.from({ length: batch }, (_, index) => ({
+    return await body(async ({ name, prompts, promptTokens, newTokens }) => {
+      const requests = Array.from({ length: prompts }, (_, index) => ({
         promptId: `${name}-${index}`,
-        promptIds: Array.from({ length: promptTokens }, (_, i) => (i * 31 + index) % config.vocabularySize),
+        promptIds: Array.from({ length: promptTokens }, (_, i) => (i * 31 + index * 7) % config.vocabularySize),
         samples: [{ sampleIndex: 0, key: randomKey(1, name, index) }],
       }));
-      const settings = { temperature: 1, topP: 1, topK: 0, maxNewTokens: count, stopIds: [], batchSize: batch };
+      const settings = { temperature: 1, topP: 1, topK: 0, maxNewTokens: newTokens, stopIds: [], batchSize: prompts };
       const startedMs = performance.now();
       for await (const _ of generate(sampler, requests, settings));
       return (performance.now() - startedMs) / 1000;
-    };
-    // Prompts and the first token are in both, so that the difference is decoding alone.
-    await run(1, 'warm-up');
-    const short = await run(1, 'short');
-    const seconds = Math.max(1e-9, (await run(newTokens, 'long')) - short);
-    const tokensPerSecond = (batch * (newTokens - 1)) / seconds;
-    const weightBytes = 2 * productWeights(config);
-    return { batch, tokensPerSecond, bandwidthShare: ((tokensPerSecond / batch) * weightBytes) / bytesPerSecond };
+    });
   } finally {
     sampler.dispose();
   }

@@ -31,7 +31,7 @@ function plainLogits(config: ReturnType<typeof smallConfig>, ids: readonly numbe
     noGrad(() => {
       const rotation = rotations(
         config,
-        rotaryTables(config, ids.length),
+        rotaryTables(config, ids.length, weightOf(weights, EMBEDDING).device),
         ids.map((_, i) => i),
       );
       const context: BlockContext = {

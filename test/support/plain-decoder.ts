@@ -58,7 +58,7 @@ export function plainLogits(
     return rms_norm(x, [own.shape[0] ?? 0], { weight: scale, eps: config.normEpsilon });
   };
 
-  const tables = rotaryTables(config, L);
+  const tables = rotaryTables(config, L, weight('model.embed_tokens.weight').device);
   const limit = longAfter(config);
   const rows = int64(sequences.flatMap((ids) => Array.from({ length: L }, (_, i) => i + (ids.length > limit ? L : 0))));
   const turn = (x: Tensor, rope: number): Tensor => {

@@ -26,7 +26,7 @@ export function smallConfig(changes: Record<string, unknown> = {}): ModelConfig 
 }
 
 /** Weights of scale 1 / sqrt(inputs), norms near 1: activations neither vanish nor explode. */
-export function smallWeights(config: ModelConfig, seed = 1, device = 'cpu'): Map<string, Tensor> {
+export function smallWeights(config: ModelConfig, seed = 1, device?: string): Map<string, Tensor> {
   const weights = new Map<string, Tensor>();
   for (const [name, shape] of expectedWeights(config)) {
     const size = shape.reduce((product, length) => product * length, 1);

@@ -1,19 +1,44 @@
 /**
- * @file SELM_TEST_DEVICE=cuda: what a test makes or opens without naming a device is made there (docs/gpu.md has the files that
- * are meant for it). Loaded by vitest before each test file where the variable is set.
+ * @file SELM_TEST_DEVICE=cuda: what a test makes or opens without naming a device is made there. What src/ makes without naming one stays
+ * on the CPU, as it would in a run, and fails beside the rest. Loaded by vitest before each test file where the variable is set.
  */
 import { vi } from 'vitest';
 
-const device = vi.hoisted(() => process.env.SELM_TEST_DEVICE ?? 'cpu');
+const { isPretended, testDevice } = await vi.hoisted(async () => import('./device.ts'));
+
+/** The device for a caller that named none: the test's where a test calls, else what src/ has by default. */
+const unnamed = vi.hoisted(() => (): string | undefined => {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 3;
+  const caller = new Error('who calls').stack?.split('\n').at(3) ?? '';
+  Error.stackTraceLimit = limit;
+  return /\.test(ing)?\.ts|[/\\]test[/\\]/.test(caller) ? testDevice : undefined;
+});
+
+vi.mock('../../src/torch/native.ts', async (importActual) => {
+  const actual = await importActual<typeof import('../../src/torch/native.ts')>();
+  if (!isPretended) return actual;
+  const { withPretendedDevices } = await import('./pretended-device.ts');
+  let pretended: ReturnType<typeof actual.native> | null = null;
+  return {
+    ...actual,
+    native: () => {
+      pretended ??= withPretendedDevices(actual.native());
+      return pretended;
+    },
+  };
+});
 
 vi.mock('../../src/torch/tensor.ts', async (importActual) => {
   const actual = await importActual<typeof import('../../src/torch/tensor.ts')>();
   return {
     ...actual,
-    tensorFrom: (...[array, shape, dtype, on = device]: Parameters<typeof actual.tensorFrom>) =>
+    tensorFrom: (...[array, shape, dtype, on = unnamed()]: Parameters<typeof actual.tensorFrom>) =>
       actual.tensorFrom(array, shape, dtype, on),
-    float32: (...[values, place]: Parameters<typeof actual.float32>) => actual.float32(values, { device, ...place }),
-    int64: (...[values, place]: Parameters<typeof actual.int64>) => actual.int64(values, { device, ...place }),
+    float32: (...[values, place]: Parameters<typeof actual.float32>) =>
+      actual.float32(values, { ...place, device: place?.device ?? unnamed() }),
+    int64: (...[values, place]: Parameters<typeof actual.int64>) =>
+      actual.int64(values, { ...place, device: place?.device ?? unnamed() }),
   };
 });
 
@@ -28,7 +53,8 @@ vi.mock('../../src/torch/ops.ts', async (importActual) => {
           [
             name,
             // A default parameter, as the options are, does not count.
-            (...args: unknown[]) => make(...args.slice(0, make.length), { device, ...Object(args[make.length]) }),
+            (...args: unknown[]) =>
+              make(...args.slice(0, make.length), { device: unnamed(), ...Object(args[make.length]) }),
           ] as const,
         ]
       : [],
@@ -40,10 +66,11 @@ vi.mock('../../src/model/load.ts', async (importActual) => {
   const actual = await importActual<typeof import('../../src/model/load.ts')>();
   return {
     ...actual,
-    loadModel: (directory: string, options = {}) => actual.loadModel(directory, { device, ...options }),
+    loadModel: (directory: string, options: Parameters<typeof actual.loadModel>[1] = {}) =>
+      actual.loadModel(directory, { device: unnamed() ?? 'cpu', ...options }),
     withModel: <T>(...[directory, body, options = {}]: Parameters<typeof actual.withModel<T>>) =>
-      actual.withModel(directory, body, { device, ...options }),
+      actual.withModel(directory, body, { device: unnamed() ?? 'cpu', ...options }),
   };
 });
 
-if (device !== 'cpu') (await import('../../src/torch/device.ts')).requireDevice(device);
+if (testDevice !== 'cpu') (await import('../../src/torch/device.ts')).requireDevice(testDevice);

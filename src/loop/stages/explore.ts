@@ -74,7 +74,7 @@ export async function measureExploration(
   const { dtype, states } = recipe.training;
   using policy = withModel(
     input.modelDirectory,
-    (model) => openPolicy(model, { dtype, states, purpose: 'train', lora: loraStart(recipe) }),
+    (model) => openPolicy(model, { dtype, states, purpose: 'train', lora: loraStart(recipe), source: 'freed' }),
     { device: recipe.device },
   );
   const gradient = await measureGradients(context, policy, {

@@ -60,7 +60,7 @@ export function openTrained(
   const lora = loraStart(recipe);
   if (lesson.kind === 'rewards') return openRewardPolicy(model, { dtype, states, lora });
   return sharing === null
-    ? openPolicy(model, { dtype, states, purpose: 'train', lora })
+    ? openPolicy(model, { dtype, states, purpose: 'train', lora, source: 'freed' })
     : openSharedPolicy(model, { dtype, states, lora, sharing });
 }
 

@@ -1,0 +1,95 @@
+/**
+ * @file A GPU that is not there, for tests: each tensor remembers the device that it was made for, while its bytes stay on the CPU. As on
+ * a real one, an operator whose tensors lie on different devices fails. So a machine without a GPU shows what was left behind on the
+ * CPU (`SELM_TEST_DEVICE=pretended`).
+ */
+import { parseSchema, type Schema } from '../../scripts/operator-schema.ts';
+import type { Handle, Native, NativeValue } from '../../src/torch/native.ts';
+
+/** Copies are what crosses devices. */
+const CROSSING = new Set(['aten::copy_', 'aten::_to_copy', 'aten::to', 'aten::_foreach_copy_']);
+
+/** The addon, with tensors that are said to lie where they were asked to. */
+export function withPretendedDevices(actual: Native): Native {
+  const devices = new Map<Handle, string>();
+  const schemas = new Map<number, Schema>();
+  const deviceOf = (handle: Handle): string => devices.get(handle) ?? 'cpu';
+  const lie = (handle: Handle, device: string): Handle => {
+    // A tensor that an operator changed in place may come back as it is, by the handle that it has.
+    devices.set(handle, device);
+    return handle;
+  };
+
+  function schemaOf(operator: number): Schema {
+    const known = schemas.get(operator) ?? parseSchema(actual.schema(operator));
+    schemas.set(operator, known);
+    return known;
+  }
+
+  /** The device of an operator's tensors. A single number may lie on the CPU, as LibTorch has it. */
+  function commonDevice(schema: Schema, handles: readonly Handle[]): string | null {
+    const found = new Set(handles.map(deviceOf));
+    if (found.size > 1 && !CROSSING.has(schema.name)) {
+      const whole = handles.filter((handle) => deviceOf(handle) !== 'cpu' || actual.describe(handle).length > 2);
+      const [one = 'cpu', other] = new Set(whole.map(deviceOf));
+      if (other !== undefined)
+        throw Object.assign(new Error(`${one} and ${other}, in ${schema.name}`), { code: 'SELM_OPERATOR' });
+      return one;
+    }
+    const [first] = handles;
+    return first === undefined ? null : deviceOf(first);
+  }
+
+  function call(operator: number, ...values: NativeValue[]): NativeValue {
+    const schema = schemaOf(operator);
+    const kinds = schema.parameters.map(({ type }) => type);
+    const handles = values.flatMap((value, i) => (kinds[i]?.startsWith('Tensor') ? handlesIn(value) : []));
+    const wanted = values.find((value, i) => kinds[i]?.startsWith('Device') && typeof value === 'string');
+    const passed = values.map((value, i) =>
+      kinds[i]?.startsWith('Device') && typeof value === 'string' ? 'cpu' : value,
+    );
+    const common = commonDevice(schema, handles);
+    const device = typeof wanted === 'string' ? numbered(wanted) : (common ?? 'cpu');
+    const result = actual.call(operator, ...passed);
+    if (schema.returns.some((type) => type.startsWith('Tensor')))
+      for (const handle of handlesIn(result)) lie(handle, device);
+    return result;
+  }
+
+  const pretended: Partial<Native> = {
+    call,
+    openLibrary: () => null,
+    fromBytes: (...[buffer, byteOffset, byteLength, shape, dtype, device]) =>
+      lie(actual.fromBytes(buffer, byteOffset, byteLength, shape, dtype, 'cpu'), numbered(device)),
+    describe: (tensor) => {
+      const [dtype, , ...shape] = actual.describe(tensor);
+      return [dtype, deviceOf(tensor), ...shape];
+    },
+    free: (tensor) => {
+      devices.delete(tensor);
+      return actual.free(tensor);
+    },
+    gradient: (tensor) => {
+      const gradient = actual.gradient(tensor);
+      return gradient === null ? null : lie(gradient, deviceOf(tensor));
+    },
+    setGradient: (tensor, gradient) => {
+      if (gradient !== null && deviceOf(gradient) !== deviceOf(tensor))
+        throw Object.assign(new Error(`a gradient on ${deviceOf(gradient)}`), { code: 'SELM_OPERATOR' });
+      return actual.setGradient(tensor, gradient);
+    },
+    gradients: (outputs, inputs, gradients) =>
+      actual.gradients(outputs, inputs, gradients).map((each, i) => each && lie(each, deviceOf(inputs[i] ?? 0))),
+  };
+  return new Proxy(actual, { get: (addon, name) => Reflect.get(pretended, name) ?? Reflect.get(addon, name) });
+}
+
+function handlesIn(value: NativeValue): Handle[] {
+  if (Array.isArray(value)) return value.flatMap(handlesIn);
+  return typeof value === 'number' ? [value] : [];
+}
+
+/** As LibTorch says it: `cuda` is `cuda:0`. */
+function numbered(device: string): string {
+  return device === 'cuda' ? 'cuda:0' : device;
+}
