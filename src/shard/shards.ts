@@ -110,8 +110,11 @@ export function gatherUnit(
     },
     async reduce(reason) {
       try {
-        for (const { flat, whole } of wholes)
+        // All are called now: one that was called when another is done would come before or after the next block's gather, as it happens.
+        const sums = wholes.map(async ({ flat, whole }) => {
           if (whole.gradient !== null) await addGradient(group, reason, flat, whole.gradient);
+        });
+        for (const sum of await Promise.allSettled(sums)) if (sum.status === 'rejected') throw sum.reason;
       } finally {
         for (const { whole } of wholes) disposeAll([whole.gradient, whole.gradients]);
       }

@@ -1,4 +1,5 @@
 /** @file Steps that ranks make together: whose pairs are whose, and that the number of ranks changes no result. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   DPO,
@@ -11,9 +12,12 @@ import {
   settings,
   steps,
   train,
+  trainIn,
   trees,
 } from '../../test/support/shared-training.ts';
 import { type PairTree, type TokenTree, treeTokens } from '../score/trees.ts';
+import { groupInProcess } from '../torch/group.testing.ts';
+import type { Group } from '../torch/group.ts';
 import { memoryStatistics } from '../torch/memory.ts';
 import type { StepsInput, TakenStep } from './run-steps.ts';
 import { shareOf } from './share.ts';
@@ -79,6 +83,22 @@ it.each(['none', 'optimiser', 'full'] as const)(
     expect(second.map(({ weights }) => weights)).toEqual(first.map(({ weights }) => weights));
   },
 );
+
+it('ranks call their collectives in one order, also where one of them hears late that it has a block', async () => {
+  const [one, other] = groupInProcess(2);
+  if (one === undefined || other === undefined) throw new Error('Two ranks');
+  const late: Group = {
+    ...other,
+    gatherSlices: async (...call) => {
+      await other.gatherSlices(...call);
+      await sleep(5);
+    },
+  };
+  const kind: Kind = { sharding: 'full', layers: 3 };
+  const made = [one, late].map((group) => trainIn(group, kind, preferences(DPO), steps.slice(0, 1)));
+  const [first, second] = await Promise.all(made);
+  expect(metricsOf(second)).toEqual(metricsOf(first));
+});
 
 it.each(['optimiser', 'full'] as const)(
   'what shares itself with nobody computes what one process computes, to the bit in bf16, sharding %s',

@@ -68,16 +68,19 @@ export interface Kind {
   sharding?: 'none' | SharingKind;
   /** @default 'cpu' */
   device?: string;
+  /** Blocks of the model. @default 2 */
+  layers?: number;
 }
 
 export function open(kind: Kind, group: Group): Policy {
-  const { dtype = 'float32', states = 'float32', lora, sharding = 'none', device } = kind;
-  const weights = smallWeights(config, 1, device);
+  const { dtype = 'float32', states = 'float32', lora, sharding = 'none', device, layers = 2 } = kind;
+  const own = { ...config, layers };
+  const weights = smallWeights(own, 1, device);
   const start = lora === undefined ? null : { settings: lora, seed: 5 };
   const policy =
     sharding === 'none'
-      ? openPolicy({ config, weights }, { dtype, states, purpose: 'train', lora: start })
-      : openSharedPolicy({ config, weights }, { dtype, states, lora: start, sharing: { kind: sharding, group } });
+      ? openPolicy({ config: own, weights }, { dtype, states, purpose: 'train', lora: start })
+      : openSharedPolicy({ config: own, weights }, { dtype, states, lora: start, sharing: { kind: sharding, group } });
   opened.push({ dispose: () => disposeAll(weights) }, policy);
   return policy;
 }
@@ -112,16 +115,16 @@ export async function trainIn(
 }
 
 /** What the policy says at its start. */
-export function referenceOf({ dtype = 'float32', device = 'cpu' }: Kind): Map<string, TreeLogProbs> {
-  const start = open({ dtype, device }, ALONE);
+export function referenceOf({ dtype = 'float32', device = 'cpu', layers = 2 }: Kind): Map<string, TreeLogProbs> {
+  const start = open({ dtype, device, layers }, ALONE);
   const batches = microBatches(trees, settings.microBatchTokens);
   return new Map(batches.flatMap((batch) => [...scoreTrees(start, batch)]));
 }
 
 export function preferences(objective: ObjectiveOptions) {
   return (input: StepsInput<never>): AsyncGenerator<TakenStep> => {
-    const { dtype, device } = input.policy;
-    const reference = referenceOf({ dtype, device });
+    const { dtype, device, config: own } = input.policy;
+    const reference = referenceOf({ dtype, device, layers: own.layers });
     const startsAtReference = objective.preference.kind === 'dpo';
     return trainPolicy(
       { ...(input as StepsInput<PairTree>), reference, startsAtReference },
