@@ -6,7 +6,7 @@ import { elementBytes } from '../files/dtype.ts';
 import type { FileDigest } from '../files/hash.ts';
 import { type TensorToWrite, writeSafetensors } from '../files/safetensors-write.ts';
 import { type Dtype, dtypeBytes } from '../torch/dtype.ts';
-import { narrow, to_dtype } from '../torch/ops.ts';
+import { cat, narrow, reshape, to_dtype } from '../torch/ops.ts';
 import { outlive, scope, type Tensor, toBytes } from '../torch/tensor.ts';
 import { type Adapter, mergedWeight } from './adapter/lora.ts';
 import type { ModelConfig } from './config.ts';
@@ -23,6 +23,11 @@ const WEIGHTS = 'model.safetensors';
 export interface WeightInParts {
   shape: readonly number[];
   parts: readonly Tensor[];
+}
+
+/** A copy of the weight in one piece; it belongs to the open scope. */
+export function wholeWeight({ shape, parts }: WeightInParts): Tensor {
+  return reshape(cat(parts), shape);
 }
 
 /** Most bytes of a file of weights, as Hugging Face's own writer has it; a larger tensor has a file of its own. */

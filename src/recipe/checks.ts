@@ -98,12 +98,6 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   }
   problems.push(...checkTraining(['training'], training));
   if (sft !== null) problems.push(...checkTraining(['sft', 'training'], sft.training));
-  if (training.sharding !== 'none' && recipe.rewardModel !== null) {
-    report(
-      'training.sharding',
-      `is ${training.sharding}, and every rank has the reward model of rewardModel whole: set it to none, or rewardModel to null`,
-    );
-  }
   problems.push(...checkHubNames(recipe), ...furtherHubNames(recipe));
   problems.push(...checkMixture(recipe.data), ...checkLicenses(recipe.data, ['data']));
   if (sft !== null) problems.push(...checkLicenses(sft.data, ['sft', 'data']));

@@ -359,11 +359,6 @@ test.each([
     'training.sharding is full, which frees a block after its forward pass, and activations is keep',
   ],
   [
-    'a reward model that ranks would share',
-    `${edit('learningRate: 5e-7', 'learningRate: 5e-7\n  sharding: optimiser')}rewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
-    'training.sharding is optimiser, and every rank has the reward model of rewardModel whole',
-  ],
-  [
     'a reward model for a rule that ranks nothing',
     `${edit('selm, alpha: 1e-3', 'none')}update: keep\nrewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
     'rewardModel is for rules that rank, and update is keep',

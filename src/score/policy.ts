@@ -82,7 +82,7 @@ export interface PolicyOptions {
   states?: StateDtype | undefined;
   /** Train an adapter and leave the model's weights alone. @default null */
   lora?: LoraStart | null | undefined;
-  /** Weights of no adapter that are trained beside one, such as a reward's head. @default none */
+  /** Weights of no model that are trained beside an adapter, or beside what ranks share, such as a reward's head. @default none */
   beside?: ReadonlyMap<string, Tensor> | undefined;
   /**
    * Weights that do not change: read where they lie, in the model's files, with an adapter's low-rank path beside them, as

@@ -1,7 +1,7 @@
 /**
  * @file A policy that ranks share. `optimiser`: every rank has all weights, and masters and moments of its slices only
  * (ZeRO-1, Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054). `full`: weights and gradients too are slices, and a block
- * is whole only while it computes (ZeRO-3). An adapter's factors are small: they are whole everywhere in both.
+ * is whole only while it computes (ZeRO-3). An adapter's factors are small, as is what is trained beside the model: they are whole everywhere in both.
  */
 import { namedFactors } from '../model/adapter/adapter.ts';
 import { type Adapter, checkSameSettings, initialAdapter, type LowRank, mergedWeight } from '../model/adapter/lora.ts';
@@ -13,12 +13,12 @@ import { noGrad } from '../torch/autograd.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { frozenWeights, type LowRankPath, type Policy, type PolicyOptions, type PolicySource } from './policy.ts';
 
-type SharedOptions = Pick<PolicyOptions, 'dtype' | 'states' | 'lora'> & { sharing: Sharing };
+type SharedOptions = Pick<PolicyOptions, 'dtype' | 'states' | 'lora' | 'beside'> & { sharing: Sharing };
 
 /** Makes a rank's part of a policy to train; the model may be disposed afterwards. */
 export function openSharedPolicy(model: PolicySource, options: SharedOptions): Policy {
   const { config, weights } = model;
-  const { dtype, states = 'float32', sharing } = options;
+  const { dtype, states = 'float32', sharing, beside = new Map() } = options;
   const device = weightOf(weights, EMBEDDING).device;
   const present: PresentWeights = { compute: new Map(), vectors: new Map(), leaves: new Map(), gradients: new Map() };
   const base = options.lora ? null : (model.adapter ?? null);
@@ -39,7 +39,9 @@ export function openSharedPolicy(model: PolicySource, options: SharedOptions): P
   let frozen: Pick<Policy, 'compute' | 'vectors'> | null = null;
   if (!options.lora || isGathered) {
     const read = (name: string): Tensor => mergedWeight(name, weightOf(weights, name), base);
-    for (const { unit, flats } of layoutUnits(expectedWeights(config), sharing.group.size))
+    // A reward model has no head of words.
+    const shapes = new Map([...expectedWeights(config)].filter(([name]) => weights.has(name)));
+    for (const { unit, flats } of layoutUnits(shapes, sharing.group.size))
       units.push({
         unit,
         flats: flats.map((layout) => open(layout, { isTrained: !options.lora, isResident: !isGathered, read })),
@@ -58,6 +60,9 @@ export function openSharedPolicy(model: PolicySource, options: SharedOptions): P
       }
     : null;
   const own = units.flatMap(({ flats }) => flats);
+  for (const { flats } of layoutUnits(shapesOf(beside), sharing.group.size))
+    for (const layout of flats)
+      own.push(open(layout, { isTrained: true, isResident: true, read: (name) => weightOf(beside, name) }));
   for (const flat of own) if (flat.resident !== null) bring(present, flat, flat.resident);
 
   const shared = options.lora ? openFactors(model, { ...options, lora: options.lora, device, open }) : null;
@@ -72,7 +77,7 @@ export function openSharedPolicy(model: PolicySource, options: SharedOptions): P
     dtype,
     device,
     compute: frozen?.compute ?? present.compute,
-    vectors: frozen?.vectors ?? present.vectors,
+    vectors: frozen === null ? present.vectors : new Map([...frozen.vectors, ...present.vectors]),
     lowRank: shared?.lowRank ?? null,
     masters: new Map(own.flatMap((flat) => (flat.gradient === null ? [] : [[flat.layout.name, flat.own] as const]))),
     leaves: present.leaves,
@@ -103,8 +108,7 @@ function openFactors(
     adapter === null ? outlive(scope('an adapter', () => initialAdapter(config, { ...lora, device }))) : null;
   const source: Adapter = adapter ?? made ?? missing('adapter');
   const named = namedFactors(source);
-  const shapes = new Map([...named].map(([name, { shape }]) => [name, shape]));
-  const flats = layoutUnits(shapes, sharing.group.size).flatMap(({ flats: layouts }) =>
+  const flats = layoutUnits(shapesOf(named), sharing.group.size).flatMap(({ flats: layouts }) =>
     layouts.map((layout) => open(layout, { isTrained: true, isResident: true, read: (name) => weightOf(named, name) })),
   );
   disposeAll(made?.factors);
@@ -115,6 +119,10 @@ function openFactors(
     return new Map([...source.factors.keys()].map((name, i) => [name, { a_RI: at(2 * i), b_OR: at(2 * i + 1) }]));
   };
   return { flats, lowRank: { adapter: { ...source, factors: factorsOf('leaves') }, compute: factorsOf('weights') } };
+}
+
+function shapesOf(weights: ReadonlyMap<string, Tensor>): Map<string, readonly number[]> {
+  return new Map([...weights].map(([name, { shape }]) => [name, shape]));
 }
 
 function missing(what: string): never {

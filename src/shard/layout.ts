@@ -1,6 +1,6 @@
 /**
  * @file How weights are cut over ranks. The weights of a block of the model lie end to end in two vectors, its flats: one of
- * its matrices and one of its norms and biases. Every rank has an equal slice of each flat. All of it follows from the
+ * its matrices and one of its norms and biases, with which a head of one score counts. Every rank has an equal slice of each flat. All of it follows from the
  * shapes and the number of ranks. Pure.
  */
 
@@ -24,8 +24,8 @@ export interface FlatLayout {
 
 /** Weights that are gathered together. */
 export interface UnitLayout {
-  /** A block of the model by its number; embedding, final norm and head; or an adapter's factors. */
-  unit: number | 'ends' | 'adapter';
+  /** A block of the model by its number; embedding, final norm and head; an adapter's factors; or what gives a single number. */
+  unit: number | 'ends' | 'adapter' | 'score';
   flats: readonly FlatLayout[];
 }
 
@@ -51,7 +51,9 @@ export function layoutUnits(shapes: ReadonlyMap<string, readonly number[]>, rank
   return [...units].map(([unit, weights]) => ({
     unit,
     flats: (['matrices', 'vectors'] as const).flatMap((kind) => {
-      const own = weights.filter(([, shape]) => (shape.length > 1 ? 'matrices' : 'vectors') === kind);
+      const own = weights.filter(
+        ([, shape]) => (shape.length > 1 && unit !== 'score' ? 'matrices' : 'vectors') === kind,
+      );
       const name = `${typeof unit === 'number' ? `block ${unit}` : unit} ${kind}`;
       return own.length === 0 ? [] : [layoutFlat(name, { kind, weights: own, ranks })];
     }),
@@ -59,6 +61,7 @@ export function layoutUnits(shapes: ReadonlyMap<string, readonly number[]>, rank
 }
 
 function unitOf(name: string): UnitLayout['unit'] {
+  if (name === 'score.weight') return 'score';
   if (/\.lora_[AB]\.weight$/.test(name)) return 'adapter';
   const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
   return layer === undefined ? 'ends' : Number(layer);

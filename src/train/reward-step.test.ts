@@ -11,7 +11,8 @@ import { writeModelFiles } from '../model/save.ts';
 import { weightOf } from '../model/weights.ts';
 import { randomKey, uniformAt } from '../random.ts';
 import { microBatches } from '../score/packing.ts';
-import type { Policy } from '../score/policy.ts';
+import type { LoraStart, Policy } from '../score/policy.ts';
+import type { SharingKind } from '../shard/shards.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { groupInProcess } from '../torch/group.testing.ts';
 import { ALONE, type Group } from '../torch/group.ts';
@@ -59,6 +60,10 @@ const trees: RewardTree[] = [
   }),
 ];
 const objective = { alpha: 0.3, beta: 0.5 };
+const LORA: LoraStart = {
+  settings: { rank: 2, alpha: 4, rankStabilised: false, targets: 'all-linear' },
+  seed: 3,
+};
 
 let weights: Map<string, Tensor>;
 let policy: Policy;
@@ -203,40 +208,53 @@ describe('openRewardPolicy()', () => {
   });
 });
 
-it.each([2, 4])('%i ranks that train together have the losses of one, also where one has no prompt', async (ranks) => {
-  const settings = {
-    objective,
-    microBatchTokens: 60,
-    activations: 'keep',
-    maxGradientNorm: null,
-    checkpointEverySteps: 100,
-    adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-    learningRateAt: () => 0.01,
-  } as const;
-  const metricsOf = (groups: readonly Group[]): Promise<Record<string, number>[][]> =>
-    Promise.all(
-      groups.map(async (group) => {
-        using own = openRewardPolicy({ config, weights }, { dtype: 'float32' });
-        using optimiser = openOptimiser(own);
-        const steps = [trees, trees.slice(0, 2), trees];
-        const metrics: Record<string, number>[] = [];
-        const input = { policy: own, optimiser, steps, firstStep: 0, checkpoints: null, group };
-        for await (const step of trainRewardModel(input, settings)) metrics.push(step.metrics);
-        return metrics;
-      }),
-    );
-  const [alone = []] = await metricsOf([ALONE]);
-  for (const metrics of await metricsOf(groupInProcess(ranks))) {
-    for (const [step, expected] of alone.entries()) {
-      // fp32 sums in another order.
-      for (const name of ['loss', 'loss/comparison', 'reward/relative_maximum', 'rewards/margins'])
-        expect(Math.abs((metrics[step]?.[name] ?? Number.NaN) - (expected[name] ?? Number.NaN)), name).toBeLessThan(
-          1e-5,
-        );
-      expect(metrics[step]?.tokens).toBe(expected.tokens);
-      expect(metrics[step]?.['rewards/accuracies']).toBe(expected['rewards/accuracies']);
+type Shared = { ranks: number; sharding: 'none' | SharingKind; lora: LoraStart | null };
+
+describe.each<[string, Shared]>([
+  ['2 ranks', { ranks: 2, sharding: 'none', lora: null }],
+  ['4 ranks, of which one has no prompt', { ranks: 4, sharding: 'none', lora: null }],
+  ['2 ranks that share moments', { ranks: 2, sharding: 'optimiser', lora: null }],
+  ['4 ranks that share all', { ranks: 4, sharding: 'full', lora: null }],
+  ['2 ranks that share moments of an adapter', { ranks: 2, sharding: 'optimiser', lora: LORA }],
+  ['3 ranks that share all below an adapter', { ranks: 3, sharding: 'full', lora: LORA }],
+])('%s', (_, { ranks, sharding, lora }) => {
+  it('have the losses of one process', async () => {
+    const settings = {
+      objective,
+      microBatchTokens: 60,
+      activations: 'recompute',
+      maxGradientNorm: null,
+      checkpointEverySteps: 100,
+      adamW: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+      learningRateAt: () => 0.01,
+    } as const;
+    const metricsOf = (groups: readonly Group[]): Promise<Record<string, number>[][]> =>
+      Promise.all(
+        groups.map(async (group) => {
+          const sharing = sharding === 'none' || group.size === 1 ? null : { kind: sharding, group };
+          using own = openRewardPolicy({ config, weights }, { dtype: 'float32', lora, sharing });
+          using optimiser = openOptimiser(own);
+          const steps = [trees, trees.slice(0, 2), trees];
+          const metrics: Record<string, number>[] = [];
+          const input = { policy: own, optimiser, steps, firstStep: 0, checkpoints: null, group };
+          for await (const step of trainRewardModel(input, settings)) metrics.push(step.metrics);
+          return metrics;
+        }),
+      );
+    const [alone = []] = await metricsOf([ALONE]);
+    expect(alone.length).toBe(3);
+    for (const metrics of await metricsOf(groupInProcess(ranks))) {
+      for (const [step, expected] of alone.entries()) {
+        // fp32 sums in another order.
+        for (const name of ['loss', 'loss/comparison', 'reward/relative_maximum', 'rewards/margins'])
+          expect(Math.abs((metrics[step]?.[name] ?? Number.NaN) - (expected[name] ?? Number.NaN)), name).toBeLessThan(
+            1e-5,
+          );
+        expect(metrics[step]?.tokens).toBe(expected.tokens);
+        expect(metrics[step]?.['rewards/accuracies']).toBe(expected['rewards/accuracies']);
+      }
     }
-  }
+  });
 });
 
 describe('a trained reward model', () => {

@@ -15,12 +15,15 @@ import {
   type PolicyOptions,
   type PolicySource,
 } from '../score/policy.ts';
-import { type Activations, forwardBackward, scoredHidden } from '../score/stream.ts';
+import { openSharedPolicy } from '../score/shared-policy.ts';
+import { type Activations, scoredHidden } from '../score/stream.ts';
 import type { TokenIds, TokenTree } from '../score/trees.ts';
+import type { Sharing } from '../shard/shards.ts';
 import { ALONE } from '../torch/group.ts';
 import { add__Tensor, linear, mm, t, to_dtype, zeros } from '../torch/ops.ts';
 import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { OptimiserState } from './optimiser.ts';
+import { backwardPasses } from './passes.ts';
 import type { Pausing } from './pausing.ts';
 import { type Optimisation, runSteps, type StepsInput, type TakenStep } from './run-steps.ts';
 import { type SharedStep, sharedStep, shareOf, sumGradients, sumNumbers } from './share.ts';
@@ -68,16 +71,24 @@ export function buildRewardTree(prompt: {
 
 /**
  * A decoder with a score head of zeros, to be trained: every reward starts at 0. The language model's head is left out.
- * With `lora` an adapter and the score head are trained, and the decoder's weights stay as they are.
+ * With `lora` an adapter and the score head are trained, and the decoder's weights stay as they are. With `sharing` it is this rank's
+ * part, and the head is whole at every rank.
  */
 export function openRewardPolicy(
   { config, weights, adapter = null }: PolicySource,
-  { dtype, states, lora = null }: Pick<PolicyOptions, 'dtype' | 'states'> & { lora?: LoraStart | null },
+  {
+    dtype,
+    states,
+    lora = null,
+    sharing = null,
+  }: Pick<PolicyOptions, 'dtype' | 'states'> & { lora?: LoraStart | null; sharing?: Sharing | null },
 ): Policy {
   return scope('open a reward model', () => {
     const body = new Map([...weights].filter(([name]) => name !== HEAD));
     const head = zeros([1, config.hiddenSize], { dtype: 'float32', device: weights.get(EMBEDDING)?.device });
     const own = new Map([[SCORE, head]]);
+    if (sharing !== null)
+      return openSharedPolicy({ config, weights: body, adapter }, { dtype, states, lora, sharing, beside: own });
     return lora === null
       ? openPolicy({ config, weights: new Map([...body, ...own]), adapter }, { dtype, states, purpose: 'train' })
       : openPolicy({ config, weights: body, adapter }, { dtype, states, purpose: 'train', lora, beside: own });
@@ -94,7 +105,12 @@ export function rewardsOf(policy: Policy, tree: RewardTree): number[] {
 
 /** The head is small and decides alone: float32. */
 function headRewards(policy: Policy, hidden_SD: Tensor): number[] {
-  return Array.from(toFloat32Array(linear(to_dtype(hidden_SD, 'float32'), weightOf(policy.masters, SCORE))));
+  return Array.from(toFloat32Array(linear(to_dtype(hidden_SD, 'float32'), scoreOf(policy))));
+}
+
+/** The head's weights, fp32 [1, D]: a master of a policy that is whole; of one that ranks share, they are whole everywhere. */
+function scoreOf({ masters, vectors }: Policy): Tensor {
+  return masters.get(SCORE) ?? weightOf(vectors, SCORE);
 }
 
 /** What a step minimises: mean over its comparisons of -log sigma, minus alpha times the mean relative maximum. */
@@ -135,10 +151,10 @@ function rewardTotals(trees: readonly RewardTree[]): RewardTotals {
 export function* accumulateRewardGradients(
   policy: Policy,
   batches: readonly PackedTrees<RewardTree>[],
-  options: { objective: RewardObjective; activations: Activations },
+  { objective, activations, shared }: RewardSettings & { shared?: SharedStep | undefined },
   { comparisons, explored } = rewardTotals(batches.flatMap((batch) => batch.trees)),
 ): Pausing<Omit<RewardStepResult, 'gradientNorm'>> {
-  const { alpha, beta } = options.objective;
+  const { alpha, beta } = objective;
   const sums = { comparison: 0, maximum: 0, right: 0, margin: 0 };
   clearGradients(policy);
 
@@ -167,16 +183,9 @@ export function* accumulateRewardGradients(
     return slopes;
   };
 
-  for (const [index, batch] of batches.entries()) {
-    if (index > 0) yield;
-    forwardBackward(policy, batch, {
-      activations: options.activations,
-      head: (hidden_SD) => ({
-        gradient_SD: headGradient(policy, batch, { hidden_SD, derivatives }),
-        result: undefined,
-      }),
-    });
-  }
+  yield* backwardPasses(policy, { batches, shared, activations }, (batch, hidden_SD) =>
+    headGradient(policy, batch, { hidden_SD, derivatives }),
+  );
   return {
     loss: sums.comparison - alpha * sums.maximum,
     comparisonLoss: sums.comparison,
@@ -202,7 +211,7 @@ function headGradient(
   const slopes_S1 = float32(slopes, { shape: [slopes.length, 1], device: policy.device });
   const gradient = policy.gradients?.get(SCORE);
   if (gradient !== undefined) add__Tensor(gradient, mm(t(slopes_S1), to_dtype(options.hidden_SD, 'float32')));
-  return to_dtype(mm(slopes_S1, weightOf(policy.masters, SCORE)), policy.dtype);
+  return to_dtype(mm(slopes_S1, scoreOf(policy)), policy.dtype);
 }
 
 export interface RewardSettings {

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { WrittenFiles } from '../../files/atomic.ts';
 import { sha256 } from '../../files/hash.ts';
-import { baseDirectory } from '../../model/adapter/adapter.ts';
+import { baseDirectory, withFactors } from '../../model/adapter/adapter.ts';
 import { SCORE } from '../../model/classifier/decoder-classifier.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { withModel } from '../../model/load.ts';
 import { writeModelFiles } from '../../model/save.ts';
-import { HEAD, weightOf } from '../../model/weights.ts';
+import { HEAD } from '../../model/weights.ts';
 import { randomKey, uniformAt } from '../../random.ts';
 import {
   type LearnedRewardPlace,
@@ -34,6 +34,7 @@ import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { trainAndSave } from './train-and-save.ts';
+import type { StoredPolicy } from './training-settings.ts';
 
 interface Input {
   rows: readonly PreferenceRow[];
@@ -182,26 +183,31 @@ async function fitRewardModel(
     learningRateAt: (step) => learningRateAt(step + 1, schedule),
     learningRateSetting: 'rewardModel.learningRate',
     lesson: { kind: 'rewards', objective: { alpha: settings.alpha, beta: settings.beta } },
-    write: (directory, policy) => writeRewardModel(directory, policy, recipe),
+    write: (directory, policy, stored) => writeRewardModel(directory, { policy, stored }, recipe),
     detail: ({ loss = Number.NaN }) => `loss ${loss.toFixed(4)}`,
     material: `${comparisons} comparisons`,
   });
 }
 
-/** Saves a whole sequence classifier: an adapter is merged into the weights below it, read again from their files. */
+/**
+ * Saves a whole sequence classifier: an adapter is merged into the weights below it, read again from their files. `stored` where
+ * ranks share the model, and none has it whole.
+ */
 function writeRewardModel(
   directory: string,
-  { config, masters, lowRank }: Policy,
+  { policy: { config, masters, lowRank }, stored }: { policy: Policy; stored: StoredPolicy | null },
   { model: from, device }: Pick<Recipe, 'model' | 'device'>,
 ): WrittenFiles {
   const files = { base: baseDirectory(from), raw: asClassifier(config.raw), dtype: 'float32' } as const;
-  if (lowRank === null) return writeModelFiles(directory, { ...files, weights: masters });
-  const { adapter } = lowRank;
+  const trained = stored ?? masters;
+  if (lowRank === null) return writeModelFiles(directory, { ...files, weights: trained });
+  const adapter = stored === null ? lowRank.adapter : withFactors(lowRank.adapter, stored);
+  const score = trained.get(SCORE);
   return withModel(
     from,
     ({ weights }) => {
       const body = [...weights].filter(([name]) => name !== HEAD);
-      const whole = new Map([...body, [SCORE, weightOf(masters, SCORE)] as const]);
+      const whole = new Map([...body, ...(score === undefined ? [] : [[SCORE, score] as const])]);
       return noGrad(() => writeModelFiles(directory, { ...files, weights: whole, adapter }));
     },
     { device },

@@ -58,7 +58,7 @@ export function openTrained(
 ): Policy {
   const { dtype, states } = recipe.training;
   const lora = loraStart(recipe);
-  if (lesson.kind === 'rewards') return openRewardPolicy(model, { dtype, states, lora });
+  if (lesson.kind === 'rewards') return openRewardPolicy(model, { dtype, states, lora, sharing });
   return sharing === null
     ? openPolicy(model, { dtype, states, purpose: 'train', lora, source: 'freed' })
     : openSharedPolicy(model, { dtype, states, lora, sharing });

@@ -14,12 +14,12 @@ import { clone, to_dtype } from '../../torch/ops.ts';
 import { outlive, scope, type Tensor } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
 import { checkFinite } from '../finite.ts';
-import { copyCompanions, tensorEntries, type WeightInParts } from '../save.ts';
+import { copyCompanions, tensorEntries, type WeightInParts, wholeWeight } from '../save.ts';
 import { checkShape, openTensor } from '../weight-files.ts';
 import { ADAPTER_CONFIG, formatAdapterConfig, readAdapterConfig } from './adapter-config.ts';
 import { baseNameOf, findBase, looksLikeHubName } from './base.ts';
 import { type BaseModel, foreignProblem } from './foreign-tensors.ts';
-import { type Adapter, loraScale, moduleOf, targetNames, targetShapes } from './lora.ts';
+import { type Adapter, type LowRank, loraScale, moduleOf, targetNames, targetShapes } from './lora.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** PEFT wraps the model twice; its names carry both. */
@@ -42,6 +42,20 @@ export function namedFactors(adapter: Pick<Adapter, 'factors' | 'part'>): Map<st
       ];
     }),
   );
+}
+
+/** The adapter with its factors in one piece each, of numbers that lie elsewhere by PEFT's names; they belong to the open scope. */
+export function withFactors(adapter: Adapter, stored: ReadonlyMap<string, WeightInParts>): Adapter {
+  const whole = (name: string): Tensor => {
+    const weight = stored.get(name);
+    if (weight === undefined) throw new Error(`No factor ${name}`);
+    return wholeWeight(weight);
+  };
+  const factors = [...adapter.factors.keys()].map((weight): [string, LowRank] => {
+    const { a, b } = factorNames(weight, adapter.part);
+    return [weight, { a_RI: whole(a), b_OR: whole(b) }];
+  });
+  return { ...adapter, factors: new Map(factors) };
 }
 
 /** Whether a folder holds an adapter; transformers, too, goes by this file. */
