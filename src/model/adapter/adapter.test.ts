@@ -7,11 +7,13 @@ import { smallConfig } from '../../../test/support/small-model.ts';
 import { HOSTILE_NAMES } from '../../files/hostile-names.testing.ts';
 import { packageRoot } from '../../files/package-root.ts';
 import { writeSafetensors } from '../../files/safetensors-write.ts';
+import { narrow, reshape } from '../../torch/ops.ts';
 import { scope, toFloat32Array } from '../../torch/tensor.ts';
 import { loadModel } from '../load.ts';
-import { baseDirectory } from './adapter.ts';
+import type { WeightInParts } from '../save.ts';
+import { baseDirectory, namedFactors, withFactors } from './adapter.ts';
 import { parseAdapterConfig } from './adapter-config.ts';
-import { checkSameSettings, initialAdapter, loraScale, targetNames, targetShapes } from './lora.ts';
+import { type Adapter, checkSameSettings, initialAdapter, loraScale, targetNames, targetShapes } from './lora.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selm-adapter-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -36,6 +38,23 @@ test('loadModel() opens an adapter folder as its base and the adapter', () => {
   expect(model.weights.get('model.layers.0.self_attn.q_proj.weight')?.shape).toEqual([32, 32]);
   model.dispose();
   expect(model.adapter?.factors.get('model.layers.0.self_attn.q_proj.weight')?.a_RI.isFreed).toBe(true);
+});
+
+test('withFactors() puts an adapter together from what ranks wrote of its factors', () => {
+  const settings = { rank: 2, alpha: 4, targets: 'all-linear', rankStabilised: false } as const;
+  scope('two adapters', () => {
+    const start = (seed: number) => initialAdapter(smallConfig(), { settings, seed, device: 'cpu' });
+    const [written, other] = [start(1), start(2)];
+    const parts = [...namedFactors(written)].map(([name, factor]): [string, WeightInParts] => {
+      const vector = reshape(factor, [-1]);
+      const slices = [narrow(vector, 0, 0, 5), narrow(vector, 0, 5, vector.size - 5)];
+      return [name, { shape: factor.shape, parts: slices }];
+    });
+    const numbers = (adapter: Adapter) =>
+      [...namedFactors(adapter)].map(([name, factor]) => [name, factor.shape, toFloat32Array(factor)]);
+    expect(numbers(other)).not.toEqual(numbers(written));
+    expect(numbers(withFactors(other, new Map(parts)))).toEqual(numbers(written));
+  });
 });
 
 test.each([
