@@ -63,11 +63,11 @@ it('takes the last whole result of a part, and puts every part into a row', () =
   });
   expect(readResult('out of memory\n')).toBeNull();
   const rows = [
-    { what: 'lora', seconds: 2, result: { rate: 2.34567, activations: 'keep' } },
+    { what: 'lora', seconds: 2, result: { rate: 2.34567, utilisation: null, activations: 'keep' } },
     { what: 'score', seconds: 0.04, result: { failed: 'a | b\nc' } },
   ];
   expect(tableOf(rows).split('\n').slice(2)).toEqual([
-    '| lora | 2.0 | rate 2.346, activations keep |',
+    '| lora | 2.0 | rate 2.346, utilisation not known, activations keep |',
     '| score | 0.0 | failed a / b c |',
   ]);
   expect(peaksOf('NVIDIA H100 80GB HBM3').flops).toBe(989e12);

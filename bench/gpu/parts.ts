@@ -4,8 +4,8 @@
  */
 import { decode, type Peaks, prefill, score, trainSteps, type Workload } from './work.ts';
 
-/** A part's result: numbers and words for its row of the table. */
-export type PartResult = Record<string, number | string>;
+/** A part's result: numbers and words for its row of the table; null for a number that is not known, as a share of no known peak. */
+export type PartResult = Record<string, number | string | null>;
 
 type Run = (work: Workload, peaks: Peaks) => Promise<PartResult> | PartResult;
 
@@ -69,8 +69,8 @@ export interface Row {
 
 /** Rows as a table in Markdown. */
 export function tableOf(rows: readonly Row[]): string {
-  const value = (each: number | string): string =>
-    typeof each === 'number' ? String(Number(each.toPrecision(4))) : each;
+  const value = (each: number | string | null): string =>
+    typeof each === 'number' ? String(Number(each.toPrecision(4))) : (each ?? 'not known');
   const cells = (result: PartResult): string =>
     Object.entries(result)
       .map(([name, each]) => `${name} ${value(each).replaceAll('|', '/').replaceAll('\n', ' ')}`)
