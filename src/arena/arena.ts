@@ -102,8 +102,17 @@ export function readArena(folder: string): Arena {
   );
 }
 
+/** Made once of each arena that was read: an arena does not change. */
+const madeBouts = new WeakMap<Arena, readonly Bout[]>();
+
 /** Everything that can be asked about an arena: the different answers to each prompt, two at a time. */
-export function boutsOf({ prompts }: Arena): Bout[] {
+export function boutsOf(arena: Arena): readonly Bout[] {
+  const known = madeBouts.get(arena) ?? makeBouts(arena);
+  madeBouts.set(arena, known);
+  return known;
+}
+
+function makeBouts({ prompts }: Arena): Bout[] {
   return prompts.flatMap((prompt) => {
     const holders = new Map<string, number[]>();
     for (const [contender, answer] of prompt.answers.entries())

@@ -1,7 +1,11 @@
 /** @file What the votes of an arena come to: a rating of each contender with its interval, and rows to train on. */
-import { bradleyTerry, type Match, ratingsOf, type Strength } from '../evaluate/bradley-terry.ts';
+import { ratingsOf, type Strength } from '../evaluate/bradley-terry.ts';
+import { type ClusteredMatch, clusteredStrengths } from '../evaluate/clustered-strengths.ts';
 import { type Arena, type ArenaPrompt, boutsOf } from './arena.ts';
 import type { Vote, VoteEvent, Votes } from './votes.ts';
+
+/** Of the intervals: the same votes give the same ones. */
+const SEED = 0;
 
 /** One contender. */
 export interface Standing {
@@ -24,18 +28,21 @@ export interface Standings {
   leftShare: number | null;
 }
 
-/** Ratings by Bradley and Terry of all votes that stand; ties and two bad answers are half a win for each. */
+/**
+ * Ratings by Bradley and Terry of all votes that stand; ties and two bad answers are half a win for each. Votes of one annotator, and on
+ * one prompt, do not count as independent.
+ */
 export function standingsOf(arena: Arena, { standing }: Pick<Votes, 'standing'>): Standings {
   const bouts = new Map(boutsOf(arena).map((bout) => [bout.id, bout]));
   const counts = arena.contenders.map(() => ({ wins: 0, ties: 0, losses: 0 }));
-  const matches: Match[] = [];
+  const matches: ClusteredMatch[] = [];
   for (const vote of standing) {
     const bout = bouts.get(vote.bout);
     const won = wonBy(vote);
     if (bout === undefined || won === null) continue;
     for (const first of bout.contenders[0])
       for (const second of bout.contenders[1]) {
-        matches.push({ first, second, won });
+        matches.push({ first, second, won, prompt: bout.prompt.promptId, annotator: vote.annotator });
         for (const [contender, share] of [
           [first, won],
           [second, 1 - won],
@@ -45,7 +52,7 @@ export function standingsOf(arena: Arena, { standing }: Pick<Votes, 'standing'>)
         }
       }
   }
-  const ratings = ratingsOf(bradleyTerry(arena.contenders.length, matches));
+  const ratings = ratingsOf(clusteredStrengths(arena.contenders.length, matches, { seed: SEED }));
   const none: Strength = { value: Number.NaN, low: Number.NaN, high: Number.NaN };
   const contenders = arena.contenders.map((contender, index) => ({
     ...contender,
@@ -84,9 +91,13 @@ export type TrainingRow =
 
 /** A row for each bout that more votes say one thing of than the other; a tie is none. */
 export function rowsOfVotes(arena: Arena, { standing }: Pick<Votes, 'standing'>): TrainingRow[] {
+  const balances = new Map<string, number>();
+  for (const { bout, choice } of standing) {
+    const says = choice === 'first' ? 1 : choice === 'second' ? -1 : 0;
+    balances.set(bout, (balances.get(bout) ?? 0) + says);
+  }
   return boutsOf(arena).flatMap(({ id, prompt, texts }) => {
-    const votes = standing.filter(({ bout }) => bout === id);
-    const balance = votes.reduce((sum, { choice }) => sum + (choice === 'first' ? 1 : choice === 'second' ? -1 : 0), 0);
+    const balance = balances.get(id) ?? 0;
     if (balance === 0) return [];
     const [chosen, rejected] = balance > 0 ? texts : [texts[1], texts[0]];
     return [rowOf(prompt, chosen, rejected)];

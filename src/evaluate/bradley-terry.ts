@@ -8,6 +8,8 @@ export interface Match {
   first: number;
   second: number;
   won: number;
+  /** How often it counts. @default 1 */
+  weight?: number;
 }
 
 /** A strength with its 95 % interval, in nats of odds; the mean of all strengths is 0. */
@@ -42,9 +44,9 @@ export function bradleyTerry(
   { prior = PRIOR }: { prior?: number } = {},
 ): Strength[] {
   const wins = square(contenders);
-  for (const { first, second, won } of matches) {
-    add(wins, first, second, won);
-    add(wins, second, first, 1 - won);
+  for (const { first, second, won, weight = 1 } of matches) {
+    add(wins, first, second, weight * won);
+    add(wins, second, first, weight * (1 - won));
   }
   let theta = Array<number>(contenders).fill(0);
   for (let step = 0; step < MOST_STEPS; step++) {
