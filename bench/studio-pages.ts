@@ -14,7 +14,7 @@ const names = [
   ...Array.from({ length: 9 }, (_, n) => `metric-${n + 1}`),
 ];
 /** As in web/run-page.tsx. */
-const AGAIN_MS = 3000;
+const AGAIN_MS = 5000;
 const open = new Set<Socket>();
 const timers = new Set<NodeJS.Timeout>();
 

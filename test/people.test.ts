@@ -3,17 +3,22 @@
  * run trains on exactly those answers; no answer that was acknowledged is lost, doubled or invented, whenever who is killed.
  */
 import { spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { pairsText } from '../src/cli/pairs.ts';
+import { packageRoot } from '../src/files/package-root.ts';
 import { temporaryFolder } from '../src/files/temporary.testing.ts';
 import { measureAfterwards } from '../src/loop/evaluation/afterwards.ts';
 import { runRecipe } from '../src/loop/run.ts';
-import { ask, peopleFolder, questionOf, readQuestions } from '../src/rank/people/questions.ts';
-import { loadRecipe } from '../src/recipe/load.ts';
+import { runSft } from '../src/loop/sft.ts';
+import { ask, peopleFolder, questionOf, readQuestions, say } from '../src/rank/people/questions.ts';
+import { loadRecipe, loadSftRecipe } from '../src/recipe/load.ts';
 import type { AfterwardsPage, GivenAnswer, OpenQuestions, RunSummary } from '../src/server/api.ts';
 import { type Studio, serveStudio } from '../src/server/listen.ts';
+import { writeStudioRun } from '../src/server/studio-run.testing.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 import { pairsOf } from './support/small-run.ts';
 
@@ -128,3 +133,27 @@ test(
   },
   60_000 + 5000 * KILLS,
 );
+
+test('what people called both bad makes no pair and trains KTO, by two commands', async () => {
+  const folder = temporaryFolder();
+  const run = writeStudioRun(join(folder, 'mine'), { ranker: 'people', pairs: 3 });
+  const people = peopleFolder(run);
+  const questions = [0, 1, 2].map((n) =>
+    questionOf({ promptId: `prompt-${n}`, prompt: `prompt ${n}` }, [` a good text ${n}.`, ` xx zz ${n}.`]),
+  );
+  ask(people, questions);
+  for (const [n, { id }] of questions.entries()) {
+    const said = { choice: n === 0 ? ('both-bad' as const) : ('first' as const), strength: 'some' as const, tags: [] };
+    const how = { isFlagged: false, edit: null, left: 'first' as const, seconds: 1, key: `an answer ${n}`, timeMs: n };
+    await say(people, { kind: 'answer', question: id, annotator: 'ada', ...said, ...how });
+  }
+  const rows = await pairsText(run, { labels: true });
+  const labels = rows.split('\n').map((row) => (JSON.parse(row) as { label: boolean }).label);
+  expect(labels).toEqual([false, false, true, false, true, false]);
+  writeFileSync(join(folder, 'labels.jsonl'), rows);
+  const recipe = loadSftRecipe(join(packageRoot, 'recipes', 'kto-labels.yaml'), {
+    overrides: [`data.train=${join(folder, 'labels.jsonl')}`, `output=${join(folder, 'kto')}`, 'threads=1'],
+  });
+  const { modelPath } = await runSft(recipe);
+  expect(existsSync(join(modelPath, 'model.safetensors'))).toBe(true);
+});

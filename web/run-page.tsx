@@ -27,7 +27,7 @@ const TAB_NAMES: Readonly<Record<Tab, string>> = {
 /** Parts of a run that asks people. */
 const OF_PEOPLE: readonly Tab[] = ['label', 'annotators', 'afterwards'];
 /** Least time between two questions for the same curves. */
-const AGAIN_MS = 3000;
+const AGAIN_MS = 5000;
 
 export function RunPage({
   route,

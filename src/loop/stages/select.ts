@@ -11,6 +11,7 @@ import { mostQuestions } from '../../rank/people/order.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { RankerSettings, SelectSettings } from '../../recipe/schema.ts';
 import { withinBudget } from '../../select/budget.ts';
+import { indifferentPrompts, LAST } from '../../select/indifferent.ts';
 import { answerEntropy, promptValue, winInterval } from '../../select/prompts.ts';
 import type { Belief } from '../../select/rule.ts';
 import { RULES } from '../../select/rules.ts';
@@ -133,26 +134,16 @@ function pairOf(
 
 const NOTHING: Belief = { mean: 0, lower: 0, upper: 0 };
 
-/** Prompts of which the ranker said in an earlier iteration that all answers it saw are equally good, or bad. */
-function indifferentPrompts({ ledger, iteration, ranker }: IterationContext): Set<string> {
-  const found = new Set<string>();
-  for (let earlier = 1; earlier < iteration; earlier++) {
-    for (const { promptId, rankerId, order, ties } of ledger.rankings(earlier)) {
-      if (rankerId === ranker.id && order.length > 1 && ties[0]?.length === order.length) found.add(promptId);
-    }
-  }
-  return found;
-}
-
 /** What is asked within the budget. A drawn question is about answers by chance, too. */
 function chosenQuestions(
   context: IterationContext,
   questions: readonly Question[],
   settings: SelectSettings,
 ): { question: Question; isDrawn: boolean }[] {
-  const { recipe, iteration } = context;
+  const { recipe, iteration, ledger, ranker } = context;
   const byPrompt = new Map(questions.map((question) => [question.item.promptId, question]));
-  const indifferent = indifferentPrompts(context);
+  const earlier = Array.from({ length: iteration - 1 }, (_, n) => ledger.rankings(n + 1)).flat();
+  const indifferent = indifferentPrompts(earlier, ranker.id);
   const askable = questions.map((question) => {
     const [a, b] = question.pair.map((index) => question.beliefs[index]);
     const key = question.item.promptId;
@@ -161,7 +152,7 @@ function chosenQuestions(
       labels: labelsOf(question, settings, recipe.ranker),
       // A prompt whose answers were as good, or both bad, before is asked about when nothing else is left.
       value: indifferent.has(key)
-        ? Number.NEGATIVE_INFINITY
+        ? LAST
         : promptValue(settings.prompts, { ...question, pair: [a ?? NOTHING, b ?? NOTHING] }),
       chance: uniformAt(randomKey(recipe.seed, 'select prompts', iteration, key), 0),
     };
