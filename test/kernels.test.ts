@@ -23,6 +23,7 @@ import {
   masked_fill_Scalar,
   matmul,
   mixedLinear,
+  mixedLinears,
   mul_Scalar,
   mul_Tensor,
   narrow,
@@ -679,11 +680,11 @@ describe('products of matrices', () => {
     [true, true],
   ] as const;
 
-  // No size is a whole tile, and 2,100 inputs are more than are worked through at once. Sums of 2,100 products have a deviation of 46: fp32
-  // holds that to 4e-6 and adds up 2,100 of them; a result in bf16 is rounded by up to 2^-9 of its size.
+  // No size is a whole tile, and 4,200 inputs are more than are worked through at once. Sums of 4,200 products have a deviation of 65: fp32
+  // holds that to 8e-6 and adds up 4,200 of them; a result in bf16 is rounded by up to 2^-9 of its size.
   it.each(
     (['float32', 'bfloat16'] as const).flatMap((dtype) =>
-      ways.flatMap(([left, right]) => [70, 2100].map((inputs) => ({ dtype, left, right, inputs }))),
+      ways.flatMap(([left, right]) => [70, 4200].map((inputs) => ({ dtype, left, right, inputs }))),
     ),
   )('are what float64 says, whichever way the factors lie ($dtype, $left, $right, $inputs)', (how) => {
     scope('products', () => {
@@ -700,7 +701,7 @@ describe('products of matrices', () => {
         expectNear(numbers(found), numbers(biased), how.dtype === 'float32' ? 1e-4 : rounded);
         const sum_MN = normals('sum', [77, 129]);
         const added = numbers(add_Tensor(wide(sum_MN), plain));
-        // A sum in bf16 is rounded at its own size, here up to 200, whenever something was added.
+        // A sum in bf16 is rounded at its own size, here up to 280, whenever something was added.
         const coarse_MN = to_dtype(sum_MN, how.dtype, { copy: true });
         expectNear(numbers(addProduct_(coarse_MN, a_MK, b_KN)), added, how.dtype === 'float32' ? 1e-4 : 0.5);
         // Where there are no tiles, LibTorch rounds a product in bf16 before it is added.
@@ -725,6 +726,41 @@ describe('products of matrices', () => {
           expect(numbers(mixedLinear(some, weight_OI, weight_OI))).toEqual(numbers(narrow(all, 0, 33, 20)));
         setThreads(before);
       });
+    });
+  });
+
+  // Masters of 10 and 70 outputs with a gradient, of 40 without one. Gradients are sums of 40 and 120 products: bf16 rounds what it holds by
+  // up to 2^-9, where there are no tiles each product before it is added.
+  it.each([
+    { dtype: 'float32', tolerance: 1e-5 },
+    { dtype: 'bfloat16', tolerance: 0.25 },
+  ] as const)('of several weights at once are those of each alone, and so are their gradients ($dtype)', (how) => {
+    scope('several', () => {
+      const sizes = [10, 70, 40];
+      const x_TI = requireGrad(noGrad(() => to_dtype(normals('x', [40, 24]), how.dtype, { copy: true })));
+      const dys = sizes.map((size) => to_dtype(normals(`dy ${size}`, [40, size]), how.dtype));
+      const computes = sizes.map((size) => to_dtype(normals(`w ${size}`, [size, 24]), how.dtype));
+      const masters = sizes.map((size) => requireGrad(normals(`w ${size}`, [size, 24])));
+      const start = (): void =>
+        masters.forEach((master, i) => {
+          setGradient(master, i < 2 ? full([sizes[i] ?? 0, 24], 3, { dtype: 'float32' }) : null);
+        });
+      const gradients = (): Float32Array[] =>
+        [x_TI, ...masters].map((tensor) => {
+          const gradient = gradientOf(tensor);
+          if (gradient === null) throw new Error('No gradient');
+          return numbers(gradient);
+        });
+      start();
+      const alone = masters.map((master, i) => mixedLinear(x_TI, master, computes[i] ?? master));
+      backward(alone, dys);
+      const expected = gradients();
+      start();
+      setGradient(x_TI, null);
+      const together = mixedLinears(x_TI, masters, computes);
+      backward(together, dys);
+      expect(together.map(numbers)).toEqual(alone.map(numbers));
+      gradients().forEach((found, i) => void expectNear(found, expected[i] ?? new Float32Array(), how.tolerance));
     });
   });
 

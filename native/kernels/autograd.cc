@@ -120,6 +120,40 @@ struct Linear : Function<Linear> {
   }
 };
 
+// Inputs are x, the masters, and then the weights that compute.
+struct Linears : Function<Linears> {
+  static variable_list forward(AutogradContext* context, const Tensor& x, at::TensorList masters, at::TensorList computes) {
+    variable_list saved{x}, products;
+    saved.insert(saved.end(), masters.begin(), masters.end());
+    saved.insert(saved.end(), computes.begin(), computes.end());
+    context->save_for_backward(saved);
+    for (const Tensor& compute : computes) products.push_back(shapedAs(matrixProduct(asRows(x), compute.t()), x));
+    return products;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    static const auto sum = operatorOf<Tensor(at::TensorList, at::TensorList)>("selm::sum_of_products");
+    static const auto add = operatorOf<void(at::TensorList, at::TensorList, const Tensor&)>("selm::add_products_");
+    const auto saved = context->get_saved_variables();
+    const size_t count = gradients.size();
+    const Tensor &x = saved[0], rows = asRows(x);
+    variable_list dys, computes(saved.end() - count, saved.end()), turned, sums, found(saved.size());
+    for (size_t i = 0; i < count; i++) {
+      const Tensor& master = saved[1 + i];
+      dys.push_back(asRows(gradients[i].contiguous()));
+      if (!master.requires_grad()) continue;
+      if (master.is_leaf() && master.grad().defined()) {
+        sums.push_back(master.grad());
+        turned.push_back(dys[i].t());
+      } else {
+        found[1 + i] = matrixProduct(dys[i].t(), rows).to(master.scalar_type());
+      }
+    }
+    if (context->needs_input_grad(0)) found[0] = shapedAs(sum.call(dys, computes), x);
+    if (!sums.empty()) add.call(sums, turned, rows);
+    return found;
+  }
+};
+
 struct TreeAttention : Function<TreeAttention> {
   static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments,
                         double scale, int64_t window, double softCap) {
@@ -176,12 +210,19 @@ Tensor mixedLinear(const Tensor& x, const Tensor& master, const Tensor& compute,
   checkLinear(x, master, compute);
   return Linear::apply(x, master, compute, bias);
 }
+std::vector<Tensor> mixedLinears(const Tensor& x, at::TensorList masters, at::TensorList computes) {
+  TORCH_CHECK(!masters.empty() && masters.size() == computes.size(), "mixed_linears: ", masters.size(), " masters and ", computes.size(),
+              " weights that compute");
+  for (size_t i = 0; i < masters.size(); i++) checkLinear(x, masters[i], computes[i]);
+  return Linears::apply(x, masters, computes);
+}
 
 }  // namespace
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, Autograd, library) {
   library.impl("mixed_linear", &selm::mixedLinear);
+  library.impl("mixed_linears", &selm::mixedLinears);
   library.impl("rms_norm", &selm::rmsNorm);
   library.impl("rotary", &selm::rotary);
   library.impl("swiglu", &selm::swiglu);

@@ -40,6 +40,20 @@ inline void checkSum(const at::Tensor& sum, const at::Tensor& a, const at::Tenso
               " is neither fp32 nor of its factors' type ", a.scalar_type());
 }
 
+inline void checkSums(at::TensorList sums, at::TensorList a) {
+  TORCH_CHECK(sums.size() == a.size(), "add_products_: ", sums.size(), " sums and ", a.size(), " left factors");
+}
+
+inline void checkProducts(at::TensorList a, at::TensorList b) {
+  TORCH_CHECK(!a.empty() && a.size() == b.size(), "sum_of_products: ", a.size(), " left factors and ", b.size(), " right ones");
+  for (size_t i = 0; i < a.size(); i++) {
+    checkProduct(a[i], b[i], std::nullopt);
+    TORCH_CHECK(a[i].size(0) == a[0].size(0) && b[i].size(1) == b[0].size(1) && a[i].scalar_type() == a[0].scalar_type(),
+                "sum_of_products: a product of ", a[i].sizes(), " and ", b[i].sizes(), " cannot be added to one of ", a[0].sizes(), " and ",
+                b[0].sizes());
+  }
+}
+
 inline void checkHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(2) == k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
               "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");

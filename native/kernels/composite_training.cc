@@ -1,5 +1,6 @@
 // The forward and backward operators that autograd.cc asks a backend for, said in LibTorch's own: what devices without kernels
 // compute in training.
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include "checks.h"
@@ -41,6 +42,32 @@ std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, con
   return {dgate.to(gate.scalar_type()), dup.to(up.scalar_type())};
 }
 
+namespace {
+
+// One after the other, by the operators for one.
+void addProducts_(at::TensorList sums, at::TensorList a, const at::Tensor& b) {
+  static const auto add = c10::Dispatcher::singleton()
+                              .findSchemaOrThrow("selm::add_product_", "")
+                              .typed<at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&)>();
+  checkSums(sums, a);
+  for (size_t i = 0; i < a.size(); i++) {
+    at::Tensor sum = sums[i];
+    add.call(sum, a[i], b);
+  }
+}
+
+at::Tensor sumOfProducts(at::TensorList a, at::TensorList b) {
+  static const auto multiply = c10::Dispatcher::singleton()
+                                   .findSchemaOrThrow("selm::matrix_product", "")
+                                   .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&)>();
+  checkProducts(a, b);
+  at::Tensor sum = multiply.call(a[0], b[0], std::nullopt);
+  for (size_t i = 1; i < a.size(); i++) sum.add_(multiply.call(a[i], b[i], std::nullopt));
+  return sum;
+}
+
+}  // namespace
+
 }  // namespace selm::composite
 
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
@@ -50,4 +77,6 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("rotate", &rotate);
   library.impl("gated", &gated);
   library.impl("gated_backward", &gatedBackward);
+  library.impl("add_products_", &addProducts_);
+  library.impl("sum_of_products", &sumOfProducts);
 }

@@ -27,9 +27,15 @@ TORCH_LIBRARY(selm, library) {
   // x [T, I] times master [O, I] transposed. `compute` holds the same weights in x's type (the master itself in fp32): the
   // product uses it. The gradient goes to the master in the master's type: added to the one that it has, or as a new one.
   library.def("mixed_linear(Tensor x, Tensor master, Tensor compute, Tensor? bias=None) -> Tensor");
+  // x times several such weights, [T, O_i] each, whose masters have a gradient already or none: x is packed once for the gradients of all
+  // of them, and what they give to the gradient of x is added up before it is rounded.
+  library.def("mixed_linears(Tensor x, Tensor[] masters, Tensor[] computes) -> Tensor[]");
   // a [M, K] times b [K, N], plus a bias [N], in their type; and the same added to sum [M, N]. No graph. Factors may be any views.
   library.def("matrix_product(Tensor a, Tensor b, Tensor? bias=None) -> Tensor");
   library.def("add_product_(Tensor(a!) sum, Tensor a, Tensor b) -> Tensor(a!)");
+  // Several at once: sums[i] += a[i] b, and the sum of all a[i] b[i].
+  library.def("add_products_(Tensor(a!)[] sums, Tensor[] a, Tensor b) -> ()");
+  library.def("sum_of_products(Tensor[] a, Tensor[] b) -> Tensor");
 
   // Attention over a packed stream of tokens q [T, H, d], k and v [T, K, d]. `segments` lists (start, length, parent) of
   // every segment; a token attends to all of its segment's ancestors and, causally, to its own segment. parent is the

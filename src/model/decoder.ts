@@ -28,10 +28,18 @@ export interface BlockContext {
   vector(name: string): Tensor;
   /** x times the named matrix, transposed, plus its bias where it has one. */
   linear(x: Tensor, name: string): Tensor;
+  /** Several such products of the same x, by the keys of their names. */
+  linears<K extends string>(x: Tensor, names: Record<K, string>): Record<K, Tensor>;
   /** Attention of rotated queries q [T, H, d] over keys and values k, v [T, K, d] of the stream and whatever came before. */
   attend(query: QueryKeyValue, layer: number): Tensor;
   /** Cosines and sines of every token's position in a layer, [T, R]. */
   rotation(layer: number): Rotation;
+}
+
+/** The same keys with other values. */
+export function mapValues<K extends string, A, B>(values: Record<K, A>, change: (value: A) => B): Record<K, B> {
+  // Object.fromEntries does not know which keys it was given.
+  return Object.fromEntries(Object.entries<A>(values).map(([key, value]) => [key, change(value)])) as Record<K, B>;
 }
 
 export interface QueryKeyValue {
@@ -90,14 +98,11 @@ function rowsOf(x: Tensor, rows_S: Tensor | undefined): Tensor {
 function projections(
   x_TD: Tensor,
   { queryKeyValue: names }: BlockNames,
-  { config, linear }: BlockContext,
+  { config, linear, linears }: BlockContext,
 ): { query: Tensor; key: Tensor; value: Tensor } {
   if (names.kind === 'separate') {
-    return {
-      query: linear(x_TD, names.query),
-      key: linear(x_TD, names.key),
-      value: linear(x_TD, names.value),
-    };
+    const { query, key, value } = names;
+    return linears(x_TD, { query, key, value });
   }
   const all = linear(x_TD, names.queryKeyValue);
   const queries = config.heads * config.headSize;
@@ -120,8 +125,9 @@ function normedHeads(
   return norm(asHeads(x, heads, config), name, context);
 }
 
-function mlp(x_TD: Tensor, names: BlockNames, { config, linear }: BlockContext): Tensor {
-  const { gate, up } = gates(x_TD, names, { config, linear });
+function mlp(x_TD: Tensor, names: BlockNames, context: BlockContext): Tensor {
+  const { config, linear } = context;
+  const { gate, up } = gates(x_TD, names, context);
   switch (config.activation) {
     case 'silu':
       return linear(swiglu(gate, up), names.down);
@@ -134,9 +140,9 @@ function mlp(x_TD: Tensor, names: BlockNames, { config, linear }: BlockContext):
 function gates(
   x_TD: Tensor,
   { gateUp: names }: BlockNames,
-  { config, linear }: Pick<BlockContext, 'config' | 'linear'>,
+  { config, linear, linears }: BlockContext,
 ): { gate: Tensor; up: Tensor } {
-  if (names.kind === 'separate') return { gate: linear(x_TD, names.gate), up: linear(x_TD, names.up) };
+  if (names.kind === 'separate') return linears(x_TD, { gate: names.gate, up: names.up });
   const both = linear(x_TD, names.gateUp);
   const size = config.intermediateSize;
   return { gate: narrow(both, 1, 0, size), up: narrow(both, 1, size, size) };

@@ -25,7 +25,7 @@ export interface PackedTokens {
 export function packedContext(
   config: ModelConfig,
   tokens: PackedTokens,
-  { device, ...weights }: Pick<BlockContext, 'vector' | 'linear'> & { device?: string },
+  { device, ...weights }: Pick<BlockContext, 'vector' | 'linear' | 'linears'> & { device?: string },
 ): BlockContext {
   return {
     config,

@@ -1,7 +1,14 @@
 /** @file The blocks that sampling runs in one native call are those of model/decoder.ts, for each family's norms, biases and joints. */
 import { describe, expect, it } from 'vitest';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
-import { attentionRule, type BlockContext, decoderBlock, finalNorm, scaledEmbedding } from '../model/decoder.ts';
+import {
+  attentionRule,
+  type BlockContext,
+  decoderBlock,
+  finalNorm,
+  mapValues,
+  scaledEmbedding,
+} from '../model/decoder.ts';
 import { rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING, headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
@@ -34,10 +41,13 @@ function plainLogits(config: ReturnType<typeof smallConfig>, ids: readonly numbe
         rotaryTables(config, ids.length, weightOf(weights, EMBEDDING).device),
         ids.map((_, i) => i),
       );
+      const product: BlockContext['linear'] = (x, name) =>
+        linear(x, weightOf(weights, name), { bias: weights.get(biasName(name)) });
       const context: BlockContext = {
         config,
         vector: (name) => weightOf(weights, name),
-        linear: (x, name) => linear(x, weightOf(weights, name), { bias: weights.get(biasName(name)) }),
+        linear: product,
+        linears: (x, names) => mapValues(names, (name) => product(x, name)),
         attend: ({ q_THd, k_TKd, v_TKd }, layer) => {
           const { scale, window, softCap } = attentionRule(config, layer);
           return treeAttention(q_THd, k_TKd, v_TKd, [0, ids.length, -1], scale, { window, softCap });

@@ -2,11 +2,11 @@
  * @file A packed stream on its way through the policy: hidden states forward, and gradients backward block by block. A
  * block's graph lives only while its own gradient is computed (or, where memory allows, from its forward pass on).
  */
-import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts';
+import { type BlockContext, decoderBlock, finalNorm, mapValues } from '../model/decoder.ts';
 import { embedTokens, hiddenRows, packedContext } from '../model/packed.ts';
 import { biasName, EMBEDDING, weightOf } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
-import { add_Tensor, addRows_, detach, mixedLinear } from '../torch/ops.ts';
+import { add_Tensor, addRows_, detach, mixedLinear, mixedLinears } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import type { PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
@@ -21,6 +21,7 @@ export function contextOf(policy: Policy, batch: PackedTrees<TokenTree>): BlockC
     device: policy.device,
     vector: (name) => weightOf(policy.vectors, name),
     linear: (x, name) => policyLinear(policy, x, name),
+    linears: (x, names) => policyLinears(policy, x, names),
   });
 }
 
@@ -33,6 +34,25 @@ function policyLinear({ leaves, compute, vectors, lowRank }: Policy, x: Tensor, 
   if (lowRank === null || factors === undefined || copies === undefined) return product;
   const inner_TR = mixedLinear(x, factors.a_RI, copies.a_RI);
   return add_Tensor(product, mixedLinear(inner_TR, factors.b_OR, copies.b_OR), { alpha: lowRank.adapter.scale });
+}
+
+/** Several of these with the same x; at once where nothing is added to the products. */
+function policyLinears<K extends string>(policy: Policy, x: Tensor, names: Record<K, string>): Record<K, Tensor> {
+  const { leaves, compute, vectors, lowRank } = policy;
+  const all = Object.values<string>(names);
+  if (lowRank !== null || all.some((name) => vectors.has(biasName(name))))
+    return mapValues(names, (name) => policyLinear(policy, x, name));
+  const weights = all.map((name) => weightOf(compute, name));
+  const products = mixedLinears(
+    x,
+    all.map((name) => leaves.get(name) ?? weightOf(compute, name)),
+    weights,
+  );
+  return mapValues(names, (name) => {
+    const product = products[all.indexOf(name)];
+    if (product === undefined) throw new Error(`No product with ${name}`);
+    return product;
+  });
 }
 
 /** The rows of the embedding, [T, D]. */

@@ -1688,6 +1688,12 @@ export function mixedLinear(
   return asTensor(invoke(op_mixedLinear, x, master, compute, options.bias));
 }
 
+const op_mixedLinears = operator('selm::mixed_linears', '');
+/** `selm::mixed_linears(Tensor x, Tensor[] masters, Tensor[] computes) -> Tensor[]` */
+export function mixedLinears(x: Tensor, masters: readonly Tensor[], computes: readonly Tensor[]): Tensor[] {
+  return asTensors(invoke(op_mixedLinears, x, masters, computes));
+}
+
 const op_treeAttention = operator('selm::tree_attention', '');
 /** `selm::tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window=0, float soft_cap=0.) -> Tensor` */
 export function treeAttention(

@@ -14,6 +14,8 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
+#include <vector>
+
 #include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
@@ -37,7 +39,7 @@ at::Tensor productOperand(const at::Tensor& x) {
   return !hasBf16 && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
 }
 
-constexpr int64_t kDepth = 2048;     // inputs that are packed at a time
+constexpr int64_t kDepth = 4096;     // inputs that are packed at a time
 constexpr int64_t kNear = 256;       // inputs of a panel that are worked through at a time
 constexpr int64_t kMostRows = 128;  // of a block
 constexpr int64_t kPanelsBeside = 8;  // that are packed together
@@ -46,12 +48,13 @@ int64_t wholeTiles(int64_t count) { return (count + kStep - 1) / kStep * kStep; 
 
 // One factor: number i of lane l lies at data[l * lane + i * next], and one of both strides is 1.
 struct Factor {
+  at::Tensor tensor;
   const Bf16* data;
   int64_t lane, next, lanes;
   const Bf16* end;  // of its memory
 
   Factor(const at::Tensor& x, int64_t laneDimension)
-      : data(x.data_ptr<Bf16>()), lane(x.stride(laneDimension)), next(x.stride(1 - laneDimension)), lanes(x.size(laneDimension)),
+      : tensor(x), data(x.data_ptr<Bf16>()), lane(x.stride(laneDimension)), next(x.stride(1 - laneDimension)), lanes(x.size(laneDimension)),
         end(reinterpret_cast<const Bf16*>(static_cast<const char*>(x.storage().data()) + x.storage().nbytes())) {}
   bool isByRows() const { return next == 1; }
   const Bf16* at(int64_t first, int64_t input) const { return data + first * lane + input * next; }
@@ -146,26 +149,41 @@ struct Results {
   }
 };
 
-// Inputs [input, input + depth) of all products.
+// Some inputs of two factors, the right one packed.
+struct Inputs {
+  Factor left;
+  int64_t first, depth;
+  at::Tensor panels;
+};
+
+Inputs packedInputs(const Factor& left, const Factor& right, int64_t first, int64_t depth) {
+  return {left, first, depth, panelsOf(right, first, depth)};
+}
+
+// What all parts give, added up in their order before it is written; `columns` is the right factors' number of them.
 template <typename T>
-void multiplyPart(const Factor& left, const Factor& right, int64_t input, int64_t depth, const Results<T>& results) {
-  const int64_t padded = wholeTiles(depth), panels = panelsFor(right.lanes), threads = teamSize();
-  const at::Tensor packed = panelsOf(right, input, depth);
-  const int64_t blocks = (left.lanes + kMostRows - 1) / kMostRows;
+void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Results<T>& results) {
+  const int64_t rows = parts[0].left.lanes, panels = panelsFor(columns), threads = teamSize();
+  const int64_t blocks = (rows + kMostRows - 1) / kMostRows;
   // Fewer blocks than threads: they share the panels, too.
   const int64_t columnTasks = blocks < threads ? std::min(threads, panels) : 1;
   shareTasks(blocks * columnTasks, [&](int64_t task) {
-    const int64_t first = task / columnTasks * kMostRows, count = std::min(kMostRows, left.lanes - first);
+    const int64_t first = task / columnTasks * kMostRows, count = std::min(kMostRows, rows - first);
     const int64_t begin = task % columnTasks * panels / columnTasks, end = (task % columnTasks + 1) * panels / columnTasks;
-    const RowBlock block(left, first, count, input, depth);
+    std::vector<RowBlock> rowBlocks;
+    for (const Inputs& part : parts) rowBlocks.emplace_back(part.left, first, count, part.first, part.depth);
     const AmxTiles prepared;
     alignas(64) float sums[kMostRows * kPanel];
     for (int64_t panel = begin; panel < end; panel++) {
-      const Bf16* columns = packed.data_ptr<Bf16>() + panel * padded * kPanel;
-      for (int64_t k = 0; k < padded; k += kNear) {
-        for (int64_t row = 0; row < count; row += kTileRows) {
-          if (k == 0) results.fetch(first + row, std::min(kTileRows, count - row), panel * kPanel);
-          amxRowTiles(block.group(row / kTileRows, k), std::min(kNear, padded - k), columns + k * kPanel, sums + row * kPanel, k > 0, row == 0);
+      for (size_t part = 0; part < parts.size(); part++) {
+        const int64_t padded = wholeTiles(parts[part].depth);
+        const Bf16* numbers = parts[part].panels.data_ptr<Bf16>() + panel * padded * kPanel;
+        for (int64_t k = 0; k < padded; k += kNear) {
+          const bool goesOn = part > 0 || k > 0;
+          for (int64_t row = 0; row < count; row += kTileRows) {
+            if (!goesOn) results.fetch(first + row, std::min(kTileRows, count - row), panel * kPanel);
+            amxRowTiles(rowBlocks[part].group(row / kTileRows, k), std::min(kNear, padded - k), numbers + k * kPanel, sums + row * kPanel, goesOn, row == 0);
+          }
         }
       }
       results.write(first, count, panel * kPanel, sums);
@@ -176,20 +194,48 @@ void multiplyPart(const Factor& left, const Factor& right, int64_t input, int64_
 // One stride of a factor is 1, or it is copied.
 at::Tensor oneWay(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
 
+// The sum of all products a[i] b[i]. Of more than kDepth inputs only so many are packed at a time, and what they give is added up in y.
 template <typename T>
-void multiply(const at::Tensor& a_, const at::Tensor& b_, const Results<T>& results) {
-  const at::Tensor a = oneWay(a_), b = oneWay(b_);
-  const Factor left(a, 0), right(b, 1);
-  for (int64_t input = 0; input < a.size(1); input += kDepth) {
-    Results<T> part = results;
-    part.adds = results.adds || input > 0;
-    if (input > 0) part.bias = nullptr;
-    multiplyPart(left, right, input, std::min(kDepth, a.size(1) - input), part);
+void multiply(at::TensorList a_, at::TensorList b_, Results<T> results) {
+  std::vector<Inputs> parts;
+  int64_t room = kDepth;
+  const int64_t columns = b_[0].size(1);
+  const auto finish = [&] {
+    if (parts.empty()) return;
+    multiplyParts(parts, columns, results);
+    results.adds = true;
+    results.bias = nullptr;
+    parts.clear();
+    room = kDepth;
+  };
+  for (size_t i = 0; i < a_.size(); i++) {
+    const at::Tensor a = oneWay(a_[i]), b = oneWay(b_[i]);
+    for (int64_t input = 0; input < a.size(1);) {
+      const int64_t depth = std::min(room, a.size(1) - input);
+      parts.push_back(packedInputs(Factor(a, 0), Factor(b, 1), input, depth));
+      input += depth;
+      room -= wholeTiles(depth);
+      if (room == 0) finish();
+    }
   }
+  finish();
 }
 
 bool hasKernel(const at::Tensor& a, const at::Tensor& b) {
   return canRun(Bf16Path::amx) && a.scalar_type() == at::kBFloat16 && a.numel() > 0 && b.numel() > 0;
+}
+
+// A result is rounded to bf16 once, whatever the number of inputs.
+at::Tensor productOf(at::TensorList a, at::TensorList b, int64_t inputs, const float* bias) {
+  const int64_t rows = a[0].size(0), columns = b[0].size(1);
+  at::Tensor y = at::empty({rows, columns}, a[0].options());
+  if (inputs <= kDepth) {
+    multiply(a, b, Results<Bf16>{y.data_ptr<Bf16>(), columns, bias, false});
+    return y;
+  }
+  const at::Tensor sums = at::empty({rows, columns}, a[0].options().dtype(at::kFloat));
+  multiply(a, b, Results<float>{sums.data_ptr<float>(), columns, bias, false});
+  return y.copy_(sums);
 }
 
 at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias_) {
@@ -201,15 +247,7 @@ at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::op
   }
   const at::Tensor bias = hasBias ? bias_->to(at::kFloat).contiguous() : at::Tensor();
   const float* biases = hasBias ? bias.data_ptr<float>() : nullptr;
-  const int64_t rows = a.size(0), columns = b.size(1);
-  at::Tensor y = at::empty({rows, columns}, a.options());
-  if (a.size(1) <= kDepth) {
-    multiply(a, b, Results<Bf16>{y.data_ptr<Bf16>(), columns, biases, false});
-    return y;
-  }
-  const at::Tensor sums = at::empty({rows, columns}, a.options().dtype(at::kFloat));
-  multiply(a, b, Results<float>{sums.data_ptr<float>(), columns, biases, false});
-  return y.copy_(sums);
+  return productOf(a, b, a.size(1), biases);
 }
 
 at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
@@ -223,6 +261,48 @@ at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& 
   return sum;
 }
 
+// The right factor is packed once for all.
+void addProducts_(at::TensorList sums, at::TensorList a_, const at::Tensor& b_) {
+  checkSums(sums, a_);
+  const auto takesKernel = [&](size_t i) {
+    checkSum(sums[i], a_[i], b_);
+    return hasKernel(a_[i], b_) && sums[i].is_contiguous() && sums[i].scalar_type() == at::kFloat;
+  };
+  bool takesAll = true;
+  for (size_t i = 0; i < a_.size(); i++) takesAll = takesKernel(i) && takesAll;
+  if (!takesAll) {
+    for (size_t i = 0; i < a_.size(); i++) {
+      at::Tensor sum = sums[i];
+      addProduct_(sum, a_[i], b_);
+    }
+    return;
+  }
+  const at::Tensor b = oneWay(b_);
+  const Factor right(b, 1);
+  for (int64_t input = 0; input < b.size(0); input += kDepth) {
+    const int64_t depth = std::min(kDepth, b.size(0) - input);
+    const at::Tensor panels = panelsOf(right, input, depth);
+    for (size_t i = 0; i < a_.size(); i++) {
+      const at::Tensor a = oneWay(a_[i]);
+      multiplyParts({Inputs{Factor(a, 0), input, depth, panels}}, b.size(1), Results<float>{sums[i].data_ptr<float>(), b.size(1), nullptr, true});
+    }
+  }
+}
+
+at::Tensor sumOfProducts(at::TensorList a, at::TensorList b) {
+  checkProducts(a, b);
+  bool takesAll = true;
+  int64_t inputs = 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    takesAll = takesAll && hasKernel(a[i], b[i]);
+    inputs += wholeTiles(a[i].size(1));
+  }
+  if (takesAll) return productOf(a, b, inputs, nullptr);
+  at::Tensor sum = matrixProduct(a[0], b[0], std::nullopt);
+  for (size_t i = 1; i < a.size(); i++) sum.add_(matrixProduct(a[i], b[i], std::nullopt));
+  return sum;
+}
+
 }  // namespace
 }  // namespace selm
 
@@ -230,4 +310,6 @@ TORCH_LIBRARY_IMPL(selm, CPU, library) {
   if (!selm::hasCpuKernels()) return;
   library.impl("matrix_product", &selm::matrixProduct);
   library.impl("add_product_", &selm::addProduct_);
+  library.impl("add_products_", &selm::addProducts_);
+  library.impl("sum_of_products", &selm::sumOfProducts);
 }

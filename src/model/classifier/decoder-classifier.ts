@@ -7,6 +7,7 @@ import { noGrad } from '../../torch/autograd.ts';
 import { linear, to_dtype } from '../../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
+import { mapValues } from '../decoder.ts';
 import type { EncoderDtype } from '../encoder/encoder.ts';
 import { embedTokens, hiddenRows, type PackedTokens, packedContext } from '../packed.ts';
 import { readModelConfig } from '../read-config.ts';
@@ -63,7 +64,11 @@ export function openDecoderClassifier(directory: string, dtype: EncoderDtype): C
         );
         const hidden_ND = hiddenRows(
           () => ({
-            context: packedContext(config, tokens, { vector: weightOf, linear: linearOf }),
+            context: packedContext(config, tokens, {
+              vector: weightOf,
+              linear: linearOf,
+              linears: (x, names) => mapValues(names, (name) => linearOf(x, name)),
+            }),
             x_TD: embedTokens(weightOf(EMBEDDING), int64(tokens.ids_T), { config, dtype }),
           }),
           rows,
