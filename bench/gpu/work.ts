@@ -14,10 +14,9 @@ import { openPolicy, type Policy } from '../../src/score/policy.ts';
 import type { Activations } from '../../src/score/stream.ts';
 import { buildTree, type PairTree } from '../../src/score/trees.ts';
 import { noGrad } from '../../src/torch/autograd.ts';
-import { askGpus, cardOf } from '../../src/torch/gpus.ts';
 import { add_Scalar, arange, cos, mul_Scalar, narrow, reshape, to_dtype } from '../../src/torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor, toFloat32Array } from '../../src/torch/tensor.ts';
-import { chooseActivations } from '../../src/train/activations.ts';
+import { chooseActivations, roomOn } from '../../src/train/activations.ts';
 import { type OptimiserState, openOptimiser } from '../../src/train/optimiser.ts';
 import { withoutPause } from '../../src/train/pausing.ts';
 import { trainingStep } from '../../src/train/step.ts';
@@ -112,7 +111,7 @@ export function trainSteps(work: Workload, { lora, peaks }: { lora: boolean; pea
   disposeAll(weights);
   using optimiser = openOptimiser(policy);
   const auto = { activations: 'auto', microBatchTokens, dtype: 'bfloat16' } as const;
-  const wanted = device === 'cpu' ? chooseActivations(auto, config) : chooseActivations(auto, config, freeOf(device));
+  const wanted = chooseActivations(auto, config, roomOn(device));
   const measure = (activations: Activations): TrainingResult =>
     timeSteps(work, { policy, optimiser, activations, flopsPerToken: stepFlopsPerToken(config, { lora }), peaks });
   try {
@@ -121,12 +120,6 @@ export function trainSteps(work: Workload, { lora, peaks }: { lora: boolean; pea
     if (!(error instanceof OutOfMemoryError) || wanted === 'recompute') throw error;
     return measure('recompute');
   }
-}
-
-/** Free bytes of a card, as its driver says. */
-function freeOf(device: string): number {
-  const answer = askGpus();
-  return (answer.kind === 'cards' ? cardOf(device, answer.cards) : null)?.freeBytes ?? 0;
 }
 
 function timeSteps(

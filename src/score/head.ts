@@ -6,14 +6,20 @@
 import type { ModelConfig } from '../model/config.ts';
 import { headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
+import { cardMemory } from '../torch/gpus.ts';
 import { addProduct_, cat, logProbGradient_, mixedLinear, narrow, softCap_, t, targetLogProbs } from '../torch/ops.ts';
 import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import type { ComputeDtype, Policy } from './policy.ts';
 import type { TokenTree } from './trees.ts';
 
-/** Most bytes of logits alive at once: large enough for efficient products, small beside a model. */
+/** Most bytes of logits alive at once on the CPU: large enough for efficient products, small beside a model. */
 const LOGITS_BYTES = 96 * 2 ** 20;
+/** On a card a share of its memory, so that trees are whole in a chunk and no logits are computed twice; and where that is not known. */
+const CARD_SHARE = 1 / 64;
+const UNKNOWN_CARD_BYTES = 2 ** 30;
+/** More rows make a card's products no faster. */
+const MOST_CARD_ROWS = 8192;
 
 /** Rows [begin, end) of the scored tokens, whose logits are alive together. */
 interface Chunk {
@@ -48,10 +54,18 @@ function product(x: Tensor, matrix: Tensor): Tensor {
   return mixedLinear(x, matrix, matrix);
 }
 
-/** Rows whose logits may be alive together. */
-export function rowsPerChunk({ vocabularySize }: ModelConfig, dtype: ComputeDtype): number {
+/** Rows whose logits may be alive together on a device; a card's memory is asked for once. */
+export function rowsPerChunk(
+  { vocabularySize }: ModelConfig,
+  dtype: ComputeDtype,
+  device: string,
+  cardBytes: (device: string) => number | null = cardMemory,
+): number {
   const bytesPerRow = vocabularySize * (dtype === 'float32' ? 4 : 2);
-  return Math.max(1, Math.floor(LOGITS_BYTES / bytesPerRow));
+  if (device === 'cpu') return Math.max(1, Math.floor(LOGITS_BYTES / bytesPerRow));
+  const bytes = cardBytes(device);
+  const budget = bytes === null ? UNKNOWN_CARD_BYTES : bytes * CARD_SHARE;
+  return Math.min(MOST_CARD_ROWS, Math.max(1, Math.floor(budget / bytesPerRow)));
 }
 
 /** Whole trees together while they fit; a tree that does not fit is a group of several chunks. */
@@ -137,7 +151,9 @@ function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C 
 export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): number[] {
   const pass = openPass(policy, batch, hidden_SD);
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
-  for (const chunk of planGroups(batch, rowsPerChunk(policy.config, policy.dtype)).flatMap(({ chunks }) => chunks))
+  for (const chunk of planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device)).flatMap(
+    ({ chunks }) => chunks,
+  ))
     scope('score', () => noGrad(() => void score(pass, chunk)));
   return sumRanges(batch.ranges, pass.logProbs_S);
 }
@@ -163,7 +179,7 @@ export function headForwardBackward(
     options.observe?.(scored.logits_CV, batch.targets_S.subarray(chunk.begin, chunk.end));
     return scored;
   };
-  const parts = planGroups(batch, rowsPerChunk(policy.config, policy.dtype)).flatMap((group) => {
+  const parts = planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device)).flatMap((group) => {
     const [only] = group.chunks;
     if (group.chunks.length === 1 && only !== undefined) {
       return scope('head', () => {

@@ -56,12 +56,13 @@ function scoreByRows(weights: RowWeights, batch: PackedTrees<TokenTree>): Map<st
       const hidden_SD = hiddenByRows(weights, batch);
       const scored = batch.targets_S.length;
       const found = new Float32Array(scored);
-      const most = rowsPerChunk(weights.config, 'float32');
+      const { device } = hidden_SD;
+      const most = rowsPerChunk(weights.config, 'float32', device);
       for (let first = 0; first < scored; first += most) {
         const targets = batch.targets_S.subarray(first, first + most);
         scope('head', () => {
           const logits_CV = logitsByRows(weights, narrow(hidden_SD, 0, first, targets.length));
-          found.set(toFloat32Array(targetLogProbs(logits_CV, int64(targets))[0]), first);
+          found.set(toFloat32Array(targetLogProbs(logits_CV, int64(targets, { device }))[0]), first);
         });
       }
       return found;

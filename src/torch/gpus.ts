@@ -115,6 +115,24 @@ export function cardOf(device: string, cards: readonly Gpu[], visible = process.
   return /^\d+$/.test(named) ? (cards.find(({ index }) => index === Number(named)) ?? null) : null;
 }
 
+const memories = new Map<string, number | null>();
+
+/** Bytes of memory that the card of a device has, asked for once; null where that cannot be told. */
+export function cardMemory(device: string): number | null {
+  const known = memories.get(device);
+  if (known !== undefined) return known;
+  const answer = askGpus();
+  const bytes = (answer.kind === 'cards' ? cardOf(device, answer.cards) : null)?.memoryBytes || null;
+  memories.set(device, bytes);
+  return bytes;
+}
+
+/** Bytes that are free now on the card of a device, beside what this process keeps for reuse; 0 where that cannot be told. */
+export function freeCardMemory(device: string): number {
+  const answer = askGpus();
+  return (answer.kind === 'cards' ? cardOf(device, answer.cards) : null)?.freeBytes ?? 0;
+}
+
 /** Whether a card multiplies bf16; true where that cannot be told. */
 export function hasBfloat16({ computeCapability }: Gpu): boolean {
   return computeCapability === null || computeCapability >= BFLOAT16_CAPABILITY;

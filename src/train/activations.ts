@@ -2,9 +2,24 @@
 import type { ModelConfig } from '../model/config.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Activations } from '../score/stream.ts';
+import { freeCardMemory } from '../torch/gpus.ts';
 
-/** Share of the free memory that kept activations may take; the rest is for weights, moments, gradients and logits. */
-const SHARE = 0.3;
+/** Memory for kept activations: what is free, and the share of it that they may take. */
+export interface Room {
+  freeBytes: number;
+  share: number;
+}
+
+/**
+ * What training has room for on a device. On the CPU that is asked before the rest is there, and most is left to weights, moments,
+ * gradients and logits: what is free is what this process may still take, of the machine or of the limit that its container sets. A card is
+ * asked when all but logits lies on it; one that does not answer has no room.
+ */
+export function roomOn(device: string, cardBytes: (device: string) => number = freeCardMemory): Room {
+  return device === 'cpu'
+    ? { freeBytes: process.availableMemory(), share: 0.3 }
+    : { freeBytes: cardBytes(device), share: 0.7 };
+}
 
 /** Bytes that a stream of tokens keeps: per block the inputs of its products, its rotated heads, and its gates. */
 export function activationBytes(config: ModelConfig, options: { tokens: number; bytesPerElement: number }): number {
@@ -18,16 +33,13 @@ export function activationBytes(config: ModelConfig, options: { tokens: number; 
   return options.tokens * config.layers * elements * options.bytesPerElement;
 }
 
-/**
- * `auto` keeps activations when a whole micro-batch of them fits; both ways give the same bits. What is free is what this
- * process may still take: of the machine, or of the limit that its container sets.
- */
+/** `auto` keeps activations when a whole micro-batch of them fits; both ways give the same bits. */
 export function chooseActivations(
   { activations, microBatchTokens, dtype }: Pick<Recipe['training'], 'activations' | 'microBatchTokens' | 'dtype'>,
   config: ModelConfig,
-  freeBytes: number = process.availableMemory(),
+  { freeBytes, share }: Room = roomOn('cpu'),
 ): Activations {
   if (activations !== 'auto') return activations;
   const bytes = activationBytes(config, { tokens: microBatchTokens, bytesPerElement: dtype === 'float32' ? 4 : 2 });
-  return bytes <= freeBytes * SHARE ? 'keep' : 'recompute';
+  return bytes <= freeBytes * share ? 'keep' : 'recompute';
 }

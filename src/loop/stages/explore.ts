@@ -17,7 +17,7 @@ import type { StoredPair } from '../../store/ledger-rows.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { _foreach_add__List, clone } from '../../torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../../torch/tensor.ts';
-import { chooseActivations } from '../../train/activations.ts';
+import { chooseActivations, roomOn } from '../../train/activations.ts';
 import { gradientNorm } from '../../train/optimiser.ts';
 import { untilStopped } from '../../train/pausing.ts';
 import { type LossTerms, stepGradients } from '../../train/step.ts';
@@ -164,7 +164,7 @@ async function measureGradients(
 ): Promise<GradientNorms> {
   const { training } = recipe;
   const batches = microBatches(trees, training.microBatchTokens, longAfter(policy.config));
-  const activations = chooseActivations(training, policy.config);
+  const activations = chooseActivations(training, policy.config, roomOn(policy.device));
   const accumulate = async (terms: LossTerms): Promise<number> => {
     const ending = await untilStopped(stepGradients(policy, { ...loss, batches, activations, terms }), signal);
     if (ending.kind === 'stopped') signal?.throwIfAborted();

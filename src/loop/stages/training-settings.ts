@@ -8,7 +8,7 @@ import { type LoraStart, openPolicy, type Policy } from '../../score/policy.ts';
 import { openSharedPolicy } from '../../score/shared-policy.ts';
 import type { Sharing } from '../../shard/shards.ts';
 import type { Group } from '../../torch/group.ts';
-import { chooseActivations } from '../../train/activations.ts';
+import { chooseActivations, roomOn } from '../../train/activations.ts';
 import { openRewardPolicy } from '../../train/reward-step.ts';
 import type { Optimisation } from '../../train/run-steps.ts';
 import type { Lesson } from './lesson.ts';
@@ -32,7 +32,7 @@ export function optimisationOf(
     maxGradientNorm: training.maxGradNorm,
     microBatchTokens: training.microBatchTokens,
     checkpointEverySteps: training.checkpointEverySteps,
-    activations: chooseActivations(training, policy.config),
+    activations: chooseActivations(training, policy.config, roomOn(policy.device)),
   };
 }
 

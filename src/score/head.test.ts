@@ -1,0 +1,23 @@
+/** @file How many rows of logits are alive together, by where they lie. */
+import { expect, it } from 'vitest';
+import { smallConfig } from '../../test/support/small-model.ts';
+import { rowsPerChunk } from './head.ts';
+
+const config = smallConfig({ vocab_size: 128_256 });
+const H100 = 81_559 * 2 ** 20;
+const rowsOn = (device: string, bytes: number | null): number => rowsPerChunk(config, 'bfloat16', device, () => bytes);
+
+it('the CPU has 96 MiB of logits, whatever a card says', () => {
+  expect(rowsOn('cpu', H100)).toBe(Math.floor((96 * 2 ** 20) / (2 * 128_256)));
+});
+
+it('a card has a share of its memory, in which trees of a thousand tokens are whole', () => {
+  expect(rowsOn('cuda:0', H100)).toBe(Math.floor(H100 / 64 / (2 * 128_256)));
+  expect(rowsOn('cuda:0', H100)).toBeGreaterThan(5 * 1000);
+  expect(rowsOn('cuda:0', null)).toBe(Math.floor(2 ** 30 / (2 * 128_256)));
+});
+
+it('a card has no more rows than make its products faster, and one at least', () => {
+  expect(rowsPerChunk(smallConfig(), 'bfloat16', 'cuda', () => H100)).toBe(8192);
+  expect(rowsPerChunk(config, 'bfloat16', 'cuda', () => 1)).toBe(1);
+});
