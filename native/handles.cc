@@ -16,8 +16,9 @@ constexpr int64_t kSlotMask = (int64_t{1} << kSlotBits) - 1;
 constexpr int64_t kMaxGeneration = (int64_t{1} << 24) - 1;
 constexpr Handle kEndOfHandles = int64_t{1} << 52;
 
-std::vector<Slot> slots;
-std::vector<int64_t> freeSlots;
+// Never destroyed: when the process ends, the device that a tensor lies on may be gone already.
+std::vector<Slot>& slots = *new std::vector<Slot>;
+std::vector<int64_t>& freeSlots = *new std::vector<int64_t>;
 
 Slot* find(Handle handle) {
   // What no integer can hold (NaN, infinity) may not be converted to one.

@@ -1,5 +1,6 @@
 // The CPU allocator: counted, and set up once so that large buffers are reused instead of being unmapped and page-faulted
 // again at every step (docs/LOG.md has what that is worth). A test can make the N-th allocation fail.
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
@@ -116,11 +117,15 @@ napi_value failAllocation(napi_env env, napi_callback_info info) {
   });
 }
 
-// openLibrary(path): brings in a part of LibTorch that is not linked, such as its CUDA half; null, or the loader's words.
+// openLibrary(path): brings in a part of LibTorch that is not linked, such as its CUDA half; null, or the loader's words. Sums of products
+// in bf16 are kept in fp32 there: LibTorch would else let a card round the parts of a long sum to bf16.
 napi_value openLibrary(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments arguments(env, info);
-    if (dlopen(arguments.string(0).c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return makeNull(env);
+    if (dlopen(arguments.string(0).c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) {
+      at::globalContext().setAllowBF16ReductionCuBLAS(false);
+      return makeNull(env);
+    }
     const char* reason = dlerror();
     return makeString(env, reason != nullptr ? reason : "unknown reason");
   });

@@ -53,7 +53,8 @@ struct OpenGroup {
   }
 };
 
-Table<OpenGroup> groups;
+// Never destroyed: NCCL's groups ask a device that may be gone when the process ends.
+Table<OpenGroup>& groups = *new Table<OpenGroup>;
 
 // A promise of a collective, which runs when those before it have ended.
 napi_value collective(napi_env env, const OpenGroup& group, std::function<void(const OpenGroup&)> work) {

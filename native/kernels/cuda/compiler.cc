@@ -27,6 +27,9 @@ struct Library {
   int (*findFunction)(void**, void*, const char*);
   int (*setFunctionAttribute)(void*, int, int);
   int (*launch)(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
+  int (*currentContext)(void**);
+  int (*retainContext)(void**, int);
+  int (*setContext)(void*);
   int (*deviceAttribute)(int*, int, int);
   int (*errorText)(int, const char**);
 };
@@ -59,6 +62,9 @@ Library openLibrary() {
   find(library.findFunction, "cuModuleGetFunction");
   find(library.setFunctionAttribute, "cuFuncSetAttribute");
   find(library.launch, "cuLaunchKernel");
+  find(library.currentContext, "cuCtxGetCurrent");
+  find(library.retainContext, "cuDevicePrimaryCtxRetain");
+  find(library.setContext, "cuCtxSetCurrent");
   find(library.deviceAttribute, "cuDeviceGetAttribute");
   find(library.errorText, "cuGetErrorString");
   return library;
@@ -74,6 +80,15 @@ void check(int result, const char* what) {
   const char* text = nullptr;
   library().errorText(result, &text);
   TORCH_CHECK(false, "cannot ", what, ": ", text == nullptr ? "unknown error" : text, " (CUDA driver error ", result, ")");
+}
+
+// A thread of LibTorch's that runs backward passes has no context before its first call of the runtime. LibTorch's is the primary one.
+void enterContext(int device) {
+  void* context = nullptr;
+  check(library().currentContext(&context), "ask for the card's context");
+  if (context != nullptr) return;
+  check(library().retainContext(&context, device), "find the card's context");
+  check(library().setContext(context), "enter the card's context");
 }
 
 std::string architectureOf(int device) {
@@ -139,12 +154,14 @@ std::string definition(const char* name, at::ScalarType type) {
 Program::Program(const Source& source, std::vector<std::string> definitions, const at::Tensor& on)
     : device_(on.device()), module_(nullptr) {
   const c10::DeviceGuard guard(device_);
+  enterContext(device_.index());
   module_ = moduleOf(source, definitions, device_.index());
 }
 
 void Program::start(const char* kernel, const Grid& grid, void** arguments) const {
   if (grid.blocks == 0 || grid.blocksY == 0) return;
   const c10::DeviceGuard guard(device_);
+  enterContext(device_.index());
   // LibTorch's default stream is the driver's null stream, and nothing here changes streams.
   TORCH_CHECK(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_).id() == 0, "kernels run on the default stream only");
   check(library().launch(functionOf(module_, kernel, grid.sharedBytes), static_cast<unsigned>(grid.blocks), static_cast<unsigned>(grid.blocksY), 1,
