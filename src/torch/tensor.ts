@@ -233,6 +233,9 @@ function expectType(tensor: Tensor, dtype: Dtype): Uint8Array {
   return toBytes(tensor);
 }
 
+/** Operands that an error describes: a decoder's blocks have hundreds. */
+const MOST_SHOWN = 12;
+
 function describeOperand(tensor: Tensor): string {
   return tensor.isFreed ? 'a freed tensor' : `${tensor.dtype}[${tensor.shape}]`;
 }
@@ -257,7 +260,10 @@ export function guard<T>(doing: string, operands: readonly Tensor[], body: () =>
       );
     }
     if (cause.code === 'SELM_OPERATOR' || cause.code === 'SELM_NATIVE_ARGUMENT') {
-      const shapes = operands.map(describeOperand).join(', ');
+      const shown = operands.slice(0, MOST_SHOWN).map(describeOperand);
+      const shapes = [...shown, ...(operands.length > MOST_SHOWN ? [`${operands.length - MOST_SHOWN} more`] : [])].join(
+        ', ',
+      );
       throw new TensorError('OPERATOR_FAILED', `Cannot ${doing} on (${shapes}): ${cause.message.split('\n')[0]}`, {
         cause,
       });
