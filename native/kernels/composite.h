@@ -28,6 +28,7 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, std::string_view activation);
 std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up,
                                                  std::string_view activation);
+void mergeAttention_(at::Tensor& out, at::Tensor& logSums, const at::Tensor& rows, const at::Tensor& partOut, const at::Tensor& partSums);
 at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef segments,
                                   at::IntArrayRef known, double scale, int64_t window, double softCap);
 std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, const at::Tensor& targets);
@@ -45,6 +46,8 @@ at::Tensor pagedAttention(const at::Tensor& q, const at::Tensor& keys, const at:
                           const at::Tensor& lengths, double scale, int64_t window, double softCap);
 at::Tensor placeHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cos, const at::Tensor& sin, at::Tensor& keys,
                       at::Tensor& values, const at::Tensor& places, at::ScalarType type);
+std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits, double temperature, int64_t topK, double topP,
+                                                at::ArrayRef<double> uniforms);
 void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places);
 std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places);
 

@@ -48,6 +48,8 @@ at::Tensor drawFiltered(const at::Tensor& weights, int64_t topK, double topP, co
   return order.gather(1, at::minimum(place, count - 1)).squeeze(1);
 }
 
+}  // namespace
+
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK,
                                                 double topP, at::ArrayRef<double> uniforms_) {
   checkSampling(logits_, temperature, topP, uniforms_.size());
@@ -64,8 +66,6 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
   const at::Tensor chosen = shifted.gather(1, ids.unsqueeze(1)).to(at::kDouble);
   return {ids, (chosen - total.log()).squeeze(1)};
 }
-
-}  // namespace
 
 at::Tensor placeHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cos,
                       const at::Tensor& sin, at::Tensor& keys, at::Tensor& values, const at::Tensor& places,

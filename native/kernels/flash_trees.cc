@@ -10,6 +10,7 @@
 // part's gradient is its exact share. A window is no matter of parts: each segment is called with a copy of what it sees of
 // its ancestors before its own keys.
 #include <ATen/Context.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/library.h>
 
@@ -184,24 +185,27 @@ class Deterministic {
   const bool filled_ = at::globalContext().deterministicFillUninitializedMemory();
 };
 
-// Adds a side's rows to those of the stream.
-void addTo(at::Tensor& sum, const Side& side, const at::Tensor& rows) {
+// Adds a side's rows to those of the stream, of which `like` has the shape.
+void addTo(at::Tensor& sum, const at::Tensor& like, const Side& side, const at::Tensor& rows) {
   if (!side.rows.defined()) {
-    sum.add_(rows);
-  } else if (side.areDistinct) {
-    sum.index_copy_(0, side.rows, sum.index_select(0, side.rows).add_(rows));
-  } else {
-    const Deterministic inOrder;
-    sum.index_add_(0, side.rows, rows.to(at::kFloat));
+    sum = sum.defined() ? sum.add_(rows) : rows;
+    return;
   }
+  if (!sum.defined()) sum = at::zeros_like(like);
+  if (side.areDistinct) {
+    sum.index_copy_(0, side.rows, sum.index_select(0, side.rows).add_(rows));
+    return;
+  }
+  const Deterministic inOrder;
+  const at::Tensor wide = at::zeros(like.sizes(), like.options().dtype(at::kFloat));
+  sum.add_(wide.index_add_(0, side.rows, rows.to(at::kFloat)));
 }
 
 using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 Gradients flashBackward(const at::Tensor& gradient, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                         const at::Tensor& out, const at::Tensor& logSums, const Parts& parts, double scale) {
-  const auto sumOf = [](const at::Tensor& x) { return at::zeros(x.sizes(), x.options().dtype(at::kFloat)); };
-  at::Tensor dq = sumOf(q), dk = sumOf(k), dv = sumOf(v);
+  at::Tensor dq, dk, dv;
   // Nothing is dropped: what the numbers of dropout would come from is not read.
   const at::Tensor randomState = at::zeros({2}, q.options().dtype(at::kUInt64)), unused = at::empty({0}, q.options());
   for (const Part& part : parts) {
@@ -212,11 +216,11 @@ Gradients flashBackward(const at::Tensor& gradient, const at::Tensor& q, const a
           part.queries.of(logSums).t().contiguous(), part.queries.ends, part.keys.ends, part.queries.longest,
           part.keys.longest, 0.0, part.isCausal, randomState, unused, scale, part.left, part.right);
     }();
-    addTo(dq, part.queries, partQ);
-    addTo(dk, part.keys, partK);
-    addTo(dv, part.keys, partV);
+    addTo(dq, q, part.queries, partQ);
+    addTo(dk, k, part.keys, partK);
+    addTo(dv, v, part.keys, partV);
   }
-  return {dq.to(q.scalar_type()), dk.to(k.scalar_type()), dv.to(v.scalar_type())};
+  return {dq, dk, dv};
 }
 
 // The composed way again, this time with a graph.
@@ -240,18 +244,27 @@ std::tuple<at::Tensor, at::Tensor> treeAttentionForward(const at::Tensor& q, con
   if (!goesByFlash(q, softCap))
     return {treeAttention(q, k, v, flat, scale, window, softCap), at::empty({0}, q.options().dtype(at::kFloat))};
   const Parts parts = partsOf(flat, q.size(0), window, q.device());
-  auto [first, firstSums] = flashForward(parts[0], q, k, v, scale);
-  if (parts.size() == 1) return {first, firstSums.t().contiguous()};
-  at::Tensor out = first.to(at::kFloat), logSums = firstSums.t().contiguous();
+  auto [out, firstSums] = flashForward(parts[0], q, k, v, scale);
+  at::Tensor logSums = firstSums.t().contiguous();
   for (size_t i = 1; i < parts.size(); i++) {
-    const auto [partOut, partSums_] = flashForward(parts[i], q, k, v, scale);
-    const at::Tensor &rows = parts[i].queries.rows, partSums = partSums_.t();
-    const at::Tensor before = logSums.index_select(0, rows), sums = at::logaddexp(before, partSums);
-    const auto weight = [&](const at::Tensor& of) { return (of - sums).exp().unsqueeze(2); };
-    out.index_copy_(0, rows, out.index_select(0, rows) * weight(before) + partOut * weight(partSums));
-    logSums.index_copy_(0, rows, sums);
+    const auto [partOut, partSums] = flashForward(parts[i], q, k, v, scale);
+    static const auto merge =
+        c10::Dispatcher::singleton()
+            .findSchemaOrThrow("selm::merge_attention_", "")
+            .typed<void(at::Tensor&, at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&)>();
+    merge.call(out, logSums, parts[i].queries.rows, partOut, partSums);
   }
-  return {out.to(q.scalar_type()), logSums};
+  return {out, logSums};
+}
+
+// partSums [H, R], as flash attention gives them.
+void mergeAttention_(at::Tensor& out, at::Tensor& logSums, const at::Tensor& rows, const at::Tensor& partOut,
+                     const at::Tensor& partSums) {
+  const at::Tensor part = partSums.t(), before = logSums.index_select(0, rows), sums = at::logaddexp(before, part);
+  const auto weight = [&](const at::Tensor& of) { return (of - sums).exp().unsqueeze(2); };
+  const at::Tensor merged = out.index_select(0, rows) * weight(before) + partOut * weight(part);
+  out.index_copy_(0, rows, merged.to(out.scalar_type()));
+  logSums.index_copy_(0, rows, sums);
 }
 
 Gradients treeAttentionBackward(const at::Tensor& gradient, const at::Tensor& q, const at::Tensor& k,
@@ -264,6 +277,7 @@ Gradients treeAttentionBackward(const at::Tensor& gradient, const at::Tensor& q,
 }  // namespace selm::composite
 
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
+  library.impl("merge_attention_", &selm::composite::mergeAttention_);
   library.impl("tree_attention_forward", &selm::composite::treeAttentionForward);
   library.impl("tree_attention_backward", &selm::composite::treeAttentionBackward);
 }

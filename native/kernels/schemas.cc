@@ -48,6 +48,10 @@ TORCH_LIBRARY(selm, library) {
   library.def(
       "tree_attention_backward(Tensor gradient, Tensor q, Tensor k, Tensor v, Tensor out, Tensor log_sums, int[] segments, float scale, int window, float soft_cap) -> (Tensor, Tensor, Tensor)");
 
+  // What tree_attention is made of where flash attention computes it in parts: puts a part's out [R, H, d] and log-sum-exps [H, R] into those of
+  // the whole, [T, H, d] and [T, H], at different rows [R].
+  library.def("merge_attention_(Tensor(a!) out, Tensor(b!) log_sums, Tensor rows, Tensor part_out, Tensor part_sums) -> ()");
+
   // The same without a graph, where the keys of some roots are known already and nothing is asked for them: k and v [T, K, d] are of
   // all tokens, q of all but those of the segments `known`. A token's numbers are the same whether its root is known or not, and
   // whether it follows a root or lies in one segment with it, as long as the root's length is a multiple of 32.

@@ -58,8 +58,13 @@ export interface GenerateOptions extends SamplingSettings {
   onTokens?: ((count: number) => void) | undefined;
 }
 
-/** Prompt tokens prefilled in one pass: enough for products at full speed, few enough to stay in the processor's caches. */
-const PREFILL_TOKENS = 512;
+/**
+ * Prompt tokens prefilled in one pass: enough for products at full speed, few enough to stay in a processor's caches. A card has
+ * neither such caches nor time for many small passes.
+ */
+function prefillTokens({ embedding: { device } }: Sampler): number {
+  return device === 'cpu' ? 512 : 8192;
+}
 
 /** Pages that a sequence takes when it needs one: neighbours in memory are read faster. */
 const PAGES_AT_ONCE = 4;
@@ -255,7 +260,8 @@ class Batch {
     const postponed: GenerationRequest[] = [];
     const underWay = new Set<SharedBlock>();
     let tokens = 0;
-    while (waiting < this.#room && tokens < PREFILL_TOKENS) {
+    const enough = prefillTokens(this.#sampler);
+    while (waiting < this.#room && tokens < enough) {
       const request = this.#queue.pop();
       if (request === undefined) break;
       const blocks = this.#sharedBlocks.get(request) ?? [];

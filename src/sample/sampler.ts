@@ -33,8 +33,10 @@ export function openSampler(
   return { ...rows, dispose: () => disposeAll([rows.packed, rows.embedding]) };
 }
 
-/** A pool begins with no more than this, and grows beyond when it is full. */
-const MOST_EXPECTED_BYTES = 2 ** 30;
+/** A pool begins with no more than this, and grows beyond when it is full; a card's memory holds more, and copies cost it time. */
+function mostExpectedBytes(device: string): number {
+  return device === 'cpu' ? 2 ** 30 : 2 ** 33;
+}
 
 /** What a batch of sequences shares: their keys and values, and the rotations of positions 0 .. length - 1. */
 export interface Cache {
@@ -51,7 +53,7 @@ export interface Cache {
 export function openCache({ config, dtype, embedding: { device } }: Sampler, length: number, expectedPages = 0): Cache {
   const { layers, keyValueHeads, headSize } = config;
   const pageBytes = 2 * layers * keyValueHeads * headSize * PAGE_TOKENS * (dtype === 'bfloat16' ? 2 : 4);
-  const expected = Math.min(expectedPages, Math.floor(MOST_EXPECTED_BYTES / pageBytes));
+  const expected = Math.min(expectedPages, Math.floor(mostExpectedBytes(device) / pageBytes));
   const pages = new PagePool(config, { dtype, device }, expected);
   const rotary = outlive(scope('open a cache', () => rotaryTables(config, length, device)));
   const dispose = (): void => {

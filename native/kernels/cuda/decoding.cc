@@ -117,6 +117,19 @@ Tensor pagedAttention(const Tensor& q_, const Tensor& keys, const Tensor& values
   return out;
 }
 
+std::tuple<Tensor, Tensor> sampleTokens(const Tensor& logits_, double temperature, int64_t topK, double topP, at::ArrayRef<double> uniforms_) {
+  checkSampling(logits_, temperature, topP, uniforms_.size());
+  const bool isFiltered = temperature > 0 && (topK > 0 || topP < 1);
+  if (isFiltered || !hasType(logits_)) return composite::sampleTokens(logits_, temperature, topK, topP, uniforms_);
+  const Tensor logits = logits_.contiguous(), uniforms = at::tensor(uniforms_, at::kDouble).to(logits.device());
+  const Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong)), logProbs = at::empty_like(ids, at::kDouble);
+  const Program program(sources::sample, {definition("X", logits.scalar_type())}, logits);
+  program.run("sample", {logits.size(0), 1024}, logits.data_ptr(), uniforms.data_ptr(), ids.data_ptr(), logProbs.data_ptr(),
+              static_cast<int>(logits.size(1)), static_cast<float>(temperature > 0 ? 1 / temperature : 0));
+  TORCH_CHECK(logProbs.isfinite().all().item<bool>(), "sample_tokens: the logits of a row are not finite");
+  return {ids, logProbs};
+}
+
 }  // namespace
 }  // namespace selm::cuda
 
@@ -129,4 +142,5 @@ TORCH_LIBRARY_IMPL(selm, CUDA, library) {
   library.impl("rms_norm_operand", &rmsNormOperand);
   library.impl("place_heads", &placeHeads);
   library.impl("paged_attention", &pagedAttention);
+  library.impl("sample_tokens", &sampleTokens);
 }

@@ -86,6 +86,14 @@ std::tuple<Tensor, Tensor> gatedBackward(const Tensor& gradient_, const Tensor& 
   return {dgate, dup};
 }
 
+void mergeAttention_(Tensor& out, Tensor& logSums, const Tensor& rows, const Tensor& partOut_, const Tensor& partSums_) {
+  if (!isPacked(out) || !out.is_contiguous() || !logSums.is_contiguous()) return composite::mergeAttention_(out, logSums, rows, partOut_, partSums_);
+  const Tensor partOut = partOut_.contiguous(), partSums = partSums_.contiguous(), places = rows.contiguous();
+  const Program program(sources::merge, {definition("X", out.scalar_type())}, out);
+  program.run("merge", {rows.size(0), kThreads}, out.data_ptr(), logSums.data_ptr(), places.data_ptr(), partOut.data_ptr(), partSums.data_ptr(),
+              static_cast<int>(rows.size(0)), static_cast<int>(out.size(1)), static_cast<int>(out.size(2)));
+}
+
 // How many logits are read at once: 16 bytes where rows begin at such places.
 int64_t logitsAtOnce(const Tensor& logits) {
   const int64_t most = 16 / logits.element_size();
@@ -127,6 +135,7 @@ TORCH_LIBRARY_IMPL(selm, CUDA, library) {
   library.impl("rotate", &rotate);
   library.impl("gated", &gated);
   library.impl("gated_backward", &gatedBackward);
+  library.impl("merge_attention_", &mergeAttention_);
   library.impl("target_log_probs", &targetLogProbs);
   library.impl("log_prob_gradient_", &logProbGradient_);
 }
