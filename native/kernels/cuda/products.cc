@@ -15,7 +15,18 @@ at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& 
   return at::addmm_outf(sum, a, b, sum.scalar_type(), 1, 1, sum);
 }
 
+// Each product is added to those before it while it is computed: none is written and read again.
+at::Tensor sumOfProducts(at::TensorList a, at::TensorList b) {
+  checkProducts(a, b);
+  at::Tensor sum = at::mm(a[0], b[0]);
+  for (size_t i = 1; i < a.size(); i++) sum.addmm_(a[i], b[i]);
+  return sum;
+}
+
 }  // namespace
 }  // namespace selm::cuda
 
-TORCH_LIBRARY_IMPL(selm, CUDA, library) { library.impl("add_product_", &selm::cuda::addProduct_); }
+TORCH_LIBRARY_IMPL(selm, CUDA, library) {
+  library.impl("add_product_", &selm::cuda::addProduct_);
+  library.impl("sum_of_products", &selm::cuda::sumOfProducts);
+}
