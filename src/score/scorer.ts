@@ -74,13 +74,14 @@ function scoreByRows(weights: RowWeights, batch: PackedTrees<TokenTree>): Map<st
 /** What the head reads of the rows that predict a scored token, [S, D]. */
 function hiddenByRows(rows: RowWeights, batch: PackedTrees<TokenTree>): Tensor {
   const { config, packed, embedding } = rows;
-  const rotation = packedRotations(config, batch);
+  const { device } = embedding;
+  const rotation = packedRotations(config, batch, device);
   const layers = Array.from({ length: config.layers }, (_, layer) => ({
     ...rotation(layer),
     window: config.layerAttention[layer]?.window ?? 0,
   }));
   const hidden_SD = treeBlocks(
-    embedTokens(embedding, int64(batch.ids_T), { config, dtype: 'float32' }),
+    embedTokens(embedding, int64(batch.ids_T, { device }), { config, dtype: 'float32' }),
     packed.blocks,
     layers.map(({ cos_TR }) => cos_TR),
     layers.map(({ sin_TR }) => sin_TR),
@@ -89,7 +90,7 @@ function hiddenByRows(rows: RowWeights, batch: PackedTrees<TokenTree>): Tensor {
     config.keyValueHeads,
     ...blockSettings(rows),
     batch.segments,
-    int64(batch.rows_S),
+    int64(batch.rows_S, { device }),
   );
   return rmsNorm(hidden_SD, packed.finalNorm, config.normEpsilon);
 }
