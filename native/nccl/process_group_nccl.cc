@@ -1,5 +1,5 @@
 // selm_nccl.so: c10d's NCCL as a backend of the collectives in ../process_group.cc. Built where the headers of CUDA and NCCL
-// are; opened only after LibTorch's CUDA half. It has never run: no GPU was there.
+// are; opened only after LibTorch's CUDA half. It has run on one H100, as one rank and as two.
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 #include <cstdlib>

@@ -51,7 +51,7 @@ test('judge() takes another minor only from $LIBTORCH', () => {
 
 test('judge() refuses what is older than the floor, from $LIBTORCH too', () => {
   const folder = fakeLibtorch(temporaryFolder(), '2.7.1');
-  expect(judge('LIBTORCH', folder).verdict).toEqual({ kind: 'unusable', reason: 'older than 2.8' });
+  expect(judge('LIBTORCH', folder).verdict).toEqual({ kind: 'unusable', reason: 'older than 2.11' });
 });
 
 test('judge() names the file that is missing', () => {
@@ -66,7 +66,7 @@ test('judge() reads the version of a distribution from its headers', () => {
     'include/torch/csrc/api/include/torch/version.h':
       '#define TORCH_VERSION_MAJOR 1\n#define TORCH_VERSION_MINOR 13\n#define TORCH_VERSION_PATCH 1\n',
   });
-  expect(judge('system', folder)).toMatchObject({ version: '1.13.1', verdict: { reason: 'older than 2.8' } });
+  expect(judge('system', folder)).toMatchObject({ version: '1.13.1', verdict: { reason: 'older than 2.11' } });
 });
 
 test('locateLibtorch() looks at $LIBTORCH, then Python, then the cache with the default version first', () => {

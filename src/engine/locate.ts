@@ -11,8 +11,8 @@ import { findTool, type Machine, run, thisMachine } from './machine.ts';
 
 /** The version that is fetched, and whose minor is taken unless `$LIBTORCH` says otherwise: the tests run on it. */
 export const DEFAULT_VERSION = '2.15.0';
-/** The oldest minor that has every operator we call (`_fused_rms_norm` came with it). */
-export const FLOOR_VERSION = '2.8';
+/** The oldest minor that the tests of operators and kernels were run with. */
+export const FLOOR_VERSION = '2.11';
 
 /** Where a LibTorch was found. `given` is a folder named on the command line. */
 export type CandidateSource = 'LIBTORCH' | 'given' | 'python' | 'cache' | 'system';

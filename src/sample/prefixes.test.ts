@@ -1,5 +1,6 @@
 /** @file What prompts begin with in common is computed once, kept while someone awaits it, and changes no bit of an answer. */
 import { describe, expect, it } from 'vitest';
+import { isOnCpu } from '../../test/support/device.ts';
 import { smallConfig, smallWeights } from '../../test/support/small-model.ts';
 import { randomKey } from '../random.ts';
 import { generate } from './generate.ts';
@@ -53,7 +54,8 @@ it('keeps the pages of a block until the last prompt with it was prefilled', () 
 
 describe('generate()', () => {
   const gemma = { model_type: 'gemma2', query_pre_attn_scalar: 8, sliding_window: 40, head_dim: 8 };
-  it.each([
+  // A card chooses the kernel of a product by its number of rows (docs/gpu.md).
+  it.skipIf(!isOnCpu).each([
     ['fp32', {}, 'float32'],
     ['bf16', {}, 'bfloat16'],
     ['fp32, windows and soft caps', { ...gemma, attn_logit_softcapping: 2 }, 'float32'],

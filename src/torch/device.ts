@@ -1,6 +1,6 @@
 /**
  * @file Devices other than the CPU: whether this machine's LibTorch can compute there. CUDA's half of LibTorch is not linked
- * to the addon; it is brought in when a device asks for it. Nothing here was ever run on a GPU.
+ * to the addon; it is brought in when a device asks for it.
  */
 import { join } from 'node:path';
 import { EngineError } from '../errors.ts';

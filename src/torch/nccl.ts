@@ -1,4 +1,4 @@
-/** @file NCCL, for ranks on GPUs: whether this machine's engine has it. Nothing here was ever run on a GPU. */
+/** @file NCCL, for ranks on GPUs: whether this machine's engine has it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../errors.ts';

@@ -1,6 +1,7 @@
 /** @file Steps that ranks make together: whose pairs are whose, and that the number of ranks changes no result. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { isOnCpu } from '../../test/support/device.ts';
 import {
   DPO,
   difference,
@@ -75,7 +76,8 @@ function metricsOf(rank: { metrics: Record<string, number>[] } | undefined): unk
   return rank?.metrics.map(({ loss, grad_norm, 'rewards/margins': margin }) => [loss, grad_norm, margin]);
 }
 
-it.each(['none', 'optimiser', 'full'] as const)(
+// On a card LibTorch adds gradients of attention in fp32 in any order (docs/gpu.md).
+it.skipIf(!isOnCpu).each(['none', 'optimiser', 'full'] as const)(
   'the same ranks give the same bytes again, sharding %s',
   async (sharding) => {
     const again = () => train(2, { sharding }, preferences(DPO), steps.slice(0, 4));
