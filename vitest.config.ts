@@ -52,17 +52,19 @@ const MINUTES = [
 ];
 
 /**
- * What is meant for a device: operators, kernels, models, training, sampling, and a whole run. The bits of the CPU's own kernels, threads
+ * What is meant for a device: operators, kernels, models, training, sampling, rankers, and a whole run. The bits of the CPU's own kernels, threads
  * and counters of memory are not, and skip themselves where a file has them too.
  */
 const ON_A_DEVICE = [
   'test/operators.test.ts',
   'test/kernels.test.ts',
+  'test/cuda-kernels.test.ts',
   'test/models.test.ts',
   'test/device-run.test.ts',
   'src/sample/*.test.ts',
   'src/score/*.test.ts',
   'src/train/*.test.ts',
+  'src/rank/model/*.test.ts',
 ];
 
 const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts', 'web/**/*.test.ts'];

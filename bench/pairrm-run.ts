@@ -41,7 +41,7 @@ for (const [name, shape] of debertaShapes(config)) {
   for (let at = 0; at < size; at += pool.length) values.set(pool.subarray(0, Math.min(pool.length, size - at)), at);
   weights.set(name, outlive(tensorFrom(values, shape, 'float32')));
 }
-const encoder = openDeberta(config, weights, dtype);
+const encoder = openDeberta(config, weights, { dtype });
 const sequence = { ids: Array.from({ length: tokens }, (_, i) => 5 + ((i * 7919) % 128_000)) };
 const third = Math.floor(tokens / 3);
 /** The six orders of one triple, one stream, and the rows that PairRM's head reads. */

@@ -27,7 +27,7 @@ export interface Rankers {
 
 /** Opens what the recipe names. Throws RankerError, ModelError or FileError. */
 export async function openRankers(
-  recipe: Pick<Recipe, 'ranker'> & SecondRankerSections,
+  recipe: Pick<Recipe, 'ranker' | 'device'> & SecondRankerSections,
   {
     announce,
     signal,
@@ -46,11 +46,12 @@ export async function openRankers(
       return dirname(ledger.path);
     },
     signal,
+    device: recipe.device,
     waits,
     warn: (text) => announce({ kind: 'warning', text }),
   };
   const open = async (settings: RankerSettings): Promise<Ranker> =>
-    rankTogether(await openRanker(settings, services), { settings, team, signal });
+    rankTogether(await openRanker(settings, services), { settings, device: recipe.device, team, signal });
   const { ranker } = recipe;
   const secondSettings = secondRankerOf(recipe);
   const first = await open(ranker);

@@ -9,7 +9,7 @@ import { sha256Folder } from '../files/hash.ts';
 import { packageRoot } from '../files/package-root.ts';
 import { sampledFingerprint } from '../model/sampled-fingerprint.ts';
 import { type LearnedRewardPlace, openLearnedReward, RANK_BY_LEARNED_REWARD } from '../rank/model/learned-reward.ts';
-import { RANK_BY_MODEL, rankingWork } from '../rank/model/together.ts';
+import { RANK_BY_MODEL, type RankerPlace, rankingWork } from '../rank/model/together.ts';
 import { openRanker } from '../rank/open.ts';
 import { type Ending, follow } from '../ranks/follow.ts';
 import { type Identity, type JoinOptions, joinRanks, throwIfEnded } from '../ranks/join.ts';
@@ -116,9 +116,9 @@ function works(): SharedWork<never, never, unknown>[] {
     samplingWork(tokenizerOf),
     scoringWork,
     describingWork,
-    rankingWork<RankerSettings>(RANK_BY_MODEL, (settings) => openRanker(settings, services)),
-    rankingWork<LearnedRewardPlace>(RANK_BY_LEARNED_REWARD, async ({ directory, tokenizerDirectory, limits }) =>
-      openLearnedReward(directory, { tokenizer: tokenizerOf(tokenizerDirectory), limits }),
+    rankingWork<RankerPlace>(RANK_BY_MODEL, ({ settings, device }) => openRanker(settings, { ...services, device })),
+    rankingWork<LearnedRewardPlace>(RANK_BY_LEARNED_REWARD, async ({ directory, tokenizerDirectory, limits, device }) =>
+      openLearnedReward(directory, { tokenizer: tokenizerOf(tokenizerDirectory), limits, device }),
     ),
     verifyingWork,
     trainingWork,

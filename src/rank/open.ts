@@ -21,10 +21,10 @@ export async function openRanker(settings: RankerSettings, services: RankerServi
       return stoppable(await openCommandRanker(settings, services), services.signal);
     case 'pairrm':
       await readWeights(settings.model);
-      return openPairRmRanker(settings.model, settings);
+      return openPairRmRanker(settings.model, { ...settings, device: services.device });
     case 'reward-model':
       await readWeights(settings.model);
-      return openRewardModel(settings.model, settings);
+      return openRewardModel(settings.model, { ...settings, device: services.device });
     case 'judge':
       return openJudge(settings, services);
     case 'people':

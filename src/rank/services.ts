@@ -37,6 +37,8 @@ export interface RankerServices {
   runPath?: (() => string) | undefined;
   /** Aborting it ends the work with its reason; requests under way are heard out first, since they are paid for. */
   signal?: AbortSignal | undefined;
+  /** Where rankers that are models compute. @default 'cpu' */
+  device?: string | undefined;
   /** Whether to wait for people; else to end where they are asked, with an InterruptedError. @default true */
   waits?: boolean | undefined;
   /** Hears what a person should know and nothing fails of. */

@@ -268,7 +268,7 @@ describe('a trained reward model', () => {
       weights: policy.masters,
       dtype: 'float32',
     });
-    const classifier = openDecoderClassifier(folder, 'float32');
+    const classifier = openDecoderClassifier(folder, { dtype: 'float32' });
     for (const tree of trees) {
       const sequences = tree.continuations.map((own) => [...tree.promptIds, ...own.subarray(0, -1)]);
       const [scores, rewards] = [classifier.scores(sequences), rewardsOf(policy, tree)];

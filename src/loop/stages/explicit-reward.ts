@@ -56,10 +56,15 @@ export async function pairByRewardModel(
     return;
   }
   const directory = run.rewardModelPath(iteration);
-  const limits = recipe.text;
-  const ranker = shareRanker(openLearnedReward(directory, { tokenizer, limits }), {
+  const { text: limits, device } = recipe;
+  const ranker = shareRanker(openLearnedReward(directory, { tokenizer, limits, device }), {
     name: RANK_BY_LEARNED_REWARD,
-    settings: { directory, tokenizerDirectory: baseDirectory(recipe.model), limits } satisfies LearnedRewardPlace,
+    settings: {
+      directory,
+      tokenizerDirectory: baseDirectory(recipe.model),
+      limits,
+      device,
+    } satisfies LearnedRewardPlace,
     team: context.team,
     signal: context.signal,
   });

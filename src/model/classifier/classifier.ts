@@ -8,33 +8,33 @@ import { disposeAll, scope, type Tensor, toFloat32Array } from '../../torch/tens
 import { readConfigFile, refuseField, textField } from '../config-file.ts';
 import { debertaShapes, openDeberta } from '../encoder/deberta.ts';
 import { normaliseDebertaConfig } from '../encoder/deberta-config.ts';
-import { addLinear, type Encoder, type EncoderDtype, encodeRows, inDtype } from '../encoder/encoder.ts';
+import { addLinear, type Computation, type Encoder, encodeRows, weightsFor } from '../encoder/encoder.ts';
 import { normaliseRobertaConfig, openRoberta, robertaShapes } from '../encoder/roberta.ts';
 import { openWeights } from '../weight-files.ts';
 import { openDecoderClassifier } from './decoder-classifier.ts';
 import { type Classifier, type ClassifierFamily, checkScoreHead } from './score-head.ts';
 
 /** Opens what a directory holds. ModelError for another architecture, another head or none, and weights that do not fit. */
-export function openClassifier(directory: string, dtype: EncoderDtype): Classifier {
+export function openClassifier(directory: string, computation: Computation): Classifier {
   const { path, value } = readConfigFile(directory);
   switch (textField(value, 'model_type')) {
     case 'deberta-v2':
-      return openDebertaClassifier(directory, { value, path, dtype });
+      return openDebertaClassifier(directory, { value, path, computation });
     case 'roberta':
     case 'xlm-roberta':
-      return openRobertaClassifier(directory, { value, path, dtype });
+      return openRobertaClassifier(directory, { value, path, computation });
     default:
-      return openDecoderClassifier(directory, dtype);
+      return openDecoderClassifier(directory, computation);
   }
 }
 
 interface ConfigOf {
   value: unknown;
   path: string;
-  dtype: EncoderDtype;
+  computation: Computation;
 }
 
-function openDebertaClassifier(directory: string, { value, path, dtype }: ConfigOf): Classifier {
+function openDebertaClassifier(directory: string, { value, path, computation }: ConfigOf): Classifier {
   const config = normaliseDebertaConfig(value, path);
   const act = textField(value, 'pooler_hidden_act') ?? 'gelu';
   if (act !== 'gelu') refuseField(path, { field: 'pooler_hidden_act', value: act, allowed: 'gelu' });
@@ -49,12 +49,13 @@ function openDebertaClassifier(directory: string, { value, path, dtype }: Config
   });
   return encoderClassifier('deberta', config.maxTokens, {
     stored,
-    encoder: openDeberta(config, stored, dtype),
+    device: computation.device,
+    encoder: openDeberta(config, stored, computation),
     layers: { inner: 'pooler.dense', outer: 'classifier', activation: gelu },
   });
 }
 
-function openRobertaClassifier(directory: string, { value, path, dtype }: ConfigOf): Classifier {
+function openRobertaClassifier(directory: string, { value, path, computation }: ConfigOf): Classifier {
   const config = normaliseRobertaConfig(value, path);
   checkScoreHead(directory, 'classifier.out_proj.weight');
   const shapes = robertaShapes(config);
@@ -68,7 +69,8 @@ function openRobertaClassifier(directory: string, { value, path, dtype }: Config
   });
   return encoderClassifier('roberta', config.maxTokens, {
     stored,
-    encoder: openRoberta(config, stored, dtype),
+    device: computation.device,
+    encoder: openRoberta(config, stored, computation),
     layers: { inner: 'classifier.dense', outer: 'classifier.out_proj', activation: tanh },
   });
 }
@@ -79,13 +81,14 @@ function encoderClassifier(
   maxTokens: number,
   parts: {
     stored: ReadonlyMap<string, Tensor>;
+    device: string | undefined;
     encoder: Encoder & { dispose(): void };
     layers: { inner: string; outer: string; activation: (x: Tensor) => Tensor };
   },
 ): Classifier {
-  const { stored, encoder, layers } = parts;
+  const { stored, device, encoder, layers } = parts;
   const isHead = (name: string): boolean => name.startsWith(`${layers.inner}.`) || name.startsWith(`${layers.outer}.`);
-  const head = inDtype(new Map([...stored].filter(([name]) => isHead(name))), 'float32');
+  const head = weightsFor(new Map([...stored].filter(([name]) => isHead(name))), { dtype: 'float32', device });
   const apply = (x: Tensor, name: string): Tensor => {
     const [weight, bias] = [head.get(`${name}.weight`), head.get(`${name}.bias`)];
     if (weight === undefined || bias === undefined) throw new Error(`No weight ${name}`);

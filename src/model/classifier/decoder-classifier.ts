@@ -4,11 +4,11 @@
  */
 import { ModelError } from '../../errors.ts';
 import { noGrad } from '../../torch/autograd.ts';
-import { linear, to_dtype } from '../../torch/ops.ts';
+import { linear, to_device, to_dtype } from '../../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
 import { mapValues } from '../decoder.ts';
-import type { EncoderDtype } from '../encoder/encoder.ts';
+import type { Computation } from '../encoder/encoder.ts';
 import { embedTokens, hiddenRows, type PackedTokens, packedContext } from '../packed.ts';
 import { readModelConfig } from '../read-config.ts';
 import { longAfter } from '../rope.ts';
@@ -20,7 +20,7 @@ import { type Classifier, checkScoreHead } from './score-head.ts';
 export const SCORE = 'score.weight';
 
 /** Opens a decoder with a score head. */
-export function openDecoderClassifier(directory: string, dtype: EncoderDtype): Classifier {
+export function openDecoderClassifier(directory: string, { dtype, device = 'cpu' }: Computation): Classifier {
   const config = readModelConfig(directory);
   checkScoreHead(directory, SCORE);
   const expected = expectedWeights({ ...config, tiedHead: true });
@@ -38,7 +38,7 @@ export function openDecoderClassifier(directory: string, dtype: EncoderDtype): C
         new Map(
           [...stored].map(([name, weight]) => [
             name,
-            to_dtype(weight, weight.shape.length === 1 || name === SCORE ? 'float32' : dtype),
+            to_device(weight, device, weight.shape.length === 1 || name === SCORE ? 'float32' : dtype),
           ]),
         ),
     ),
@@ -65,11 +65,12 @@ export function openDecoderClassifier(directory: string, dtype: EncoderDtype): C
         const hidden_ND = hiddenRows(
           () => ({
             context: packedContext(config, tokens, {
+              device,
               vector: weightOf,
               linear: linearOf,
               linears: (x, names) => mapValues(names, (name) => linearOf(x, name)),
             }),
-            x_TD: embedTokens(weightOf(EMBEDDING), int64(tokens.ids_T), { config, dtype }),
+            x_TD: embedTokens(weightOf(EMBEDDING), int64(tokens.ids_T, { device }), { config, dtype }),
           }),
           rows,
         );

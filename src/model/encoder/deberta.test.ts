@@ -45,7 +45,7 @@ function encode(folder: string, cases: readonly Case[], dtype: EncoderDtype): Fl
   const { path, value } = readConfigFile(folder);
   const config = normaliseDebertaConfig(value, path);
   const stored = openWeights(folder, { model: 'a test', expected: debertaShapes(config), nameOf: (name) => name });
-  const encoder = openDeberta(config, stored, dtype);
+  const encoder = openDeberta(config, stored, { dtype });
   try {
     return scope('test', () => {
       const wanted = cases.map(({ rows, positions }) => rows.map((row) => positions.indexOf(row)));

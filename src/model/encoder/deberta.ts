@@ -34,12 +34,13 @@ import {
   type Attention,
   addLinear,
   addNorm,
+  type Computation,
   type Encoder,
-  type EncoderDtype,
   encoderNorm,
   encoderShapes,
-  inDtype,
   type Relation,
+  WORDS,
+  weightsFor,
 } from './encoder.ts';
 
 const PROJECTIONS = { query: 'query_proj', key: 'key_proj', value: 'value_proj' };
@@ -72,13 +73,13 @@ export interface DebertaEncoder extends Encoder {
   dispose(): void;
 }
 
-/** Opens an encoder over weights by their names without prefix, in any type; it computes in `dtype`. */
+/** Opens an encoder over weights by their names without prefix, in any type. */
 export function openDeberta(
   config: DebertaConfig,
   stored: ReadonlyMap<string, Tensor>,
-  dtype: EncoderDtype,
+  computation: Computation,
 ): DebertaEncoder {
-  const weights = inDtype(stored, dtype);
+  const weights = weightsFor(stored, computation);
   const weight = (name: string): Tensor => weightOf(weights, name);
   const partial = { sizes: config, projections: PROJECTIONS, weight };
   const relative = outlive(
@@ -90,9 +91,9 @@ export function openDeberta(
   );
   return {
     ...partial,
-    embed: (ids_T) =>
-      encoderNorm(partial, index_select(weight('embeddings.word_embeddings.weight'), 0, ids_T), 'embeddings.LayerNorm'),
-    relate: (queryPositions, keyPositions) => relate(config, queryPositions, keyPositions),
+    embed: (ids_T) => encoderNorm(partial, index_select(weight(WORDS), 0, ids_T), 'embeddings.LayerNorm'),
+    relate: (queryPositions, keyPositions) =>
+      relate(config, { queryPositions, keyPositions, device: weight(RELATIVE).device }),
     attend: (attention, layer) =>
       disentangledAttention(config, relative[layer] ?? { keys: null, queries: null }, attention),
     dispose: () => disposeAll([relative, weights]),
@@ -116,15 +117,23 @@ function projectRelative(
 }
 
 /** Rows of the table for each pair of positions, and the part of the table in which they lie. */
-function relate(config: DebertaConfig, queryPositions: readonly number[], keyPositions: readonly number[]): Relation {
+function relate(
+  config: DebertaConfig,
+  {
+    queryPositions,
+    keyPositions,
+    device,
+  }: { queryPositions: readonly number[]; keyPositions: readonly number[]; device: string },
+): Relation {
+  const onDevice = (values: readonly number[]): Tensor => int64(values, { device });
   const least = (queryPositions[0] ?? 0) - (keyPositions.at(-1) ?? 0);
   const most = (queryPositions.at(-1) ?? 0) - (keyPositions[0] ?? 0);
   const rows = Array.from({ length: most - least + 1 }, (_, i) => relativeRow(config, least + i));
   const first = rows[0] ?? 0;
   return scope('relate', () => {
-    const distances_QK = sub_Tensor(unsqueeze(int64(queryPositions), 1), unsqueeze(int64(keyPositions), 0));
+    const distances_QK = sub_Tensor(unsqueeze(onDevice(queryPositions), 1), unsqueeze(onDevice(keyPositions), 0));
     const places = view(add_Scalar(distances_QK, -least), [queryPositions.length * keyPositions.length]);
-    const rows_QK = view(index_select(int64(rows.map((row) => row - first)), 0, places), distances_QK.shape);
+    const rows_QK = view(index_select(onDevice(rows.map((row) => row - first)), 0, places), distances_QK.shape);
     return { rows_QK, first, count: (rows.at(-1) ?? 0) - first + 1 };
   });
 }

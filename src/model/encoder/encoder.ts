@@ -6,7 +6,6 @@
  * Shapes: T tokens of the stream, D hidden size, H heads, d head size; Q queries and K keys of one sequence.
  */
 import { noGrad } from '../../torch/autograd.ts';
-import type { Dtype } from '../../torch/dtype.ts';
 import {
   add_Tensor,
   cat,
@@ -16,11 +15,14 @@ import {
   linear,
   narrow,
   reshape,
-  to_dtype,
+  to_device,
   transpose_int,
   view,
 } from '../../torch/ops.ts';
 import { int64, outlive, scope, type Tensor } from '../../torch/tensor.ts';
+
+/** Rows of the tokens of an encoder's vocabulary. */
+export const WORDS = 'embeddings.word_embeddings.weight';
 
 /** Type that an encoder computes in. */
 export type EncoderDtype = 'float32' | 'bfloat16';
@@ -78,7 +80,7 @@ export interface Encoder {
 /** Weights and their shapes of the parts that all families share. */
 export function encoderShapes(sizes: EncoderSizes, projections: Encoder['projections']): Map<string, number[]> {
   const { hiddenSize, intermediateSize, layers, heads, headSize } = sizes;
-  const shapes = new Map<string, number[]>([['embeddings.word_embeddings.weight', [sizes.vocabularySize, hiddenSize]]]);
+  const shapes = new Map<string, number[]>([[WORDS, [sizes.vocabularySize, hiddenSize]]]);
   addNorm(shapes, 'embeddings.LayerNorm', hiddenSize);
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `encoder.layer.${layer}`;
@@ -117,10 +119,23 @@ export function encoderNorm(encoder: Pick<Encoder, 'weight' | 'sizes'>, x: Tenso
   return layer_norm(x, [hiddenSize], { weight, bias, eps: normEpsilon });
 }
 
-/** Weights in the type of the computation: the memory that they are mapped to where it is of that type, else copies. */
-export function inDtype(weights: ReadonlyMap<string, Tensor>, dtype: Dtype): Map<string, Tensor> {
+/** How a model that scores texts computes, and where. */
+export interface Computation {
+  dtype: EncoderDtype;
+  /** @default 'cpu' */
+  device?: string | undefined;
+}
+
+/** Weights where and in what is computed: the memory that they are mapped to where it is of that type, else copies. */
+export function weightsFor(
+  weights: ReadonlyMap<string, Tensor>,
+  { dtype, device = 'cpu' }: Computation,
+): Map<string, Tensor> {
   return outlive(
-    scope('convert weights', () => new Map([...weights].map(([name, weight]) => [name, to_dtype(weight, dtype)]))),
+    scope(
+      'convert weights',
+      () => new Map([...weights].map(([name, weight]) => [name, to_device(weight, device, dtype)])),
+    ),
   );
 }
 
@@ -160,7 +175,11 @@ export function encodeRows(
       const { layers } = encoder.sizes;
       const relations = relationsOf(encoder, spans, spans);
       const lastRelations = relationsOf(encoder, wantedSpans, spans);
-      const ids_T = int64(sequences.flatMap(({ ids }) => ids));
+      const { device } = encoder.weight(WORDS);
+      const ids_T = int64(
+        sequences.flatMap(({ ids }) => ids),
+        { device },
+      );
       let x_TD = encoder.embed(
         ids_T,
         spans.flatMap(({ positions }) => positions),
@@ -170,7 +189,7 @@ export function encodeRows(
         x_TD = scope('block', () => {
           if (layer < layers - 1)
             return encoderBlock(encoder, layer, { x_QD: input_TD, input_TD, queries: spans, keys: spans, relations });
-          const x_QD = index_select(input_TD, 0, int64(rows));
+          const x_QD = index_select(input_TD, 0, int64(rows, { device }));
           return encoderBlock(encoder, layer, {
             x_QD,
             input_TD,

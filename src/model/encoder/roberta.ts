@@ -15,7 +15,15 @@ import {
 import { disposeAll, int64, type Tensor } from '../../torch/tensor.ts';
 import { parseConfig, refuseField, textField } from '../config-file.ts';
 import { weightOf } from '../weights.ts';
-import { type Encoder, type EncoderDtype, type EncoderSizes, encoderNorm, encoderShapes, inDtype } from './encoder.ts';
+import {
+  type Computation,
+  type Encoder,
+  type EncoderSizes,
+  encoderNorm,
+  encoderShapes,
+  WORDS,
+  weightsFor,
+} from './encoder.ts';
 
 /** A RoBERTa encoder. */
 export interface RobertaConfig extends EncoderSizes {
@@ -82,20 +90,23 @@ export function robertaShapes(config: RobertaConfig): Map<string, number[]> {
   return shapes;
 }
 
-/** Opens an encoder over weights by their names without prefix, in any type; it computes in `dtype`. */
+/** Opens an encoder over weights by their names without prefix, in any type. */
 export function openRoberta(
   config: RobertaConfig,
   stored: ReadonlyMap<string, Tensor>,
-  dtype: EncoderDtype,
+  computation: Computation,
 ): Encoder & { dispose(): void } {
-  const weights = inDtype(stored, dtype);
+  const weights = weightsFor(stored, computation);
   const weight = (name: string): Tensor => weightOf(weights, name);
   const partial = { sizes: config, projections: PROJECTIONS, weight };
   return {
     ...partial,
     embed: (ids_T, positions) => {
-      const words_TD = index_select(weight('embeddings.word_embeddings.weight'), 0, ids_T);
-      const rows_T = int64(positions.map((position) => position + config.firstPosition));
+      const words_TD = index_select(weight(WORDS), 0, ids_T);
+      const rows_T = int64(
+        positions.map((position) => position + config.firstPosition),
+        { device: words_TD.device },
+      );
       const places_TD = index_select(weight('embeddings.position_embeddings.weight'), 0, rows_T);
       const typed_TD = add_Tensor(words_TD, narrow(weight('embeddings.token_type_embeddings.weight'), 0, 0, 1));
       return encoderNorm(partial, add_Tensor(typed_TD, places_TD), 'embeddings.LayerNorm');

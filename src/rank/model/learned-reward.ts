@@ -53,14 +53,15 @@ export interface LearnedRewardPlace {
   /** Of the tokenizer of the policy that it began from. */
   tokenizerDirectory: string;
   limits: TruncationLimits;
+  device: string;
 }
 
 /** Opens a reward model that the loop saved, with the tokenizer of the policy that it began from. ModelError. */
 export function openLearnedReward(
   directory: string,
-  { tokenizer, limits }: { tokenizer: Tokenizer; limits: TruncationLimits },
+  { tokenizer, limits, device }: { tokenizer: Tokenizer; limits: TruncationLimits; device: string },
 ): Ranker {
-  const model = openDecoderClassifier(directory, 'float32');
+  const model = openDecoderClassifier(directory, { dtype: 'float32', device });
 
   function rankOne({ promptId, prompt, candidates }: RankItem): Ranking {
     const distinct = [...new Set(candidates.map(({ text }) => text))];

@@ -9,7 +9,7 @@ import { safetensorsIndex } from '../../files/safetensors-index.ts';
 import { parseConfig, readConfigFile, refuseField, textField } from '../../model/config-file.ts';
 import { debertaShapes, openDeberta } from '../../model/encoder/deberta.ts';
 import { type DebertaConfig, normaliseDebertaConfig } from '../../model/encoder/deberta-config.ts';
-import { addLinear, type EncoderDtype, encodeRows, inDtype } from '../../model/encoder/encoder.ts';
+import { addLinear, type Computation, encodeRows, weightsFor } from '../../model/encoder/encoder.ts';
 import { openWeights } from '../../model/weight-files.ts';
 import { noGrad } from '../../torch/autograd.ts';
 import { cat, index_select, linear, tanh, to_dtype } from '../../torch/ops.ts';
@@ -42,7 +42,7 @@ const limitsSchema = z.looseObject({
 });
 
 /** Opens PairRM in either layout. ModelError when the directory holds another model, or not all of this one. */
-export function openPairRm(directory: string, dtype: EncoderDtype): PairRmModel {
+export function openPairRm(directory: string, computation: Computation): PairRmModel {
   const { path, value } = readConfigFile(directory);
   const isOriginal = textField(value, 'ranker_type') !== null;
   const architectures = (value as { architectures?: unknown } | null)?.architectures;
@@ -72,9 +72,12 @@ export function openPairRm(directory: string, dtype: EncoderDtype): PairRmModel 
       return bare === 'embeddings.position_ids' ? null : bare;
     },
   });
-  const encoder = openDeberta(config, stored, dtype);
+  const encoder = openDeberta(config, stored, computation);
   // The head is small and decides alone: it is computed in float32.
-  const head = inDtype(new Map([...stored].filter(([name]) => name.startsWith('head_layer.'))), 'float32');
+  const head = weightsFor(new Map([...stored].filter(([name]) => name.startsWith('head_layer.'))), {
+    ...computation,
+    dtype: 'float32',
+  });
   return {
     limits: { source: raw.source_maxlength, candidate: raw.candidate_maxlength },
     vocabularySize: config.vocabularySize,
@@ -98,7 +101,14 @@ export function openPairRm(directory: string, dtype: EncoderDtype): PairRmModel 
 function headLogits(head: ReadonlyMap<string, Tensor>, hidden_MD: Tensor): number[] {
   const pairs = (hidden_MD.shape[0] ?? 0) / 3;
   const rows = (marker: number): Tensor =>
-    index_select(hidden_MD, 0, int64(Array.from({ length: pairs }, (_, i) => 3 * i + marker)));
+    index_select(
+      hidden_MD,
+      0,
+      int64(
+        Array.from({ length: pairs }, (_, i) => 3 * i + marker),
+        { device: hidden_MD.device },
+      ),
+    );
   const apply = (x: Tensor, name: string): Tensor => {
     const [weight, bias] = [head.get(`${name}.weight`), head.get(`${name}.bias`)];
     if (weight === undefined || bias === undefined) throw new Error(`No weight ${name}`);

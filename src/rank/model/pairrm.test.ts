@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testDevice } from '../../../test/support/device.ts';
 import { packageRoot } from '../../files/package-root.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { memoryStatistics } from '../../torch/memory.ts';
@@ -40,7 +41,7 @@ function itemOf({ prompt, candidates }: Pick<Expected, 'prompt' | 'candidates'>,
 }
 
 async function rank(directory: string, items: readonly RankItem[], options: PairRmOptions = {}): Promise<Ranking[]> {
-  const ranker = openPairRmRanker(directory, options);
+  const ranker = openPairRmRanker(directory, { device: testDevice, ...options });
   const rankings: Ranking[] = [];
   try {
     const stream = async function* (): AsyncGenerator<RankItem> {
@@ -70,7 +71,7 @@ describe.each(['pairrm', 'pairrm-hf'])('the layout %s', (name) => {
   const expected = expectedItems(name);
 
   it('is fed the ids of the restatement, cut where they are too long', () => {
-    const model = openPairRm(directory, 'float32');
+    const model = openPairRm(directory, { dtype: 'float32', device: testDevice });
     const [tokenizer, tokens] = [loadTokenizer(directory), tokensOf(directory)];
     for (const { prompt, candidates, pairs } of expected) {
       const encoded = encodeItem(tokenizer, tokens, {
@@ -93,7 +94,7 @@ describe.each(['pairrm', 'pairrm-hf'])('the layout %s', (name) => {
   });
 
   it('gives its logits within 1e-4', () => {
-    const model = openPairRm(directory, 'float32');
+    const model = openPairRm(directory, { dtype: 'float32', device: testDevice });
     const tokens = tokensOf(directory);
     for (const { pairs, matrix } of expected) {
       const logits = model.logits(
@@ -167,7 +168,7 @@ describe('openPairRmRanker()', () => {
     first.scores.forEach(
       (score, i) => void expect(Math.abs((half?.scores?.[i] ?? Number.NaN) - score)).toBeLessThan(0.05),
     );
-    const ranker = openPairRmRanker(directory, { dtype: 'bfloat16' });
+    const ranker = openPairRmRanker(directory, { dtype: 'bfloat16', device: testDevice });
     expect(ranker.id).toMatch(/^pairrm:pairrm-hf:bfloat16:sha256=[0-9a-f]{64}$/);
     expect(ranker.gives).toBe('comparisons');
     await ranker.close();
@@ -247,7 +248,7 @@ describe('a config.json without architectures', () => {
     const path = join(folder, 'config.json');
     const { architectures: _, ...rest } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
     writeFileSync(path, JSON.stringify(rest));
-    openPairRm(folder, 'float32').dispose();
+    openPairRm(folder, { dtype: 'float32' }).dispose();
     rmSync(folder, { recursive: true });
   });
 });
@@ -283,7 +284,7 @@ describe('the published PairRM', () => {
   it.skipIf(!existsSync(join(real, 'config.json')))(
     'gives 1.9003021717 and -1.2547134160 (skipped unless SELM_PAIRRM names a folder with its weights)',
     () => {
-      const model = openPairRm(real, 'float32');
+      const model = openPairRm(real, { dtype: 'float32' });
       const [tokenizer, tokens] = [loadTokenizer(real), tokensOf(real)];
       const cases = [
         ['hello!', 'hi!', 'f**k off!'],

@@ -23,6 +23,8 @@ import { openPairRm, type PairRmModel } from './pairrm-model.ts';
 export interface PairRmOptions {
   /** Type of the encoder's computation; scores are float32 from its last hidden states. @default 'float32' */
   dtype?: EncoderDtype;
+  /** Where the model lies and computes. @default 'cpu' */
+  device?: string | undefined;
   /** Most tokens computed at once, a longer pair alone: memory, not the result of an item. @default 8192 */
   batchTokens?: number;
 }
@@ -33,8 +35,8 @@ export interface PairRmOptions {
  * @throws ModelError (another architecture, weights), TextError, RankerError RANKER_TOKENIZER (without PairRM's markers)
  */
 export function openPairRmRanker(directory: string, options: PairRmOptions = {}): Ranker {
-  const { dtype = 'float32', batchTokens = 8192 } = options;
-  const model = openPairRm(directory, dtype);
+  const { dtype = 'float32', device, batchTokens = 8192 } = options;
+  const model = openPairRm(directory, { dtype, device });
   const { tokenizer, tokens } = openTokens(directory, model);
 
   /** logit(left, right) of every ordered pair of distinct texts, zeros on the diagonal. */

@@ -6,6 +6,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testDevice } from '../../../test/support/device.ts';
 import { packageRoot } from '../../files/package-root.ts';
 import { openClassifier } from '../../model/classifier/classifier.ts';
 import { packSequences } from '../../model/classifier/decoder-classifier.ts';
@@ -44,7 +45,7 @@ async function rank(
   items: readonly RankItem[],
   options: RewardModelOptions = {},
 ): Promise<Ranking[]> {
-  const ranker = openRewardModel(directory, options);
+  const ranker = openRewardModel(directory, { device: testDevice, ...options });
   const rankings: Ranking[] = [];
   try {
     const stream = async function* (): AsyncGenerator<RankItem> {
@@ -97,7 +98,7 @@ describe('a decoder with a score head', () => {
   const expected = read('decoders/llama3');
 
   it('is scored at its last token that is not padding, as in transformers', () => {
-    const model = openClassifier(directory, 'float32');
+    const model = openClassifier(directory, { dtype: 'float32', device: testDevice });
     const { padded } = expected;
     if (padded === undefined) throw new Error('No padded case');
     expectClose(model.scores([padded.ids]), [padded.score], 1e-4);

@@ -21,6 +21,8 @@ import { rewardSequences } from './reward-input.ts';
 export interface RewardModelOptions {
   /** Type of the computation; the head's is float32. @default 'float32' */
   dtype?: EncoderDtype;
+  /** Where the model lies and computes. @default 'cpu' */
+  device?: string | undefined;
   /** Most tokens computed at once, a longer sequence alone: memory, not the result of an item. @default 8192 */
   batchTokens?: number;
   /** Tokens of a sequence; longer ones are cut. @default null: the model's limit */
@@ -33,8 +35,8 @@ export interface RewardModelOptions {
  * @throws ModelError (another architecture, no head or one of several labels), TextError, RankerError
  */
 export function openRewardModel(directory: string, options: RewardModelOptions = {}): Ranker {
-  const { dtype = 'float32', batchTokens = 8192 } = options;
-  const model = openClassifier(directory, dtype);
+  const { dtype = 'float32', device, batchTokens = 8192 } = options;
+  const model = openClassifier(directory, { dtype, device });
   const tokenizer = openTokenizer(directory, model);
   const maxTokens = Math.min(options.maxTokens ?? model.maxTokens, model.maxTokens);
 

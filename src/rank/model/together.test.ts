@@ -64,7 +64,9 @@ async function rankings(of: Ranker, count: number): Promise<Ranking[]> {
 it.each([7, 2, 0])('ranks %i items as one process does, each once', async (count) => {
   const alone = await rankings(ranker, count);
   asked.length = 0;
-  expect(await rankings(rankTogether(ranker, { settings, team, signal: undefined }), count)).toEqual(alone);
+  expect(await rankings(rankTogether(ranker, { settings, device: 'cpu', team, signal: undefined }), count)).toEqual(
+    alone,
+  );
   expect(asked.reduce((sum, each) => sum + each, 0)).toBe(count);
 });
 
@@ -76,5 +78,5 @@ it('leaves a ranker that is no model to rank 0', () => {
     concurrency: 1,
     onError: 'stop',
   };
-  expect(rankTogether(ranker, { settings: module, team, signal: undefined })).toBe(ranker);
+  expect(rankTogether(ranker, { settings: module, device: 'cpu', team, signal: undefined })).toBe(ranker);
 });

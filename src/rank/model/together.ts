@@ -43,12 +43,19 @@ export function rankingWork<Settings>(
   };
 }
 
+/** By what another rank opens the ranker of a recipe. */
+export interface RankerPlace {
+  settings: RankerSettings;
+  device: string;
+}
+
 /** A recipe's ranker as all ranks together are it; as it is where it is no model: rank 0 alone asks functions, judges and people. */
 export function rankTogether(
   ranker: Ranker,
-  { settings, team, signal }: { settings: RankerSettings; team: Team; signal: AbortSignal | undefined },
+  { team, signal, ...place }: RankerPlace & { team: Team; signal: AbortSignal | undefined },
 ): Ranker {
-  return rankerModel(settings) === null ? ranker : shareRanker(ranker, { name: RANK_BY_MODEL, settings, team, signal });
+  if (rankerModel(place.settings) === null) return ranker;
+  return shareRanker(ranker, { name: RANK_BY_MODEL, settings: place, team, signal });
 }
 
 /** An open ranker with the help of the other ranks, which open it by its settings under the name of some `rankingWork`. */
