@@ -2,7 +2,7 @@
  * @file The library: `import { train, fineTune, generate, rank, loadModel } from 'selm'`. Everything else of this package may change
  * without notice. docs/api.md is made from this file.
  */
-export { generate, type LoadedModel, loadModel } from './api/model.ts';
+export { generate, type LoadedModel, type LoadOptions, loadModel } from './api/model.ts';
 export { type RankOptions, type RankRow, rank } from './api/rank.ts';
 export { fineTune, type Training, type TrainOptions, train } from './api/train.ts';
 export {

@@ -102,7 +102,16 @@ function world(name: string): {
 
 it('selm generate takes names on the Hub', async () => {
   Object.assign(process.env, { HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(root, 'cache'), HF_TOKEN: TOKEN });
-  const options = { samples: 1, temperature: 0, topP: 1, topK: 0, maxNewTokens: 4, seed: 1, json: true as const };
+  const options = {
+    samples: 1,
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    maxNewTokens: 4,
+    seed: 1,
+    json: true as const,
+    device: 'cpu',
+  };
   const lines: string[] = [];
   const prompts = `hub:owner/prompts@${OLD}`;
   for await (const line of respond('hub:owner/stories', { ...options, prompts, limit: 2 })) lines.push(line);

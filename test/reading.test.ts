@@ -28,7 +28,16 @@ it('selm generate reads a text of a file, and one that is given, as training doe
   const model = chatModel();
   const file = join(temporaryFolder(), 'prompts.jsonl');
   writeFileSync(file, linesOf([{ prompt: 'Tom saw a dog.' }]));
-  const settings = { samples: 1, temperature: 0, topP: 1, topK: 0, maxNewTokens: 12, seed: 0, json: true } as const;
+  const settings = {
+    samples: 1,
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    maxNewTokens: 12,
+    seed: 0,
+    device: 'cpu',
+    json: true,
+  } as const;
   const answer = async (options: { prompt?: string; prompts?: string; chat?: true; text?: true }): Promise<string> => {
     const lines: string[] = [];
     for await (const line of respond(model, { ...settings, ...options })) lines.push(line);

@@ -7,6 +7,7 @@ import { openSampler, type Sampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import type { Prompt } from '../text/rendering.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { chooseDevice } from '../torch/device.ts';
 
 /** A model in memory, ready to answer. Dispose it, or let `using` do so. */
 export interface LoadedModel {
@@ -27,15 +28,22 @@ export interface LoadedModel {
   [Symbol.dispose](): void;
 }
 
+/** How a model is opened. */
+export interface LoadOptions {
+  /** Where it computes: `cpu`, `cuda`, `cuda:1` ..., or `auto`: a GPU that works, else the CPU. @default 'cpu' */
+  device?: string;
+}
+
 /**
  * Opens a model folder in Hugging Face layout, or an adapter's in PEFT's. Throws ModelError or TextError with the file and
- * the field for what cannot be run.
+ * the field for what cannot be run, and EngineError for a device that cannot compute.
  */
-export function loadModel(directory: string): LoadedModel {
+export function loadModel(directory: string, { device: wanted = 'cpu' }: LoadOptions = {}): LoadedModel {
+  const { device } = chooseDevice({ device: wanted });
   const tokenizer = loadTokenizer(baseDirectory(directory));
   let sampler: Sampler;
   try {
-    sampler = withModel(directory, openSampler);
+    sampler = withModel(directory, openSampler, { device });
   } catch (error) {
     tokenizer.close();
     throw error;

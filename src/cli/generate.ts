@@ -24,6 +24,11 @@ export function generateCommand(): Command {
     )
     .option('--top-k <k>', 'sample among the k likeliest tokens; 0 is off', wholeNumber(0), 0)
     .option('--max-new-tokens <n>', 'longer responses are cut', wholeNumber(1), 256)
+    .option(
+      '--device <name>',
+      'where to compute: cpu, cuda, cuda:1 ..., or auto: a GPU that works, else the CPU',
+      'cpu',
+    )
     .option('--seed <n>', 'the same seed gives the same responses', wholeNumber(0), 0)
     .addOption(
       new Option(

@@ -12,6 +12,7 @@ import { type NamedPrompt, type Response, respondInOrder } from '../sample/respo
 import { openSampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import { beginTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { chooseDevice } from '../torch/device.ts';
 import { oneLine, printable } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { promptAsText } from './prompts.ts';
@@ -28,6 +29,7 @@ export interface GenerateOptions {
   topK: number;
   maxNewTokens: number;
   seed: number;
+  device: string;
   chat?: true;
   text?: true;
   json?: true;
@@ -38,7 +40,9 @@ export async function* respond(model: string, options: GenerateOptions): AsyncGe
   const modelDirectory = await localModel(model, hubAccess());
   const loading = beginTokenizer(baseDirectory(modelDirectory));
   // While the tokenizer's process starts.
-  const sampler = withModel(modelDirectory, openSampler);
+  const { device, note } = chooseDevice({ device: options.device });
+  if (note !== null) process.stderr.write(`${note}\n`);
+  const sampler = withModel(modelDirectory, openSampler, { device });
   try {
     const tokenizer = loading();
     const prompts = await readPrompts(options, tokenizer);

@@ -15,7 +15,6 @@ import { type Ending, follow } from '../ranks/follow.ts';
 import { type Identity, type JoinOptions, joinRanks, throwIfEnded } from '../ranks/join.ts';
 import type { Place } from '../ranks/place.ts';
 import { openTeam, type SharedWork, type Team } from '../ranks/team.ts';
-import type { RankerSettings } from '../recipe/schema.ts';
 import { differences } from '../store/differences.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { engineVersion, minorVersion } from '../torch/native.ts';

@@ -47,11 +47,14 @@ async function collect(
 
 describe('generate()', () => {
   // A card chooses the kernel of a product by its number of rows (docs/gpu.md).
-  it.skipIf(!isOnCpu)('gives every response the same tokens and log-probability, bit for bit, in batches of 1, 3, 4 and 64', async () => {
-    const expected = await collect(requests(3), { batchSize: 1 });
-    expect(expected.size).toBe(27);
-    for (const batchSize of [3, 4, 64]) expect(await collect(requests(3), { batchSize })).toEqual(expected);
-  });
+  it.skipIf(!isOnCpu)(
+    'gives every response the same tokens and log-probability, bit for bit, in batches of 1, 3, 4 and 64',
+    async () => {
+      const expected = await collect(requests(3), { batchSize: 1 });
+      expect(expected.size).toBe(27);
+      for (const batchSize of [3, 4, 64]) expect(await collect(requests(3), { batchSize })).toEqual(expected);
+    },
+  );
 
   it.skipIf(!isOnCpu)('does so with sliding windows and soft caps', async () => {
     const fields = { sliding_window: 5, attn_logit_softcapping: 2, final_logit_softcapping: 3, head_dim: 8 };
@@ -94,13 +97,16 @@ describe('generate()', () => {
     own.dispose();
   });
 
-  it.skipIf(!isOnCpu)('gives the first samples unchanged when n grows, and the rest unchanged when some are done already', async () => {
-    const three = await collect(requests(3));
-    const five = await collect(requests(5));
-    for (const [id, response] of three) expect(five.get(id)).toEqual(response);
-    const rest = requests(5).map((request) => ({ ...request, samples: request.samples.slice(3) }));
-    for (const [id, response] of await collect(rest)) expect(response).toEqual(five.get(id));
-  });
+  it.skipIf(!isOnCpu)(
+    'gives the first samples unchanged when n grows, and the rest unchanged when some are done already',
+    async () => {
+      const three = await collect(requests(3));
+      const five = await collect(requests(5));
+      for (const [id, response] of three) expect(five.get(id)).toEqual(response);
+      const rest = requests(5).map((request) => ({ ...request, samples: request.samples.slice(3) }));
+      for (const [id, response] of await collect(rest)) expect(response).toEqual(five.get(id));
+    },
+  );
 
   it('draws different samples of one prompt, and the same greedy answer for all of them', async () => {
     const sampled = [...(await collect(requests(3))).values()].filter((response) => response.promptId === 'p8');
