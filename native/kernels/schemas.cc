@@ -1,7 +1,8 @@
 // What our own operators are called and take: schemas alone. Who computes them is said elsewhere, by dispatch key, so that a
-// backend is added as a file (TORCH_LIBRARY_IMPL(selm, CUDA, library) ...) and nothing here or in another file changes:
+// backend is added as a folder of files (TORCH_LIBRARY_IMPL(selm, CUDA, library) ...) and nothing here or in another file changes:
 //
 //   cpu/*.cc         CPU           the kernels, for fp32 and bf16
+//   cuda/*.cc        CUDA          kernels for NVIDIA cards, in CUDA C++ (cuda/*.cu), for fp32 and bf16
 //   autograd.cc      Autograd      gradients, by the `..._backward` operators of the same backend
 //   composite*.cc    Composite...  the same mathematics said in LibTorch's operators: devices and types without a kernel
 //   flash_trees.cc   Composite...  attention over trees by LibTorch's flash attention, where that takes the tensors

@@ -7,14 +7,13 @@
 #include "../composite.h"
 #include "compiler.h"
 #include "cuda_sources.h"
+#include "launches.h"
 
 namespace selm::cuda {
 namespace {
 
 using at::Tensor;
 
-constexpr int kThreads = 256;
-constexpr int64_t kPackNumbers = 4;
 constexpr int64_t kMostOfGroup = 2048;  // numbers of the query heads of a key head that a block of threads holds
 
 // Panels as the matrix [outputs, inputs] that they are.
@@ -62,7 +61,7 @@ Tensor rowGated(const Tensor& x, const Tensor& packed, int64_t outputs, std::str
   const Tensor both = product(x, matrixOf(packed)), y = at::empty({x.size(0), outputs}, x.options().dtype(at::kBFloat16));
   const int64_t upFirst = panelsFor(outputs) * kPanel;
   const Program program(sources::gates, {"X=float", "Y=bf16", activation == "silu" ? "GELU=0" : "GELU=1"}, both);
-  program.run("gated", {(outputs + kThreads * kPackNumbers - 1) / (kThreads * kPackNumbers), kThreads, x.size(0)}, both.data_ptr(),
+  program.run("gated", {blocksFor(outputs, kThreads * kPackNumbers), kThreads, x.size(0)}, both.data_ptr(),
               static_cast<void*>(both.data_ptr<float>() + upFirst), y.data_ptr(), static_cast<int>(outputs), static_cast<long long>(both.size(1)));
   return y;
 }
@@ -80,8 +79,6 @@ Tensor rmsNormOperand(const Tensor& x_, const Tensor& weight_, double epsilon, s
               static_cast<int>(width), static_cast<float>(epsilon));
   return y;
 }
-
-Tensor withHeadsTogether(const Tensor& x) { return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous(); }
 
 Tensor placeHeads(const Tensor& q_, const Tensor& k_, const Tensor& v_, const Tensor& cos, const Tensor& sin, Tensor& keys, Tensor& values,
                   const Tensor& places, at::ScalarType type) {

@@ -6,18 +6,15 @@
 #include "../composite.h"
 #include "compiler.h"
 #include "cuda_sources.h"
+#include "launches.h"
 
 namespace selm::cuda {
 namespace {
 
 using at::Tensor;
 
-constexpr int kThreads = 256;
-constexpr int64_t kPackNumbers = 4;     // that a thread reads at once
 constexpr int64_t kWidestNorm = 12288;  // whose sums a block of threads holds in its memory
 constexpr int64_t kNormBlocks = 512;    // rows of partial sums of a norm's gradient
-
-int64_t blocksFor(int64_t count, int64_t each) { return (count + each - 1) / each; }
 
 bool isPacked(const Tensor& x) { return hasType(x) && x.size(-1) % kPackNumbers == 0; }
 
@@ -44,9 +41,6 @@ std::tuple<Tensor, Tensor> rmsNormBackward(const Tensor& gradient_, const Tensor
               weight.data_ptr(), inverse.data_ptr(), dx.data_ptr(), parts.data_ptr(), static_cast<int>(rows), static_cast<int>(width));
   return {dx, parts.sum(0).to(weight_.scalar_type())};
 }
-
-// Numbers of a token's heads lie together.
-Tensor withHeadsTogether(const Tensor& x) { return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous(); }
 
 Tensor rotate(const Tensor& x_, const Tensor& cos, const Tensor& sin, double direction) {
   checkRotary(x_, cos, sin);
