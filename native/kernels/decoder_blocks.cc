@@ -72,12 +72,17 @@ Tensor placeHeads(const Tensor& q, const Tensor& k, const Tensor& v, const Tenso
   return kernel.call(q, k, v, cos, sin, pages.keys, pages.values, places, type);
 }
 
+// A weight that every family has.
+const Tensor& required(const OptionalTensor& weight) {
+  TORCH_CHECK(weight.has_value(), "decoder_blocks: a matrix is missing");
+  return *weight;
+}
+
 std::vector<Tensor> products(const Tensor& x, const OptionalTensor& packed, at::IntArrayRef outputs, const OptionalTensor& bias,
                              std::string_view arithmetic) {
-  TORCH_CHECK(packed.has_value(), "decoder_blocks: a matrix is missing");
   static const auto kernel =
       operatorOf<std::vector<Tensor>(const Tensor&, const Tensor&, at::IntArrayRef, const OptionalTensor&, std::string_view)>("selm::row_linears");
-  return kernel.call(x, *packed, outputs, bias, arithmetic);
+  return kernel.call(x, required(packed), outputs, bias, arithmetic);
 }
 
 // sum += norm(x times a matrix), the norm where there is one.
@@ -86,11 +91,11 @@ void addProduct(Tensor& sum, const Tensor& x, const OptionalTensor& packed, cons
   if (!after.has_value()) {
     static const auto kernel =
         operatorOf<Tensor&(Tensor&, const Tensor&, const Tensor&, const OptionalTensor&, std::string_view)>("selm::add_row_linear_");
-    kernel.call(sum, x, *packed, bias, settings.arithmetic);
+    kernel.call(sum, x, required(packed), bias, settings.arithmetic);
     return;
   }
   const Tensor product = products(x, packed, {sum.size(1)}, bias, settings.arithmetic)[0];
-  sum.add_(after.has_value() ? norm(product, *after, settings.epsilon) : product);
+  sum.add_(norm(product, *after, settings.epsilon));
 }
 
 // x [T, heads * d] by heads, [T, heads, d], normed where the family norms them.
@@ -104,7 +109,7 @@ Tensor gatedInner(const Tensor& x, const OptionalTensor& packed, const OptionalT
   const int64_t size = settings.innerSize;
   if (!bias.has_value()) {
     static const auto kernel = operatorOf<Tensor(const Tensor&, const Tensor&, int64_t, std::string_view, std::string_view)>("selm::row_gated");
-    return kernel.call(x, *packed, size, settings.activation, settings.arithmetic);
+    return kernel.call(x, required(packed), size, settings.activation, settings.arithmetic);
   }
   const auto parts = products(x, packed, {size, size}, bias, settings.arithmetic);
   return settings.activation == "silu" ? composite::swiglu(parts[0], parts[1]) : composite::geglu(parts[0], parts[1]);
