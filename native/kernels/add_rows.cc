@@ -12,9 +12,12 @@ namespace selm {
 namespace {
 
 void checkAddRows(const at::Tensor& total, at::IntArrayRef ids, const at::Tensor& rows) {
-  TORCH_CHECK(total.dim() == 2 && rows.dim() == 2 && rows.size(1) == total.size(1) && static_cast<int64_t>(ids.size()) == rows.size(0),
-              "add_rows_: rows ", rows.sizes(), " need one id each and fit ", total.sizes(), ", got ", ids.size(), " ids");
-  for (const int64_t id : ids) TORCH_CHECK(id >= 0 && id < total.size(0), "add_rows_: id ", id, " is none of ", total.size(0), " rows");
+  TORCH_CHECK(total.dim() == 2 && rows.dim() == 2 && rows.size(1) == total.size(1) &&
+                  static_cast<int64_t>(ids.size()) == rows.size(0),
+              "add_rows_: rows ", rows.sizes(), " need one id each and fit ", total.sizes(), ", got ", ids.size(),
+              " ids");
+  for (const int64_t id : ids)
+    TORCH_CHECK(id >= 0 && id < total.size(0), "add_rows_: id ", id, " is none of ", total.size(0), " rows");
 }
 
 at::Tensor onDevice(const std::vector<int64_t>& values, const at::Tensor& like) {
@@ -37,7 +40,8 @@ at::Tensor& addRows_(at::Tensor& total, at::IntArrayRef ids, const at::Tensor& r
     lengths.back()++;
   }
   const at::Tensor sorted = rows.index_select(0, onDevice(order, rows)).to(at::kFloat);
-  const at::Tensor sums = at::segment_reduce(sorted, "sum", onDevice(lengths, rows), std::nullopt, std::nullopt, 0, /*unsafe=*/true);
+  const at::Tensor sums =
+      at::segment_reduce(sorted, "sum", onDevice(lengths, rows), std::nullopt, std::nullopt, 0, /*unsafe=*/true);
   return total.index_add_(0, onDevice(distinct, total), sums.to(total.scalar_type()), alpha);
 }
 

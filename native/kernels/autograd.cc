@@ -27,7 +27,8 @@ bool hasKernel(const Tensor& x) { return x.scalar_type() == at::kFloat || x.scal
 
 struct RmsNorm : Function<RmsNorm> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, double eps) {
-    static const auto norm = operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, double)>("selm::rms_norm_forward");
+    static const auto norm =
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, double)>("selm::rms_norm_forward");
     auto [y, inverse] = norm.call(x, weight, eps);
     context->save_for_backward({x, weight, inverse});
     return y;
@@ -35,7 +36,8 @@ struct RmsNorm : Function<RmsNorm> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     static const auto derive =
-        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&)>("selm::rms_norm_backward");
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&)>(
+            "selm::rms_norm_backward");
     auto [dx, dweight] = derive.call(gradients[0], saved[0], saved[1], saved[2]);
     return {dx, dweight, Tensor()};
   }
@@ -69,14 +71,16 @@ struct Gate : Function<Gate> {
     const auto saved = context->get_saved_variables();
     const std::string activation = context->saved_data["activation"].toStringRef();
     static const auto derive =
-        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, c10::string_view)>("selm::gated_backward");
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, c10::string_view)>(
+            "selm::gated_backward");
     auto [dgate, dup] = derive.call(gradients[0], saved[0], saved[1], activation);
     return {dgate, dup, Tensor()};
   }
 };
 
 Tensor matrixProduct(const Tensor& a, const Tensor& b, const std::optional<Tensor>& bias = std::nullopt) {
-  static const auto multiply = operatorOf<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&)>("selm::matrix_product");
+  static const auto multiply =
+      operatorOf<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&)>("selm::matrix_product");
   return multiply.call(a, b, bias);
 }
 void addProduct(Tensor sum, const Tensor& a, const Tensor& b) {
@@ -122,7 +126,8 @@ struct Linear : Function<Linear> {
 
 // Inputs are x, the masters, and then the weights that compute.
 struct Linears : Function<Linears> {
-  static variable_list forward(AutogradContext* context, const Tensor& x, at::TensorList masters, at::TensorList computes) {
+  static variable_list forward(AutogradContext* context, const Tensor& x, at::TensorList masters,
+                               at::TensorList computes) {
     variable_list saved{x}, products;
     saved.insert(saved.end(), masters.begin(), masters.end());
     saved.insert(saved.end(), computes.begin(), computes.end());
@@ -155,11 +160,11 @@ struct Linears : Function<Linears> {
 };
 
 struct TreeAttention : Function<TreeAttention> {
-  static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments,
-                        double scale, int64_t window, double softCap) {
+  static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v,
+                        at::IntArrayRef segments, double scale, int64_t window, double softCap) {
     static const auto attend =
-        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef, double, int64_t, double)>(
-            "selm::tree_attention_forward");
+        operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef, double,
+                                              int64_t, double)>("selm::tree_attention_forward");
     auto [out, logSums] = attend.call(q, k, v, segments, scale, window, softCap);
     context->save_for_backward({q, k, v, out, logSums});
     context->saved_data["segments"] = segments.vec();
@@ -171,10 +176,9 @@ struct TreeAttention : Function<TreeAttention> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const std::vector<int64_t> segments = context->saved_data["segments"].toIntVector();
-    static const auto derive =
-        operatorOf<std::tuple<Tensor, Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                                                      const Tensor&, at::IntArrayRef, double, int64_t, double)>(
-            "selm::tree_attention_backward");
+    static const auto derive = operatorOf<std::tuple<Tensor, Tensor, Tensor>(
+        const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, at::IntArrayRef,
+        double, int64_t, double)>("selm::tree_attention_backward");
     auto [dq, dk, dv] = derive.call(gradients[0], saved[0], saved[1], saved[2], saved[3], saved[4], segments,
                                     context->saved_data["scale"].toDouble(), context->saved_data["window"].toInt(),
                                     context->saved_data["softCap"].toDouble());
@@ -198,8 +202,8 @@ Tensor geglu(const Tensor& gate, const Tensor& up) {
   checkGate(gate, up, "geglu");
   return hasKernel(gate) ? Gate::apply(gate, up, "gelu_tanh") : composite::geglu(gate, up);
 }
-Tensor treeAttention(const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments, double scale, int64_t window,
-                     double softCap) {
+Tensor treeAttention(const Tensor& q, const Tensor& k, const Tensor& v, at::IntArrayRef segments, double scale,
+                     int64_t window, double softCap) {
   checkTreeAttention(q, k, v);
   // Half types have flash attention where they have no kernel.
   if (!hasKernel(q) && q.scalar_type() != at::kHalf)
@@ -211,8 +215,8 @@ Tensor mixedLinear(const Tensor& x, const Tensor& master, const Tensor& compute,
   return Linear::apply(x, master, compute, bias);
 }
 std::vector<Tensor> mixedLinears(const Tensor& x, at::TensorList masters, at::TensorList computes) {
-  TORCH_CHECK(!masters.empty() && masters.size() == computes.size(), "mixed_linears: ", masters.size(), " masters and ", computes.size(),
-              " weights that compute");
+  TORCH_CHECK(!masters.empty() && masters.size() == computes.size(), "mixed_linears: ", masters.size(), " masters and ",
+              computes.size(), " weights that compute");
   for (size_t i = 0; i < masters.size(); i++) checkLinear(x, masters[i], computes[i]);
   return Linears::apply(x, masters, computes);
 }

@@ -10,7 +10,8 @@ inline void checkRmsNorm(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 inline void checkRotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  TORCH_CHECK(x.dim() == 3 && cos.dim() == 2 && cos.size(0) == x.size(0) && cos.size(1) * 2 == x.size(2) && cos.sizes() == sin.sizes(),
+  TORCH_CHECK(x.dim() == 3 && cos.dim() == 2 && cos.size(0) == x.size(0) && cos.size(1) * 2 == x.size(2) &&
+                  cos.sizes() == sin.sizes(),
               "rotary: x ", x.sizes(), " needs cos and sin of [T, d/2], got ", cos.sizes(), " and ", sin.sizes());
 }
 
@@ -19,25 +20,27 @@ inline void checkGate(const at::Tensor& gate, const at::Tensor& up, const char* 
 }
 
 inline void checkLinear(const at::Tensor& x, const at::Tensor& master, const at::Tensor& compute) {
-  TORCH_CHECK(master.dim() == 2 && x.size(-1) == master.size(1) && master.sizes() == compute.sizes(), "mixed_linear: x of shape ", x.sizes(),
-              " does not fit weights of shape ", master.sizes(), " (computed with ", compute.sizes(), ")");
-  TORCH_CHECK(x.scalar_type() == compute.scalar_type(), "mixed_linear: x is ", x.scalar_type(), " but the weights compute in ",
-              compute.scalar_type());
+  TORCH_CHECK(master.dim() == 2 && x.size(-1) == master.size(1) && master.sizes() == compute.sizes(),
+              "mixed_linear: x of shape ", x.sizes(), " does not fit weights of shape ", master.sizes(),
+              " (computed with ", compute.sizes(), ")");
+  TORCH_CHECK(x.scalar_type() == compute.scalar_type(), "mixed_linear: x is ", x.scalar_type(),
+              " but the weights compute in ", compute.scalar_type());
 }
 
 inline void checkProduct(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias) {
-  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(1) == b.size(0) && a.scalar_type() == b.scalar_type(), "matrix_product: a ", a.sizes(), " ",
-              a.scalar_type(), " does not fit b ", b.sizes(), " ", b.scalar_type());
-  TORCH_CHECK(!bias.has_value() || !bias->defined() || bias->sizes() == at::IntArrayRef({b.size(1)}), "matrix_product: ", b.size(1),
-              " columns need as many biases");
+  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(1) == b.size(0) && a.scalar_type() == b.scalar_type(),
+              "matrix_product: a ", a.sizes(), " ", a.scalar_type(), " does not fit b ", b.sizes(), " ",
+              b.scalar_type());
+  TORCH_CHECK(!bias.has_value() || !bias->defined() || bias->sizes() == at::IntArrayRef({b.size(1)}),
+              "matrix_product: ", b.size(1), " columns need as many biases");
 }
 
 inline void checkSum(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   checkProduct(a, b, std::nullopt);
-  TORCH_CHECK(sum.dim() == 2 && sum.size(0) == a.size(0) && sum.size(1) == b.size(1), "add_product_: a sum of shape ", sum.sizes(), " is not ",
-              a.size(0), " by ", b.size(1));
-  TORCH_CHECK(sum.scalar_type() == at::kFloat || sum.scalar_type() == a.scalar_type(), "add_product_: a sum in ", sum.scalar_type(),
-              " is neither fp32 nor of its factors' type ", a.scalar_type());
+  TORCH_CHECK(sum.dim() == 2 && sum.size(0) == a.size(0) && sum.size(1) == b.size(1), "add_product_: a sum of shape ",
+              sum.sizes(), " is not ", a.size(0), " by ", b.size(1));
+  TORCH_CHECK(sum.scalar_type() == at::kFloat || sum.scalar_type() == a.scalar_type(), "add_product_: a sum in ",
+              sum.scalar_type(), " is neither fp32 nor of its factors' type ", a.scalar_type());
 }
 
 inline void checkSums(at::TensorList sums, at::TensorList a) {
@@ -45,18 +48,22 @@ inline void checkSums(at::TensorList sums, at::TensorList a) {
 }
 
 inline void checkProducts(at::TensorList a, at::TensorList b) {
-  TORCH_CHECK(!a.empty() && a.size() == b.size(), "sum_of_products: ", a.size(), " left factors and ", b.size(), " right ones");
+  TORCH_CHECK(!a.empty() && a.size() == b.size(), "sum_of_products: ", a.size(), " left factors and ", b.size(),
+              " right ones");
   for (size_t i = 0; i < a.size(); i++) {
     checkProduct(a[i], b[i], std::nullopt);
-    TORCH_CHECK(a[i].size(0) == a[0].size(0) && b[i].size(1) == b[0].size(1) && a[i].scalar_type() == a[0].scalar_type(),
-                "sum_of_products: a product of ", a[i].sizes(), " and ", b[i].sizes(), " cannot be added to one of ", a[0].sizes(), " and ",
-                b[0].sizes());
+    TORCH_CHECK(
+        a[i].size(0) == a[0].size(0) && b[i].size(1) == b[0].size(1) && a[i].scalar_type() == a[0].scalar_type(),
+        "sum_of_products: a product of ", a[i].sizes(), " and ", b[i].sizes(), " cannot be added to one of ",
+        a[0].sizes(), " and ", b[0].sizes());
   }
 }
 
 inline void checkHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(2) == k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
-              "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(), " are not [T, H, d], [T, K, d] with K dividing H");
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(2) == k.size(2) && k.size(1) > 0 &&
+                  q.size(1) % k.size(1) == 0,
+              "tree_attention: q ", q.sizes(), " k ", k.sizes(), " v ", v.sizes(),
+              " are not [T, H, d], [T, K, d] with K dividing H");
 }
 
 inline void checkTreeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -65,14 +72,18 @@ inline void checkTreeAttention(const at::Tensor& q, const at::Tensor& k, const a
 }
 
 inline void checkTargets(const at::Tensor& logits, const at::Tensor& targets, const char* what) {
-  TORCH_CHECK(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0) && targets.scalar_type() == at::kLong, what,
-              ": logits ", logits.sizes(), " need one int64 target a row, got ", targets.sizes(), " ", targets.scalar_type());
+  TORCH_CHECK(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0) &&
+                  targets.scalar_type() == at::kLong,
+              what, ": logits ", logits.sizes(), " need one int64 target a row, got ", targets.sizes(), " ",
+              targets.scalar_type());
 }
 
-inline void checkCoefficients(const at::Tensor& targets, const at::Tensor& normalisers, const at::Tensor& coefficients) {
+inline void checkCoefficients(const at::Tensor& targets, const at::Tensor& normalisers,
+                              const at::Tensor& coefficients) {
   TORCH_CHECK(normalisers.sizes() == targets.sizes() && coefficients.sizes() == targets.sizes() &&
                   normalisers.scalar_type() == at::kFloat && coefficients.scalar_type() == at::kFloat,
-              "log_prob_gradient_: normalisers ", normalisers.sizes(), " and coefficients ", coefficients.sizes(), " must be fp32, one a row");
+              "log_prob_gradient_: normalisers ", normalisers.sizes(), " and coefficients ", coefficients.sizes(),
+              " must be fp32, one a row");
 }
 
 inline void checkCap(double cap) { TORCH_CHECK(cap > 0, "soft_cap_: the cap must be positive, got ", cap); }
@@ -84,25 +95,29 @@ inline int64_t panelsFor(int64_t outputs) { return (outputs + kPanel - 1) / kPan
 inline void checkPackRows(at::TensorList weights) {
   TORCH_CHECK(!weights.empty(), "pack_rows: no weights are given");
   for (const at::Tensor& weight : weights) {
-    TORCH_CHECK(weight.dim() == 2 && weight.size(1) == weights[0].size(1) && weight.scalar_type() == weights[0].scalar_type(),
-                "pack_rows: weights must be [outputs, inputs] with as many inputs and of one type, got ", weight.sizes(), " in ",
-                weight.scalar_type(), " beside ", weights[0].sizes(), " in ", weights[0].scalar_type());
+    TORCH_CHECK(
+        weight.dim() == 2 && weight.size(1) == weights[0].size(1) && weight.scalar_type() == weights[0].scalar_type(),
+        "pack_rows: weights must be [outputs, inputs] with as many inputs and of one type, got ", weight.sizes(),
+        " in ", weight.scalar_type(), " beside ", weights[0].sizes(), " in ", weights[0].scalar_type());
   }
 }
 
-inline void checkRowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs, const std::optional<at::Tensor>& bias) {
+inline void checkRowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs,
+                            const std::optional<at::Tensor>& bias) {
   int64_t panels = 0, count = 0;
   for (const int64_t each : outputs) {
     panels += panelsFor(each);
     count += each;
   }
-  TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) >= x.size(1) && packed.size(1) < x.size(1) + kPanel && packed.size(2) == kPanel &&
-                  packed.size(0) == panels,
-              "row_linear: x of shape ", x.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ", outputs, " outputs");
+  TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) >= x.size(1) && packed.size(1) < x.size(1) + kPanel &&
+                  packed.size(2) == kPanel && packed.size(0) == panels,
+              "row_linear: x of shape ", x.sizes(), " does not fit packed weights of shape ", packed.sizes(), " for ",
+              outputs, " outputs");
   TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble || x.scalar_type() == at::kBFloat16,
               "row_linear: x must be fp32 or bf16, got ", x.scalar_type());
   TORCH_CHECK(!bias.has_value() || !bias->defined() || bias->sizes() == at::IntArrayRef({count}), "row_linear: ", count,
-              " outputs need as many biases, got ", bias.has_value() && bias->defined() ? bias->sizes() : at::IntArrayRef());
+              " outputs need as many biases, got ",
+              bias.has_value() && bias->defined() ? bias->sizes() : at::IntArrayRef());
 }
 
 constexpr int64_t kPageTokens = 16;
@@ -111,19 +126,22 @@ inline int64_t pagesFor(int64_t tokens) { return (tokens + kPageTokens - 1) / kP
 
 inline void checkCache(const at::Tensor& keys, const at::Tensor& values, int64_t width, const char* what) {
   TORCH_CHECK(keys.dim() == 4 && values.dim() == 4 && keys.size(2) == width && keys.size(3) == kPageTokens &&
-                  values.sizes() == at::IntArrayRef({keys.size(0), keys.size(1), kPageTokens, width}) && keys.is_contiguous() &&
-                  values.is_contiguous() && keys.scalar_type() == values.scalar_type(),
-              what, ": keys ", keys.sizes(), " and values ", values.sizes(), " are not [pages, K, d, 16] and [pages, K, 16, d], contiguous");
+                  values.sizes() == at::IntArrayRef({keys.size(0), keys.size(1), kPageTokens, width}) &&
+                  keys.is_contiguous() && values.is_contiguous() && keys.scalar_type() == values.scalar_type(),
+              what, ": keys ", keys.sizes(), " and values ", values.sizes(),
+              " are not [pages, K, d, 16] and [pages, K, 16, d], contiguous");
 }
 
-inline void checkPagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables,
-                                const at::Tensor& lengths) {
+inline void checkPagedAttention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                                const at::Tensor& tables, const at::Tensor& lengths) {
   TORCH_CHECK(q.dim() == 3, "paged_attention: q must be [B, H, d], got ", q.sizes());
   checkCache(keys, values, q.size(2), "paged_attention");
-  TORCH_CHECK(keys.size(1) > 0 && q.size(1) % keys.size(1) == 0, "paged_attention: ", q.size(1), " heads do not share ", keys.size(1));
+  TORCH_CHECK(keys.size(1) > 0 && q.size(1) % keys.size(1) == 0, "paged_attention: ", q.size(1), " heads do not share ",
+              keys.size(1));
   TORCH_CHECK(tables.dim() == 2 && tables.size(0) == q.size(0) && lengths.sizes() == at::IntArrayRef({q.size(0), 2}) &&
                   tables.scalar_type() == at::kLong && lengths.scalar_type() == at::kLong,
-              "paged_attention: tables ", tables.sizes(), " and lengths ", lengths.sizes(), " must be int64 [B, M] and [B, 2], B ", q.size(0));
+              "paged_attention: tables ", tables.sizes(), " and lengths ", lengths.sizes(),
+              " must be int64 [B, M] and [B, 2], B ", q.size(0));
 }
 
 // Every page that a sequence reads must be one of `pages`.
@@ -139,8 +157,10 @@ inline void checkPages(const int64_t* tables, const int64_t* lengths, int64_t ba
 
 inline void checkWritePages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& places) {
-  TORCH_CHECK(k.dim() == 3 && k.sizes() == v.sizes() && places.dim() == 1 && places.size(0) == k.size(0) && places.scalar_type() == at::kLong,
-              "write_pages: k ", k.sizes(), " and v ", v.sizes(), " must be [T, K, d] with T int64 places, got ", places.sizes());
+  TORCH_CHECK(k.dim() == 3 && k.sizes() == v.sizes() && places.dim() == 1 && places.size(0) == k.size(0) &&
+                  places.scalar_type() == at::kLong,
+              "write_pages: k ", k.sizes(), " and v ", v.sizes(), " must be [T, K, d] with T int64 places, got ",
+              places.sizes());
   checkCache(keys, values, k.size(2), "write_pages");
   TORCH_CHECK(keys.size(1) == k.size(1), "write_pages: ", k.size(1), " heads do not fit pages of ", keys.size(1));
 }
@@ -148,13 +168,15 @@ inline void checkWritePages(const at::Tensor& keys, const at::Tensor& values, co
 inline void checkReadPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places) {
   TORCH_CHECK(keys.dim() == 4, "read_pages: keys ", keys.sizes(), " are not [pages, K, d, 16]");
   checkCache(keys, values, keys.size(2), "read_pages");
-  TORCH_CHECK(places.dim() == 1 && places.scalar_type() == at::kLong, "read_pages: places must be int64 [T], got ", places.sizes());
+  TORCH_CHECK(places.dim() == 1 && places.scalar_type() == at::kLong, "read_pages: places must be int64 [T], got ",
+              places.sizes());
 }
 
 inline void checkSampling(const at::Tensor& logits, double temperature, double topP, size_t uniforms) {
-  TORCH_CHECK(logits.dim() == 2 && static_cast<int64_t>(uniforms) == logits.size(0), "sample_tokens: logits ", logits.sizes(),
-              " need one uniform number a row, got ", uniforms);
-  TORCH_CHECK(temperature >= 0 && topP > 0, "sample_tokens: temperature ", temperature, " must not be negative, top-p ", topP, " must be positive");
+  TORCH_CHECK(logits.dim() == 2 && static_cast<int64_t>(uniforms) == logits.size(0), "sample_tokens: logits ",
+              logits.sizes(), " need one uniform number a row, got ", uniforms);
+  TORCH_CHECK(temperature >= 0 && topP > 0, "sample_tokens: temperature ", temperature, " must not be negative, top-p ",
+              topP, " must be positive");
 }
 
 }  // namespace selm

@@ -11,11 +11,15 @@ namespace selm::composite {
 namespace {
 
 // [T, H, d] -> [1, H, L, d], a view.
-at::Tensor heads(const at::Tensor& x, int64_t start, int64_t length) { return x.narrow(0, start, length).transpose(0, 1).unsqueeze(0); }
+at::Tensor heads(const at::Tensor& x, int64_t start, int64_t length) {
+  return x.narrow(0, start, length).transpose(0, 1).unsqueeze(0);
+}
 
 at::Tensor repeated(const at::Tensor& x, int64_t times) {
   if (times == 1) return x;
-  return x.unsqueeze(2).expand({x.size(0), x.size(1), times, x.size(2)}).reshape({x.size(0), x.size(1) * times, x.size(2)});
+  return x.unsqueeze(2)
+      .expand({x.size(0), x.size(1), times, x.size(2)})
+      .reshape({x.size(0), x.size(1) * times, x.size(2)});
 }
 
 }  // namespace
@@ -45,8 +49,8 @@ at::Tensor geglu(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 // Each segment against its ancestors and itself, with a mask.
-at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, double scale,
-                         int64_t window, double softCap) {
+at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat,
+                         double scale, int64_t window, double softCap) {
   checkTreeAttention(q, k, v);
   const auto segments = readSegments(flat, q.size(0));
   const int64_t times = q.size(1) / k.size(1);
@@ -78,8 +82,8 @@ at::Tensor treeAttention(const at::Tensor& q, const at::Tensor& k, const at::Ten
 }
 
 // Known tokens ask with zeros, and what they get is dropped.
-at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, at::IntArrayRef known,
-                                  double scale, int64_t window, double softCap) {
+at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat,
+                                  at::IntArrayRef known, double scale, int64_t window, double softCap) {
   const auto segments = readSegments(flat, k.size(0));
   checkKnownRoots(q, k, v, segments, known);
   at::Tensor asks = at::ones({k.size(0)}, at::TensorOptions().dtype(at::kBool));
@@ -95,8 +99,8 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, cons
   return {wide.gather(1, targets.unsqueeze(1)).squeeze(1) - normalisers, normalisers};
 }
 
-at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers, const at::Tensor& coefficients,
-                             double softCap) {
+at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers,
+                             const at::Tensor& coefficients, double softCap) {
   checkTargets(logits, targets, "log_prob_gradient_");
   checkCoefficients(targets, normalisers, coefficients);
   at::Tensor gradient = -(logits.to(at::kFloat) - normalisers.unsqueeze(1)).exp();
@@ -134,8 +138,8 @@ at::Tensor packRows(at::TensorList weights) {
   return at::cat(all).view({-1, kPanel, weights[0].size(1)}).transpose(1, 2);
 }
 
-at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
-                     std::string_view arithmetic) {
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs,
+                     const std::optional<at::Tensor>& bias, std::string_view arithmetic) {
   checkRowLinears(x, packed, outputs, bias);
   const at::Tensor weight = packed.transpose(1, 2).reshape({-1, packed.size(1)}).narrow(0, 0, outputs);
   const at::Tensor biases = bias.has_value() && bias->defined() ? bias->to(x.scalar_type()) : at::Tensor();
@@ -144,8 +148,8 @@ at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outp
   return biases.defined() ? product + biases : product;
 }
 
-std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs, const std::optional<at::Tensor>& bias,
-                                   std::string_view arithmetic) {
+std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs,
+                                   const std::optional<at::Tensor>& bias, std::string_view arithmetic) {
   checkRowLinears(x, packed, outputs, bias);
   const bool hasBias = bias.has_value() && bias->defined();
   std::vector<at::Tensor> products;
@@ -159,19 +163,22 @@ std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed
   return products;
 }
 
-at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic) {
+at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation,
+                    std::string_view arithmetic) {
   const auto products = rowLinears(x, packed, {outputs, outputs}, std::nullopt, arithmetic);
   return activation == "silu" ? swiglu(products[0], products[1]) : geglu(products[0], products[1]);
 }
 
-void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v, const at::Tensor& places) {
+void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v,
+                const at::Tensor& places) {
   checkWritePages(keys, values, k, v, places);
   const at::Tensor pages = places.floor_divide(kPageTokens), tokens = places.remainder(kPageTokens);
   keys.permute({0, 3, 1, 2}).index_put_({pages, tokens}, k.to(keys.scalar_type()));
   values.permute({0, 2, 1, 3}).index_put_({pages, tokens}, v.to(values.scalar_type()));
 }
 
-std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places) {
+std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values,
+                                             const at::Tensor& places) {
   checkReadPages(keys, values, places);
   const at::Tensor pages = places.floor_divide(kPageTokens), tokens = places.remainder(kPageTokens);
   return {keys.permute({0, 3, 1, 2}).index({pages, tokens}), values.permute({0, 2, 1, 3}).index({pages, tokens})};

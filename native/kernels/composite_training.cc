@@ -57,9 +57,10 @@ void addProducts_(at::TensorList sums, at::TensorList a, const at::Tensor& b) {
 }
 
 at::Tensor sumOfProducts(at::TensorList a, at::TensorList b) {
-  static const auto multiply = c10::Dispatcher::singleton()
-                                   .findSchemaOrThrow("selm::matrix_product", "")
-                                   .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&)>();
+  static const auto multiply =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("selm::matrix_product", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&)>();
   checkProducts(a, b);
   at::Tensor sum = multiply.call(a[0], b[0], std::nullopt);
   for (size_t i = 1; i < a.size(); i++) sum.add_(multiply.call(a[i], b[i], std::nullopt));

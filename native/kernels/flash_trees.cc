@@ -126,7 +126,8 @@ Parts partsByWindow(const std::vector<Segment>& segments, int64_t window, at::De
     keys.add(s.start, s.length);
     keys.close();
   }
-  return {{placed(eachSegment(segments), Rows::whole, device), placed(keys, Rows::shared, device), false, window - 1, 0}};
+  return {
+      {placed(eachSegment(segments), Rows::whole, device), placed(keys, Rows::shared, device), false, window - 1, 0}};
 }
 
 // The layers of a model ask with the same trees one after the other, and again in the backward pass: what was placed on the
@@ -150,17 +151,17 @@ Parts partsOf(at::IntArrayRef flat, int64_t tokens, int64_t window, at::Device d
     return each.window == seen && each.device == device && flat.equals(each.flat);
   });
   if (found != kept.end()) return found->parts;
-  kept.push_front({flat.vec(), seen, device,
-                   seen > 0 ? partsByWindow(segments, seen, device) : partsByDistance(segments, device)});
+  kept.push_front(
+      {flat.vec(), seen, device, seen > 0 ? partsByWindow(segments, seen, device) : partsByDistance(segments, device)});
   if (kept.size() > kMost) kept.pop_back();
   return kept.front().parts;
 }
 
 std::tuple<at::Tensor, at::Tensor> flashForward(const Part& part, const at::Tensor& q, const at::Tensor& k,
                                                 const at::Tensor& v, double scale) {
-  auto result = at::_flash_attention_forward(
-      part.queries.of(q), part.keys.of(k), part.keys.of(v), part.queries.ends, part.keys.ends, part.queries.longest,
-      part.keys.longest, 0.0, part.isCausal, false, scale, part.left, part.right);
+  auto result = at::_flash_attention_forward(part.queries.of(q), part.keys.of(k), part.keys.of(v), part.queries.ends,
+                                             part.keys.ends, part.queries.longest, part.keys.longest, 0.0,
+                                             part.isCausal, false, scale, part.left, part.right);
   return {std::get<0>(result), std::get<1>(result)};
 }
 

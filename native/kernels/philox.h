@@ -20,7 +20,8 @@ struct PhiloxKey {
 
 inline PhiloxKey readPhiloxKey(at::IntArrayRef words) {
   TORCH_CHECK(words.size() == 4, "a random key has four words, got ", words.size());
-  for (const int64_t word : words) TORCH_CHECK(word >= 0 && word <= 0xffffffffLL, "a word of a random key is below 2^32, got ", word);
+  for (const int64_t word : words)
+    TORCH_CHECK(word >= 0 && word <= 0xffffffffLL, "a word of a random key is below 2^32, got ", word);
   const auto at = [&](size_t index) { return static_cast<uint32_t>(words[index]); };
   return {at(0), at(1), at(2), at(3)};
 }

@@ -29,22 +29,25 @@ struct RoundedAdamW {
         epsilon(static_cast<float>(epsilon_)) {}
 };
 
-inline void checkRoundedAdamW(const at::Tensor& master, const at::Tensor& gradient, const at::Tensor& first, const at::Tensor& second,
-                              int64_t step, int64_t firstElement) {
+inline void checkRoundedAdamW(const at::Tensor& master, const at::Tensor& gradient, const at::Tensor& first,
+                              const at::Tensor& second, int64_t step, int64_t firstElement) {
   for (const at::Tensor* each : {&master, &first, &second})
     TORCH_CHECK(each->scalar_type() == at::kBFloat16 && each->is_contiguous() && each->sizes() == master.sizes(),
-                "rounded_adamw_: master and moments must be bf16 of one shape and contiguous, got ", each->scalar_type(), " ", each->sizes(),
-                " beside ", master.sizes());
-  TORCH_CHECK(gradient.sizes() == master.sizes() && (gradient.scalar_type() == at::kFloat || gradient.scalar_type() == at::kBFloat16),
-              "rounded_adamw_: the gradient must be fp32 or bf16 of shape ", master.sizes(), ", got ", gradient.scalar_type(), " ",
-              gradient.sizes());
-  TORCH_CHECK(step >= 1 && firstElement >= 0, "rounded_adamw_: steps count from 1 and elements from 0, got ", step, " and ", firstElement);
+                "rounded_adamw_: master and moments must be bf16 of one shape and contiguous, got ",
+                each->scalar_type(), " ", each->sizes(), " beside ", master.sizes());
+  TORCH_CHECK(gradient.sizes() == master.sizes() &&
+                  (gradient.scalar_type() == at::kFloat || gradient.scalar_type() == at::kBFloat16),
+              "rounded_adamw_: the gradient must be fp32 or bf16 of shape ", master.sizes(), ", got ",
+              gradient.scalar_type(), " ", gradient.sizes());
+  TORCH_CHECK(step >= 1 && firstElement >= 0, "rounded_adamw_: steps count from 1 and elements from 0, got ", step,
+              " and ", firstElement);
 }
 
 namespace composite {
 
-void roundedAdamW_(at::Tensor& master, const at::Tensor& gradient, at::Tensor& first, at::Tensor& second, int64_t step, double learningRate,
-                   double beta1, double beta2, double weightDecay, double epsilon, at::IntArrayRef key, int64_t firstElement);
+void roundedAdamW_(at::Tensor& master, const at::Tensor& gradient, at::Tensor& first, at::Tensor& second, int64_t step,
+                   double learningRate, double beta1, double beta2, double weightDecay, double epsilon,
+                   at::IntArrayRef key, int64_t firstElement);
 
 }  // namespace composite
 }  // namespace selm

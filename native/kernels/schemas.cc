@@ -43,28 +43,35 @@ TORCH_LIBRARY(selm, library) {
   // index of an earlier segment, or -1. Segments cover the stream. With a window, a token sees only the last `window`
   // tokens on the path from its root to itself, itself included; with a soft cap c, scores s become c tanh(s / c). 0 is
   // none. log_sums [T, H] are the log-sum-exps of the scores; empty where the backend's backward pass needs none.
-  library.def("tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window=0, float soft_cap=0.) -> Tensor");
   library.def(
-      "tree_attention_forward(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window, float soft_cap) -> (Tensor out, Tensor log_sums)");
+      "tree_attention(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window=0, float soft_cap=0.) -> "
+      "Tensor");
   library.def(
-      "tree_attention_backward(Tensor gradient, Tensor q, Tensor k, Tensor v, Tensor out, Tensor log_sums, int[] segments, float scale, int window, float soft_cap) -> (Tensor, Tensor, Tensor)");
+      "tree_attention_forward(Tensor q, Tensor k, Tensor v, int[] segments, float scale, int window, float soft_cap) "
+      "-> (Tensor out, Tensor log_sums)");
+  library.def(
+      "tree_attention_backward(Tensor gradient, Tensor q, Tensor k, Tensor v, Tensor out, Tensor log_sums, int[] "
+      "segments, float scale, int window, float soft_cap) -> (Tensor, Tensor, Tensor)");
 
   // What tree_attention is made of where flash attention computes it in parts: puts a part's out [R, H, d] and log-sum-exps [H, R] into those of
   // the whole, [T, H, d] and [T, H], at different rows [R].
-  library.def("merge_attention_(Tensor(a!) out, Tensor(b!) log_sums, Tensor rows, Tensor part_out, Tensor part_sums) -> ()");
+  library.def(
+      "merge_attention_(Tensor(a!) out, Tensor(b!) log_sums, Tensor rows, Tensor part_out, Tensor part_sums) -> ()");
 
   // The same without a graph, where the keys of some roots are known already and nothing is asked for them: k and v [T, K, d] are of
   // all tokens, q of all but those of the segments `known`. A token's numbers are the same whether its root is known or not, and
   // whether it follows a root or lies in one segment with it, as long as the root's length is a multiple of 32.
   library.def(
-      "tree_attention_with_known(Tensor q, Tensor k, Tensor v, int[] segments, int[] known, float scale, int window=0, float soft_cap=0.) -> Tensor");
+      "tree_attention_with_known(Tensor q, Tensor k, Tensor v, int[] segments, int[] known, float scale, int window=0, "
+      "float soft_cap=0.) -> Tensor");
 
   // (log softmax(logits [T, V])[t, targets[t]], log-sum-exp of each row), both [T] in fp32.
   library.def("target_log_probs(Tensor logits, Tensor targets) -> (Tensor, Tensor)");
   // Writes the gradient of sum_t coefficients[t] * logProb[t] by the logits over the logits. Of logits that went through
   // soft_cap_ with `soft_cap`, the gradient is that by what they were before.
   library.def(
-      "log_prob_gradient_(Tensor(a!) logits, Tensor targets, Tensor normalisers, Tensor coefficients, float soft_cap=0.) -> Tensor(a!)");
+      "log_prob_gradient_(Tensor(a!) logits, Tensor targets, Tensor normalisers, Tensor coefficients, float "
+      "soft_cap=0.) -> Tensor(a!)");
   // x becomes cap * tanh(x / cap), in place, without a gradient.
   library.def("soft_cap_(Tensor(a!) x, float cap) -> Tensor(a!)");
 
@@ -72,7 +79,8 @@ TORCH_LIBRARY(selm, library) {
   // (rounded_adamw.h). step counts from 1. key: four words below 2^32 (RandomKey of src/random.ts), one for this update of this parameter, of
   // which the tensors hold the elements from first_element on.
   library.def(
-      "rounded_adamw_(Tensor(a!) master, Tensor gradient, Tensor(b!) first_moment, Tensor(c!) second_moment, int step, float learning_rate, "
+      "rounded_adamw_(Tensor(a!) master, Tensor gradient, Tensor(b!) first_moment, Tensor(c!) second_moment, int step, "
+      "float learning_rate, "
       "float beta1, float beta2, float weight_decay, float epsilon, int[] key, int first_element=0) -> ()");
 
   // total[ids[t]] += alpha * rows[t], [T, D] in fp32 or bf16. The rows of one id are added up in fp32 in their order, so that the bits are
@@ -89,9 +97,11 @@ TORCH_LIBRARY(selm, library) {
   // x [T, I] times packed weights, plus a bias [O]: [T, O]. A row's result does not depend on the other rows or on their
   // number. arithmetic `float32`; or `fastest`, which rounds x to bf16, multiplies in bf16 and adds up in fp32; or one of
   // the ways to do that (cpu/paths.h).
-  library.def("row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor");
+  library.def(
+      "row_linear(Tensor x, Tensor packed, int outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor");
   // The same with several weights at once, their panels one after the other and their biases too: one [T, outputs[i]] each.
-  library.def("row_linears(Tensor x, Tensor packed, int[] outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor[]");
+  library.def(
+      "row_linears(Tensor x, Tensor packed, int[] outputs, Tensor? bias=None, str arithmetic=\"float32\") -> Tensor[]");
   // activation(x gate) * (x up), `packed` being the gate's panels and then those of up; activation `silu` or `gelu_tanh`.
   // In the type in which the next product reads it: bf16 unless arithmetic is float32.
   library.def("row_gated(Tensor x, Tensor packed, int outputs, str activation, str arithmetic=\"float32\") -> Tensor");
@@ -104,34 +114,42 @@ TORCH_LIBRARY(selm, library) {
   // One new token of each of B sequences, q [B, H, d], against its pages: tables [B, M] list those of its prompt, then its own;
   // lengths [B, 2] are the tokens of both. Window (the last `window` tokens) and soft cap as in tree_attention.
   library.def(
-      "paged_attention(Tensor q, Tensor keys, Tensor values, Tensor tables, Tensor lengths, float scale, int window=0, float soft_cap=0.) -> Tensor");
+      "paged_attention(Tensor q, Tensor keys, Tensor values, Tensor tables, Tensor lengths, float scale, int window=0, "
+      "float soft_cap=0.) -> Tensor");
 
   // Sampling's steps between products, where a backend has them; decoder_blocks.cc says what they are made of. rms_norm_operand is a
   // norm in the type in which the next product reads it. place_heads rotates q [T, H, d] and k [T, K, d], puts k and v into pages, and
   // returns q in `dtype`. add_row_linear_ adds x times packed weights, and a bias, to sum.
   library.def("rms_norm_operand(Tensor x, Tensor weight, float eps, str arithmetic) -> Tensor");
   library.def(
-      "place_heads(Tensor q, Tensor k, Tensor v, Tensor cos, Tensor sin, Tensor(a!) keys, Tensor(b!) values, Tensor places, ScalarType dtype) -> Tensor");
+      "place_heads(Tensor q, Tensor k, Tensor v, Tensor cos, Tensor sin, Tensor(a!) keys, Tensor(b!) values, Tensor "
+      "places, ScalarType dtype) -> Tensor");
   library.def("add_row_linear_(Tensor(a!) sum, Tensor x, Tensor packed, Tensor? bias, str arithmetic) -> Tensor(a!)");
 
   // All blocks of a decoder on the embeddings x [T, D] of new tokens, in place. weights: 14 of each block (decoder_blocks.cc has their
   // order). keys, values, cos, sin [T, d/2], windows: one a layer. Tokens go to `places` of the pages, and see: in decode, what
   // tables and lengths say (paged_attention); in prefill, their tree of the tokens at places `seen` (tree_attention_with_known).
   library.def(
-      "decode_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, "
-      "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor tables, "
+      "decode_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, "
+      "Tensor places, int[] windows, "
+      "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str "
+      "arithmetic, Tensor tables, "
       "Tensor lengths) -> Tensor(a!)");
   library.def(
-      "prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, "
-      "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor seen, "
+      "prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, "
+      "Tensor places, int[] windows, "
+      "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str "
+      "arithmetic, Tensor seen, "
       "int[] segments, int[] known) -> Tensor(a!)");
 
   // The same of tokens x [T, D] on a stream of trees, for scoring: returns the rows [S] of the last block's output, [S, D], and
   // overwrites x. segments as in tree_attention.
   library.def(
-      "tree_blocks(Tensor x, Tensor?[] weights, Tensor[] cos, Tensor[] sin, int[] windows, int heads, int key_heads, int inner_size, bool norms_whole, "
+      "tree_blocks(Tensor x, Tensor?[] weights, Tensor[] cos, Tensor[] sin, int[] windows, int heads, int key_heads, "
+      "int inner_size, bool norms_whole, "
       "float eps, float scale, float soft_cap, str activation, str arithmetic, int[] segments, Tensor rows) -> Tensor");
 
   // One token of each row of logits [B, V]: ids and their log-probabilities under the unchanged distribution.
-  library.def("sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");
+  library.def(
+      "sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");
 }

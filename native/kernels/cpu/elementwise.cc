@@ -26,7 +26,8 @@ constexpr int64_t kGrain = 64;  // rows a task
 
 // Rows [begin, end); inverse may be null.
 template <typename X, typename Y>
-void rmsRows(const X* x, const float* weight, Y* y, float* inverse, int64_t width, double eps, int64_t begin, int64_t end) {
+void rmsRows(const X* x, const float* weight, Y* y, float* inverse, int64_t width, double eps, int64_t begin,
+             int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     const X* in = x + row * width;
     Float16 squares = splat(0);
@@ -44,8 +45,8 @@ void rmsRows(const X* x, const float* weight, Y* y, float* inverse, int64_t widt
 
 // dx = s (w dy - x s^2 mean(w dy x)), dw = sum over rows of dy x s; the sum runs in a fixed order of blocks of rows.
 template <typename T>
-void rmsBackward(const T* x, const float* weight, const float* inverse, const T* dy, T* dx, float* partial, int64_t rows,
-                 int64_t width) {
+void rmsBackward(const T* x, const float* weight, const float* inverse, const T* dy, T* dx, float* partial,
+                 int64_t rows, int64_t width) {
   at::parallel_for(0, (rows + kGrain - 1) / kGrain, 1, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; block++) {
       float* dw = partial + block * width;
@@ -63,7 +64,8 @@ void rmsBackward(const T* x, const float* weight, const float* inverse, const T*
         const float mean = sum(dots) / static_cast<float>(width) * scale * scale;
         for (int64_t i = 0; i < width; i += kLanes) {
           const int64_t left = width - i;
-          store(dx + row * width + i, (load(out + i, left) * load(weight + i, left) - load(in + i, left) * mean) * scale, left);
+          store(dx + row * width + i,
+                (load(out + i, left) * load(weight + i, left) - load(in + i, left) * mean) * scale, left);
         }
       }
     }
@@ -79,7 +81,8 @@ std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at
   forTypes(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
-      rmsRows(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), width, eps, begin, end);
+      rmsRows(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), width, eps,
+              begin, end);
     });
   });
   return {y, inverse};
@@ -92,11 +95,13 @@ at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double
   const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
   const auto run = [&](auto* y) {
     shareRanges(rows, kGrain, [&](int64_t begin, int64_t end) {
-      rmsRows(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y, static_cast<float*>(nullptr), width, eps, begin, end);
+      rmsRows(x.data_ptr<float>(), weightFloat.data_ptr<float>(), y, static_cast<float*>(nullptr), width, eps, begin,
+              end);
     });
   };
   const bool isFloat = arithmetic == "float32";
-  const at::Tensor y = at::empty({isFloat ? rows : roomFor(rows), width}, x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
+  const at::Tensor y =
+      at::empty({isFloat ? rows : roomFor(rows), width}, x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
   if (isFloat) {
     run(y.data_ptr<float>());
   } else {
@@ -105,23 +110,24 @@ at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double
   return y.narrow(0, 0, rows);
 }
 
-std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x_, const at::Tensor& weight,
-                                                   const at::Tensor& inverse) {
+std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x_,
+                                                   const at::Tensor& weight, const at::Tensor& inverse) {
   const at::Tensor x = x_.contiguous(), dy = gradient.contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
   const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
   at::Tensor dx = at::empty_like(x);
   at::Tensor partial = at::zeros({(rows + kGrain - 1) / kGrain, width}, inverse.options());
   forTypes(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    rmsBackward(x.data_ptr<T>(), weightFloat.data_ptr<float>(), inverse.data_ptr<float>(), dy.data_ptr<T>(), dx.data_ptr<T>(),
-                partial.data_ptr<float>(), rows, width);
+    rmsBackward(x.data_ptr<T>(), weightFloat.data_ptr<float>(), inverse.data_ptr<float>(), dy.data_ptr<T>(),
+                dx.data_ptr<T>(), partial.data_ptr<float>(), rows, width);
   });
   return {dx, partial.sum(0).to(weight.scalar_type())};
 }
 
 // direction +1 rotates forwards, -1 back (the gradient of a rotation is the opposite rotation).
 template <typename T>
-void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t tokens, int64_t heads, int64_t half, float direction) {
+void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t tokens, int64_t heads, int64_t half,
+                  float direction) {
   at::parallel_for(0, tokens, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
       const float* c = cos + t * half;
@@ -145,8 +151,8 @@ at::Tensor rotate(const at::Tensor& x_, const at::Tensor& cos_, const at::Tensor
   at::Tensor y = at::empty_like(x);
   forTypes(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    rotateTokens(x.data_ptr<T>(), cos.data_ptr<float>(), sin.data_ptr<float>(), y.data_ptr<T>(), x.size(0), x.size(1), x.size(2) / 2,
-                 static_cast<float>(direction));
+    rotateTokens(x.data_ptr<T>(), cos.data_ptr<float>(), sin.data_ptr<float>(), y.data_ptr<T>(), x.size(0), x.size(1),
+                 x.size(2) / 2, static_cast<float>(direction));
   });
   return y;
 }
@@ -187,15 +193,15 @@ at::Tensor gated(const at::Tensor& gate_, const at::Tensor& up_, c10::string_vie
   return y;
 }
 
-std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, const at::Tensor& gate_, const at::Tensor& up_,
-                                                 c10::string_view activation) {
+std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, const at::Tensor& gate_,
+                                                 const at::Tensor& up_, c10::string_view activation) {
   const at::Tensor gate = gate_.contiguous(), up = up_.contiguous(), dy = gradient.contiguous();
   at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
   forActivations(activation, [&](auto kind) {
     forTypes(gate, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      gateBackward<decltype(kind)>(gate.data_ptr<T>(), up.data_ptr<T>(), dy.data_ptr<T>(), dgate.data_ptr<T>(), dup.data_ptr<T>(),
-                                   gate.numel());
+      gateBackward<decltype(kind)>(gate.data_ptr<T>(), up.data_ptr<T>(), dy.data_ptr<T>(), dgate.data_ptr<T>(),
+                                   dup.data_ptr<T>(), gate.numel());
     });
   });
   return {dgate, dup};

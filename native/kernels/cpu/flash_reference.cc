@@ -104,8 +104,7 @@ struct Call {
     at::Tensor isSeen = at::ones({rows, columns}, at::kBool);
     if (right >= 0) isSeen = isSeen.tril(diagonal + right);
     if (left >= 0) isSeen = isSeen.triu(diagonal - left);
-    return (queries.matmul(keys.transpose(2, 3)) * scale)
-        .masked_fill(~isSeen, -std::numeric_limits<float>::infinity());
+    return (queries.matmul(keys.transpose(2, 3)) * scale).masked_fill(~isSeen, -std::numeric_limits<float>::infinity());
   }
 };
 

@@ -38,7 +38,8 @@ at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
   X* to = out.data_ptr<X>();
   shareRanges(rows, std::max<int64_t>(1, 65536 / padded), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
-      for (int64_t i = 0; i < inputs; i += kLanes) store(to + row * padded + i, load(from + row * inputs + i, inputs - i), inputs - i);
+      for (int64_t i = 0; i < inputs; i += kLanes)
+        store(to + row * padded + i, load(from + row * inputs + i, inputs - i), inputs - i);
       std::fill(to + row * padded + inputs, to + (row + 1) * padded, X(0.0f));
     }
   });
@@ -60,14 +61,16 @@ struct RowsInPieces {
   using Element = c10::BFloat16;
   at::Tensor x;
   int64_t inputs, padded, width;
-  RowsInPieces(const at::Tensor& x_, int64_t padded_) : x(x_.to(at::kFloat)), inputs(x_.size(1)), padded(padded_), width(kPieces * padded_) {}
+  RowsInPieces(const at::Tensor& x_, int64_t padded_)
+      : x(x_.to(at::kFloat)), inputs(x_.size(1)), padded(padded_), width(kPieces * padded_) {}
   // Memory of tensors begins with a line of the cache, as a row of a tile has to.
   const Element* block(int64_t first, int64_t rows, at::Tensor& scratch) const {
     const int64_t room = roomFor(rows) * width;
     if (!scratch.defined() || scratch.numel() < room) scratch = at::empty({room}, x.options().dtype(at::kBFloat16));
     Element* tiles = scratch.data_ptr<Element>();
     for (int64_t row = 0; row < rows; row++)
-      amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs, tiles + row / kTileRows * kTileRows * width + row % kTileRows * kStep, padded);
+      amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs,
+                tiles + row / kTileRows * kTileRows * width + row % kTileRows * kStep, padded);
     return tiles;
   }
 };
@@ -81,7 +84,8 @@ using PanelKernel = void (*)(const X*, int64_t, const W*, float*, int64_t, bool)
 // one task: their results are written together. Many rows are shared among the threads block by block, few by panels.
 // `Prepare` is held by a thread meanwhile.
 template <typename Prepare, typename Rows, typename W, typename Write>
-void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand, int64_t rows, const at::Tensor& packed, const Write& write) {
+void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand, int64_t rows, const at::Tensor& packed,
+              const Write& write) {
   using X = typename Rows::Element;
   constexpr int64_t together = Write::kTogether;
   const int64_t inputs = packed.size(1), tasks = packed.size(0) / together, threads = teamSize(), width = operand.width;
@@ -127,8 +131,10 @@ template <typename Write>
 void multiplyFloats(const at::Tensor& x, const at::Tensor& packed, const Write& write) {
   using Bf16 = c10::BFloat16;
   const int64_t rows = x.size(0), inputs = packed.size(1);
-  if (packed.scalar_type() == at::kFloat) return byPanels<Nothing, PlainRows<float>, float>(vectorPanel, {x, inputs}, rows, packed, write);
-  if (canRun(Bf16Path::amx)) return byPanels<AmxTiles, RowsInPieces, Bf16>(amxPiecesPanel, {x, inputs}, rows, packed, write);
+  if (packed.scalar_type() == at::kFloat)
+    return byPanels<Nothing, PlainRows<float>, float>(vectorPanel, {x, inputs}, rows, packed, write);
+  if (canRun(Bf16Path::amx))
+    return byPanels<AmxTiles, RowsInPieces, Bf16>(amxPiecesPanel, {x, inputs}, rows, packed, write);
   return byPanels<Nothing, PlainRows<float>, Bf16>(vectorPanel, {x, inputs}, rows, packed, write);
 }
 
@@ -137,7 +143,8 @@ void multiply(const at::Tensor& x, const at::Tensor& packed, std::string_view ar
   using Bf16 = c10::BFloat16;
   TORCH_CHECK(packed.is_contiguous(), "row_linear: weights of shape ", packed.sizes(), " do not lie in panels");
   if (arithmetic == "float32") return multiplyFloats(x, packed, write);
-  TORCH_CHECK(packed.scalar_type() == at::kBFloat16, "row_linear: products in bf16 need weights packed in bf16, got ", packed.scalar_type());
+  TORCH_CHECK(packed.scalar_type() == at::kBFloat16, "row_linear: products in bf16 need weights packed in bf16, got ",
+              packed.scalar_type());
   const PlainRows<Bf16> operand(x, packed.size(1));
   switch (bf16PathOf(arithmetic)) {
     case Bf16Path::amx:
@@ -172,7 +179,8 @@ struct WriteSums {
   void add(at::Tensor& y, const float* bias) {
     const int64_t outputs = y.size(1);
     for (int64_t o = 0; o < outputs; o += kPanel)
-      places.push_back({y.data_ptr<float>() + o, outputs, std::min(kPanel, outputs - o), bias != nullptr ? bias + o : nullptr});
+      places.push_back(
+          {y.data_ptr<float>() + o, outputs, std::min(kPanel, outputs - o), bias != nullptr ? bias + o : nullptr});
   }
   void fetch(int64_t panel, int64_t row, int64_t rows) const {
     fetchRows(places[panel].first + row * places[panel].stride, places[panel].stride, rows);
@@ -197,7 +205,9 @@ struct WriteGated {
   T* data;
   int64_t outputs;
 
-  void fetch(int64_t task, int64_t row, int64_t rows) const { fetchRows(data + row * outputs + task * kPanel, outputs, rows); }
+  void fetch(int64_t task, int64_t row, int64_t rows) const {
+    fetchRows(data + row * outputs + task * kPanel, outputs, rows);
+  }
   void operator()(int64_t task, int64_t row, int64_t rows, const float results[][kTileRows * kPanel]) const {
     const int64_t width = std::min(kPanel, outputs - task * kPanel);
     for (int64_t r = 0; r < rows; r++) {
@@ -224,7 +234,8 @@ void packPanels(const T* weights, int64_t outputs, int64_t inputs, int64_t room,
       const int64_t count = std::clamp<int64_t>(inputs - i, 0, together);
       if (rows < kPanel || count < together) std::fill_n(to, kPanel * together, T(0.0f));
       if (count == together) {
-        for (int64_t row = 0; row < rows; row++) std::memcpy(to + row * together, from + row * inputs, together * sizeof(T));
+        for (int64_t row = 0; row < rows; row++)
+          std::memcpy(to + row * together, from + row * inputs, together * sizeof(T));
       } else {
         for (int64_t row = 0; row < rows; row++) std::copy_n(from + row * inputs, count, to + row * together);
       }
@@ -240,7 +251,8 @@ void packAll(at::TensorList weights, at::Tensor& packed) {
     const at::Tensor plain = weight.to(packed.scalar_type()).contiguous();
     const T* from = plain.data_ptr<T>();
     const int64_t outputs = plain.size(0), inputs = plain.size(1), panels = panelsFor(outputs);
-    shareRanges(panels, 1, [&](int64_t begin, int64_t end) { packPanels(from, outputs, inputs, room, begin, end, to); });
+    shareRanges(panels, 1,
+                [&](int64_t begin, int64_t end) { packPanels(from, outputs, inputs, room, begin, end, to); });
     to += panels * room * kPanel;
   }
 }
@@ -252,7 +264,8 @@ at::Tensor packRows(at::TensorList weights) {
   int64_t panels = 0;
   for (const at::Tensor& weight : weights) panels += panelsFor(weight.size(0));
   const at::ScalarType type = first.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
-  at::Tensor packed = at::empty({panels, (first.size(1) + kStep - 1) / kStep * kStep, kPanel}, first.options().dtype(type));
+  at::Tensor packed =
+      at::empty({panels, (first.size(1) + kStep - 1) / kStep * kStep, kPanel}, first.options().dtype(type));
   if (type == at::kFloat) {
     packAll<float>(weights, packed);
   } else {
@@ -278,16 +291,17 @@ std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed
   return products;
 }
 
-at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, const std::optional<at::Tensor>& bias,
-                     std::string_view arithmetic) {
+at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs,
+                     const std::optional<at::Tensor>& bias, std::string_view arithmetic) {
   return rowLinears(x, packed, outputs, bias, arithmetic)[0];
 }
 
-at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias_,
-                          std::string_view arithmetic) {
+at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed,
+                          const std::optional<at::Tensor>& bias_, std::string_view arithmetic) {
   checkRowLinears(x, packed, {sum.size(1)}, bias_);
-  TORCH_CHECK(sum.scalar_type() == at::kFloat && sum.is_contiguous() && sum.size(0) == x.size(0), "add_row_linear_: a sum of ", sum.sizes(), " in ",
-              sum.scalar_type(), " is not contiguous fp32 with ", x.size(0), " rows");
+  TORCH_CHECK(sum.scalar_type() == at::kFloat && sum.is_contiguous() && sum.size(0) == x.size(0),
+              "add_row_linear_: a sum of ", sum.sizes(), " in ", sum.scalar_type(), " is not contiguous fp32 with ",
+              x.size(0), " rows");
   const at::Tensor bias = bias_.has_value() && bias_->defined() ? bias_->to(at::kFloat).contiguous() : at::Tensor();
   WriteSums<true> write;
   write.add(sum, bias.defined() ? bias.data_ptr<float>() : nullptr);
@@ -295,17 +309,20 @@ at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor
   return sum;
 }
 
-at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation, std::string_view arithmetic) {
+at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation,
+                    std::string_view arithmetic) {
   if (x.scalar_type() == at::kDouble) return composite::rowGated(x, packed, outputs, activation, arithmetic);
   checkRowLinears(x, packed, {outputs, outputs}, std::nullopt);
   const bool isFloat = arithmetic == "float32";
-  const at::Tensor y = at::empty({isFloat ? x.size(0) : roomFor(x.size(0)), outputs}, x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
+  const at::Tensor y = at::empty({isFloat ? x.size(0) : roomFor(x.size(0)), outputs},
+                                 x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
   forActivations(activation, [&](auto kind) {
     using Activation = decltype(kind);
     if (isFloat) {
       multiply(x.contiguous(), packed, arithmetic, WriteGated<Activation, float>{y.data_ptr<float>(), outputs});
     } else {
-      multiply(x.contiguous(), packed, arithmetic, WriteGated<Activation, c10::BFloat16>{y.data_ptr<c10::BFloat16>(), outputs});
+      multiply(x.contiguous(), packed, arithmetic,
+               WriteGated<Activation, c10::BFloat16>{y.data_ptr<c10::BFloat16>(), outputs});
     }
   });
   return y.narrow(0, 0, x.size(0));

@@ -13,7 +13,8 @@ namespace selm {
 namespace {
 
 template <typename T>
-void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float* normalisers, int64_t rows, int64_t width) {
+void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float* normalisers, int64_t rows,
+                 int64_t width) {
   at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
       const T* in = logits + row * width;
@@ -28,15 +29,16 @@ void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float
       for (int lane = 0; lane < kLanes; lane++) total += sums[lane];
       for (int64_t i = whole; i < width; i++) total += std::exp(static_cast<float>(in[i]) - top);
       normalisers[row] = static_cast<float>(static_cast<double>(top) + std::log(total));
-      logProbs[row] = static_cast<float>(static_cast<double>(static_cast<float>(in[targets[row]])) - top - std::log(total));
+      logProbs[row] =
+          static_cast<float>(static_cast<double>(static_cast<float>(in[targets[row]])) - top - std::log(total));
     }
   });
 }
 
 // d(sum_t c_t logProb_t) / d logits = c_t (onehot - softmax), in place; of capped logits, times the slope of the cap.
 template <bool Capped, typename T>
-void rowGradients(T* logits, const int64_t* targets, const float* normalisers, const float* coefficients, int64_t rows, int64_t width,
-                  float cap) {
+void rowGradients(T* logits, const int64_t* targets, const float* normalisers, const float* coefficients, int64_t rows,
+                  int64_t width, float cap) {
   const auto slope = [cap](float capped) { return Capped ? 1.0f - capped / cap * (capped / cap) : 1.0f; };
   at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
@@ -74,10 +76,11 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits_, con
   if (!hasKernel(logits_)) return composite::targetLogProbs(logits_, targets_);
   const at::Tensor logits = logits_.contiguous(), targets = targets_.contiguous();
   checkRange(targets, logits.size(1), "target_log_probs");
-  at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat)), normalisers = at::empty_like(logProbs);
+  at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat)),
+             normalisers = at::empty_like(logProbs);
   if (logits.scalar_type() == at::kFloat) {
-    rowLogProbs(logits.data_ptr<float>(), targets.data_ptr<int64_t>(), logProbs.data_ptr<float>(), normalisers.data_ptr<float>(),
-                logits.size(0), logits.size(1));
+    rowLogProbs(logits.data_ptr<float>(), targets.data_ptr<int64_t>(), logProbs.data_ptr<float>(),
+                normalisers.data_ptr<float>(), logits.size(0), logits.size(1));
   } else {
     rowLogProbs(logits.data_ptr<c10::BFloat16>(), targets.data_ptr<int64_t>(), logProbs.data_ptr<float>(),
                 normalisers.data_ptr<float>(), logits.size(0), logits.size(1));
@@ -86,7 +89,7 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits_, con
 }
 
 at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets_, const at::Tensor& normalisers,
-                            const at::Tensor& coefficients, double softCap) {
+                             const at::Tensor& coefficients, double softCap) {
   checkTargets(logits, targets_, "log_prob_gradient_");
   checkCoefficients(targets_, normalisers, coefficients);
   if (!hasKernel(logits)) return composite::logProbGradient_(logits, targets_, normalisers, coefficients, softCap);
@@ -97,8 +100,8 @@ at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets_, con
   const auto write = [&](auto* data) {
     const auto rows = softCap > 0 ? rowGradients<true, std::remove_pointer_t<decltype(data)>>
                                   : rowGradients<false, std::remove_pointer_t<decltype(data)>>;
-    rows(data, targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(), logits.size(0), logits.size(1),
-         static_cast<float>(softCap));
+    rows(data, targets.data_ptr<int64_t>(), shifts.data_ptr<float>(), factors.data_ptr<float>(), logits.size(0),
+         logits.size(1), static_cast<float>(softCap));
   };
   if (logits.scalar_type() == at::kFloat) {
     write(logits.data_ptr<float>());

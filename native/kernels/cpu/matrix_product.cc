@@ -39,9 +39,9 @@ at::Tensor productOperand(const at::Tensor& x) {
   return !hasBf16 && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
 }
 
-constexpr int64_t kDepth = 4096;     // inputs that are packed at a time
-constexpr int64_t kNear = 256;       // inputs of a panel that are worked through at a time
-constexpr int64_t kMostRows = 128;  // of a block
+constexpr int64_t kDepth = 4096;      // inputs that are packed at a time
+constexpr int64_t kNear = 256;        // inputs of a panel that are worked through at a time
+constexpr int64_t kMostRows = 128;    // of a block
 constexpr int64_t kPanelsBeside = 8;  // that are packed together
 
 int64_t wholeTiles(int64_t count) { return (count + kStep - 1) / kStep * kStep; }
@@ -54,7 +54,11 @@ struct Factor {
   const Bf16* end;  // of its memory
 
   Factor(const at::Tensor& x, int64_t laneDimension)
-      : tensor(x), data(x.data_ptr<Bf16>()), lane(x.stride(laneDimension)), next(x.stride(1 - laneDimension)), lanes(x.size(laneDimension)),
+      : tensor(x),
+        data(x.data_ptr<Bf16>()),
+        lane(x.stride(laneDimension)),
+        next(x.stride(1 - laneDimension)),
+        lanes(x.size(laneDimension)),
         end(reinterpret_cast<const Bf16*>(static_cast<const char*>(x.storage().data()) + x.storage().nbytes())) {}
   bool isByRows() const { return next == 1; }
   const Bf16* at(int64_t first, int64_t input) const { return data + first * lane + input * next; }
@@ -84,7 +88,8 @@ struct RowBlock {
     Bf16* to = copied.data_ptr<Bf16>();
     tiles = {to, kStep, kStep * kTileRows / 2, kStep * kTileRows};
     if (left.isByRows()) {
-      for (int64_t row = 0; row < count; row += kTileRows) tilesOfRows(left.some(first + row, input, depth), to + row / kTileRows * groupStride);
+      for (int64_t row = 0; row < count; row += kTileRows)
+        tilesOfRows(left.some(first + row, input, depth), to + row / kTileRows * groupStride);
       return;
     }
     for (int64_t i = 0; i < depth; i += kColumnInputs) {
@@ -107,7 +112,8 @@ at::Tensor panelsOf(const Factor& right, int64_t input, int64_t depth) {
   Bf16* const to = packed.data_ptr<Bf16>();
   shareRanges(panels, kPanelsBeside, [&](int64_t begin, int64_t end) {
     if (right.isByRows()) {
-      for (int64_t panel = begin; panel < end; panel++) panelOfRows(right.some(panel * kPanel, input, depth), to + panel * size);
+      for (int64_t panel = begin; panel < end; panel++)
+        panelOfRows(right.some(panel * kPanel, input, depth), to + panel * size);
       return;
     }
     for (; begin < end; begin += kPanelsBeside) {
@@ -169,7 +175,8 @@ void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Resu
   const int64_t columnTasks = blocks < threads ? std::min(threads, panels) : 1;
   shareTasks(blocks * columnTasks, [&](int64_t task) {
     const int64_t first = task / columnTasks * kMostRows, count = std::min(kMostRows, rows - first);
-    const int64_t begin = task % columnTasks * panels / columnTasks, end = (task % columnTasks + 1) * panels / columnTasks;
+    const int64_t begin = task % columnTasks * panels / columnTasks,
+                  end = (task % columnTasks + 1) * panels / columnTasks;
     std::vector<RowBlock> rowBlocks;
     for (const Inputs& part : parts) rowBlocks.emplace_back(part.left, first, count, part.first, part.depth);
     const AmxTiles prepared;
@@ -182,7 +189,8 @@ void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Resu
           const bool goesOn = part > 0 || k > 0;
           for (int64_t row = 0; row < count; row += kTileRows) {
             if (!goesOn) results.fetch(first + row, std::min(kTileRows, count - row), panel * kPanel);
-            amxRowTiles(rowBlocks[part].group(row / kTileRows, k), std::min(kNear, padded - k), numbers + k * kPanel, sums + row * kPanel, goesOn, row == 0);
+            amxRowTiles(rowBlocks[part].group(row / kTileRows, k), std::min(kNear, padded - k), numbers + k * kPanel,
+                        sums + row * kPanel, goesOn, row == 0);
           }
         }
       }
@@ -243,7 +251,8 @@ at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::op
   const bool hasBias = bias_.has_value() && bias_->defined();
   if (!hasKernel(a, b)) {
     const at::Tensor left = productOperand(a);
-    return at::linear(left, productOperand(b).t(), hasBias ? bias_->to(left.scalar_type()) : at::Tensor()).to(a.scalar_type());
+    return at::linear(left, productOperand(b).t(), hasBias ? bias_->to(left.scalar_type()) : at::Tensor())
+        .to(a.scalar_type());
   }
   const at::Tensor bias = hasBias ? bias_->to(at::kFloat).contiguous() : at::Tensor();
   const float* biases = hasBias ? bias.data_ptr<float>() : nullptr;
@@ -252,7 +261,8 @@ at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::op
 
 at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   checkSum(sum, a, b);
-  if (!hasKernel(a, b) || !sum.is_contiguous()) return composite::addProduct_(sum, productOperand(a), productOperand(b));
+  if (!hasKernel(a, b) || !sum.is_contiguous())
+    return composite::addProduct_(sum, productOperand(a), productOperand(b));
   if (sum.scalar_type() == at::kFloat) {
     multiply(a, b, Results<float>{sum.data_ptr<float>(), sum.size(1), nullptr, true});
   } else {
@@ -284,7 +294,8 @@ void addProducts_(at::TensorList sums, at::TensorList a_, const at::Tensor& b_) 
     const at::Tensor panels = panelsOf(right, input, depth);
     for (size_t i = 0; i < a_.size(); i++) {
       const at::Tensor a = oneWay(a_[i]);
-      multiplyParts({Inputs{Factor(a, 0), input, depth, panels}}, b.size(1), Results<float>{sums[i].data_ptr<float>(), b.size(1), nullptr, true});
+      multiplyParts({Inputs{Factor(a, 0), input, depth, panels}}, b.size(1),
+                    Results<float>{sums[i].data_ptr<float>(), b.size(1), nullptr, true});
     }
   }
 }

@@ -65,7 +65,8 @@ struct Rule {
 
 // Scores of a page, [Heads][room] at its tokens, of `Heads` queries [Heads, width].
 template <int Heads, typename T>
-void scorePage(const float* q, const T* block, const Page& page, int64_t width, int64_t room, const Rule& rule, float* scores) {
+void scorePage(const float* q, const T* block, const Page& page, int64_t width, int64_t room, const Rule& rule,
+               float* scores) {
   Float16 sums[Heads][2] = {};
   int64_t d = 0;
   for (; d + 1 < width; d += 2) {
@@ -106,7 +107,8 @@ void normalise(float* scores, int64_t room) {
 // out[h][d] += sum over a page's tokens of weights[h][token] * value[token][d], for `Vectors` vectors of numbers; `count` of the
 // numbers are there. Places without a token are not read: they may hold anything.
 template <int Heads, int Vectors, typename T>
-void combineVectors(const float* weights, const T* block, const Page& page, int64_t width, int64_t room, int64_t count, float* out) {
+void combineVectors(const float* weights, const T* block, const Page& page, int64_t width, int64_t room, int64_t count,
+                    float* out) {
   Float16 sums[Heads][Vectors];
   for (int h = 0; h < Heads; h++) {
     for (int v = 0; v < Vectors; v++) sums[h][v] = load(out + h * width + v * kLanes, count - v * kLanes);
@@ -129,7 +131,8 @@ void combinePage(const float* weights, const T* block, const Page& page, int64_t
   for (; first + kWide <= width; first += kWide)
     combineVectors<Heads, kVectors>(weights, block + first, page, width, room, kWide, out + first);
   for (; first < width; first += kLanes)
-    combineVectors<Heads, 1>(weights, block + first, page, width, room, std::min<int64_t>(kLanes, width - first), out + first);
+    combineVectors<Heads, 1>(weights, block + first, page, width, room, std::min<int64_t>(kLanes, width - first),
+                             out + first);
 }
 
 // Calls body(head, Heads) for `heads` heads, up to four at a time.
@@ -150,8 +153,8 @@ void forHeads(int64_t heads, Body body) {
 // Attention of one sequence in key/value heads [first, last), `heads` query heads each; page by page, as they lie in memory: all
 // keys, then all values. While a block is worked on, the one two pages further on is fetched, across that border too.
 template <typename T>
-void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape, int64_t first, int64_t last,
-            int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
+void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape,
+            int64_t first, int64_t last, int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
   constexpr size_t kAhead = 2;
   constexpr int64_t kLine = 64 / sizeof(T);
   const size_t count = pages.size();
@@ -167,7 +170,8 @@ void attend(const float* q, const T* keys, const T* values, const std::vector<Pa
     const T* ahead = pageAt(from + p + kAhead);
     for (int64_t group = first; group < last; group++) {
       if (ahead != nullptr) {
-        for (int64_t i = group * shape.block(); i < (group + 1) * shape.block(); i += kLine) __builtin_prefetch(ahead + i, 0, 2);
+        for (int64_t i = group * shape.block(); i < (group + 1) * shape.block(); i += kLine)
+          __builtin_prefetch(ahead + i, 0, 2);
       }
       const T* block = cache + (pages[p].page * shape.groups + group) * shape.block();
       float* of = scores.data() + (group - first) * heads * room + static_cast<int64_t>(p) * kPageTokens;
@@ -193,15 +197,18 @@ void forCacheTypes(const at::Tensor& keys, Body body) {
   if (keys.scalar_type() == at::kFloat) {
     body(static_cast<float*>(nullptr));
   } else {
-    TORCH_CHECK(keys.scalar_type() == at::kBFloat16, "paged_attention: pages are fp32 or bf16, got ", keys.scalar_type());
+    TORCH_CHECK(keys.scalar_type() == at::kBFloat16, "paged_attention: pages are fp32 or bf16, got ",
+                keys.scalar_type());
     body(static_cast<c10::BFloat16*>(nullptr));
   }
 }
 
-at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& tables_,
-                          const at::Tensor& lengths_, double scale, int64_t window, double softCap) {
+at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at::Tensor& values,
+                          const at::Tensor& tables_, const at::Tensor& lengths_, double scale, int64_t window,
+                          double softCap) {
   checkPagedAttention(q_, keys, values, tables_, lengths_);
-  if (q_.scalar_type() != at::kFloat) return composite::pagedAttention(q_, keys, values, tables_, lengths_, scale, window, softCap);
+  if (q_.scalar_type() != at::kFloat)
+    return composite::pagedAttention(q_, keys, values, tables_, lengths_, scale, window, softCap);
   const at::Tensor q = q_.contiguous(), tables = tables_.contiguous(), lengths = lengths_.contiguous();
   const int64_t batch = q.size(0), headCount = q.size(1), perTable = tables.size(1);
   const Shape shape{keys.size(1), q.size(2)};
@@ -218,26 +225,29 @@ at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at
     // A sequence is a task, so that its pages are read as they lie; of few sequences, each of its heads is one.
     const int64_t parts = batch >= 2 * at::get_num_threads() ? 1 : shape.groups, groups = shape.groups / parts;
     const int64_t work = perTable * kPageTokens * shape.width * heads * groups;
-    shareRanges(parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
-      std::vector<Page> pages;
-      std::vector<float> scores;
-      for (int64_t task = begin; task < end; task++) {
-        const int64_t b = task / parts, first = task % parts * groups, at = b * headCount * shape.width;
-        pagesOf(table + b * perTable, length[b * 2], length[b * 2 + 1], window, pages);
-        attend(from + at, keyData, valueData, pages, shape, first, first + groups, heads, rule, scores, to + at);
-      }
-    });
+    shareRanges(
+        parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
+          std::vector<Page> pages;
+          std::vector<float> scores;
+          for (int64_t task = begin; task < end; task++) {
+            const int64_t b = task / parts, first = task % parts * groups, at = b * headCount * shape.width;
+            pagesOf(table + b * perTable, length[b * 2], length[b * 2 + 1], window, pages);
+            attend(from + at, keyData, valueData, pages, shape, first, first + groups, heads, rule, scores, to + at);
+          }
+        });
   });
   return out;
 }
 
-void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, const at::Tensor& v_, const at::Tensor& places_) {
+void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, const at::Tensor& v_,
+                const at::Tensor& places_) {
   checkWritePages(keys, values, k_, v_, places_);
   if (k_.scalar_type() != at::kFloat) return composite::writePages(keys, values, k_, v_, places_);
   const at::Tensor k = k_.contiguous(), v = v_.contiguous(), places = places_.contiguous();
   const int64_t tokens = k.size(0), groups = k.size(1), width = k.size(2), room = keys.size(0) * kPageTokens;
   const int64_t* place = places.data_ptr<int64_t>();
-  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(place[t] >= 0 && place[t] < room, "write_pages: place ", place[t], " of ", room);
+  for (int64_t t = 0; t < tokens; t++)
+    TORCH_CHECK(place[t] >= 0 && place[t] < room, "write_pages: place ", place[t], " of ", room);
   const float *fromKeys = k.data_ptr<float>(), *fromValues = v.data_ptr<float>();
   forCacheTypes(keys, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
@@ -247,8 +257,10 @@ void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k_, cons
         const int64_t page = place[t] / kPageTokens, token = place[t] % kPageTokens;
         for (int64_t g = 0; g < groups; g++) {
           const int64_t block = (page * groups + g) * width * kPageTokens, from = (t * groups + g) * width;
-          for (int64_t d = 0; d < width; d++) toKeys[block + d * kPageTokens + token] = static_cast<T>(fromKeys[from + d]);
-          for (int64_t d = 0; d < width; d++) toValues[block + token * width + d] = static_cast<T>(fromValues[from + d]);
+          for (int64_t d = 0; d < width; d++)
+            toKeys[block + d * kPageTokens + token] = static_cast<T>(fromKeys[from + d]);
+          for (int64_t d = 0; d < width; d++)
+            toValues[block + token * width + d] = static_cast<T>(fromValues[from + d]);
         }
       }
     });
@@ -266,18 +278,21 @@ void rotateHead(const float* x, const float* cos, const float* sin, int64_t half
   }
 }
 
-at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, const at::Tensor& cos_, const at::Tensor& sin_, at::Tensor& keys,
-                      at::Tensor& values, const at::Tensor& places_, at::ScalarType type) {
+at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, const at::Tensor& cos_,
+                      const at::Tensor& sin_, at::Tensor& keys, at::Tensor& values, const at::Tensor& places_,
+                      at::ScalarType type) {
   checkRotary(q_, cos_, sin_);
   checkWritePages(keys, values, k_, v_, places_);
-  TORCH_CHECK(q_.scalar_type() == at::kFloat && k_.scalar_type() == at::kFloat && v_.scalar_type() == at::kFloat && q_.size(2) == k_.size(2) &&
-                  q_.size(0) == k_.size(0),
+  TORCH_CHECK(q_.scalar_type() == at::kFloat && k_.scalar_type() == at::kFloat && v_.scalar_type() == at::kFloat &&
+                  q_.size(2) == k_.size(2) && q_.size(0) == k_.size(0),
               "place_heads: q ", q_.sizes(), ", k ", k_.sizes(), " and v must be fp32, of the same tokens and width");
-  const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous(), cos = cos_.contiguous(), sin = sin_.contiguous(),
-                   places = places_.contiguous();
-  const int64_t tokens = q.size(0), heads = q.size(1), groups = k.size(1), width = q.size(2), half = width / 2, room = keys.size(0) * kPageTokens;
+  const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous(), cos = cos_.contiguous(),
+                   sin = sin_.contiguous(), places = places_.contiguous();
+  const int64_t tokens = q.size(0), heads = q.size(1), groups = k.size(1), width = q.size(2), half = width / 2,
+                room = keys.size(0) * kPageTokens;
   const int64_t* place = places.data_ptr<int64_t>();
-  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(place[t] >= 0 && place[t] < room, "place_heads: place ", place[t], " of ", room);
+  for (int64_t t = 0; t < tokens; t++)
+    TORCH_CHECK(place[t] >= 0 && place[t] < room, "place_heads: place ", place[t], " of ", room);
   const at::Tensor out = at::empty(q.sizes(), q.options().dtype(type));
   const auto run = [&](auto* query, auto* page) {
     using Q = std::remove_pointer_t<decltype(query)>;
@@ -289,7 +304,8 @@ at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tens
         const float *c = cos.data_ptr<float>() + t * half, *s = sin.data_ptr<float>() + t * half;
         for (int64_t h = 0; h < heads; h++) {
           const int64_t at = (t * heads + h) * width;
-          rotateHead(q.data_ptr<float>() + at, c, s, half, [&](int64_t i, Float16 value, int64_t count) { store(to + at + i, value, count); });
+          rotateHead(q.data_ptr<float>() + at, c, s, half,
+                     [&](int64_t i, Float16 value, int64_t count) { store(to + at + i, value, count); });
         }
         for (int64_t g = 0; g < groups; g++) {
           const int64_t from = (t * groups + g) * width, token = place[t] % kPageTokens;
@@ -300,7 +316,8 @@ at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tens
             for (int64_t n = 0; n < count; n++) toKeys[block + (i + n) * kPageTokens + token] = numbers[n];
           });
           const float* value = v.data_ptr<float>() + from;
-          for (int64_t d = 0; d < width; d += kLanes) store(toValues + block + token * width + d, load(value + d, width - d), width - d);
+          for (int64_t d = 0; d < width; d += kLanes)
+            store(toValues + block + token * width + d, load(value + d, width - d), width - d);
         }
       }
     });
@@ -313,13 +330,15 @@ at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tens
   return out;
 }
 
-std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& places_) {
+std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values,
+                                             const at::Tensor& places_) {
   checkReadPages(keys, values, places_);
   if (keys.scalar_type() == at::kDouble) return composite::readPages(keys, values, places_);
   const at::Tensor places = places_.contiguous();
   const int64_t tokens = places.size(0), groups = keys.size(1), width = keys.size(2), room = keys.size(0) * kPageTokens;
   const int64_t* place = places.data_ptr<int64_t>();
-  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(place[t] >= 0 && place[t] < room, "read_pages: place ", place[t], " of ", room);
+  for (int64_t t = 0; t < tokens; t++)
+    TORCH_CHECK(place[t] >= 0 && place[t] < room, "read_pages: place ", place[t], " of ", room);
   at::Tensor k = at::empty({tokens, groups, width}, keys.options()), v = at::empty_like(k);
   forCacheTypes(keys, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

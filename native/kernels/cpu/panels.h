@@ -32,7 +32,8 @@ inline int64_t roomFor(int64_t rows) { return (rows + kTileRows - 1) / kTileRows
 // says so: its weights are then fetched ahead of their use, and what follows the panel in memory after them.
 void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
 // Goes on from the sums in y: inputs in two parts give the bits that they give as one.
-void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                  bool isFirst);
 // Where tiles of 32 rows lie: numbers from one row to the next, from the first 16 rows to the other ones, and from a step to the next.
 struct RowTiles {
   const c10::BFloat16* x;
@@ -48,14 +49,17 @@ void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* pane
 //                                     third pieces   ...
 //                   inputs 32 .. 63   ...
 //   rows 32 .. 63:  ...
-void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                    bool isFirst);
 // Takes a row apart, padded with zeros; `tiles` is the row's place in the first tile.
 void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded);
-void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                     bool isFirst);
 // In fp32, by whatever vectors the compiler was allowed; bf16 factors are widened.
 void vectorPanel(const float* x, int64_t inputs, const float* panel, float* y, int64_t rows, bool isFirst);
 void vectorPanel(const float* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
-void vectorPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst);
+void vectorPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                 bool isFirst);
 
 // A thread that calls amxPanel holds one of these meanwhile: the shape of the tiles.
 struct AmxTiles {

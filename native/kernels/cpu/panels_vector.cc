@@ -40,7 +40,8 @@ void rowsByPanel(const X* x, int64_t inputs, const W* panel, float* y) {
   for (int64_t k = 0; k < inputs; k += 2) {
     const TwoInputs weights(panel + k * kPanel);
     for (int r = 0; r < Rows; r++) {
-      const Float16 first = splat(static_cast<float>(x[r * inputs + k])), second = splat(static_cast<float>(x[r * inputs + k + 1]));
+      const Float16 first = splat(static_cast<float>(x[r * inputs + k])),
+                    second = splat(static_cast<float>(x[r * inputs + k + 1]));
       for (int half = 0; half < 2; half++) {
         sums[r][half] += first * weights.first[half];
         sums[r][half] += second * weights.second[half];
@@ -55,14 +56,16 @@ void rowsByPanel(const X* x, int64_t inputs, const W* panel, float* y) {
 
 template <typename X, typename W, size_t... Counts>
 void someRows(const X* x, int64_t inputs, const W* panel, float* y, int64_t rows, std::index_sequence<Counts...>) {
-  static constexpr std::array<void (*)(const X*, int64_t, const W*, float*), sizeof...(Counts)> kernels{&rowsByPanel<Counts + 1, X, W>...};
+  static constexpr std::array<void (*)(const X*, int64_t, const W*, float*), sizeof...(Counts)> kernels{
+      &rowsByPanel<Counts + 1, X, W>...};
   kernels[rows - 1](x, inputs, panel, y);
 }
 
 template <typename X, typename W>
 void rowsInBlocks(const X* x, int64_t inputs, const W* panel, float* y, int64_t rows) {
   for (int64_t row = 0; row < rows; row += kRows) {
-    someRows(x + row * inputs, inputs, panel, y + row * kPanel, std::min(kRows, rows - row), std::make_index_sequence<kRows>());
+    someRows(x + row * inputs, inputs, panel, y + row * kPanel, std::min(kRows, rows - row),
+             std::make_index_sequence<kRows>());
   }
 }
 

@@ -55,7 +55,9 @@ struct AnyRows {
   static constexpr int kCount = 1;
   RowTiles rows;
   int64_t stride() const { return rows.row * 2; }
-  const c10::BFloat16* tile(int64_t input, int, int64_t half) const { return rows.x + half * rows.half + input / kStep * rows.step; }
+  const c10::BFloat16* tile(int64_t input, int, int64_t half) const {
+    return rows.x + half * rows.half + input / kStep * rows.step;
+  }
 };
 // Tiles of rows in pieces, in the order in which they are read.
 struct RowsInPieces {
@@ -123,17 +125,21 @@ void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, f
 
 }  // namespace
 
-void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+void amxPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+              bool isFirst) {
   rowsByTiles<false>(PlainRows{x, inputs}, inputs, panel, y, rows, isFirst);
 }
-void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                  bool isFirst) {
   rowsByTiles<true>(PlainRows{x, inputs}, inputs, panel, y, rows, isFirst);
 }
-void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn, bool isFirst) {
+void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn,
+                 bool isFirst) {
   if (goesOn) return multiplyTiles<true, true>(AnyRows{rows}, inputs, panel, y, isFirst);
   multiplyTiles<false, true>(AnyRows{rows}, inputs, panel, y, isFirst);
 }
-void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
+void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                    bool isFirst) {
   rowsByTiles<false>(RowsInPieces{x}, inputs, panel, y, rows, isFirst);
 }
 
@@ -149,7 +155,8 @@ SELM_AVX512_BF16 void amxPieces(const float* row, int64_t inputs, c10::BFloat16*
     for (int64_t n = 0; n < kPieces; n++, piece += kTile) {
       const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(left);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(piece), rounded);
-      left = _mm512_maskz_sub_ps(isLeft, left, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
+      left =
+          _mm512_maskz_sub_ps(isLeft, left, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
     }
   }
 }
@@ -161,7 +168,8 @@ SELM_AVX512_BF16 void rowsByPairs(const c10::BFloat16* x, int64_t inputs, const 
   __m512 sums[Rows][2];
   for (int r = 0; r < Rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
   for (int64_t k = 0; k < inputs; k += 2) {
-    const __m512bh low = (__m512bh)_mm512_loadu_si512(panel + k * 32), high = (__m512bh)_mm512_loadu_si512(panel + k * 32 + 32);
+    const __m512bh low = (__m512bh)_mm512_loadu_si512(panel + k * 32),
+                   high = (__m512bh)_mm512_loadu_si512(panel + k * 32 + 32);
     for (int r = 0; r < Rows; r++) {
       int pair;
       __builtin_memcpy(&pair, x + r * inputs + k, sizeof pair);
@@ -178,7 +186,8 @@ SELM_AVX512_BF16 void rowsByPairs(const c10::BFloat16* x, int64_t inputs, const 
 
 }  // namespace
 
-SELM_AVX512_BF16 void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool) {
+SELM_AVX512_BF16 void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y,
+                                      int64_t rows, bool) {
   int64_t row = 0;
   for (; row + 8 <= rows; row += 8) rowsByPairs<8>(x + row * inputs, inputs, panel, y + row * 32);
   for (; row + 4 <= rows; row += 4) rowsByPairs<4>(x + row * inputs, inputs, panel, y + row * 32);

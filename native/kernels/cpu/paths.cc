@@ -18,7 +18,9 @@ struct Features {
 Features readFeatures() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   Features found;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+    return found;
   constexpr unsigned kTiles = 1u << 24 | 1u << 22;  // AMX-TILE and AMX-BF16
   const bool hasTiles = (d & kTiles) == kTiles;
   if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avx512Bf16 = (a & 1u << 5) != 0;

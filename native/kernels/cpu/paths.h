@@ -13,7 +13,9 @@ enum class Bf16Path { amx, avx512Bf16, vector };
 bool canRun(Bf16Path path);
 
 inline Bf16Path fastestBf16Path() {
-  static const Bf16Path fastest = canRun(Bf16Path::amx) ? Bf16Path::amx : canRun(Bf16Path::avx512Bf16) ? Bf16Path::avx512Bf16 : Bf16Path::vector;
+  static const Bf16Path fastest = canRun(Bf16Path::amx)          ? Bf16Path::amx
+                                  : canRun(Bf16Path::avx512Bf16) ? Bf16Path::avx512Bf16
+                                                                 : Bf16Path::vector;
   return fastest;
 }
 
@@ -21,7 +23,8 @@ inline Bf16Path fastestBf16Path() {
 inline Bf16Path bf16PathOf(std::string_view name) {
   if (name == "fastest") return fastestBf16Path();
   const Bf16Path path = name == "amx" ? Bf16Path::amx : name == "avx512_bf16" ? Bf16Path::avx512Bf16 : Bf16Path::vector;
-  TORCH_CHECK(path != Bf16Path::vector || name == "vector", "row_linear: path ", name, " is not one of fastest, amx, avx512_bf16, vector");
+  TORCH_CHECK(path != Bf16Path::vector || name == "vector", "row_linear: path ", name,
+              " is not one of fastest, amx, avx512_bf16, vector");
   TORCH_CHECK(canRun(path), "row_linear: this processor does not have ", name);
   return path;
 }

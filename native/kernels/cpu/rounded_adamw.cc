@@ -11,8 +11,8 @@
 namespace selm {
 namespace {
 
-constexpr int kBlocks = 16;               // random blocks at a time
-constexpr int kElements = 2 * kBlocks;    // and the elements that they are for
+constexpr int kBlocks = 16;                // random blocks at a time
+constexpr int kElements = 2 * kBlocks;     // and the elements that they are for
 constexpr int64_t kElementsOfTask = 8192;  // a multiple of kElements
 
 uint16_t rounded(float value, uint32_t random) {
@@ -32,8 +32,8 @@ float widened(float value) { return value; }
 
 // kElements of a parameter, beginning with an even one.
 template <typename Gradient>
-void updateElements(const RoundedAdamW& with, const PhiloxKey& key, int64_t element, uint16_t* master, const Gradient* gradient,
-                    uint16_t* first, uint16_t* second) {
+void updateElements(const RoundedAdamW& with, const PhiloxKey& key, int64_t element, uint16_t* master,
+                    const Gradient* gradient, uint16_t* first, uint16_t* second) {
   uint32_t words[4][kBlocks];
   philoxBlocks<kBlocks>(static_cast<uint64_t>(element) / 2, key, words);
   uint32_t masterAndFirst[kElements], forSecond[kElements];
@@ -47,7 +47,8 @@ void updateElements(const RoundedAdamW& with, const PhiloxKey& key, int64_t elem
     const float g = widened(gradient[i]), oldFirst = widened(first[i]);
     const float newFirst = oldFirst + (g - oldFirst) * with.firstRate;
     const float newSecond = widened(second[i]) * with.secondKept + g * g * with.secondRate;
-    const float updated = widened(master[i]) * with.decay - newFirst * with.stepSize / (std::sqrt(newSecond) * with.scale + with.epsilon);
+    const float updated =
+        widened(master[i]) * with.decay - newFirst * with.stepSize / (std::sqrt(newSecond) * with.scale + with.epsilon);
     master[i] = rounded(updated, masterAndFirst[i] & 0xffff);
     first[i] = rounded(newFirst, masterAndFirst[i] >> 16);
     second[i] = rounded(newSecond, forSecond[i] & 0xffff);
@@ -56,10 +57,11 @@ void updateElements(const RoundedAdamW& with, const PhiloxKey& key, int64_t elem
 
 // Elements begin .. end - 1, of which the first may be an odd one and the last need not fill a group.
 template <typename Gradient>
-void updateRange(const RoundedAdamW& with, const PhiloxKey& key, int64_t firstElement, int64_t begin, int64_t end, uint16_t* master,
-                 const Gradient* gradient, uint16_t* first, uint16_t* second) {
+void updateRange(const RoundedAdamW& with, const PhiloxKey& key, int64_t firstElement, int64_t begin, int64_t end,
+                 uint16_t* master, const Gradient* gradient, uint16_t* first, uint16_t* second) {
   for (int64_t at = begin; at < end;) {
-    const int64_t skipped = (firstElement + at) % 2, count = std::min<int64_t>(kElements - skipped, end - at), element = firstElement + at - skipped;
+    const int64_t skipped = (firstElement + at) % 2, count = std::min<int64_t>(kElements - skipped, end - at),
+                  element = firstElement + at - skipped;
     if (count == kElements) {
       updateElements(with, key, element, master + at, gradient + at, first + at, second + at);
     } else {
@@ -81,8 +83,8 @@ void updateRange(const RoundedAdamW& with, const PhiloxKey& key, int64_t firstEl
 uint16_t* bitsOf(const at::Tensor& x) { return reinterpret_cast<uint16_t*>(x.data_ptr<c10::BFloat16>()); }
 
 void roundedAdamW_(at::Tensor& master, const at::Tensor& gradient_, at::Tensor& first, at::Tensor& second, int64_t step,
-                   double learningRate, double beta1, double beta2, double weightDecay, double epsilon, at::IntArrayRef key,
-                   int64_t firstElement) {
+                   double learningRate, double beta1, double beta2, double weightDecay, double epsilon,
+                   at::IntArrayRef key, int64_t firstElement) {
   checkRoundedAdamW(master, gradient_, first, second, step, firstElement);
   const RoundedAdamW with(step, learningRate, beta1, beta2, weightDecay, epsilon);
   const PhiloxKey randomKey = readPhiloxKey(key);
@@ -90,12 +92,15 @@ void roundedAdamW_(at::Tensor& master, const at::Tensor& gradient_, at::Tensor& 
   const auto update = [&](const auto* gradients) {
     const int64_t tasks = (master.numel() + kElementsOfTask - 1) / kElementsOfTask;
     shareRanges(tasks, 1, [&](int64_t begin, int64_t end) {
-      updateRange(with, randomKey, firstElement, begin * kElementsOfTask, std::min(end * kElementsOfTask, master.numel()), bitsOf(master),
-                  gradients, bitsOf(first), bitsOf(second));
+      updateRange(with, randomKey, firstElement, begin * kElementsOfTask,
+                  std::min(end * kElementsOfTask, master.numel()), bitsOf(master), gradients, bitsOf(first),
+                  bitsOf(second));
     });
   };
-  if (gradient.scalar_type() == at::kFloat) update(gradient.data_ptr<float>());
-  else update(bitsOf(gradient));
+  if (gradient.scalar_type() == at::kFloat)
+    update(gradient.data_ptr<float>());
+  else
+    update(bitsOf(gradient));
 }
 
 }  // namespace

@@ -97,8 +97,9 @@ std::vector<Candidate> likeliestFirst(const Weights& weights, int64_t width, int
   for (int64_t i = 0; i < width; i++) {
     if (classOf(weights.values[i]) >= lowest) found.push_back({weights.values[i], i});
   }
-  std::sort(found.begin(), found.end(),
-            [](const Candidate& a, const Candidate& b) { return a.weight > b.weight || (a.weight == b.weight && a.id < b.id); });
+  std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
+    return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
+  });
   return found;
 }
 
@@ -144,7 +145,8 @@ int64_t likeliest(const float* logits, int64_t width) {
   return 0;  // nothing but NaN
 }
 
-int64_t sampleRow(const float* logits, int64_t width, const Settings& settings, double uniform, Weights& weights, double* logProb) {
+int64_t sampleRow(const float* logits, int64_t width, const Settings& settings, double uniform, Weights& weights,
+                  double* logProb) {
   const int64_t best = likeliest(logits, width);
   const float top = logits[best];
   weights.fill(logits, width, top, 1);
@@ -153,15 +155,16 @@ int64_t sampleRow(const float* logits, int64_t width, const Settings& settings, 
   int64_t chosen = best;
   if (settings.temperature > 0) {
     if (settings.temperature != 1) weights.fill(logits, width, top, settings.temperature);
-    chosen = settings.topK <= 0 && settings.topP >= 1 ? drawAny(weights, width, uniform)
-                                                      : drawFiltered(weights, width, settings.topK, settings.topP, uniform);
+    chosen = settings.topK <= 0 && settings.topP >= 1
+                 ? drawAny(weights, width, uniform)
+                 : drawFiltered(weights, width, settings.topK, settings.topP, uniform);
   }
   *logProb = static_cast<double>(logits[chosen]) - top - std::log(total);
   return chosen;
 }
 
-std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK, double topP,
-                                                at::ArrayRef<double> uniforms) {
+std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK,
+                                                double topP, at::ArrayRef<double> uniforms) {
   checkSampling(logits_, temperature, topP, uniforms.size());
   const at::Tensor logits = logits_.to(at::kFloat).contiguous();
   at::Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong));
@@ -173,7 +176,8 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
   shareRanges(logits.size(0), std::max<int64_t>(1, 32768 / width), [&](int64_t begin, int64_t end) {
     Weights weights;
     for (int64_t row = begin; row < end; row++) {
-      idData[row] = sampleRow(data + row * width, width, {temperature, topK, topP}, uniforms[row], weights, logProbData + row);
+      idData[row] =
+          sampleRow(data + row * width, width, {temperature, topK, topP}, uniforms[row], weights, logProbData + row);
     }
   });
   return {ids, logProbs};

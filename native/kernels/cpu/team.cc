@@ -113,6 +113,8 @@ Team& team() {
 
 int64_t teamSize() { return at::get_num_threads(); }
 
-void shareTasks(int64_t count, const std::function<void(int64_t)>& body) { team().run(count, body, std::min(teamSize(), count) - 1); }
+void shareTasks(int64_t count, const std::function<void(int64_t)>& body) {
+  team().run(count, body, std::min(teamSize(), count) - 1);
+}
 
 }  // namespace selm

@@ -21,7 +21,9 @@ constexpr int64_t kHalf = 16;
 uint32_t firstOnes(int64_t count) { return count >= 32 ? ~0u : (1u << std::max<int64_t>(count, 0)) - 1; }
 
 // Numbers from x on, zeros past the last.
-SELM_AVX512_INLINE __m512i thirtyTwo(const Bf16* x, int64_t count) { return _mm512_maskz_loadu_epi16(firstOnes(count), x); }
+SELM_AVX512_INLINE __m512i thirtyTwo(const Bf16* x, int64_t count) {
+  return _mm512_maskz_loadu_epi16(firstOnes(count), x);
+}
 
 // 16 x 16 numbers of 32 bits, turned: first 2 x 2 and 4 x 4 within quarters, then the quarters.
 SELM_AVX512_INLINE void turn(__m512i (&square)[16]) {
@@ -37,8 +39,10 @@ SELM_AVX512_INLINE void turn(__m512i (&square)[16]) {
     fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
   }
   for (int c = 0; c < 4; c++) {
-    const __m512i evenUpper = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0x88), evenLower = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0x88);
-    const __m512i oddUpper = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0xdd), oddLower = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0xdd);
+    const __m512i evenUpper = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0x88),
+                  evenLower = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0x88);
+    const __m512i oddUpper = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0xdd),
+                  oddLower = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0xdd);
     square[c] = _mm512_shuffle_i32x4(evenUpper, evenLower, 0x88);
     square[4 + c] = _mm512_shuffle_i32x4(oddUpper, oddLower, 0x88);
     square[8 + c] = _mm512_shuffle_i32x4(evenUpper, evenLower, 0xdd);
@@ -53,8 +57,10 @@ struct Pairs {
 SELM_AVX512_INLINE Pairs pairsOf(const Lanes& columns, int64_t input) {
   for (int64_t i = input; i < std::min(input + 2, columns.inputs); i++)
     _mm_prefetch(reinterpret_cast<const char*>(columns.x + i * columns.stride + kTile), _MM_HINT_T0);
-  const __m512i first = input < columns.inputs ? thirtyTwo(columns.x + input * columns.stride, columns.count) : _mm512_setzero_si512();
-  const __m512i second = input + 1 < columns.inputs ? thirtyTwo(columns.x + (input + 1) * columns.stride, columns.count) : _mm512_setzero_si512();
+  const __m512i first =
+      input < columns.inputs ? thirtyTwo(columns.x + input * columns.stride, columns.count) : _mm512_setzero_si512();
+  const __m512i second = input + 1 < columns.inputs ? thirtyTwo(columns.x + (input + 1) * columns.stride, columns.count)
+                                                    : _mm512_setzero_si512();
   const auto beside = [](__m256i a, __m256i b) SELM_AVX512 {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(a), _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
   };
@@ -67,7 +73,8 @@ SELM_AVX512_INLINE Pairs pairsOf(const Lanes& columns, int64_t input) {
 SELM_AVX512 void tilesOfRows(const Lanes& rows, Bf16* tiles) {
   for (int64_t input = 0; input < rows.inputs; input += kTile) {
     for (int64_t lane = 0; lane < kTile; lane++) {
-      const __m512i numbers = lane < rows.count ? thirtyTwo(rows.x + lane * rows.stride + input, rows.inputs - input) : _mm512_setzero_si512();
+      const __m512i numbers = lane < rows.count ? thirtyTwo(rows.x + lane * rows.stride + input, rows.inputs - input)
+                                                : _mm512_setzero_si512();
       _mm512_storeu_si512(tiles + (input + lane) * kTile, numbers);
     }
   }
@@ -84,7 +91,8 @@ SELM_AVX512 void tilesOfColumns(const Lanes& columns, Bf16* tiles) {
     }
     for (int64_t half = 0; half < 2; half++) {
       turn(squares[half]);
-      for (int64_t i = 0; i < kHalf; i++) _mm512_storeu_si512(tiles + (input + half * kHalf + i) * kTile, squares[half][i]);
+      for (int64_t i = 0; i < kHalf; i++)
+        _mm512_storeu_si512(tiles + (input + half * kHalf + i) * kTile, squares[half][i]);
     }
   }
 }
@@ -94,9 +102,11 @@ SELM_AVX512 void panelOfRows(const Lanes& rows, Bf16* panel) {
     for (int64_t half = 0; half < kTile; half += kHalf) {
       __m512i square[16];
       for (int64_t i = 0; i < kHalf; i++)
-        square[i] = half + i < rows.count ? thirtyTwo(rows.x + (half + i) * rows.stride + input, rows.inputs - input) : _mm512_setzero_si512();
+        square[i] = half + i < rows.count ? thirtyTwo(rows.x + (half + i) * rows.stride + input, rows.inputs - input)
+                                          : _mm512_setzero_si512();
       turn(square);
-      for (int64_t pair = 0; pair < kHalf; pair++) _mm512_storeu_si512(panel + (input + 2 * pair) * kTile + 2 * half, square[pair]);
+      for (int64_t pair = 0; pair < kHalf; pair++)
+        _mm512_storeu_si512(panel + (input + 2 * pair) * kTile + 2 * half, square[pair]);
     }
   }
 }

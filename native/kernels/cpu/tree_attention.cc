@@ -25,7 +25,8 @@ constexpr int64_t kQueries = 4;  // queries a block: they share every load of ke
 struct Columns {
   int64_t width, room;
   std::vector<float> data;
-  Columns(int64_t width_, int64_t tokens) : width(width_), room(padded(tokens) + 3 * kLanes), data(width * room, 0.0f) {}
+  Columns(int64_t width_, int64_t tokens)
+      : width(width_), room(padded(tokens) + 3 * kLanes), data(width * room, 0.0f) {}
   const float* row(int64_t d) const { return data.data() + d * room; }
   template <typename T>
   void fill(const T* x, int64_t tokens, int64_t stride) {
@@ -39,7 +40,8 @@ struct Columns {
 struct Rows {
   int64_t width, room;
   std::vector<float> data;
-  Rows(int64_t width_, int64_t tokens) : width(width_), room((width_ + kLanes - 1) / kLanes * kLanes), data(tokens * room, 0.0f) {}
+  Rows(int64_t width_, int64_t tokens)
+      : width(width_), room((width_ + kLanes - 1) / kLanes * kLanes), data(tokens * room, 0.0f) {}
   float* row(int64_t t) { return data.data() + t * room; }
   const float* row(int64_t t) const { return data.data() + t * room; }
   template <typename T>
@@ -76,13 +78,15 @@ void products(const Rows& x, const Columns& columns, const Range& range, int64_t
   }
 }
 
-constexpr int kVectors = 4;  // vectors of a token's numbers that are worked on at once: 4 queries by 4 stay in registers
+constexpr int kVectors =
+    4;  // vectors of a token's numbers that are worked on at once: 4 queries by 4 stay in registers
 
 // Calls body(first, Vectors) for the vectors of a row of `room` numbers, up to four at a time.
 template <typename Body>
 void forVectors(int64_t room, Body body) {
   int64_t first = 0;
-  for (; first + kVectors * kLanes <= room; first += kVectors * kLanes) body(first, std::integral_constant<int, kVectors>());
+  for (; first + kVectors * kLanes <= room; first += kVectors * kLanes)
+    body(first, std::integral_constant<int, kVectors>());
   for (; first < room; first += kLanes) body(first, std::integral_constant<int, 1>());
 }
 
@@ -134,8 +138,8 @@ void gather(const T* x, int64_t count, int64_t stride, Rows& rows) {
 }
 
 template <typename T>
-void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, const Tree& tree,
-                 int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
+void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments,
+                 const Tree& tree, int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
   const int64_t stride = headCount * width, keyStride = groups * width;
   Columns keys(width, tree.length);
@@ -168,7 +172,8 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
       }
       combine(scores.data(), values, block.ranges, block.room, result);
       for (int64_t i = 0; i < kQueries; i++) {
-        for (int64_t d = 0; d < result.room; d += kLanes) store(result.row(i) + d, load(result.row(i) + d) * inverses[i]);
+        for (int64_t d = 0; d < result.room; d += kLanes)
+          store(result.row(i) + d, load(result.row(i) + d) * inverses[i]);
       }
       result.spill(out.data_ptr<T>() + row * stride + h * width, block.count, stride);
     });
@@ -178,8 +183,9 @@ void forwardTask(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, 
 // With P the weights and O the output: dV += P dO, dP = dO V, dS = P (dP - sum dO O) scale (times the soft cap's slope),
 // dQ = dS K, dK += dS Q.
 template <typename T>
-void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& gradient, const std::vector<Segment>& segments, const Tree& tree,
-                  int64_t group, const Rule& rule, at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
+void backwardTask(const std::array<at::Tensor, 5>& saved, const at::Tensor& gradient,
+                  const std::vector<Segment>& segments, const Tree& tree, int64_t group, const Rule& rule,
+                  at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
   const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
   const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups;
   const int64_t stride = headCount * width, keyStride = groups * width;
@@ -248,8 +254,9 @@ void forElementTypes(const at::Tensor& x, Body body) {
 // The kernels take fp32 and bf16.
 bool hasKernel(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
-std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_, const std::vector<Segment>& segments,
-                                          const std::vector<Tree>& trees, const Rule& rule) {
+std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_,
+                                          const std::vector<Segment>& segments, const std::vector<Tree>& trees,
+                                          const Rule& rule) {
   const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
   // Room for whole tiles: in sampling a product by rows reads it next, as it is.
   at::Tensor out = at::empty({roomFor(q.size(0)), q.size(1), q.size(2)}, q.options()).narrow(0, 0, q.size(0));
@@ -268,26 +275,30 @@ std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor
   return {out, logSums};
 }
 
-std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, double scale,
-                                           int64_t window, double softCap) {
+std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                           at::IntArrayRef flat, double scale, int64_t window, double softCap) {
   if (!hasKernel(q)) return composite::treeAttentionForward(q, k, v, flat, scale, window, softCap);
   checkTreeAttention(q, k, v);
   const auto segments = readSegments(flat, q.size(0));
   return attend(q, k, v, segments, treesOf(segments), {static_cast<float>(scale), window, static_cast<float>(softCap)});
 }
 
-at::Tensor withKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat, at::IntArrayRef known, double scale,
-                     int64_t window, double softCap) {
+at::Tensor withKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat,
+                     at::IntArrayRef known, double scale, int64_t window, double softCap) {
   if (!hasKernel(q)) return composite::treeAttentionWithKnown(q, k, v, flat, known, scale, window, softCap);
   const auto segments = readSegments(flat, k.size(0));
   checkKnownRoots(q, k, v, segments, known);
-  return std::get<0>(attend(q, k, v, segments, treesOf(segments, known), {static_cast<float>(scale), window, static_cast<float>(softCap)}));
+  return std::get<0>(attend(q, k, v, segments, treesOf(segments, known),
+                            {static_cast<float>(scale), window, static_cast<float>(softCap)}));
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradient_, const at::Tensor& q_, const at::Tensor& k_,
-                                                        const at::Tensor& v_, const at::Tensor& out, const at::Tensor& logSums,
-                                                        at::IntArrayRef flat, double scale, int64_t window, double softCap) {
-  if (!hasKernel(q_)) return composite::treeAttentionBackward(gradient_, q_, k_, v_, out, logSums, flat, scale, window, softCap);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradient_, const at::Tensor& q_,
+                                                        const at::Tensor& k_, const at::Tensor& v_,
+                                                        const at::Tensor& out, const at::Tensor& logSums,
+                                                        at::IntArrayRef flat, double scale, int64_t window,
+                                                        double softCap) {
+  if (!hasKernel(q_))
+    return composite::treeAttentionBackward(gradient_, q_, k_, v_, out, logSums, flat, scale, window, softCap);
   const auto segments = readSegments(flat, q_.size(0));
   const auto trees = treesOf(segments);
   const Rule rule{static_cast<float>(scale), window, static_cast<float>(softCap)};

@@ -50,9 +50,11 @@ struct PackedKeys {
       const int64_t place = places[s - first], length = segments[s].length;
       const Bf16* from = x.data_ptr<Bf16>() + segments[s].start * stride + group * width;
       for (int64_t t = 0; t < length; t += kPanel)
-        panelOfRows({from + t * stride, stride, std::min(kPanel, length - t), width}, across.data() + (place + t) * room);
+        panelOfRows({from + t * stride, stride, std::min(kPanel, length - t), width},
+                    across.data() + (place + t) * room);
       for (int64_t d = 0; d < width; d += kPanel)
-        panelOfColumns({from + d, stride, std::min(kPanel, width - d), length}, along.data() + (d / kPanel * total + place) * kPanel);
+        panelOfColumns({from + d, stride, std::min(kPanel, width - d), length},
+                       along.data() + (d / kPanel * total + place) * kPanel);
     }
   }
   // Calls body(token of the stream, place) for all tokens of the tree.
@@ -62,11 +64,15 @@ struct PackedKeys {
       for (int64_t t = 0; t < segments[s].length; t++) body(segments[s].start + t, places[s - first] + t);
     }
   }
-  int64_t placeOf(const Range& range) const { return places[range.segment - first] + range.begin - starts[range.segment - first]; }
+  int64_t placeOf(const Range& range) const {
+    return places[range.segment - first] + range.begin - starts[range.segment - first];
+  }
   // 32 keys from a place on; the inputs are a head's numbers.
   const Bf16* keyPanel(int64_t place) const { return across.data() + place * room; }
   // Numbers [number, number + 32) of a head; the inputs are keys from a place on.
-  const Bf16* numberPanel(int64_t place, int64_t number) const { return along.data() + (number / kPanel * total + place) * kPanel; }
+  const Bf16* numberPanel(int64_t place, int64_t number) const {
+    return along.data() + (number / kPanel * total + place) * kPanel;
+  }
 };
 
 // Rows of a block's queries as products read them, [32, room] in bf16, and turned, [room, 32]; zeros where there are none.
@@ -80,7 +86,8 @@ struct QueryRows {
     for (int64_t i = 0; i < count; i++) std::copy(x + i * stride, x + i * stride + width, rows.data() + i * room);
   }
   void turn() {
-    for (int64_t d = 0; d < room; d += kBlock) tilesOfColumns({rows.data() + d, room, kBlock, kBlock}, turned.data() + d * kBlock);
+    for (int64_t d = 0; d < room; d += kBlock)
+      tilesOfColumns({rows.data() + d, room, kBlock, kBlock}, turned.data() + d * kBlock);
   }
 };
 
@@ -104,17 +111,19 @@ void multiplyByKeys(const QueryRows& queries, const PackedKeys& keys, const Bloc
   scores.resize(block.room * kBlock);
   for (const Range& range : block.ranges) {
     for (int64_t j = 0; j < range.count; j += kPanel)
-      amxPanel(queries.rows.data(), keys.room, keys.keyPanel(keys.placeOf(range) + j), at(scores, 0, range.at + j), block.count, false);
+      amxPanel(queries.rows.data(), keys.room, keys.keyPanel(keys.placeOf(range) + j), at(scores, 0, range.at + j),
+               block.count, false);
   }
 }
 
 // Writes factors[query] * sum_key weights[query][key] keys[key][d]; weights lie range by range, [32][keys of the range].
-void combineKeys(const std::vector<Bf16>& weights, const PackedKeys& keys, const Block& block, const float* factors, Bf16* out,
-                 int64_t stride) {
+void combineKeys(const std::vector<Bf16>& weights, const PackedKeys& keys, const Block& block, const float* factors,
+                 Bf16* out, int64_t stride) {
   for (int64_t first = 0; first < keys.width; first += kPanel) {
     alignas(64) float sums[kSquare] = {};
     for (const Range& range : block.ranges)
-      amxPanelOnto(weights.data() + range.at * kBlock, padded(range.count), keys.numberPanel(keys.placeOf(range), first), sums, block.count, false);
+      amxPanelOnto(weights.data() + range.at * kBlock, padded(range.count),
+                   keys.numberPanel(keys.placeOf(range), first), sums, block.count, false);
     for (int64_t i = 0; i < block.count; i++) {
       for (int64_t d = 0; d < std::min(kPanel, keys.width - first); d += kLanes)
         store(out + i * stride + first + d, load(sums + i * kPanel + d) * factors[i], keys.width - first - d);
@@ -131,7 +140,8 @@ void addToKeys(const QueryRows& queries, std::vector<float>& weights, const Pack
     for (int64_t j = 0; j < range.count; j += kPanel) {
       for (int64_t i = 0; i < kBlock; i += 2) {
         for (int64_t lane = 0; lane < kPanel; lane += kLanes) {
-          const UInt16 both = pairOf(load(at(weights, i, range.at + j) + lane), load(at(weights, i + 1, range.at + j) + lane));
+          const UInt16 both =
+              pairOf(load(at(weights, i, range.at + j) + lane), load(at(weights, i + 1, range.at + j) + lane));
           std::memcpy(pairs + i / 2 * kPanel + lane, &both, sizeof both);
         }
       }
@@ -150,7 +160,8 @@ void roundWeights(std::vector<float>& square, const Block& block, std::vector<Bf
   for (const Range& range : block.ranges) {
     const int64_t keys = padded(range.count);
     for (int64_t i = 0; i < block.count; i++) {
-      for (int64_t j = 0; j < keys; j += kLanes) store(weights.data() + range.at * kBlock + i * keys + j, load(at(square, i, range.at + j)));
+      for (int64_t j = 0; j < keys; j += kLanes)
+        store(weights.data() + range.at * kBlock + i * keys + j, load(at(square, i, range.at + j)));
     }
   }
 }
@@ -176,8 +187,8 @@ std::pair<float, float> exponentials(std::vector<float>& scores, const Block& bl
 
 }  // namespace
 
-void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments, const Tree& tree,
-                    int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
+void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments,
+                    const Tree& tree, int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums) {
   const int64_t headCount = q.size(1), width = q.size(2), times = headCount / k.size(1), stride = headCount * width;
   const PackedKeys keys(k, segments, tree, group), values(v, segments, tree, group);
   const Bf16* asked = q.data_ptr<Bf16>();
@@ -194,17 +205,20 @@ void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
       multiplyByKeys(queries, keys, block, scores);
       const float scale = capScores(scores.data(), block.room * kBlock, rule);
       float inverses[kBlock];
-      for (int64_t i = 0; i < block.count; i++) std::tie(logs[(row + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
+      for (int64_t i = 0; i < block.count; i++)
+        std::tie(logs[(row + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
       roundWeights(scores, block, weights);
       combineKeys(weights, values, block, inverses, to + begin, stride);
     });
   }
 }
 
-void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& gradient, const std::vector<Segment>& segments,
-                     const Tree& tree, int64_t group, const Rule& rule, at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
+void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& gradient,
+                     const std::vector<Segment>& segments, const Tree& tree, int64_t group, const Rule& rule,
+                     at::Tensor& dq, at::Tensor& dk, at::Tensor& dv) {
   const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &logSums = saved[4];
-  const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups, stride = headCount * width;
+  const int64_t headCount = q.size(1), width = q.size(2), groups = k.size(1), times = headCount / groups,
+                stride = headCount * width;
   const PackedKeys keys(k, segments, tree, group), values(v, segments, tree, group);
   const Bf16 *asked = q.data_ptr<Bf16>(), *given = out.data_ptr<Bf16>(), *gradients = gradient.data_ptr<Bf16>();
   Bf16 *queryGradients = dq.data_ptr<Bf16>(), *ofKeys = dk.data_ptr<Bf16>(), *ofValues = dv.data_ptr<Bf16>();

@@ -77,7 +77,8 @@ struct Block {
     for (int64_t a = segment.parent; a >= 0; a = segments[a].parent) {
       add({static_cast<size_t>(a), segments[a].start - tree.start, segments[a].length, segments[a].position, 0});
     }
-    add({own, segment.start - tree.start, queries.offset + count, segment.position, 0});  // the last range is the segment's own
+    add({own, segment.start - tree.start, queries.offset + count, segment.position,
+         0});  // the last range is the segment's own
   }
   // Of a range, the keys that the first query's window still reaches, and those that share a panel of 32 with one.
   void add(Range range) {
@@ -113,7 +114,8 @@ void forBlocks(const std::vector<Segment>& segments, const Tree& tree, int64_t m
 // Applies the soft cap to products of queries and keys, if there is one. Returns the factor that is still to be applied.
 inline float capScores(float* scores, int64_t count, const Rule& rule) {
   if (rule.softCap <= 0) return rule.scale;
-  for (int64_t j = 0; j < count; j += kLanes) store(scores + j, softCapped(load(scores + j) * rule.scale, rule.softCap));
+  for (int64_t j = 0; j < count; j += kLanes)
+    store(scores + j, softCapped(load(scores + j) * rule.scale, rule.softCap));
   return 1.0f;
 }
 

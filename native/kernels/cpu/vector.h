@@ -29,7 +29,8 @@ inline void store(c10::BFloat16* p, Float16 v) {
   const UInt16 rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   const Int16 isNan = v != v;
   const UInt16 result = reinterpret_cast<UInt16>(isNan) & 0x7fc0;
-  *reinterpret_cast<Half16*>(p) = __builtin_convertvector((rounded & ~reinterpret_cast<UInt16>(isNan)) | result, Half16);
+  *reinterpret_cast<Half16*>(p) =
+      __builtin_convertvector((rounded & ~reinterpret_cast<UInt16>(isNan)) | result, Half16);
 }
 
 // The last elements of a row: missing lanes are zero, and are not written. The same arithmetic as for whole vectors.
@@ -51,9 +52,15 @@ inline void store(T* p, Float16 v, int64_t count) {
 inline Float16 maximum(Float16 a, Float16 b) { return a > b ? a : b; }
 
 // Lanes are folded onto each other: 8 on 8, 4 on 4, 2 on 2, 1 on 1.
-inline Float16 turned8(Float16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7); }
-inline Float16 turned4(Float16 v) { return __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11); }
-inline Float16 turned2(Float16 v) { return __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13); }
+inline Float16 turned8(Float16 v) {
+  return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+inline Float16 turned4(Float16 v) {
+  return __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+}
+inline Float16 turned2(Float16 v) {
+  return __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+}
 inline float sum(Float16 v) {
   v += turned8(v);
   v += turned4(v);

@@ -79,7 +79,8 @@ void check(int result, const char* what) {
   if (result == 0) return;
   const char* text = nullptr;
   library().errorText(result, &text);
-  TORCH_CHECK(false, "cannot ", what, ": ", text == nullptr ? "unknown error" : text, " (CUDA driver error ", result, ")");
+  TORCH_CHECK(false, "cannot ", what, ": ", text == nullptr ? "unknown error" : text, " (CUDA driver error ", result,
+              ")");
 }
 
 // A thread of LibTorch's that runs backward passes has no context before its first call of the runtime. LibTorch's is the primary one.
@@ -105,7 +106,8 @@ std::string compiled(const Source& source, const std::vector<std::string>& defin
   for (const std::string& option : options) words.push_back(option.c_str());
   const std::string text = std::string(sources::prelude.text) + source.text;
   void* program = nullptr;
-  TORCH_CHECK(library().createProgram(&program, text.c_str(), source.name, 0, nullptr, nullptr) == 0, "NVRTC does not take ", source.name);
+  TORCH_CHECK(library().createProgram(&program, text.c_str(), source.name, 0, nullptr, nullptr) == 0,
+              "NVRTC does not take ", source.name);
   const int result = library().compileProgram(program, static_cast<int>(words.size()), words.data());
   size_t size = 0;
   std::string bytes;
@@ -130,7 +132,8 @@ void* moduleOf(const Source& source, const std::vector<std::string>& definitions
   static auto& modules = *new std::map<Key, void*>;
   const std::lock_guard lock(mutex);
   void*& module = modules[Key{source.name, definitions, device}];
-  if (module == nullptr) check(library().loadModule(&module, compiled(source, definitions, device).data()), "load a kernel");
+  if (module == nullptr)
+    check(library().loadModule(&module, compiled(source, definitions, device).data()), "load a kernel");
   return module;
 }
 
@@ -140,7 +143,8 @@ void* functionOf(void* module, const char* kernel, int sharedBytes) {
   const std::lock_guard lock(mutex);
   void*& function = functions[{module, kernel}];
   if (function == nullptr) check(library().findFunction(&function, module, kernel), "find a kernel");
-  if (sharedBytes > kSharedBytesOfAll) check(library().setFunctionAttribute(function, kSharedBytes, sharedBytes), "give a kernel its memory");
+  if (sharedBytes > kSharedBytesOfAll)
+    check(library().setFunctionAttribute(function, kSharedBytes, sharedBytes), "give a kernel its memory");
   return function;
 }
 
@@ -163,9 +167,11 @@ void Program::start(const char* kernel, const Grid& grid, void** arguments) cons
   const c10::DeviceGuard guard(device_);
   enterContext(device_.index());
   // LibTorch's default stream is the driver's null stream, and nothing here changes streams.
-  TORCH_CHECK(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_).id() == 0, "kernels run on the default stream only");
-  check(library().launch(functionOf(module_, kernel, grid.sharedBytes), static_cast<unsigned>(grid.blocks), static_cast<unsigned>(grid.blocksY), 1,
-                         grid.threads, 1, 1, grid.sharedBytes, nullptr, arguments, nullptr),
+  TORCH_CHECK(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_).id() == 0,
+              "kernels run on the default stream only");
+  check(library().launch(functionOf(module_, kernel, grid.sharedBytes), static_cast<unsigned>(grid.blocks),
+                         static_cast<unsigned>(grid.blocksY), 1, grid.threads, 1, 1, grid.sharedBytes, nullptr,
+                         arguments, nullptr),
         "start a kernel");
 }
 

@@ -10,6 +10,8 @@ constexpr int64_t kPackNumbers = 4;  // that a thread reads at once
 inline int64_t blocksFor(int64_t count, int64_t each) { return (count + each - 1) / each; }
 
 // x [T, H, d] with the numbers of a token's heads together.
-inline at::Tensor withHeadsTogether(const at::Tensor& x) { return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous(); }
+inline at::Tensor withHeadsTogether(const at::Tensor& x) {
+  return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
+}
 
 }  // namespace selm::cuda
