@@ -64,9 +64,10 @@ import {
   toFloat64Array,
   toIntegers,
 } from '../src/torch/tensor.ts';
+import { isOnCpu } from './support/device.ts';
 
 /** Whether operators run in native/kernels/cpu: not on a device, nor where a test leaves them out. */
-const hasOwnKernels = process.env.SELM_KERNELS !== 'composed' && (process.env.SELM_TEST_DEVICE ?? 'cpu') === 'cpu';
+const hasOwnKernels = process.env.SELM_KERNELS !== 'composed' && isOnCpu;
 
 function normals(name: string, shape: readonly number[], scale = 1): Tensor {
   const key = randomKey(11, name);

@@ -38,10 +38,10 @@ export interface GenerateOptions {
 /** The lines to print. Throws ModelError, TextError, DataError or HubError. */
 export async function* respond(model: string, options: GenerateOptions): AsyncGenerator<string> {
   const modelDirectory = await localModel(model, hubAccess());
-  const loading = beginTokenizer(baseDirectory(modelDirectory));
-  // While the tokenizer's process starts.
   const { device, note } = chooseDevice({ device: options.device });
   if (note !== null) process.stderr.write(`${note}\n`);
+  const loading = beginTokenizer(baseDirectory(modelDirectory));
+  // While the tokenizer's process starts.
   const sampler = withModel(modelDirectory, openSampler, { device });
   try {
     const tokenizer = loading();

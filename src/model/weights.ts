@@ -155,7 +155,7 @@ export function expectedWeights(config: ModelConfig): Map<string, number[]> {
 }
 
 /** A weight by name; its absence is a mistake of this package. */
-export function weightOf(weights: ReadonlyMap<string, Tensor>, name: string): Tensor {
+export function weightOf<Weight = Tensor>(weights: ReadonlyMap<string, Weight>, name: string): Weight {
   const weight = weights.get(name);
   if (weight === undefined) throw new Error(`No weight ${name}`);
   return weight;

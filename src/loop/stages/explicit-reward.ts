@@ -12,8 +12,8 @@ import { baseDirectory, withFactors } from '../../model/adapter/adapter.ts';
 import { SCORE } from '../../model/classifier/decoder-classifier.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { withModel } from '../../model/load.ts';
-import { writeModelFiles } from '../../model/save.ts';
-import { HEAD } from '../../model/weights.ts';
+import { type WeightInParts, writeModelFiles } from '../../model/save.ts';
+import { HEAD, weightOf } from '../../model/weights.ts';
 import { randomKey, uniformAt } from '../../random.ts';
 import {
   type LearnedRewardPlace,
@@ -25,6 +25,7 @@ import { shareRanker } from '../../rank/model/together.ts';
 import type { Recipe, RewardModelSettings } from '../../recipe/schema.ts';
 import type { Policy } from '../../score/policy.ts';
 import { noGrad } from '../../torch/autograd.ts';
+import type { Tensor } from '../../torch/tensor.ts';
 import { planSteps } from '../../train/plan.ts';
 import { buildRewardTree, type RewardTree } from '../../train/reward-step.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
@@ -207,12 +208,12 @@ function writeRewardModel(
   const trained = stored ?? masters;
   if (lowRank === null) return writeModelFiles(directory, { ...files, weights: trained });
   const adapter = stored === null ? lowRank.adapter : withFactors(lowRank.adapter, stored);
-  const score = trained.get(SCORE);
+  const score = weightOf<Tensor | WeightInParts>(trained, SCORE);
   return withModel(
     from,
     ({ weights }) => {
       const body = [...weights].filter(([name]) => name !== HEAD);
-      const whole = new Map([...body, ...(score === undefined ? [] : [[SCORE, score] as const])]);
+      const whole = new Map<string, Tensor | WeightInParts>([...body, [SCORE, score]]);
       return noGrad(() => writeModelFiles(directory, { ...files, weights: whole, adapter }));
     },
     { device },
