@@ -1,4 +1,4 @@
-/** @file The rules of selection: those without chance against numpy (scripts/fixtures/selection.py), the others by what they promise. */
+/** @file The rules of selection against numpy (scripts/fixtures/selection.py), and those with chance by what they promise. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Belief } from './rule.ts';
@@ -6,7 +6,7 @@ import { RULES, type SelectRuleName } from './rules.ts';
 
 const file = new URL('../../test/fixtures/selection/picks.json', import.meta.url);
 const { cases } = JSON.parse(readFileSync(file, 'utf8')) as {
-  cases: { beliefs: Belief[]; picks: Record<string, [number, number]> }[];
+  cases: { beliefs: Belief[]; uniforms: number[]; picks: Record<string, [number, number]> }[];
 };
 
 /** Numbers that look drawn; the tests need none better. */
@@ -18,9 +18,10 @@ function draws(): () => number {
   };
 }
 
-describe.each(cases.map((each, index) => ({ ...each, index })))('of beliefs $index', ({ beliefs, picks }) => {
+describe.each(cases.map((each, index) => ({ ...each, index })))('of beliefs $index', ({ beliefs, uniforms, picks }) => {
   it.each(Object.entries(picks))('%s picks what numpy says', (name, expected) => {
-    const pick = RULES[name as SelectRuleName](beliefs, draws());
+    let next = 0;
+    const pick = RULES[name as SelectRuleName](beliefs, () => uniforms[next++] ?? Number.NaN);
     // Symmetric rules: the order of the two says nothing.
     expect(new Set(pick)).toEqual(new Set(expected));
   });
