@@ -91,8 +91,8 @@ describe('a run whose ranker is a judge', () => {
       const [pair] = ledger.pairs(1);
       const [ranking] = ledger.pairLineage(pair?.pairId ?? '')?.rankings ?? [];
       expect(ranking?.judgements).toHaveLength(2);
-      for (const { answerKey } of ranking?.judgements ?? []) expect(ledger.answer(answerKey)).toMatch(/"choices"/);
-      expect(ledger.spent(ledger.record(0, 'rankers')?.first ?? '').calls).toBe(server.requests.length);
+      for (const { answerKey } of ranking?.judgements ?? []) expect(ledger.answers.get(answerKey)).toMatch(/"choices"/);
+      expect(ledger.answers.spent(ledger.record(0, 'rankers')?.first ?? '').calls).toBe(server.requests.length);
     });
     const { pairId } = reading(judged.output, (ledger) => ledger.pairs(1)[0]) ?? { pairId: '' };
     expect(await pairsText(judged.output, { id: pairId })).toMatch(

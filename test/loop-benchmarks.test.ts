@@ -10,7 +10,8 @@ import { completion, startServer } from '../src/rank/judge/server.testing.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import type { LoopEvent } from '../src/store/events.ts';
 import { openLedger } from '../src/store/ledger.ts';
-import { fitsOf, lengthControlledRates } from '../src/store/length-control.ts';
+import { lengthControlledRates } from '../src/store/length-control.ts';
+import { fitsOf } from '../src/store/measured.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'selm-loop-benchmarks-'));

@@ -33,7 +33,7 @@ test('a run of 73761dc is read: its recipe, rows, pairs, metrics and report', ()
   using ledger = openLedger(join(folder, 'run', 'run.db'), { access: 'read' });
   expect(ledger.pairs(1)).toHaveLength(6);
   expect(ledger.metrics().filter(({ stage }) => stage === 'train')).toHaveLength(3);
-  expect(ledger.stageStatus(2, 'rank')).toBe('running');
+  expect(ledger.stages.status(2, 'rank')).toBe('running');
   const report = collectReport(recipeOf(folder), null);
   expect(report?.methods[0]?.training).toHaveLength(3);
 });

@@ -24,7 +24,7 @@ export function afterwardsCommand(): Command {
 
 async function afterwards(name: string, { iteration, limit, json }: AfterwardsOptions): Promise<void> {
   using run = openRunArgument(name);
-  const trained = run.ledger.stages().filter((each) => each.stage === 'train' && each.status === 'finished');
+  const trained = run.ledger.stages.all().filter((each) => each.stage === 'train' && each.status === 'finished');
   const last = iteration ?? trained.at(-1)?.iteration ?? 1;
   const measured = await watchStop(async ({ signal }) => {
     const { measureAfterwards } = await import('../loop/evaluation/afterwards.ts');

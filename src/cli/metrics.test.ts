@@ -26,7 +26,7 @@ function runWithSteps() {
     const values = { loss: 1 / (number + 1), lr: 1e-6, grad_norm: 2, tokens_per_second: 1234.5, seconds: 1.25 };
     run.ledger.putMetric({ iteration: 0, stage: 'sft', step: number, values });
   };
-  run.ledger.beginStage(0, 'sft');
+  run.ledger.stages.begin(0, 'sft');
   for (const number of [0, 1]) step(number);
   return { run, step };
 }

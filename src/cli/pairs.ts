@@ -111,7 +111,7 @@ async function lineageText(run: ReadableRun, pair: StoredPair, { json }: PairsOp
   if (lineage === null) throw new Error(`No lineage of pair ${pair.pairId}`);
   const prompt = (await findPrompts(run.ledger, [pair])).get(pair.pairId) ?? null;
   return json
-    ? JSON.stringify(lineageJson(lineage, prompt, (key) => run.ledger.answers(key)))
+    ? JSON.stringify(lineageJson(lineage, prompt, (key) => run.ledger.answers.all(key)))
     : describeLineage(lineage, prompt, process.stdout.columns ?? 100);
 }
 

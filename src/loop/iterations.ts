@@ -198,7 +198,7 @@ async function noteFailure<Result>(ledger: Ledger, work: () => Promise<Result>):
   } catch (error) {
     if (error instanceof SelmError && !(error instanceof InterruptedError)) {
       try {
-        ledger.failRunningStages(error);
+        ledger.stages.failRunning(error);
       } catch {
         // A disk that is full or gone fails here again; the first error is the one to report.
       }
@@ -230,7 +230,8 @@ async function readInputs(
 function findLostModels(run: Run, { heldOut, announce }: { heldOut: boolean; announce: Announce }): Set<number> {
   const { recipe, ledger } = run;
   const first = recipe.warmStart === 'none' ? 1 : 0;
-  const isFinished = (iteration: number, stage: string): boolean => ledger.stageStatus(iteration, stage) === 'finished';
+  const isFinished = (iteration: number, stage: string): boolean =>
+    ledger.stages.status(iteration, stage) === 'finished';
   const states = Array.from({ length: recipe.iterations + 1 - first }, (_, index): ModelState => {
     const iteration = first + index;
     const trained = isFinished(iteration, 'train');

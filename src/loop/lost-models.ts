@@ -11,7 +11,10 @@ export interface ModelState {
   iteration: number;
   /** Whether its training is finished. */
   trained: boolean;
-  /** Whether all stages of its iteration are finished, the evaluation included. */
+  /**
+   * Whether its training, its measurement on held-out prompts and that of exploration are finished. These need the model before
+   * it too; benchmarks and judges look at its own model alone, so they call for no other.
+   */
   finished: boolean;
   /** Whether it is on disk. */
   present: boolean;

@@ -39,7 +39,7 @@ export async function openRankers(
   const services: RankerServices = {
     answers: () => {
       if (ledger === null) throw new Error('A ranker was asked before there was a ledger');
-      return answersIn(ledger);
+      return ledger.answers;
     },
     runPath: () => {
       if (ledger === null) throw new Error('People were asked before there was a run');
@@ -95,13 +95,4 @@ function sourcesOf(ranker: Ranker, settings: RankerSettings): readonly Source[] 
       ...(model === null ? [] : [{ name: 'model', sha256: modelFingerprint(model) }]),
     ]
   );
-}
-
-/** The ledger as a store of answers. */
-export function answersIn(ledger: Ledger): AnswerStore {
-  return {
-    get: (key) => ledger.answer(key),
-    put: (key, answer) => ledger.putAnswer(key, answer),
-    spent: (rankerId) => ledger.spent(rankerId),
-  };
 }

@@ -40,5 +40,5 @@ function rankerReport(
     return both.length === 0 ? [] : [{ count: both.filter(({ consistent }) => consistent).length, of: both.length }];
   });
   const problems = own.filter(({ problem }) => problem !== undefined).length;
-  return { name, prompts: own.length, problems, orders, ...ledger.spent(id) };
+  return { name, prompts: own.length, problems, orders, ...ledger.answers.spent(id) };
 }

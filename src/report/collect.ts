@@ -5,11 +5,10 @@ import { describeRanker } from '../rank/open.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import type { CandidateKind } from '../rank/ranker.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import { measuredScores } from '../store/benchmark-scores.ts';
-import { type Evaluation, type EvaluationData, evaluationsOf, onCommonPrompts } from '../store/evaluations.ts';
+import { type Evaluation, type EvaluationData, onCommonPrompts } from '../store/evaluations.ts';
 import { type Ledger, openLedger } from '../store/ledger.ts';
 import type { StoredPair } from '../store/ledger-rows.ts';
-import { lengthControlOf } from '../store/length-control.ts';
+import { evaluationsOf, lengthControlOf, measuredScores } from '../store/measured.ts';
 import { firstRankings } from '../store/opinions.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { describeState, runState } from '../store/run-state.ts';
@@ -247,8 +246,8 @@ function machineOf(recipe: Recipe): Fact[] {
 }
 
 function timingsOf({ name, ledger }: MethodLedger): ReportData['timings'] {
-  return ledger
-    .stages()
+  return ledger.stages
+    .all()
     .flatMap(({ stage, iteration, seconds }) =>
       seconds === null ? [] : [{ stage, method: name, iteration, seconds }],
     );

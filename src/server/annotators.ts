@@ -151,7 +151,7 @@ function agreementWithRankers(
   seed: number,
 ): (AgreementOfTwo & { rankerId: string })[] {
   const byPrompt = new Map<string, RankingRecord[]>();
-  for (const iteration of new Set(ledger.stages().map((stage) => stage.iteration)))
+  for (const iteration of new Set(ledger.stages.all().map((stage) => stage.iteration)))
     for (const ranking of ledger.rankings(iteration))
       byPrompt.set(ranking.promptId, [...(byPrompt.get(ranking.promptId) ?? []), ranking]);
   const tables = new Map<string, Map<string, number[][]>>();

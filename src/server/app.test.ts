@@ -209,7 +209,7 @@ test('a run whose process is gone without a word has died; one that was stopped 
   for (const name of ['died', 'stopped']) {
     const run = writeStudioRun(join(folder, name));
     using ledger = openLedger(join(run, 'run.db'));
-    ledger.beginStage(2, 'train');
+    ledger.stages.begin(2, 'train');
     using log = openEventLog(run);
     if (name === 'stopped') await log.during(async () => {}).catch(() => {});
   }
@@ -225,8 +225,8 @@ test('a run that failed is shown with its error', async () => {
   const run = writeStudioRun(join(folder, 'first'));
   {
     using ledger = openLedger(join(run, 'run.db'));
-    ledger.beginStage(2, 'train');
-    ledger.failRunningStages({ code: 'LOSS_NOT_FINITE', message: 'the loss is not a number' });
+    ledger.stages.begin(2, 'train');
+    ledger.stages.failRunning({ code: 'LOSS_NOT_FINITE', message: 'the loss is not a number' });
   }
   const [only] = await summaries(await serve(folder));
   expect([only?.standing, only?.error?.code]).toEqual(['failed', 'LOSS_NOT_FINITE']);

@@ -1,8 +1,8 @@
 /** @file Pages of pairs and their lineage, and what the policy answered to a prompt from iteration to iteration. */
 import type { PreferenceRow } from '../data/rows.ts';
 import { RunError } from '../errors.ts';
-import { evaluationsOf } from '../store/evaluations.ts';
 import type { LedgerViews, PairQuery } from '../store/ledger-views.ts';
+import { evaluationsOf } from '../store/measured.ts';
 import { shownPrompt } from '../text/shown.ts';
 import type { PairDetail, PairPage, PromptPage, PromptSamples, SampleSource } from './api.ts';
 
@@ -52,7 +52,7 @@ export function pairDetail({ ledger }: LedgerViews, pairId: string): PairDetail 
       finish,
     })),
     rankings: rankings.map(({ iteration: _, promptId: __, ...ranking }) => ranking),
-    answers: [...keys].flatMap((key) => ledger.answers(key).map((answer) => ({ key, ...answer }))),
+    answers: [...keys].flatMap((key) => ledger.answers.all(key).map((answer) => ({ key, ...answer }))),
   };
 }
 

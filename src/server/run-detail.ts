@@ -1,6 +1,7 @@
 /** @file What the page of one run shows: its facts, settings and stages, and its curves. */
-import { type EvaluationData, evaluationsOf } from '../store/evaluations.ts';
+import type { EvaluationData } from '../store/evaluations.ts';
 import type { LedgerViews } from '../store/ledger-views.ts';
+import { evaluationsOf } from '../store/measured.ts';
 import { type LoggedEvent, lastEvents } from '../store/read-events.ts';
 import type { AnyRecipe } from '../store/run-config.ts';
 import type { Curve, Curves, RunDetail } from './api.ts';
@@ -22,8 +23,8 @@ export async function detailOf(run: OpenedRun): Promise<RunDetail> {
     ...summaryOf({ ...run, events: events.map(({ event }) => event) }),
     path: listed.path,
     settings: settingsOf(config.recipe),
-    stages: views.ledger
-      .stages()
+    stages: views.ledger.stages
+      .all()
       .map(({ iteration, stage, status, seconds, attempt }) => ({ iteration, stage, status, seconds, attempt })),
     metrics: { steps: series.names(), iterations: iterationCurves(views).map(({ name }) => name) },
     pairCounts: views.pairCounts(),

@@ -51,11 +51,11 @@ test('a constant stays constant, and a stretch without numbers stays a gap', () 
 test('a later look reads what came since', async () => {
   const { ledger, views, put } = open();
   const series = new RunSeries();
-  ledger.beginStage(1, 'train', { resumeStep: 0 });
+  ledger.stages.begin(1, 'train', { resumeStep: 0 });
   put(1, 'train', [3, 2]);
   await series.refresh(views);
   put(1, 'train', [1], 2);
-  ledger.beginStage(2, 'train', { resumeStep: 0 });
+  ledger.stages.begin(2, 'train', { resumeStep: 0 });
   put(2, 'train', [5]);
   await Promise.all([series.refresh(views), series.refresh(views)]);
   expect(series.curves(['loss'], 100)).toEqual({
@@ -68,10 +68,10 @@ test('a later look reads what came since', async () => {
 test('of a run that went on from a checkpoint the steps count that the ledger counts', async () => {
   const { ledger, views, put } = open();
   const series = new RunSeries();
-  ledger.beginStage(1, 'train', { resumeStep: 0 });
+  ledger.stages.begin(1, 'train', { resumeStep: 0 });
   put(1, 'train', [9, 8, 7, 6, 5]);
   await series.refresh(views);
-  ledger.beginStage(1, 'train', { resumeStep: 2 }); // goes on from the state after step 2: steps 3 and 4 are gone
+  ledger.stages.begin(1, 'train', { resumeStep: 2 }); // goes on from the state after step 2: steps 3 and 4 are gone
   put(1, 'train', [70], 3);
   await series.refresh(views);
   const { curves } = series.curves(['loss'], 100);
@@ -88,7 +88,7 @@ test('of a run that went on from a checkpoint the steps count that the ledger co
 test('numbers of a reward model stand under the name of its stage', async () => {
   const { ledger, views, put } = open();
   const series = new RunSeries();
-  ledger.beginStage(1, 'reward-model', { resumeStep: 0 });
+  ledger.stages.begin(1, 'reward-model', { resumeStep: 0 });
   put(1, 'reward-model', [0.5]);
   await series.refresh(views);
   expect(series.names()).toEqual(['reward-model: loss']);

@@ -58,14 +58,14 @@ export function writeStudioRun(
     using ledger = openLedger(join(path, 'run.db'));
     for (let t = 1; t <= iterations; t++) {
       for (const stage of ['sample', 'rank', 'pair']) {
-        ledger.beginStage(t, stage);
-        ledger.finishStage(t, stage, { seconds: 1 });
+        ledger.stages.begin(t, stage);
+        ledger.stages.finish(t, stage, { seconds: 1 });
       }
       for (let n = 0; n < pairs; n++) putPair(ledger, { t, n, text });
-      ledger.beginStage(t, 'train', { resumeStep: 0 });
+      ledger.stages.begin(t, 'train', { resumeStep: 0 });
       for (let step = 0; step < steps; step++)
         ledger.putMetric({ iteration: t, stage: 'train', step, values: { loss: 1 / (step + 1), lr: 0.1 } });
-      ledger.finishStage(t, 'train', { seconds: 2 });
+      ledger.stages.finish(t, 'train', { seconds: 2 });
     }
     for (const [iteration, rewards] of measured.entries())
       ledger.putRecord(iteration, 'evaluation', evaluationOf(rewards));

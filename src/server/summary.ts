@@ -28,7 +28,7 @@ export function summaryOf({ listed, config, views, events }: ReadRun): RunSummar
   const waits = mayWait && isSelm ? questionsLeft(listed.path, recipe) : 0;
   const standing = waits > 0 ? 'waiting' : standingOf(state, events);
   const iterations = isSelm ? recipe.iterations : 0;
-  const stages = views.ledger.stages();
+  const stages = views.ledger.stages.all();
   const stage = 'stage' in state ? state.stage : (stages.at(-1) ?? null);
   const progress = standing === 'running' ? progressOf(events) : null;
   const error = errorOf(state, events);

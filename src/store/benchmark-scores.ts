@@ -4,7 +4,6 @@
  */
 import { z } from 'zod';
 import type { BenchmarkResult } from '../evaluate/benchmarks/run.ts';
-import type { Ledger } from './ledger.ts';
 
 /** JSON has no not-a-number; it is written as null. */
 const number = z
@@ -41,15 +40,6 @@ export const benchmarksSchema = z.object({ settings: z.string(), results: z.arra
 
 /** One model on one benchmark. */
 export type BenchmarkScores = z.output<typeof scoresSchema>;
-
-/** Everything that the models of a run scored, by iteration: benchmarks, then AlpacaEval and MT-Bench. */
-export function measuredScores(ledger: Ledger): Map<number, BenchmarkScores[]> {
-  const found = new Map<number, BenchmarkScores[]>();
-  const kinds = ['benchmarks', 'alpaca', 'mt-bench'] as const;
-  for (const { iteration, record } of kinds.flatMap((kind) => ledger.records(kind)))
-    found.set(iteration, [...(found.get(iteration) ?? []), ...record.results]);
-  return new Map([...found].sort(([a], [b]) => a - b));
-}
 
 /** What is kept of a result. */
 export function scoresOf(result: BenchmarkResult, basis: string): BenchmarkScores {

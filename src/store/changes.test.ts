@@ -113,21 +113,21 @@ function open(recipe: AnyRecipe, changes: Partial<OpenRunOptions<AnyRecipe>> = {
 function work(recipe: AnyRecipe): number {
   using run = open(recipe);
   const { ledger } = run;
-  if (!('ranker' in recipe)) ledger.beginStage(0, 'sft');
+  if (!('ranker' in recipe)) ledger.stages.begin(0, 'sft');
   else {
     for (const iteration of [1, 2]) makeIteration(run, iteration, iteration === 1 ? 'finished' : 'in training');
     for (const iteration of [0, 1]) {
-      ledger.beginStage(iteration, 'evaluate');
-      ledger.finishStage(iteration, 'evaluate');
+      ledger.stages.begin(iteration, 'evaluate');
+      ledger.stages.finish(iteration, 'evaluate');
     }
   }
-  return ledger.stages().length;
+  return ledger.stages.all().length;
 }
 
 function makeIteration({ ledger }: Run<AnyRecipe>, iteration: number, state: 'finished' | 'in training'): void {
   for (const stage of ['sample', 'rank', 'pair', 'reference']) {
-    ledger.beginStage(iteration, stage);
-    ledger.finishStage(iteration, stage);
+    ledger.stages.begin(iteration, stage);
+    ledger.stages.finish(iteration, stage);
   }
   const about = { iteration, promptId: 'p', text: 'Ho' };
   const sampled = {
@@ -142,8 +142,8 @@ function makeIteration({ ledger }: Run<AnyRecipe>, iteration: number, state: 'fi
   const from = { kind: 'response', sampleIndex: 0 } as const;
   const texts = { chosen: 'a', rejected: 'b', response: 'a', chosenFrom: from, rejectedFrom: from };
   ledger.putPair({ ...about, ...texts, pairId: `pair ${iteration}` });
-  ledger.beginStage(iteration, 'train');
-  if (state === 'finished') ledger.finishStage(iteration, 'train');
+  ledger.stages.begin(iteration, 'train');
+  if (state === 'finished') ledger.stages.finish(iteration, 'train');
 }
 
 /** A copy of a recipe with another value at a path; null where it has no such path. */
@@ -221,7 +221,7 @@ test.each([
     const effect = run.changes.find((change) => change.field === key)?.effect.kind ?? null;
     expect(effect, key).toBe(expected);
     const isTakenBack = expected === 'done-again' || expected === 'measured-again';
-    expect(run.ledger.stages().length < (stagesOf.get(recipe) ?? 0), `${key} takes stages back`).toBe(isTakenBack);
+    expect(run.ledger.stages.all().length < (stagesOf.get(recipe) ?? 0), `${key} takes stages back`).toBe(isTakenBack);
   }
   expect(keys.filter((key) => fieldAt(schema, key)?.isSection === false && !key.startsWith('sft.'))).toEqual(tried);
 });
@@ -256,15 +256,15 @@ test('a changed ranker ranks the unfinished iteration again, if the user accepts
   const run = open(recipe, { acceptChanges: true });
   expect(run.doneAgain).toBe(sentence);
   const { ledger } = run;
-  expect(ledger.stages().map(({ iteration, stage }) => `${iteration} ${stage}`)).toEqual(
+  expect(ledger.stages.all().map(({ iteration, stage }) => `${iteration} ${stage}`)).toEqual(
     expect.arrayContaining(['1 sample', '1 rank', '1 pair', '1 reference', '1 train', '2 sample']),
   );
-  expect(ledger.stages()).toHaveLength(6);
+  expect(ledger.stages.all()).toHaveLength(6);
   expect(
     [ledger.responses(2), ledger.rankings(2), ledger.pairs(2), ledger.pairs(1)].map((rows) => rows.length),
   ).toEqual([1, 1, 0, 1]);
   // The stage counts its attempts on, so that measurements of before stay apart.
-  expect(ledger.beginStage(2, 'train')).toBe(2);
+  expect(ledger.stages.begin(2, 'train')).toBe(2);
   run.close();
   expect(open(recipe).changes).toEqual([]);
 });

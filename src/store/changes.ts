@@ -54,7 +54,7 @@ export interface Progress {
 
 /** The progress of the run of a ledger. */
 export function progressOf(ledger: Ledger): Progress {
-  const stages = ledger.stages();
+  const stages = ledger.stages.all();
   const iterations = [...new Set(stages.map(({ iteration }) => iteration))];
   const made = new Set<RedoFrom | 'measure'>();
   // Each work rests on those before it, and what was measured on the sampling and the ranker.

@@ -39,7 +39,7 @@ function runWith(
       error: null,
     };
   });
-  return { path, recipe, ledger: { stages: () => stages.slice(0, finished + 1) } };
+  return { path, recipe, ledger: { stages: { all: () => stages.slice(0, finished + 1) } } };
 }
 
 const MODELS = {

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { fileError } from '../files/fs.ts';
 import { refuseLocked } from '../files/lock.ts';
 import type { Recipe } from '../recipe/schema.ts';
-import type { Ledger } from './ledger.ts';
+import type { StageLog } from './ledger-stages.ts';
 import type { AnyRecipe } from './run-config.ts';
 
 /**
@@ -28,7 +28,7 @@ export interface Disposable {
 export interface CleanableRun {
   path: string;
   recipe: AnyRecipe;
-  ledger: Pick<Ledger, 'stages'>;
+  ledger: { stages: Pick<StageLog, 'all'> };
 }
 
 /** Everything of a run that may be deleted, the largest first. Throws RunError RUN_LOCKED where a process works in it. */
@@ -85,7 +85,7 @@ function checkpointsOf({ path }: CleanableRun): Omit<Disposable, 'bytes'>[] {
 
 /** Models that neither are the result, nor the best, nor what an iteration with work left starts from or is held to. */
 function earlierModels({ path, recipe, ledger }: CleanableRun & { recipe: Recipe }): Omit<Disposable, 'bytes'>[] {
-  const stages = ledger.stages();
+  const stages = ledger.stages.all();
   const there = iterationsIn(path).filter((iteration) => existsSync(join(path, `iteration-${iteration}`, 'model')));
   const hasWork = (iteration: number): boolean => {
     const own = stages.filter((each) => each.iteration === iteration);

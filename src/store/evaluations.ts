@@ -6,7 +6,6 @@
 import { z } from 'zod';
 import { type Diversity, diversityOf } from '../evaluate/diversity.ts';
 import type { Interval } from '../evaluate/statistics.ts';
-import type { Ledger } from './ledger.ts';
 
 /** What is kept of a measurement: the numbers, and the answers to show. */
 export interface Evaluation {
@@ -71,11 +70,6 @@ export const evaluationSchema = z.object({
   }),
   answers: z.array(z.object({ promptId: z.string(), prompt: z.string(), text: z.string() })),
 }) satisfies z.ZodType<Evaluation>;
-
-/** Measurements of a ledger by iteration; 0 is the base. */
-export function evaluationsOf(ledger: Ledger): Map<number, Evaluation> {
-  return new Map(ledger.records('evaluation').map(({ iteration, record }) => [iteration, record]));
-}
 
 /** The same measurements on the prompts that all of them have, and how many prompts that leaves out. */
 export function onCommonPrompts(runs: readonly ReadonlyMap<number, Evaluation>[]): {

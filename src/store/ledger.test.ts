@@ -193,16 +193,16 @@ test('answers under one key are kept in order, the usable one is found, and spen
     promptTokens: null,
     completionTokens: null,
   };
-  ledger.putAnswer('k', problem);
-  expect(ledger.answer('k')).toBeNull();
-  ledger.putAnswer('k', answer);
-  ledger.putAnswer('other', { ...answer, rankerId: 'another judge' });
+  ledger.answers.put('k', problem);
+  expect(ledger.answers.get('k')).toBeNull();
+  ledger.answers.put('k', answer);
+  ledger.answers.put('other', { ...answer, rankerId: 'another judge' });
   ledger.close();
   using again = openLedger(ledger.path);
-  expect(again.answers('k')).toEqual([problem, answer]);
-  expect(again.answer('k')).toBe(answer.text);
-  expect(again.spent('judge')).toEqual({ calls: 2, promptTokens: 100, completionTokens: 1 });
-  expect(again.spent('nobody')).toEqual({ calls: 0, promptTokens: 0, completionTokens: 0 });
+  expect(again.answers.all('k')).toEqual([problem, answer]);
+  expect(again.answers.get('k')).toBe(answer.text);
+  expect(again.answers.spent('judge')).toEqual({ calls: 2, promptTokens: 100, completionTokens: 1 });
+  expect(again.answers.spent('nobody')).toEqual({ calls: 0, promptTokens: 0, completionTokens: 0 });
 });
 
 test('judgements of a ranking come back as they are', () => {
@@ -254,8 +254,8 @@ function olderFile(version: 1 | 2 | 3 | 4): string {
 function expectOlderContent(ledger: Ledger): void {
   expect(ledger.rankings(1)).toEqual([ranking]);
   expect(
-    ledger
-      .stages()
+    ledger.stages
+      .all()
       .map(({ iteration, status, attempt, seconds, error }) => [iteration, status, attempt, seconds, error]),
   ).toEqual([
     [1, 'finished', 2, 1.5, null],
@@ -291,7 +291,7 @@ test.each([1, 2] as const)(
       using ledger = openLedger(path);
       expectOlderContent(ledger);
       ledger.putRanking(ranking); // the same again, in the new form, is still the same
-      ledger.putAnswer(`k${time}`, answer);
+      ledger.answers.put(`k${time}`, answer);
     }
     const fresh = join(temporaryFolder(), 'fresh.db');
     openLedger(fresh).close();
@@ -306,7 +306,11 @@ test.each([1, 2] as const)('a ledger of version %i can be read as it is, and is 
   const before = readFileSync(path);
   using reader = openLedger(path, { access: 'read' });
   expectOlderContent(reader);
-  expect([reader.answer('k'), reader.answers('k'), reader.spent('judge').calls]).toEqual([null, [], 0]);
+  expect([reader.answers.get('k'), reader.answers.all('k'), reader.answers.spent('judge').calls]).toEqual([
+    null,
+    [],
+    0,
+  ]);
   expect(readFileSync(path).equals(before)).toBe(true);
 });
 
@@ -337,16 +341,16 @@ test('a ledger of version 3, which had no answers to benchmarks, can be read and
 
 test('a stage is none, running, finished, and running again when it is begun again', () => {
   const ledger = newLedger({ clock: () => 0 });
-  expect(ledger.stageStatus(1, 'sample')).toBe('none');
-  expect(ledger.beginStage(1, 'sample')).toBe(1);
-  expect(ledger.stageStatus(1, 'sample')).toBe('running');
-  ledger.finishStage(1, 'sample');
-  ledger.finishStage(1, 'sample');
-  expect(ledger.stageStatus(1, 'sample')).toBe('finished');
-  expect(ledger.stageStatus(2, 'sample')).toBe('none');
-  expect(ledger.beginStage(1, 'sample')).toBe(2);
-  expect(ledger.stageStatus(1, 'sample')).toBe('running');
-  expect(() => ledger.finishStage(1, 'rank')).toThrow(expect.objectContaining({ code: 'STAGE_NOT_BEGUN' }));
+  expect(ledger.stages.status(1, 'sample')).toBe('none');
+  expect(ledger.stages.begin(1, 'sample')).toBe(1);
+  expect(ledger.stages.status(1, 'sample')).toBe('running');
+  ledger.stages.finish(1, 'sample');
+  ledger.stages.finish(1, 'sample');
+  expect(ledger.stages.status(1, 'sample')).toBe('finished');
+  expect(ledger.stages.status(2, 'sample')).toBe('none');
+  expect(ledger.stages.begin(1, 'sample')).toBe(2);
+  expect(ledger.stages.status(1, 'sample')).toBe('running');
+  expect(() => ledger.stages.finish(1, 'rank')).toThrow(expect.objectContaining({ code: 'STAGE_NOT_BEGUN' }));
 });
 
 /** `step:loss@attempt` of each visible row. */
@@ -358,17 +362,17 @@ test('metrics() hides what an earlier attempt measured beyond the step that a la
   const ledger = newLedger();
   const put = (step: number, loss: number) =>
     ledger.putMetric({ iteration: 1, stage: 'train', step, values: { loss } });
-  ledger.beginStage(1, 'train', { resumeStep: 0 });
+  ledger.stages.begin(1, 'train', { resumeStep: 0 });
   for (const step of [1, 2, 3, 4]) put(step, step);
-  ledger.beginStage(1, 'train', { resumeStep: 2 });
+  ledger.stages.begin(1, 'train', { resumeStep: 2 });
   expect(seen(ledger)).toEqual(['1:1@1', '2:2@1']);
   put(3, 30);
   expect(seen(ledger)).toEqual(['1:1@1', '2:2@1', '3:30@2']);
   expect(seen(ledger, 'all')).toEqual(['1:1@1', '2:2@1', '3:3@1', '3:30@2', '4:4@1']);
-  ledger.beginStage(1, 'train', { resumeStep: 1 });
+  ledger.stages.begin(1, 'train', { resumeStep: 1 });
   expect(seen(ledger)).toEqual(['1:1@1']);
   // Another stage and another iteration are not touched by any of this.
-  ledger.beginStage(2, 'train', { resumeStep: 0 });
+  ledger.stages.begin(2, 'train', { resumeStep: 0 });
   expect(seen(ledger)).toEqual(['1:1@1']);
 });
 
@@ -378,8 +382,8 @@ test('metrics() replaces a step that is measured again, in one attempt or in a l
   put({ loss: 1, old: 1 });
   put({ loss: 2 });
   expect(ledger.metrics()).toEqual([{ iteration: 1, stage: 'train', step: 5, attempt: 1, values: { loss: 2 } }]);
-  ledger.beginStage(1, 'train');
-  ledger.beginStage(1, 'train');
+  ledger.stages.begin(1, 'train');
+  ledger.stages.begin(1, 'train');
   put({ loss: 3 });
   expect(ledger.metrics()).toEqual([{ iteration: 1, stage: 'train', step: 5, attempt: 2, values: { loss: 3 } }]);
 });
@@ -417,20 +421,20 @@ test('metrics() are in order of iteration, stage and step', () => {
 
 test('a stage that waits or failed says so, and why, until it is begun again', () => {
   const ledger = newLedger({ clock: () => 0 });
-  ledger.beginStage(1, 'sample');
-  ledger.finishStage(1, 'sample', { seconds: 2 });
-  ledger.beginStage(1, 'rank');
-  ledger.suspendStage(1, 'rank');
-  expect(ledger.stageStatus(1, 'rank')).toBe('waiting');
-  ledger.beginStage(1, 'rank');
-  ledger.failRunningStages({ code: 'RANKER_THREW', message: 'the reward is down' });
+  ledger.stages.begin(1, 'sample');
+  ledger.stages.finish(1, 'sample', { seconds: 2 });
+  ledger.stages.begin(1, 'rank');
+  ledger.stages.suspend(1, 'rank');
+  expect(ledger.stages.status(1, 'rank')).toBe('waiting');
+  ledger.stages.begin(1, 'rank');
+  ledger.stages.failRunning({ code: 'RANKER_THREW', message: 'the reward is down' });
   const statuses = (): unknown =>
-    ledger.stages().map(({ stage, status, seconds, error }) => [stage, status, seconds, error?.code]);
+    ledger.stages.all().map(({ stage, status, seconds, error }) => [stage, status, seconds, error?.code]);
   expect(statuses()).toEqual([
     ['rank', 'failed', null, 'RANKER_THREW'],
     ['sample', 'finished', 2, undefined],
   ]);
-  ledger.beginStage(1, 'rank');
+  ledger.stages.begin(1, 'rank');
   expect(statuses()).toEqual([
     ['rank', 'running', null, undefined],
     ['sample', 'finished', 2, undefined],
@@ -496,9 +500,9 @@ test('cuts() adds up what the rankers of a stage cut, each prompt once', () => {
 });
 
 const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
-  ['beginStage', (ledger) => ledger.beginStage(9, 'x'), 'writes'],
-  ['finishStage', (ledger) => ledger.finishStage(1, 'begun'), 'writes'],
-  ['stageStatus', (ledger) => ledger.stageStatus(1, 'x'), 'reads'],
+  ['stages.begin', (ledger) => ledger.stages.begin(9, 'x'), 'writes'],
+  ['stages.finish', (ledger) => ledger.stages.finish(1, 'begun'), 'writes'],
+  ['stages.status', (ledger) => ledger.stages.status(1, 'x'), 'reads'],
   ['putResponse', (ledger) => ledger.putResponse(response), 'writes'],
   ['responses', (ledger) => ledger.responses(1), 'reads'],
   ['putRanking', (ledger) => ledger.putRanking(ranking), 'writes'],
@@ -510,13 +514,14 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['putReferenceLogProbs', (ledger) => ledger.putReferenceLogProbs([{ key: 'x', logProb: 1 }]), 'writes'],
   ['putMetric', (ledger) => ledger.putMetric({ iteration: 1, stage: 'x', step: 1, values: {} }), 'writes'],
   ['metrics', (ledger) => ledger.metrics(), 'reads'],
-  ['putAnswer', (ledger) => ledger.putAnswer('k', answer), 'writes'],
-  ['answer', (ledger) => ledger.answer('k'), 'reads'],
-  ['answers', (ledger) => ledger.answers('k'), 'reads'],
-  ['spent', (ledger) => ledger.spent('judge'), 'reads'],
-  ['suspendStage', (ledger) => ledger.suspendStage(1, 'begun'), 'writes'],
-  ['failRunningStages', (ledger) => ledger.failRunningStages({ code: 'X', message: 'x' }), 'writes'],
-  ['stages', (ledger) => ledger.stages(), 'reads'],
+  ['answers.put', (ledger) => ledger.answers.put('k', answer), 'writes'],
+  ['answers.get', (ledger) => ledger.answers.get('k'), 'reads'],
+  ['answers.all', (ledger) => ledger.answers.all('k'), 'reads'],
+  ['answers.spent', (ledger) => ledger.answers.spent('judge'), 'reads'],
+  ['stages.suspend', (ledger) => ledger.stages.suspend(1, 'begun'), 'writes'],
+  ['stages.failRunning', (ledger) => ledger.stages.failRunning({ code: 'X', message: 'x' }), 'writes'],
+  ['stages.all', (ledger) => ledger.stages.all(), 'reads'],
+  ['stages.attempt', (ledger) => ledger.stages.attempt(1, 'begun'), 'reads'],
   ['renameRanker', (ledger) => ledger.renameRanker('a', 'b'), 'writes'],
   ['takeBack', (ledger) => ledger.takeBack(1, { stages: ['begun'], tables: ['pairs'] }), 'writes'],
   ['putSlice', (ledger) => ledger.putSlice(1, [row('p')]), 'writes'],
@@ -537,7 +542,7 @@ test.each(methods)(
   '%s() works when open, and is refused when closed and, if it writes, when open for reading',
   (_, call, kind) => {
     const ledger = newLedger();
-    ledger.beginStage(1, 'begun');
+    ledger.stages.begin(1, 'begun');
     call(ledger);
     using reader = openLedger(ledger.path, { access: 'read' });
     if (kind === 'reads') call(reader);
@@ -549,9 +554,14 @@ test.each(methods)(
 );
 
 test('the matrix of states covers every method of the ledger', () => {
-  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(newLedger())).filter(
-    (name) => !['constructor', 'close'].includes(name),
-  );
+  const ledger = newLedger();
+  const methodsOf = (part: object): string[] =>
+    Object.getOwnPropertyNames(Object.getPrototypeOf(part)).filter((name) => !['constructor', 'close'].includes(name));
+  const names = [
+    ...methodsOf(ledger),
+    ...methodsOf(ledger.stages).map((name) => `stages.${name}`),
+    ...methodsOf(ledger.answers).map((name) => `answers.${name}`),
+  ];
   expect(names.sort()).toEqual(methods.map(([name]) => name).sort());
 });
 

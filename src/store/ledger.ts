@@ -1,12 +1,13 @@
 /**
  * @file The ledger of a run: everything that was sampled, ranked, paired, trained on and measured, in one SQLite file
- * (tables: ledger-schema.ts). Each method is one transaction and durable when it returns. Putting the same thing again
- * changes nothing; putting something else under the same key is refused, since history is not rewritten.
+ * (tables: ledger-schema.ts; stages: ledger-stages.ts; what judges replied: ledger-answers.ts). Each method is one transaction
+ * and durable when it returns. Putting the same thing again changes nothing. Putting something else under the same key is
+ * refused, because history is not rewritten.
  */
 import type { PreferenceRow } from '../data/rows.ts';
 import { RunError } from '../errors.ts';
 import type { Ranking } from '../rank/ranker.ts';
-import type { RawAnswer, Spending } from '../rank/services.ts';
+import { LedgerAnswers } from './ledger-answers.ts';
 import { LedgerFile } from './ledger-file.ts';
 import {
   type CutCounts,
@@ -19,17 +20,15 @@ import {
   parseJson,
   type RankingRecord,
   type ResponseRecord,
-  type StageRecord,
-  type StageStatus,
   type StoredMetric,
   type StoredPair,
   toMetrics,
   toPair,
   toRanking,
   toResponse,
-  toStage,
 } from './ledger-rows.ts';
 import { openDatabase } from './ledger-schema.ts';
+import { StageLog } from './ledger-stages.ts';
 import { parseRecord, type RecordKind, type RecordOf, recordText } from './records.ts';
 
 /** What a ranker cut of one prompt before it judged. */
@@ -54,71 +53,19 @@ export function openLedger(path: string, { access = 'write', clock = Date.now }:
 /** An open ledger. Close it, or let `using` do so. */
 export class Ledger {
   readonly path: string;
+  /** How far each stage is. */
+  readonly stages: StageLog;
+  /** What judges' servers replied. */
+  readonly answers: LedgerAnswers;
   readonly #file: LedgerFile;
-  readonly #clock: () => number;
 
   /** Use `openLedger`. */
   constructor(file: LedgerFile, clock: () => number) {
     this.#file = file;
     this.path = file.path;
-    this.#clock = clock;
-  }
-
-  /**
-   * Notes that a stage starts, again or for the first time, and returns the number of this attempt, from 1. A stage that
-   * goes on from the state after step k gives `resumeStep: k`: measurements of earlier attempts beyond k are then hidden.
-   */
-  beginStage(iteration: number, stage: string, { resumeStep = null }: { resumeStep?: number | null } = {}): number {
-    return this.#file.write(() => {
-      const attempt = this.#attempt(iteration, stage) + 1;
-      const startedAt = this.#now();
-      this.#file.run('INSERT INTO attempts VALUES (?, ?, ?, ?, ?)', [iteration, stage, attempt, resumeStep, startedAt]);
-      this.#file.run(
-        `INSERT INTO stages VALUES (?, ?, 'running', ?, ?, NULL, NULL, NULL) ON CONFLICT DO UPDATE
-         SET status = 'running', attempt = excluded.attempt, startedAt = excluded.startedAt, finishedAt = NULL, error = NULL`,
-        [iteration, stage, attempt, startedAt],
-      );
-      return attempt;
-    });
-  }
-
-  /** Notes that a stage is done, and how long this attempt took. Throws RunError when it was never begun. */
-  finishStage(iteration: number, stage: string, { seconds = null }: { seconds?: number | null } = {}): void {
-    this.#file.write(() => {
-      const sql = `UPDATE stages SET status = 'finished', finishedAt = coalesce(finishedAt, ?), seconds = ?, error = NULL
-        WHERE iteration = ? AND stage = ?`;
-      if (this.#file.run(sql, [this.#now(), seconds, iteration, stage]) > 0) return;
-      throw new RunError(
-        'STAGE_NOT_BEGUN',
-        `Cannot finish stage "${stage}" of iteration ${iteration}: it was never begun: begin it first`,
-      );
-    });
-  }
-
-  /** Notes that a stage waits for answers from outside; beginning it again goes on with it. */
-  suspendStage(iteration: number, stage: string): void {
-    this.#file.write(() =>
-      this.#file.run(`UPDATE stages SET status = 'waiting' WHERE iteration = ? AND stage = ?`, [iteration, stage]),
-    );
-  }
-
-  /** Notes that what was under way failed, and why; beginning a stage again forgets it. */
-  failRunningStages(error: { code: string; message: string }): void {
-    const text = JSON.stringify({ code: error.code, message: error.message });
-    this.#file.write(() =>
-      this.#file.run(`UPDATE stages SET status = 'failed', error = ? WHERE status = 'running'`, [text]),
-    );
-  }
-
-  /** How a stage stands; `none` when it never started. */
-  stageStatus(iteration: number, stage: string): StageStatus {
-    const sql = 'SELECT status FROM stages WHERE iteration = ? AND stage = ?';
-    return (this.#file.one(sql, [iteration, stage])?.status ?? 'none') as StageStatus;
-  }
-
-  /** All stages that were started, in that order. */
-  stages(): StageRecord[] {
-    return this.#file.all('SELECT * FROM stages ORDER BY iteration, startedAt, stage', []).map(toStage);
+    const now = (): string => new Date(clock()).toISOString();
+    this.stages = new StageLog(file, now);
+    this.answers = new LedgerAnswers(file, now);
   }
 
   /**
@@ -252,35 +199,6 @@ export class Ledger {
     };
   }
 
-  /** Keeps a reply of a judge's server, beside earlier ones under the same key. */
-  putAnswer(key: string, { rankerId, outcome, text, promptTokens, completionTokens }: RawAnswer): void {
-    this.#file.write(() => {
-      const sql = 'INSERT INTO answers SELECT ?, count(*) + 1, ?, ?, ?, ?, ?, ? FROM answers WHERE key = ?';
-      this.#file.run(sql, [key, rankerId, outcome, text, promptTokens, completionTokens, this.#now(), key]);
-    });
-  }
-
-  /** Body of the usable reply under a key, or null. */
-  answer(key: string): string | null {
-    const row = this.#file.one(`SELECT text FROM answers WHERE key = ? AND outcome = 'answer'`, [key]);
-    return row === undefined ? null : String(row.text);
-  }
-
-  /** Replies under a key, usable or not, in the order in which they came. */
-  answers(key: string): RawAnswer[] {
-    const columns = 'rankerId, outcome, text, promptTokens, completionTokens';
-    return this.#file.all(`SELECT ${columns} FROM answers WHERE key = ? ORDER BY attempt`, [
-      key,
-    ]) as unknown as RawAnswer[];
-  }
-
-  /** What a ranker has used. */
-  spent(rankerId: string): Spending {
-    const sql = `SELECT count(*) AS calls, coalesce(sum(promptTokens), 0) AS promptTokens,
-      coalesce(sum(completionTokens), 0) AS completionTokens FROM answers WHERE rankerId = ?`;
-    return this.#file.one(sql, [rankerId]) as unknown as Spending;
-  }
-
   /** log pi_ref of a sequence, or null when it was not computed yet. */
   getReferenceLogProb(key: string): number | null {
     const row = this.#file.one('SELECT logProb FROM reference_log_probs WHERE key = ?', [key]);
@@ -301,7 +219,7 @@ export class Ledger {
   /** Keeps the numbers of a step under the current attempt of its stage; the same step of the same attempt is replaced. */
   putMetric({ iteration, stage, step, values }: MetricRecord): void {
     this.#file.write(() => {
-      const attempt = Math.max(1, this.#attempt(iteration, stage));
+      const attempt = Math.max(1, this.stages.attempt(iteration, stage));
       this.#file.run('DELETE FROM metrics WHERE iteration = ? AND stage = ? AND step = ? AND attempt = ?', [
         iteration,
         stage,
@@ -403,15 +321,5 @@ export class Ledger {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  #now(): string {
-    return new Date(this.#clock()).toISOString();
-  }
-
-  /** Number of the latest attempt of a stage, 0 when it never started. */
-  #attempt(iteration: number, stage: string): number {
-    const sql = 'SELECT max(attempt) AS attempt FROM attempts WHERE iteration = ? AND stage = ?';
-    return Number(this.#file.one(sql, [iteration, stage])?.attempt ?? 0);
   }
 }

@@ -6,7 +6,6 @@ import { z } from 'zod';
 import { type FittedModel, rateOver } from '../evaluate/alpaca/fitted-model.ts';
 import type { Interval } from '../evaluate/statistics.ts';
 import { benchmarksSchema } from './benchmark-scores.ts';
-import type { Ledger } from './ledger.ts';
 
 const ability = z.object({ difficulty: z.number(), bias: z.number() });
 const fitSchema = z.object({
@@ -45,25 +44,6 @@ export interface LengthControlledRates {
 export interface LengthControlOfModel {
   iteration: number;
   rates: LengthControlledRates | { problem: string };
-}
-
-/** The fits of a run's models, by iteration; 0 is the base. */
-export function fitsOf(ledger: Ledger): Map<number, JudgedFit> {
-  return new Map(
-    ledger.records('alpaca').flatMap(({ iteration, record: { lengthControl } }): [number, JudgedFit][] => {
-      return lengthControl === null || 'problem' in lengthControl ? [] : [[iteration, lengthControl]];
-    }),
-  );
-}
-
-/** The rates of every judged model of a run, or why there are none; nothing of a run that was judged before there were fits. */
-export function lengthControlOf(ledger: Ledger): LengthControlOfModel[] {
-  const fits = fitsOf(ledger);
-  return ledger.records('alpaca').flatMap(({ iteration, record: { lengthControl } }): LengthControlOfModel[] => {
-    if (lengthControl !== null && 'problem' in lengthControl) return [{ iteration, rates: lengthControl }];
-    const rates = lengthControlledRates(fits, iteration);
-    return rates === null ? [] : [{ iteration, rates }];
-  });
 }
 
 /** The rates of an iteration's model; null where it has no fit. */

@@ -1,9 +1,9 @@
 /** @file The scores of a run's models by one measure, item by item, from its ledger: what a choice among them rests on. */
 import type { ScoresByIteration } from '../evaluate/selection.ts';
 import { type ByPrompt, byPrompt, mean } from '../evaluate/statistics.ts';
-import { mainScores, measuredScores } from './benchmark-scores.ts';
-import { evaluationsOf } from './evaluations.ts';
+import { mainScores } from './benchmark-scores.ts';
 import type { Ledger } from './ledger.ts';
+import { evaluationsOf, measuredScores } from './measured.ts';
 
 /**
  * Scores by iteration, 0 is the base. `reward`: the held-out rewards of a prompt. `win-rate`: the share of wins over the base on a prompt,

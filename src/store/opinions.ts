@@ -22,7 +22,7 @@ export function putRankers(ledger: Ledger, now: RankerIds, { areTheSame }: { are
       ledger.renameRanker(before.first, now.first);
       if (before.second !== null && now.second !== null) ledger.renameRanker(before.second, now.second);
     } else {
-      for (const { iteration, stage, status } of ledger.stages()) {
+      for (const { iteration, stage, status } of ledger.stages.all()) {
         const isTrained = iteration > 0 && stage === 'train' && status === 'finished';
         if (isTrained && ledger.record(iteration, 'rankers') === null) ledger.putRecord(iteration, 'rankers', before);
       }

@@ -29,7 +29,8 @@ const WORKS: readonly { from: RedoFrom; stages: readonly string[]; tables: reado
 
 /** What the changes of a run make it do again. */
 export function redoOf(changes: readonly RunChange[], recipe: AnyRecipe, ledger: Ledger): Redo {
-  const isFinished = (iteration: number, stage: string): boolean => ledger.stageStatus(iteration, stage) === 'finished';
+  const isFinished = (iteration: number, stage: string): boolean =>
+    ledger.stages.status(iteration, stage) === 'finished';
   const iterations = iterationsOf(recipe);
   const kept = iterations.filter((iteration) => isFinished(iteration, 'train'));
   const effects = changes.map(({ effect }) => effect);

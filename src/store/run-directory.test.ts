@@ -52,7 +52,7 @@ function open(recipe: Recipe, changes: Partial<OpenRunOptions> = {}): Run {
 /** A run that has sampled a response, and been closed. */
 function sampledRun(recipe: Recipe): void {
   using run = open(recipe);
-  run.ledger.beginStage(1, 'sample');
+  run.ledger.stages.begin(1, 'sample');
   run.ledger.putResponse(response);
 }
 
@@ -119,13 +119,13 @@ test('a run knows its paths', () => {
 test('openRun() with the same recipe goes on with the same ledger and leaves config.yaml as it is', () => {
   const recipe = newRecipe();
   const first = open(recipe);
-  first.ledger.beginStage(1, 'sample');
+  first.ledger.stages.begin(1, 'sample');
   first.close();
   first.close();
   const before = readFileSync(join(recipe.output, 'config.yaml'), 'utf8');
   const second = open(structuredClone(recipe), { clock: () => 0 });
   expect(second.resumed).toBe(true);
-  expect(second.ledger.stageStatus(1, 'sample')).toBe('running');
+  expect(second.ledger.stages.status(1, 'sample')).toBe('running');
   expect(readFileSync(join(recipe.output, 'config.yaml'), 'utf8')).toBe(before);
 });
 
@@ -198,7 +198,7 @@ test('openRun() goes on when only how the rankers work changed, and keeps the ol
     order: [],
     ties: [],
   });
-  run.ledger.beginStage(1, 'rank');
+  run.ledger.stages.begin(1, 'rank');
   expect(run.changes.map(({ field }) => field)).toEqual([
     'ranker.budget.calls',
     'ranker.concurrency',

@@ -21,8 +21,8 @@ function stateAfter(work: (ledger: Ledger) => void, lock: 'locked' | 'free' = 'f
 }
 
 const trained = (ledger: Ledger, iteration: number): void => {
-  ledger.beginStage(iteration, 'train');
-  ledger.finishStage(iteration, 'train');
+  ledger.stages.begin(iteration, 'train');
+  ledger.stages.finish(iteration, 'train');
 };
 
 test('a run is finished when its last iteration is, and nothing is open', () => {
@@ -35,7 +35,7 @@ test('a run is finished when its last iteration is, and nothing is open', () => 
 });
 
 test('a run whose process lives goes on; without one it was stopped', () => {
-  const begin = (ledger: Ledger): void => void ledger.beginStage(2, 'rank');
+  const begin = (ledger: Ledger): void => void ledger.stages.begin(2, 'rank');
   expect(stateAfter(begin, 'locked')).toBe('The run goes on: iteration 2 of 2, stage rank.');
   expect(stateAfter(begin)).toMatch(/^The run was stopped: iteration 2 of 2, stage rank\. The same command/);
   expect(stateAfter(() => {})).toMatch(/before its first stage/);
@@ -44,14 +44,14 @@ test('a run whose process lives goes on; without one it was stopped', () => {
 test('a run that waits or failed says where, and why', () => {
   expect(
     stateAfter((ledger) => {
-      ledger.beginStage(1, 'rank');
-      ledger.suspendStage(1, 'rank');
+      ledger.stages.begin(1, 'rank');
+      ledger.stages.suspend(1, 'rank');
     }),
   ).toBe('The run waits: iteration 1 of 2, stage rank.');
   expect(
     stateAfter((ledger) => {
-      ledger.beginStage(0, 'evaluate');
-      ledger.failRunningStages({ code: 'RANKER_THREW', message: 'the reward is down' });
+      ledger.stages.begin(0, 'evaluate');
+      ledger.stages.failRunning({ code: 'RANKER_THREW', message: 'the reward is down' });
     }),
   ).toBe('The run failed: before iteration 1, stage evaluate: the reward is down (RANKER_THREW)');
 });

@@ -36,7 +36,7 @@ function stateUntil(
   last: Pick<StageRecord, 'stage' | 'iteration'>,
   { path, ledger, early }: { path: string; ledger: Ledger; early: string | null },
 ): RunState {
-  const stages = ledger.stages();
+  const stages = ledger.stages.all();
   const open = stages.findLast(({ status }) => status !== 'finished') ?? null;
   if (lockHolder(join(path, 'run.lock')) !== null) return { kind: 'running', stage: open ?? stages.at(-1) ?? null };
   if (open?.status === 'waiting' || open?.status === 'failed') return { kind: open.status, stage: open };

@@ -1,8 +1,7 @@
 /** @file What a run measured of its models, as numbers for trackers: means over held-out prompts, and the usual metric of each benchmark. */
 import { mean } from '../evaluate/statistics.ts';
-import { measuredScores } from '../store/benchmark-scores.ts';
-import { evaluationsOf } from '../store/evaluations.ts';
 import type { Ledger } from '../store/ledger.ts';
+import { evaluationsOf, measuredScores } from '../store/measured.ts';
 import { scoresBy } from '../store/measures.ts';
 
 /** One iteration's model, 0 the base, by its measures: `reward`, `win_rate`, `length`, `kl`, `gsm8k` ... */

@@ -159,7 +159,7 @@ async function modelWork(folder: string): Promise<Work> {
 
 /** Everything that a run writes to its ledger, in order. Each is one transaction. */
 const LEDGER_WRITES: readonly ((ledger: Ledger) => void)[] = [
-  (ledger) => void ledger.beginStage(1, 'sample'),
+  (ledger) => void ledger.stages.begin(1, 'sample'),
   ...[0, 1, 2].map((sampleIndex) => (ledger: Ledger) => {
     ledger.putResponse({
       iteration: 1,
@@ -173,7 +173,7 @@ const LEDGER_WRITES: readonly ((ledger: Ledger) => void)[] = [
       seed: 1,
     });
   }),
-  (ledger) => ledger.finishStage(1, 'sample'),
+  (ledger) => ledger.stages.finish(1, 'sample'),
   (ledger) => {
     const candidates = [0, 1].map((sampleIndex) => ({ kind: 'response' as const, sampleIndex, text: 'x' }));
     ledger.putRanking({
@@ -242,7 +242,7 @@ function ledgerWork(folder: string): Work {
         const allowed = [states[acknowledged - 1], states[acknowledged]];
         if (acknowledged > 0 && !allowed.includes(before)) return `after ${acknowledged} writes it holds ${before}`;
         // The stage begins once more only where it did not; everything else may be put again.
-        for (const put of LEDGER_WRITES.slice(ledger.stageStatus(1, 'sample') === 'none' ? 0 : 1)) put(ledger);
+        for (const put of LEDGER_WRITES.slice(ledger.stages.status(1, 'sample') === 'none' ? 0 : 1)) put(ledger);
       }
       return ledgerContent(path) === states.at(-1) ? null : 'a second attempt ends elsewhere';
     },

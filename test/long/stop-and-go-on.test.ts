@@ -65,7 +65,7 @@ test.skipIf(program === undefined)(
       .first()
       .waitFor();
     using ledger = openLedger(join(run, 'run.db'), { access: 'read' });
-    const trained = ledger.stages().filter(({ stage, status }) => stage === 'train' && status === 'finished');
+    const trained = ledger.stages.all().filter(({ stage, status }) => stage === 'train' && status === 'finished');
     expect(trained.map(({ iteration }) => iteration)).toEqual(Array.from({ length: ITERATIONS }, (_, n) => n + 1));
     expect(existsSync(join(run, `iteration-${ITERATIONS}`, 'model'))).toBe(true);
   },

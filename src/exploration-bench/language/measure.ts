@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import { mean } from '../../evaluate/statistics.ts';
 import { loadFunctionRanker } from '../../rank/function/function.ts';
-import { type BenchmarkScores, measuredScores } from '../../store/benchmark-scores.ts';
-import { evaluationsOf } from '../../store/evaluations.ts';
+import type { BenchmarkScores } from '../../store/benchmark-scores.ts';
 import { type Ledger, openLedger } from '../../store/ledger.ts';
+import { evaluationsOf, measuredScores } from '../../store/measured.ts';
 import type { Prompt } from '../../text/rendering.ts';
 import type { Point, RareFate, RunResult } from '../run.ts';
 import { type LanguageRun, labelsOfPrompt } from './plan.ts';

@@ -94,7 +94,7 @@ export function endsHere({ recipe, ledger, iteration, announce }: IterationConte
     return false;
   }
   const count = worseInARow(scores, at);
-  const hasNext = ledger.stages().some((stage) => stage.iteration > iteration);
+  const hasNext = ledger.stages.all().some((stage) => stage.iteration > iteration);
   const record: CourseStanding = {
     ...{ measure, best: standing.best, difference: standing.difference, worseInARow: count },
     ends: count >= patience && !hasNext && iteration < recipe.iterations,

@@ -6,7 +6,6 @@ import type { AnswerStore, RankerServices, Spending } from '../../rank/services.
 import type { JudgePlace } from '../../recipe/evaluate.ts';
 import { loadRanker } from '../../recipe/load.ts';
 import type { Ledger } from '../../store/ledger.ts';
-import { answersIn } from '../rankers.ts';
 import type { IterationContext } from '../stages/stage.ts';
 import { answersOfRun, sharedAnswers } from './benchmark-answers.ts';
 import { openSharedOutputs } from './output-work.ts';
@@ -23,12 +22,13 @@ export function openProtocolJudge(
 /** The ledger as a store of a judge's answers, whose budget is one for all measures, however differently they ask. */
 export function judgeAnswers(ledger: Ledger): AnswerStore {
   return {
-    ...answersIn(ledger),
+    get: (key) => ledger.answers.get(key),
+    put: (key, answer) => ledger.answers.put(key, answer),
     spent(rankerId) {
       const known = ledger.record(0, 'measure-judges')?.ids ?? [];
       const ids = [...new Set([...known, rankerId])];
       if (ids.length > known.length) ledger.putRecord(0, 'measure-judges', { ids });
-      return ids.map((id) => ledger.spent(id)).reduce(sumOf);
+      return ids.map((id) => ledger.answers.spent(id)).reduce(sumOf);
     },
   };
 }

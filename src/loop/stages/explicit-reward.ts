@@ -52,7 +52,7 @@ export async function pairByRewardModel(
   await runStage(context, 'label', () => labelPrompts(context, input.rows, input.settings));
   await fitRewardModel(context, input);
   // An opened model is needed only where one of the two is still to be done.
-  if (ledger.stageStatus(iteration, 'pair') === 'finished') {
+  if (ledger.stages.status(iteration, 'pair') === 'finished') {
     for (const stage of ['rank', 'pair'] as const) context.announce({ kind: 'stage-skipped', stage });
     return;
   }
@@ -146,7 +146,7 @@ async function fitRewardModel(
 ): Promise<void> {
   const { recipe, run, ledger, iteration, announce } = context;
   const { settings } = input;
-  if (ledger.stageStatus(iteration, 'reward-model') === 'finished') {
+  if (ledger.stages.status(iteration, 'reward-model') === 'finished') {
     announce({ kind: 'stage-skipped', stage: 'reward-model' });
     return;
   }

@@ -33,11 +33,11 @@ export async function runStage(
   body: () => Promise<string>,
 ): Promise<void> {
   const { ledger, iteration, announce } = context;
-  if (ledger.stageStatus(iteration, stage) === 'finished') {
+  if (ledger.stages.status(iteration, stage) === 'finished') {
     announce({ kind: 'stage-skipped', stage });
     return;
   }
-  ledger.beginStage(iteration, stage);
+  ledger.stages.begin(iteration, stage);
   const startedMs = performance.now();
   const summary = await body();
   finishStage(context, stage, { startedMs, summary });
@@ -50,6 +50,6 @@ export function finishStage(
   { startedMs, summary }: { startedMs: number; summary: string },
 ): void {
   const seconds = (performance.now() - startedMs) / 1000;
-  ledger.finishStage(iteration, stage, { seconds });
+  ledger.stages.finish(iteration, stage, { seconds });
   announce({ kind: 'stage-finished', stage, seconds, summary });
 }

@@ -61,7 +61,7 @@ export async function trainAndSave<Item extends TokenTree>(
   const startedMs = performance.now();
   const finish = (summary: string): void => finishStage(context, stage, { startedMs, summary });
   if (await isSaved(modelDirectory, plan)) {
-    ledger.beginStage(iteration, stage, { resumeStep: steps.length });
+    ledger.stages.begin(iteration, stage, { resumeStep: steps.length });
     finish('the model was saved already');
     return;
   }
@@ -82,7 +82,7 @@ export async function trainAndSave<Item extends TokenTree>(
   );
   for (const { path, reason } of restored.passedOver)
     announce({ kind: 'warning', text: `Checkpoint ${path} is not used: ${reason}` });
-  ledger.beginStage(iteration, stage, { resumeStep: restored.step });
+  ledger.stages.begin(iteration, stage, { resumeStep: restored.step });
   const [total, done] = [steps.length, restored.step];
   announce({ kind: 'stage-started', stage, total, done, unit: 'steps' });
   const input: StepsInput<Item> = {

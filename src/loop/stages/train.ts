@@ -95,7 +95,7 @@ async function planTraining(context: IterationContext, input: TrainStageInput): 
 /** Trains from pi_{t-1} on the iteration's pairs, and saves pi_t in the run's iteration-t/model. */
 export async function trainOnPairs(context: IterationContext, input: TrainStageInput): Promise<void> {
   const { recipe, run, ledger, iteration, announce } = context;
-  if (ledger.stageStatus(iteration, 'train') === 'finished' && input.again !== true) {
+  if (ledger.stages.status(iteration, 'train') === 'finished' && input.again !== true) {
     for (const stage of ['reference', 'train'] as const) announce({ kind: 'stage-skipped', stage });
     return;
   }

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { RunError } from '../../errors.ts';
 import { describeRanker } from '../../rank/open.ts';
 import type { Recipe } from '../../recipe/schema.ts';
-import { measuredScores } from '../../store/benchmark-scores.ts';
-import { type Evaluation, evaluationsOf, onCommonPrompts } from '../../store/evaluations.ts';
+import { type Evaluation, onCommonPrompts } from '../../store/evaluations.ts';
 import { openLedger } from '../../store/ledger.ts';
-import { fitsOf } from '../../store/length-control.ts';
+import { evaluationsOf, fitsOf, measuredScores } from '../../store/measured.ts';
 import { readRunConfig } from '../../store/run-config.ts';
 import { describeState, runState } from '../../store/run-state.ts';
 import type { ArmPoint, ComparedArm, ComparedRun, ComparisonData } from './comparison-data.ts';
@@ -100,7 +99,7 @@ function readRun(seed: number, path: string): ReadRun | null {
     evaluations: evaluationsOf(ledger),
     benchmarks: [...measuredScores(ledger)].map(([iteration, scores]) => ({ iteration, scores })),
     fits: fitsOf(ledger),
-    seconds: ledger.stages().reduce((sum, stage) => sum + (stage.seconds ?? 0), 0),
+    seconds: ledger.stages.all().reduce((sum, stage) => sum + (stage.seconds ?? 0), 0),
     state: describeState(runState(path, recipe, ledger), recipe),
     measuredBy: {
       ranker: `${describeRanker(recipe.ranker)} ${JSON.stringify(identity.ranker.map(({ sha256 }) => sha256))}`,
