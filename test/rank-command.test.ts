@@ -215,7 +215,7 @@ it('refuses wrong use with exit code 2, one error and no stack', async () => {
 it.each([
   ['an unknown kind', 'rows.jsonl', { ranker: 'oracle:x' }, 'allowed are function:reward.ts'],
   ['a kind alone', 'rows.jsonl', { ranker: 'judge:' }, 'allowed are function:reward.ts'],
-  ['a ranker and a recipe', 'rows.jsonl', { ranker: 'judge:m', recipe: 'recipe.yaml' }, 'one of the two'],
+  ['a ranker and a recipe', 'rows.jsonl', { ranker: 'judge:m', recipe: 'recipe.yaml' }, 'either by --ranker'],
   ['a file that is not there', 'none.jsonl', { ranker: 'function:reward.ts' }, 'none.jsonl'],
   ['a module that is not there', 'rows.jsonl', { ranker: 'function:none.ts' }, 'none.ts'],
   ['a judge without address', 'rows.jsonl', { ranker: 'judge:m' }, 'ranker.baseUrl is missing'],

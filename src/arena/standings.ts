@@ -1,4 +1,4 @@
-/** @file What the votes of an arena come to: a rating of each contender with its interval, and rows to train on. */
+/** @file From the votes of an arena: a rating of each contender with its interval, and rows to train on. */
 import { ratingsOf, type Strength } from '../evaluate/bradley-terry.ts';
 import { type ClusteredMatch, clusteredStrengths } from '../evaluate/clustered-strengths.ts';
 import { type Arena, type ArenaPrompt, boutsOf } from './arena.ts';

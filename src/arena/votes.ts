@@ -1,4 +1,7 @@
-/** @file Votes of an arena: a log beside it, of which nothing that was acknowledged is lost, and which bout comes next. */
+/**
+ * @file The votes of an arena. A log beside the arena keeps them and never loses one that was acknowledged. This file
+ * also decides which bout comes next.
+ */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../errors.ts';
@@ -54,7 +57,7 @@ export async function castVote(folder: string, arena: Arena, said: VoteEvent): P
   if (!boutsOf(arena).some(({ id }) => id === said.bout)) {
     throw new RunError(
       'ARENA_BOUT_UNKNOWN',
-      'Cannot keep this vote: the arena has no such two answers (any more): go on with the next ones',
+      'Cannot keep this vote: the arena does not have these two answers (any more): vote on the next ones',
     );
   }
   await whileLocked(folder, () => {

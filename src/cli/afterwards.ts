@@ -1,4 +1,7 @@
-/** @file `selm afterwards RUN`: what people's labels moved, for the page of that name in `selm studio`. */
+/**
+ * @file `selm afterwards RUN` measures how people's labels changed the policy's answers, for the page *Afterwards* of
+ * `selm studio`.
+ */
 import { Command } from 'commander';
 import { watchStop } from './eval/stop.ts';
 import { formatNumber, formatTable, oneLine, selmCommand } from './format.ts';

@@ -1,4 +1,7 @@
-/** @file The work of `selm arena make`: prompts are read, every contender answers each of them, and the arena is written whole. */
+/**
+ * @file The work of `selm arena make`: it reads the prompts, has every contender answer each of them, and writes the
+ * arena whole.
+ */
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { type Arena, boutsOf, isArena, writeArena } from '../arena/arena.ts';
@@ -167,7 +170,7 @@ async function answersOfServer(
     if (text === null)
       throw new JudgeError(
         'ARENA_SERVER',
-        `Cannot get an answer of ${model} at ${baseUrl}: ${problem}: mend that, and make the arena again; what models answered is kept`,
+        `Cannot get an answer of ${model} at ${baseUrl}: ${problem}: fix that and run the same command again; the answers so far are kept`,
       );
     answers.push(text.trim());
   }

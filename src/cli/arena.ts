@@ -1,4 +1,7 @@
-/** @file `selm arena`: answers of several models to the same prompts, for people to vote on in `selm studio`; what the votes come to. */
+/**
+ * @file `selm arena`: answers of several models to the same prompts, for people to vote on in `selm studio`, and the
+ * ratings that follow from the votes.
+ */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readArena } from '../arena/arena.ts';

@@ -1,4 +1,6 @@
-/** @file `selm clean RUN`: what of a run may be deleted, and how much that frees. Deletes only with --yes. */
+/**
+ * @file `selm clean RUN` lists what may be deleted of a run and how much space that frees. It deletes only with --yes.
+ */
 import { Command } from 'commander';
 import { formatBytes } from '../files/fs.ts';
 import { type DisposableKind, deleteDisposables, disposablesOf } from '../store/disposable.ts';

@@ -1,6 +1,6 @@
 /**
- * @file Colour where a terminal shows it. NO_COLOR (any text) turns it off, FORCE_COLOR (any text but 0) turns it on, both as
- * other programs have them; a log of a CI job is plain.
+ * @file Colour where a terminal shows it. NO_COLOR (any text) turns it off and FORCE_COLOR (any text but 0) turns it
+ * on, as in other programs. The log of a CI job stays plain.
  */
 
 /** Marks a text for a person; plain where colour is off. */

@@ -1,4 +1,4 @@
-/** @file `--columns`: fields of a data file that have other names than ours, as `data.columns` of a recipe. */
+/** @file `--columns` maps the field names of a data file to ours, as `data.columns` does in a recipe. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { Columns } from '../data/known-forms.ts';
 import { columnsOf } from '../recipe/fields.ts';

@@ -1,7 +1,6 @@
 /**
- * @file `selm compare RUN RUN...`: what several runs measured, side by side, with tests of their differences. A folder of a
- * sweep stands for all of its arms; `label=RUN` says what a run is called, and one label for several runs makes them seeds of
- * one arm.
+ * @file `selm compare RUN RUN...` puts the measurements of several runs side by side and tests their differences. The
+ * folder of a sweep stands for all of its arms. `label=RUN` names a run, and runs under one label are seeds of one arm.
  */
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

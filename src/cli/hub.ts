@@ -1,4 +1,4 @@
-/** @file Names on the Hub in commands: fetched with what the environment says, and told about on stderr. */
+/** @file Hub names in commands: fetches them by the settings of the environment, and reports on stderr. */
 import type { FetchOptions } from '../hub/fetch.ts';
 import { localModel } from '../hub/local.ts';
 import { hubSettings } from '../hub/settings.ts';

@@ -1,4 +1,4 @@
-/** @file The four questions of `selm init`: what was not given as an option is asked for, and wrong answers asked again. */
+/** @file The four questions of `selm init`. It asks for what no option gave, and asks again after a wrong answer. */
 import { readdirSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { InterruptedError } from '../errors.ts';

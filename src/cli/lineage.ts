@@ -1,4 +1,7 @@
-/** @file The lineage of one pair: who said what, how it was scored, and which text became what. */
+/**
+ * @file The lineage of one pair: where each text came from, how it was scored, and which of them were chosen and
+ * rejected.
+ */
 
 import type { RawAnswer } from '../rank/services.ts';
 import type { PairLineage, RankingRecord, ResponseRecord } from '../store/ledger-rows.ts';

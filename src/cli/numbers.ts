@@ -1,4 +1,4 @@
-/** @file Numbers in options: checked where they are read, so that a wrong one is a usage error with what is allowed. */
+/** @file Numbers in options, checked as they are read. A wrong one is a usage error that says what is allowed. */
 import { InvalidArgumentError } from 'commander';
 
 /** Parser of a whole number from `least`. */

@@ -1,4 +1,4 @@
-/** @file `selm pairs RUN`: what was trained on, and for each pair where it comes from (its lineage). */
+/** @file `selm pairs RUN`: the pairs that were trained on, and where each of them comes from (its lineage). */
 import { Command } from 'commander';
 import { RunError } from '../errors.ts';
 import { textLabels } from '../rank/people/labels.ts';

@@ -1,4 +1,4 @@
-/** @file Prompts of stored pairs: from the ledger, or for a run of an older version from the data file that they came from. */
+/** @file Prompts of stored pairs: from the ledger, or for a run of an older version from its data file. */
 import { existsSync } from 'node:fs';
 import { readRows } from '../data/read.ts';
 import type { Ledger } from '../store/ledger.ts';

@@ -108,7 +108,7 @@ export async function rankFile(
 
 function settingsOf({ ranker, recipe, set }: RankOptions): RankerSettings {
   if ((ranker === undefined) === (recipe === undefined))
-    throw new UsageError('Cannot rank: give the ranker by --ranker KIND:WHAT or by --recipe FILE, one of the two');
+    throw new UsageError('Cannot rank: give the ranker either by --ranker KIND:WHAT or by --recipe FILE');
   if (recipe !== undefined) return loadRecipe(recipe, { overrides: set }).ranker;
   const [, kind = ranker ?? '', what = ''] = /^([^:]*):(.+)$/.exec(ranker ?? '') ?? [];
   const key = KINDS.get(kind);

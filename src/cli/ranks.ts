@@ -1,6 +1,6 @@
 /**
- * @file A long run on several ranks: one of them is watched and prints, the others follow it. The launcher or `--ranks` says
- * which one this process is; alone, it is an ordinary run.
+ * @file A long run on several ranks. Rank 0 prints and can be watched, and the others follow it. The launcher or
+ * `--ranks` tells a process its rank. A single process is an ordinary run.
  */
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';

@@ -1,4 +1,7 @@
-/** @file `selm report RUN`: the report of a run at any time: while it goes on, after it was stopped, without held-out prompts. */
+/**
+ * @file `selm report RUN` writes the report of a run at any time: while it runs, after it was stopped, and also without
+ * held-out prompts.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';

@@ -1,6 +1,4 @@
-/**
- * @file `selm runs [FOLDER]`: every run below a folder, one a line: its state, how far it is, and the space that it takes.
- */
+/** @file `selm runs [FOLDER]` lists every run below a folder: its state, how far it is, and the space that it takes. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';

@@ -1,6 +1,6 @@
 /**
- * @file `selm sweep FILE`: a recipe with several settings and seeds, one run after the other or some at a time, and one
- * comparison at the end. Run it again: what is finished costs nothing, what was stopped goes on.
+ * @file `selm sweep FILE` runs a recipe with several settings and seeds, one run after another or several at a time,
+ * and compares them at the end. Run it again: finished runs cost nothing, and stopped ones continue.
  */
 import { Command } from 'commander';
 import { RunError, SweepError } from '../errors.ts';

@@ -1,6 +1,6 @@
 /**
- * @file The audit: what was read, what is used, what is left out and why, what will be cut, and what the chat template
- * changes, before the first step. Rows stream by and none is kept: its memory does not grow with the data.
+ * @file The audit, before the first step: what was read, what is used, what is left out and why, what will be cut, and
+ * what the chat template changes. Rows stream by and none is kept, so its memory does not grow with the data.
  */
 import { isRenderingProblem } from '../text/fault.ts';
 import type { PromptReading } from '../text/reading.ts';

@@ -1,4 +1,4 @@
-/** @file Rewrites data files in another form or format: any that is read into one that is written, whole or not at all. */
+/** @file Rewrites data files in another form or format, whole or not at all. */
 import { createFile } from '../files/new-file.ts';
 import { openRowWriter, type WrittenFormat, writtenFormat } from './formats/write.ts';
 import { type Form, type FormedRow, formRow, holdsMoreThanTexts } from './forms.ts';

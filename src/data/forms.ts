@@ -1,4 +1,4 @@
-/** @file The forms in which preference rows are written: rows.ts reads them all, and other programs want one of them. */
+/** @file The forms in which preference rows are written. rows.ts reads all of them; other programs expect one. */
 import { messageText, otherFields } from '../text/message.ts';
 import type { JsonObject, Message, Prompt } from '../text/rendering.ts';
 import { type PreferenceRow, responsesOf } from './rows.ts';

@@ -1,7 +1,7 @@
 /**
- * @file Prompts that are taken out of the training rows, so that a run can be measured on what it was not trained on. A
- * prompt is chosen by a hash of the seed and its id: the same ones whatever the order of the rows, and most of the same when
- * rows are added. Every row of a chosen prompt leaves the training, repeated ones too.
+ * @file Takes prompts out of the training rows, so that a run can be measured on prompts that it was not trained on. A
+ * hash of the seed and the prompt's id chooses them: they are the same whatever the order of the rows, and mostly the
+ * same when rows are added. Every row of a chosen prompt leaves the training, repeated ones too.
  */
 import { DataError } from '../errors.ts';
 import { sha256 } from '../files/hash.ts';

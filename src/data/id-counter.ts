@@ -1,6 +1,7 @@
 /**
- * @file Counts how often a text was seen, in 12 bytes a text whatever its length: a table of 64-bit hashes. Two texts of
- * the same hash count as one (once in 30 million runs over a million texts), so its users must bear a count too high.
+ * @file Counts how often a text was seen, in 12 bytes a text whatever its length: a table of 64-bit hashes. Two texts
+ * with the same hash count as one (once in 30 million runs over a million texts), so its users must tolerate a count
+ * that is too high.
  */
 
 /** Open addressing: slots are taken in order from where the hash points, at most half of them. */

@@ -1,12 +1,12 @@
 /**
- * @file Fields under the names that rows.ts and supervised-rows.ts read, of files that name them otherwise: by the recipe's
- * `data.columns`, or because the form is known:
+ * @file Gives the fields of a file the names that rows.ts and supervised-rows.ts read. The recipe's `data.columns` says which
+ * field is which, or the form of the file is a known one:
  *
  *   ShareGPT     {conversations: [{from: "human", value: text}, ...]}, also in chosen and rejected
  *   Alpaca       {instruction, input, output}: the prompt is the instruction, and the input below it; output the completion
  *   hh-rlhf      {chosen: "\n\nHuman: ...\n\nAssistant: ...", rejected: ...}: transcripts become conversations
  *
- * A field that a row has under our name is never replaced, but by `data.columns`.
+ * Only `data.columns` replaces a field that a row already has under our name.
  */
 import { DataError } from '../errors.ts';
 import { readRecords } from './formats/read.ts';

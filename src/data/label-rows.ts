@@ -1,6 +1,6 @@
 /**
- * @file Responses that somebody called good or bad, and how a record of a file becomes some. Accepted forms, the first that a
- * record has:
+ * @file Responses that somebody called good or bad, and how they are read from a record of a file. A record has one of these
+ * forms; the first that fits counts:
  *
  *   labelled response  {prompt: text or [messages], completion: text or [messages], label: true or false}, TRL's unpaired form
  *   conversation       {messages: [messages], label}: its last turn, the assistant's, is what the label is about

@@ -1,5 +1,5 @@
 /**
- * @file A row to learn from, and how a record of a file becomes one. Accepted forms, the first that a record has:
+ * @file A row to learn from, and how a record of a file becomes one. A record has one of these forms; the first that fits counts:
  *
  *   conversation          {messages: [messages]}: every turn of the assistant is learned
  *   prompt and completion {prompt: text or [messages], completion: text or [messages]}

@@ -1,4 +1,4 @@
-/** @file What a check of `selm doctor` says. */
+/** @file The result of one check of `selm doctor`. */
 
 /** How one thing is. */
 export type CheckStatus = 'ok' | 'warning' | 'problem';

@@ -1,6 +1,6 @@
 /**
- * @file What CUDA's half of LibTorch needs: the libraries that PyPI's wheel `torch` names as its requirements. pip says which
- * files these are, and how large they are is asked of the index before any of them is fetched.
+ * @file The libraries that CUDA's half of LibTorch needs: those that PyPI's wheel `torch` names as its requirements.
+ * pip says which files these are, and the index says how large they are before any of them is fetched.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

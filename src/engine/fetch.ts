@@ -1,8 +1,8 @@
 /**
- * @file Fills our cache with LibTorch: PyPI's wheel `torch`, fetched by pip (so the user's index, proxy and certificates
- * hold) or given as a file, of which only headers and the CPU libraries are unpacked, or with `cuda` those of GPUs too, beside
- * the libraries of NVIDIA that they need. No Python runs afterwards.
- * The copy appears whole, by a rename, or not at all.
+ * @file Fills our cache with LibTorch from PyPI's wheel `torch`. pip fetches it (so the user's index, proxy and
+ * certificates apply), or it is given as a file. Only headers and the CPU libraries are unpacked; with `cuda` also
+ * those for GPUs, beside the NVIDIA libraries that they need. No Python runs afterwards. The copy appears whole, by a
+ * rename, or not at all.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

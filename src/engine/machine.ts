@@ -1,6 +1,6 @@
 /**
- * @file The machine as this folder sees it: environment, programs on PATH, running them. Handed in everywhere, so that
- * tests can take programs away. Also the line that installs what is missing.
+ * @file The machine as this folder sees it: its environment, the programs on PATH, and running them. It is passed in
+ * everywhere, so that tests can take programs away. It also knows the line that installs a missing tool.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * @file An engine that was built elsewhere, from an optional package such as @selm/engine-linux-x64 (made by
- * scripts/build-engine-package.ts). It is put in place without a compiler: its one reference to LibTorch is a path in the file,
- * which is written over with where LibTorch lies here.
+ * scripts/build-engine-package.ts). It needs no compiler: its one reference to LibTorch is a path in the file, which is
+ * overwritten with the place of LibTorch on this machine.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,4 +1,4 @@
-/** @file Loading native code in a child process (probe.ts), and what its end means. */
+/** @file Loads native code in a child process (probe.ts), and tells from how the process ends what is wrong. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';

@@ -1,4 +1,4 @@
-/** @file Runs what is missing of a benchmark, in as many processes as it is given. What is finished is on disk cell by cell. */
+/** @file Runs the missing cells of a benchmark, in as many processes as it is given. Finished cells are on disk. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { SweepError } from '../errors.ts';

@@ -1,6 +1,7 @@
 /**
- * @file What of a benchmark is done, on disk: a cell is one world drawn from one seed, with the result of every method in it.
- * A method's result is known by all that it depends on, so that a changed method is run again and the others are not.
+ * @file The finished part of a benchmark, on disk. A cell is one world drawn from one seed, with the result of every
+ * method in it. A result is stored under everything that it depends on, so a changed method runs again and the others
+ * do not.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

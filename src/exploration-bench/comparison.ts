@@ -1,6 +1,6 @@
 /**
- * @file What a benchmark found: every method against the baseline, paired by seed, with intervals and p-values that know how
- * many methods were tried. Pure.
+ * @file What a benchmark found: every method against the baseline, paired by seed, with intervals and with p-values
+ * that are corrected for the number of methods. Pure.
  */
 import { holm, signFlipTest, studentTest } from '../evaluate/paired-tests.ts';
 import { mean } from '../evaluate/statistics.ts';

@@ -1,4 +1,6 @@
-/** @file Names in a benchmark's file: each world and method has one of its own, and what is named is there. */
+/**
+ * @file Checks the names in a benchmark's file: each world and method has its own, and every name that is used exists.
+ */
 import type { RecipeProblem } from '../recipe/checks.ts';
 
 interface Named {

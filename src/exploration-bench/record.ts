@@ -1,6 +1,6 @@
 /**
- * @file All runs of a benchmark in one small file, a run a line: what is kept in a repository when the cells are gone. The tables can be
- * made from it again.
+ * @file All runs of a benchmark in one small file, one line a run. A repository keeps it when the cells are gone, and
+ * the tables can be made from it again.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';

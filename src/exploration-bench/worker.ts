@@ -1,4 +1,7 @@
-/** @file A process of a benchmark: it is sent cells, runs their methods, and sends the results. Without its parent it ends. */
+/**
+ * @file A process of a benchmark: it receives cells, runs their methods, and sends the results. It ends when its parent
+ * is gone.
+ */
 import type { Cell, CellResults } from './cells.ts';
 import { runMethod } from './run.ts';
 import { drawWorld } from './world.ts';

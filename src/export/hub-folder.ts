@@ -1,6 +1,7 @@
 /**
- * @file What of a model folder goes onto the Hub: weights, settings, tokenizer and card. The base is named by its name there, in
- * the card and, for an adapter, where PEFT looks for it: a path of this machine means nothing to others.
+ * @file The files of a model folder that go onto the Hub: weights, settings, tokenizer and card. The base is named by
+ * its Hub name, in the card and, for an adapter, where PEFT looks for it: a path of this machine means nothing to
+ * others.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

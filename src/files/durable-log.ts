@@ -1,7 +1,7 @@
 /**
- * @file A log of JSON lines of which nothing that was acknowledged is ever lost: a line is on the disk when `append`
- * returns, and half a line that a dying process left is passed over. Two processes write (a run asks, the studio keeps
- * answers), so what must not change between reading and writing happens under one lock.
+ * @file A log of JSON lines that never loses what it acknowledged: a line is on the disk when `append` returns, and
+ * half a line that a dying process left is skipped. Two processes write (a run asks, the studio keeps answers), so
+ * whatever must not change between reading and writing happens under one lock.
  */
 
 import { readFileSync } from 'node:fs';

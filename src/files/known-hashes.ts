@@ -1,6 +1,6 @@
 /**
- * @file SHA-256 of large files, read once a process as long as a file stays what it is (size, time, inode): the same weights
- * are asked for by a run's identity, its rankers and its ledger.
+ * @file SHA-256 of large files. A process hashes a file once, as long as its size, time and inode stay the same: a
+ * run's identity, its rankers and its ledger all ask for the same weights.
  */
 import { statSync } from 'node:fs';
 import { fileError } from './fs.ts';

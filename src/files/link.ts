@@ -1,4 +1,7 @@
-/** @file A link to a folder beside it, put in place of an older one at once: whoever follows it finds the old or the new. */
+/**
+ * @file A link to a folder beside it that replaces an older link in one step: whoever follows it finds the old folder
+ * or the new one.
+ */
 import { lstatSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FileError } from '../errors.ts';

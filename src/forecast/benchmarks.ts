@@ -1,4 +1,7 @@
-/** @file What measuring one model on the benchmarks of a recipe takes: items and tokens, from the rows where they are here. */
+/**
+ * @file What it takes to measure one model on a recipe's benchmarks: items and tokens, counted from the rows if they
+ * are on this machine.
+ */
 import { readExamples, readRows } from '../evaluate/benchmarks/items.ts';
 import { promptsOf } from '../evaluate/benchmarks/shots.ts';
 import { type LoadedTask, loadTask, placeTask } from '../evaluate/benchmarks/tasks.ts';

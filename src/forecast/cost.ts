@@ -1,6 +1,6 @@
 /**
- * @file What a recipe will take of the memory, and how large its model is, from the model's shape and the lengths of prompts
- * and responses. Estimates: the sums of what is known to be large, nothing fitted. Pure.
+ * @file How much memory a recipe will take, and how large its model is, from the model's shape and the lengths of
+ * prompts and responses. Estimates: sums of what is known to be large, nothing is fitted. Pure.
  */
 
 import type { ModelConfig } from '../model/config.ts';

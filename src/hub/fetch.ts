@@ -1,6 +1,6 @@
 /**
- * @file Fetches models and data sets from the Hugging Face Hub into its cache, at one commit. A branch becomes a commit once:
- * whoever hands the pins of an earlier run in gets that run's files again.
+ * @file Fetches models and data sets from the Hugging Face Hub into its cache, at one commit. A branch is resolved to a
+ * commit once. Given the commits of an earlier run, it returns that run's files again.
  */
 import { datasetInfo, downloadFile, HubApiError, listFiles, modelInfo } from '@huggingface/hub';
 import { HubError, SelmError } from '../errors.ts';

@@ -1,4 +1,4 @@
-/** @file Places as people write them, a path or a name on the Hub, as paths on this machine. */
+/** @file Turns places as people write them, a path or a name on the Hub, into paths on this machine. */
 import { type FetchOptions, fetchData, fetchModel } from './fetch.ts';
 import { isHubName } from './name.ts';
 

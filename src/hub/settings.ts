@@ -29,7 +29,7 @@ export function hubSettings(environment: NodeJS.ProcessEnv = process.env): HubSe
   if (token !== null && !/^hf_\w+$/.test(token)) {
     throw new HubError(
       'HUB_SETTINGS',
-      'Cannot use the Hub: HF_TOKEN is no token: one begins with hf_ and has letters and digits only',
+      'Cannot use the Hub: HF_TOKEN is not a token: a token begins with hf_ and has letters and digits only',
     );
   }
   const home = set('HF_HOME') ?? join(set('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');

@@ -1,4 +1,4 @@
-/** @file Whether a recipe's model can be run, and trained as the recipe asks for; told before a run directory exists. */
+/** @file Checks that a recipe's model can be run, and trained as the recipe asks, before a run directory exists. */
 
 import { checkSameSettings, targetShapes } from '../model/adapter/lora.ts';
 import { withModel } from '../model/load.ts';

@@ -1,6 +1,6 @@
 /**
- * @file What a recipe names on the Hub, fetched before anything else. The commits that the names stood for are in the record
- * of the run, and a run that goes on takes those again, wherever its branches went.
+ * @file Fetches what a recipe names on the Hub, before anything else. The run records the commits that the names stood
+ * for. When it continues it takes those again, even if the branches have moved.
  */
 
 import { dirname } from 'node:path';

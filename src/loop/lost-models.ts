@@ -1,6 +1,6 @@
 /**
- * @file Models of a run that are gone although their training is finished, and without which it cannot go on: deleted by
- * mistake, or to free space. What they were trained on is in the ledger, so they are trained again, to the same bytes.
+ * @file Finds finished models of a run that are gone (deleted by mistake, or to free space) and that the run needs to
+ * continue. The ledger holds what they were trained on, so they are trained again, to the same bytes.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -6,7 +6,7 @@ import { modelFingerprint } from '../model/fingerprint.ts';
 import { rankTogether } from '../rank/model/together.ts';
 import { openRanker, rankerFiles, rankerModel } from '../rank/open.ts';
 import type { Ranker, Source } from '../rank/ranker.ts';
-import type { AnswerStore, RankerServices } from '../rank/services.ts';
+import type { RankerServices } from '../rank/services.ts';
 import type { Team } from '../ranks/team.ts';
 import type { RankerSettings, Recipe } from '../recipe/schema.ts';
 import { type SecondRankerSections, secondRankerOf } from '../recipe/second-ranker.ts';

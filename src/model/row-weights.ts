@@ -1,6 +1,6 @@
 /**
- * @file A model's weights laid out for products by rows, and what sampling and scoring do alike with them: the settings that
- * their native blocks take, and the head. Whoever opens them disposes them.
+ * @file A model's weights laid out for products by rows, and what sampling and scoring do alike with them: the settings
+ * of their native blocks, and the head. Whoever opens them must dispose of them.
  */
 import { noGrad } from '../torch/autograd.ts';
 import { alias, rowLinear, softCap_ } from '../torch/ops.ts';

@@ -1,6 +1,7 @@
 /**
- * @file How runs up to format version 3 of config.yaml told one model folder from another: by blocks of its weights, which
- * see a model of other training, and may miss one layer. Runs of that time are still compared in this way.
+ * @file The fingerprint of a model folder in runs up to format version 3 of config.yaml. It samples blocks of the
+ * weights, so it notices a model of another training but may miss a change of one layer. Runs of that time are still
+ * compared by it.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';

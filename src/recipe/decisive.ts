@@ -1,4 +1,4 @@
-/** @file Which settings of a training decide what comes out of it: what a checkpoint is known by. */
+/** @file The settings that decide the result of a training. A checkpoint is identified by them. */
 import { isDeepStrictEqual } from 'node:util';
 import { fieldAt } from './keys.ts';
 import { type Recipe, recipeSchema } from './schema.ts';

@@ -1,4 +1,6 @@
-/** @file Licences of the data: said in the recipe, kept with the run, and refused where they are not allowed. */
+/**
+ * @file Licences of the data: the recipe states them, the run keeps them, and those that are not allowed are refused.
+ */
 import { z } from 'zod';
 import { listOf, path } from './fields.ts';
 

@@ -1,6 +1,7 @@
 /**
- * @file What becomes of TRL's fields that no setting takes: some need none here, of the others a table says what to do instead.
- * Between this table and the settings every field of TRL 1.16 has its place (test/fixtures/trl/fields.json).
+ * @file What becomes of TRL's fields that no setting takes. Some need none here, and for the others a table says what
+ * to do instead. Between the settings and this table every field of TRL 1.16 has its place
+ * (test/fixtures/trl/fields.json).
  */
 
 import { nearest } from './nearest.ts';

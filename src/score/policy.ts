@@ -1,8 +1,8 @@
 /**
- * @file The policy: the weights that products are computed with, and of those that training changes the masters and
- * gradients: all weights, or only an adapter's factors (LoRA) while the rest stays as it is on disk. Masters are fp32, and
- * bf16 copies of them are refreshed after each update; or they are bf16 and compute themselves, and the optimiser rounds its
- * updates at random, because updates of 5e-7 would otherwise vanish.
+ * @file The policy: the weights that products are computed with, and the masters and gradients of those that training
+ * changes. These are all weights, or only an adapter's factors (LoRA) while the rest stays as it is on disk. Masters
+ * are fp32, with bf16 copies that are refreshed after each update. Or the masters are bf16 and compute themselves; the
+ * optimiser then rounds its updates at random, because updates of 5e-7 would otherwise vanish.
  */
 import { namedFactors } from '../model/adapter/adapter.ts';
 import {

@@ -1,6 +1,4 @@
-/**
- * @file What of a policy its ranks share: who they are, their flats, and which of its weights are whole at the moment.
- */
+/** @file What ranks share of a policy: who they are, their flats, and which weights are whole at the moment. */
 import type { Group } from '../torch/group.ts';
 import { disposeAll, type Tensor } from '../torch/tensor.ts';
 import { addGradient, becomeWhole, clearFlat, disposeFlat, type Flat, gatherWhole, type Whole } from './flats.ts';

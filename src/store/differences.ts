@@ -1,4 +1,4 @@
-/** @file In which fields two values differ. */
+/** @file Finds the fields in which two values differ. */
 
 /** A value that differs: `training.learningRate`, what was, what is. */
 export interface Difference {

@@ -1,6 +1,6 @@
 /**
- * @file What of a run may be deleted without losing what cannot be made again, and how much that frees. Only
- * `deleteDisposables` deletes, and only what it is given.
+ * @file Finds what may be deleted of a run without losing anything that cannot be made again, and how much space that
+ * frees. Only `deleteDisposables` deletes, and only what it is given.
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';

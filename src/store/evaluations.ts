@@ -1,6 +1,6 @@
 /**
- * @file The measurements of a run as a report takes them: on the same prompts for every policy. A ranker that gave no
- * verdict on one policy's answer to a prompt (a judge that abstained) takes that prompt from all of them.
+ * @file The measurements of a run as a report takes them: on the same prompts for every policy. If a ranker gave no
+ * verdict on one policy's answer to a prompt (a judge that abstained), that prompt is left out for all of them.
  */
 
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * @file What whoever watches a run asks of its ledger: pages of pairs and of prompts, and the rows of metrics that came since
- * the last look. Reads only, and holds no transaction open between two answers, so that a run is never in its way.
+ * @file What a watcher of a run asks its ledger: pages of pairs and of prompts, and the rows of metrics that came since
+ * the last look. It only reads, and holds no transaction open between two answers, so that the run never waits for it.
  */
 import type { PreferenceRow } from '../data/rows.ts';
 import { Ledger } from './ledger.ts';

@@ -1,6 +1,6 @@
 /**
- * @file What of a run is done again because its settings changed: the stages of the first unfinished iteration from some
- * stage on, and measurements. What is finished stays.
+ * @file What a run does again because its settings changed: the stages of the first unfinished iteration from some
+ * stage on, and measurements. Whatever is finished stays.
  */
 import type { RedoFrom, RunChange } from './changes.ts';
 import type { Ledger, MadeTable } from './ledger.ts';

@@ -1,6 +1,6 @@
 /**
- * @file The command that a run was started with, kept in its folder, so that the studio can go on with it. It names the folder that it
- * belongs to: in a run that was copied from elsewhere it is nobody's command.
+ * @file The command that a run was started with, kept in its folder, so that the studio can go on with the run. It
+ * names the folder that it belongs to; in a run that was copied from elsewhere it is not used.
  */
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';

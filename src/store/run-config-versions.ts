@@ -1,6 +1,6 @@
 /**
- * @file The versions of config.yaml, and what makes one of them the next. A new setting needs nothing here as long as its
- * default does what runs did before there was the setting; one that does not gets a step that writes down the old way.
+ * @file The versions of config.yaml, and the step from each to the next. A new setting needs no step if its default
+ * does what runs did before the setting existed. Otherwise a step writes the old behaviour down.
  */
 
 import { SAMPLED } from './identity.ts';

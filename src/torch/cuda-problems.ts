@@ -1,6 +1,6 @@
 /**
- * @file What keeps CUDA from computing, told from the words of LibTorch, of the driver, or of the loader of libraries: each
- * with the one thing that mends it. Pure.
+ * @file Recognises why CUDA cannot compute, from the messages of LibTorch, of the driver, or of the loader of
+ * libraries. Each reason has its one fix. Pure.
  */
 
 /** A problem in our words, and its fix. */

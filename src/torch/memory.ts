@@ -1,4 +1,4 @@
-/** @file What native memory is in use: the census that tests hold constant, and the peaks that metrics report. */
+/** @file How much native memory is in use: the census that tests hold constant, and the peaks that metrics report. */
 import { native } from './native.ts';
 
 export interface MemoryStatistics {

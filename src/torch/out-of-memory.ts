@@ -1,4 +1,4 @@
-/** @file What LibTorch says when memory runs out, of the CPU's or of a card's, as numbers. Pure. */
+/** @file The numbers in LibTorch's message when the memory of the CPU or of a card runs out. Pure. */
 
 const UNITS: Readonly<Record<string, number>> = { bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 

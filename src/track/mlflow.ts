@@ -1,4 +1,4 @@
-/** @file MLflow by its REST interface: one run of an experiment, gone on with by its id. */
+/** @file MLflow by its REST interface: one run of an experiment, found again by its id. */
 import { z } from 'zod';
 import { TrackerError } from '../errors.ts';
 import { below, callJson } from './http.ts';

@@ -1,6 +1,6 @@
 /**
- * @file What a tracker is to a run: a place that takes the numbers of steps. Every sink keeps the same promises, which one
- * contract test asks of all of them (sinks.test.ts).
+ * @file A tracker as a run sees it: a place that takes the numbers of steps. Every sink keeps the same promises, and
+ * one contract test asks them of all (sinks.test.ts).
  */
 import type { TrackerKind } from '../recipe/track.ts';
 import type { MetricGroup } from './names.ts';

@@ -1,6 +1,6 @@
 /**
- * @file W&B: the folder that its own client writes offline, in the run's directory, and the command that uploads it. W&B has no
- * client for Node that keeps up with its server. A run that goes on writes on in the same file.
+ * @file W&B: the folder that its own client writes offline, in the run's directory, and the command that uploads it.
+ * W&B has no client for Node that keeps up with its server. A run that continues appends to the same file.
  */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

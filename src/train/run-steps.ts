@@ -1,6 +1,6 @@
 /**
- * @file The loop to the optimiser, the only one: steps, checkpoints at intervals, and a stop that loses nothing. What a step
- * minimises is the caller's: preferences, conversations, or a reward model's comparisons.
+ * @file The only loop over training steps, with checkpoints at intervals and a stop that loses nothing. The caller says
+ * what a step minimises: preferences, conversations, or a reward model's comparisons.
  */
 import { InterruptedError } from '../errors.ts';
 import type { Policy } from '../score/policy.ts';

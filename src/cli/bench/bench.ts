@@ -1,4 +1,4 @@
-/** @file `selm bench`: methods measured where the truth is known. */
+/** @file `selm bench` measures methods in worlds whose truth is known. */
 import { Command } from 'commander';
 import { benchExplorationCommand } from './exploration.ts';
 

@@ -1,6 +1,7 @@
 /**
- * @file `selm bench exploration GRID`: worlds x methods x seeds, resumable, some at a time, and what they found: results.json,
- * results.md, results.svg, and runs.json to keep. A grid that names a recipe is of a language model, any other of worlds that are computed exactly.
+ * @file `selm bench exploration GRID` runs methods in worlds over several seeds, some runs at a time, and can be
+ * stopped and continued. It writes results.json, results.md, results.svg, and runs.json to keep. A grid that names a
+ * recipe trains a language model; any other has worlds that are computed exactly.
  */
 import { join } from 'node:path';
 import { Command } from 'commander';

@@ -32,7 +32,7 @@ export async function judgedAnnotations(
   { signal, say, team }: SharedListening,
 ): Promise<{ annotations: Annotations; instructions: number }> {
   if ((model === undefined) === (options.outputs === undefined)) {
-    throw new UsageError('Give a model to sample from, or --outputs FILE with its outputs, one of the two');
+    throw new UsageError('Give either a model to sample from, or --outputs FILE with its outputs');
   }
   const judges = openEvalJudge(options, { signal, say });
   try {

@@ -1,4 +1,4 @@
-/** @file `selm eval alpaca`: AlpacaEval 2's win rates, from annotations that are there or by a judge. */
+/** @file `selm eval alpaca`: AlpacaEval 2's win rates, from existing annotations or by a judge. */
 import { Command } from 'commander';
 import { numberBetween, wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';

@@ -1,4 +1,4 @@
-/** @file `selm eval eq-bench`: a score from results that are there, without a model. */
+/** @file `selm eval eq-bench`: the score of existing results, without a model. */
 import { Command } from 'commander';
 
 /** The command for EQ-Bench's results. */

@@ -1,4 +1,4 @@
-/** @file `selm eval`: a model, or what judges said of it, measured by the protocols of the field. */
+/** @file `selm eval` measures a model, or scores what judges said of it, by the protocols of the field. */
 import { Command, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import { wholeNumber } from '../numbers.ts';

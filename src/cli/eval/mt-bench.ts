@@ -1,4 +1,4 @@
-/** @file `selm eval mt-bench`: averages of MT-Bench, from judgments that are there or by a judge. */
+/** @file `selm eval mt-bench`: averages of MT-Bench, from existing judgments or by a judge. */
 import { Command } from 'commander';
 import type { MtBenchResult } from '../../evaluate/mt-bench/judgments.ts';
 import { UsageError } from '../errors.ts';
@@ -50,7 +50,7 @@ Examples:
 async function evalMtBench(model: string | undefined, options: EvalMtBenchOptions): Promise<void> {
   const { judgments, judge } = options;
   if ((judgments === undefined) === (judge === undefined)) {
-    throw new UsageError('Give --judgments FILE, or a model and --judge MODEL, one of the two');
+    throw new UsageError('Give either --judgments FILE, or a model and --judge MODEL');
   }
   if ((model === undefined) !== (judge === undefined)) throw new UsageError('A model and --judge belong together');
   const results = await watchOnRanks({ ...options, named: options.model, model }, async (listening) => {

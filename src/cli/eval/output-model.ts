@@ -1,4 +1,4 @@
-/** @file The model whose outputs a command has judged: found, and its outputs kept in the file of answers. */
+/** @file The model whose outputs a command sends to a judge: opens it, and keeps its outputs in the file of answers. */
 import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
 import type { OutputModel } from '../../evaluate/outputs.ts';
 import { localModel } from '../../hub/local.ts';

@@ -1,6 +1,6 @@
 /**
- * @file Reads CSV as spreadsheets and pandas write it (RFC 4180): fields in double quotes may hold commas, line ends and
- * doubled quotes. Every value is a text; what it means is the caller's.
+ * @file Reads CSV as spreadsheets and pandas write it (RFC 4180): fields in double quotes may hold commas, line ends
+ * and doubled quotes. Every value is a text; the caller decides what it means.
  */
 
 /** A row of a CSV text by the names of its header, with the line on which it begins. */

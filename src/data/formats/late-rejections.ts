@@ -1,7 +1,7 @@
 /**
- * @file Holds back rejections that nobody awaits of a library that decodes columns side by side and awaits them in turn
- * (hyparquet): if two fail, it sees only the first, and Node would end the process because of the other. Rejections from
- * elsewhere are left alone.
+ * @file Holds back promise rejections that the Parquet library (hyparquet) leaves unawaited. It decodes columns side by
+ * side and awaits them in turn: if two fail, it sees only the first, and Node would end the process because of the
+ * other. Rejections from elsewhere are left alone.
  */
 
 type Listener = NodeJS.UnhandledRejectionListener;

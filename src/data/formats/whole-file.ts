@@ -112,7 +112,7 @@ async function readText(path: string, format: TextFormat): Promise<string> {
   }
   const whole = Buffer.concat(chunks);
   if (!isUtf8(whole)) {
-    throw new DataError('DATA_FORMAT', `Cannot read ${path}: it has bytes that are no UTF-8 text: save it as UTF-8`, {
+    throw new DataError('DATA_FORMAT', `Cannot read ${path}: it has bytes that are not UTF-8 text: save it as UTF-8`, {
       details: { file: path },
     });
   }

@@ -1,10 +1,9 @@
 /**
- * @file A judged model as its length-controlled fit, from which its win rate at equal lengths over any other model of the same judge and
- * baseline follows: over the baseline, over the model of the iteration before, and in a matrix of many (Figure 2 of the paper). Pure.
- *
- * Intervals are of a bootstrap over instructions, in which every fit is made again under the chosen penalty. A draw gives an instruction
- * the same weight in every model (a Poisson number, Hanley and MacGibbon 2006), so that two models are compared as pairs, also
- * where the judge refused one of them an instruction.
+ * @file The length-controlled fit of a judged model. It gives the model's win rate at equal lengths over any other
+ * model with the same judge and baseline: over the baseline, over the model of the iteration before, and in a matrix of
+ * many (Figure 2 of the paper). Pure. Intervals come from a bootstrap over instructions that repeats every fit under
+ * the chosen penalty. A draw gives an instruction the same weight in every model (a Poisson number, Hanley and
+ * MacGibbon 2006), so two models are compared as pairs, even where the judge gave one of them no verdict.
  */
 import { randomKey, uniformAt } from '../../random.ts';
 import { type Interval, mean, quantile } from '../statistics.ts';

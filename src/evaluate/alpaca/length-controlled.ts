@@ -154,7 +154,7 @@ function difficultyOf(index: number, { difficulty }: SharedFacts): number {
   if (found !== undefined) return found;
   throw new DataError(
     'ALPACA_NO_DIFFICULTY',
-    `Cannot control for length: the difficulty of instruction ${index} is not known, only of 0 to ${difficulty.length - 1}: length control is defined for AlpacaEval's own ${difficulty.length} instructions`,
+    `Cannot control for length: the difficulty of instruction ${index} is not known, only that of 0 to ${difficulty.length - 1}: length control is defined for AlpacaEval's own ${difficulty.length} instructions`,
     { details: { index, known: difficulty.length } },
   );
 }

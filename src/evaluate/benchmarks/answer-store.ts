@@ -1,6 +1,7 @@
 /**
- * @file Stored answers of models: the same model, asked the same thing again, answers from here. A SQLite file of its own, so
- * that evaluations share it whatever run they belong to; what an answer scores is computed anew each time.
+ * @file Stored answers of models: a model that is asked the same thing again answers from here. The store is a SQLite
+ * file of its own, so that evaluations of all runs share it. Scores are not stored; they are computed from the answers
+ * each time.
  */
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';

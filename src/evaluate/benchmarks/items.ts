@@ -1,4 +1,4 @@
-/** @file Which rows of a benchmark are asked: those that can be read, of each group the first ones. */
+/** @file Which rows of a benchmark are asked: the first readable ones of each group. */
 import type { Benchmark, BenchmarkItem } from './benchmark.ts';
 
 /** A row of a data set and its place in its file, from 1. */

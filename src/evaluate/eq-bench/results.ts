@@ -1,6 +1,7 @@
 /**
- * @file A result file of EQ-Bench, as its own program writes it (`iterations`, each with answers by question), to the benchmark's
- * score. Questions without a readable answer are named; they do not count as wrong here, but lm-evaluation-harness lets them.
+ * @file The score of a result file of EQ-Bench, as its own program writes it (`iterations`, each with answers by
+ * question). Questions without a readable answer are named. They do not count as wrong here; in lm-evaluation-harness
+ * they do.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-/** @file The questions of MT-Bench, and how warm a model answers each category. */
+/** @file The questions of MT-Bench, and the temperature for each category. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 

@@ -1,6 +1,7 @@
 /**
- * @file Runs what is missing of a benchmark with a language model, each run in a process of its own as a sweep's are. A finished run is
- * measured, its numbers are kept, and its folder goes: seed and recipe make the same again.
+ * @file Runs the missing runs of a benchmark with a language model, each in a process of its own, as a sweep does. A
+ * finished run is measured and its numbers are kept. Its folder is deleted, because seed and recipe make the same run
+ * again.
  */
 import { rmSync } from 'node:fs';
 import { SelmError, SweepError } from '../../errors.ts';

@@ -1,6 +1,6 @@
 /**
- * @file What people's labels moved in an iteration: the prompts that they answered about are answered again by the new policy, with
- * the random numbers of the old one, and the pairs that came of their answers are scored under both.
+ * @file Measures what people's labels changed in an iteration. The new policy answers the prompts that people judged,
+ * with the random numbers of the old one, and both policies score the pairs that came of people's answers.
  */
 import { join } from 'node:path';
 import { RunError } from '../../errors.ts';

@@ -1,6 +1,6 @@
 /**
- * @file Answers to benchmarks inside a run: kept in its ledger, so that the run has all that its numbers are made of, and in the file
- * that `selm eval` shares, so that the same model is asked once by whatever command.
+ * @file Answers to benchmarks inside a run. The run's ledger keeps them, so that it holds everything behind its
+ * numbers. The file that `selm eval` shares keeps them too, so that no command asks the same model twice.
  */
 import { type AnswerStore, defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/answer-store.ts';
 import type { Announce } from '../../store/events.ts';

@@ -1,6 +1,6 @@
 /**
- * @file Answers of a model to a benchmark's questions, by all ranks: an answer belongs to its question, whoever gave it. The answers
- * are kept by rank 0 as they come.
+ * @file All ranks answer a benchmark's questions. An answer is the same whichever rank gives it, and rank 0 keeps the
+ * answers as they come.
  */
 import type { Answered, AnswerRequest, AnswerSettings, ChoiceRequest } from '../../evaluate/benchmarks/requests.ts';
 import { type OpenRespondent, openRespondent, type RespondentOptions } from '../../evaluate/benchmarks/respondent.ts';

@@ -1,4 +1,7 @@
-/** @file When a model is measured again: not where that was done with the same settings, and not where the model is gone. */
+/**
+ * @file Decides whether a model is measured again: not if that was done with the same settings, and not if the model is
+ * gone.
+ */
 import { isModelThere } from '../lost-models.ts';
 import type { IterationContext } from '../stages/stage.ts';
 

@@ -1,6 +1,6 @@
 /**
- * @file Outputs of a model for a judge, by all ranks: an output has the same bits whichever rank samples it. The judge itself is asked by
- * rank 0 alone, which keeps its budget and its answers.
+ * @file All ranks sample a model's outputs for a judge: an output has the same bits whichever rank samples it. Only
+ * rank 0 asks the judge, and keeps its budget and its answers.
  */
 
 import type { AnswerStore } from '../../evaluate/benchmarks/answer-store.ts';

@@ -1,6 +1,7 @@
 /**
- * @file The rewards of held-out answers: the ranker's scores, or for a ranker whose scores hold among the candidates of one
- * prompt only, the margin of each answer over the base's answer to the same prompt, and over the previous policy's.
+ * @file The rewards of held-out answers. They are the ranker's scores. If these hold only among the candidates of one
+ * prompt, the reward of an answer is its margin over the base's answer to the same prompt, and over the previous
+ * policy's.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { Candidate, RankItem, Ranking, Verdict } from '../../rank/ranker.ts';

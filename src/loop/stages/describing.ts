@@ -1,4 +1,4 @@
-/** @file Answers described by the last hidden states of a model that does not change, by all ranks. */
+/** @file All ranks describe answers by the last hidden states of a model that does not change. */
 import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import { readModelConfig } from '../../model/read-config.ts';

@@ -1,4 +1,7 @@
-/** @file The stage that pairs: what the rule makes of each prompt's candidates. What gave no pair is counted. */
+/**
+ * @file The stage that pairs: it applies the recipe's rule to each prompt's candidates, and counts the prompts that
+ * gave no pair.
+ */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';

@@ -1,6 +1,6 @@
 /**
- * @file Log-probabilities of trees under pi_ref: those that the ledger has, and the others computed and put there. Their key
- * is all that decides them, so that they are right for whoever asks: training, and the measurement after it.
+ * @file Log-probabilities of trees under pi_ref. The ledger's are used, and the others are computed and put there.
+ * Their key holds everything that decides them, so training and the measurement after it share them.
  */
 import { sha256 } from '../../files/hash.ts';
 import type { TokenTree, TreeLogProbs } from '../../score/trees.ts';

@@ -1,4 +1,4 @@
-/** @file Responses of a model to prompts, by all ranks: the work that stages share which sample. */
+/** @file All ranks sample responses to prompts: the work of every stage that samples. */
 import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import type { SharedWork } from '../../ranks/team.ts';

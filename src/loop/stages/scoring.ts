@@ -1,4 +1,4 @@
-/** @file Log-probabilities of sequences under a model that does not change, by all ranks: for the reference, and for measurements. */
+/** @file All ranks score sequences under a model that does not change: for the reference, and for measurements. */
 import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import { readModelConfig } from '../../model/read-config.ts';

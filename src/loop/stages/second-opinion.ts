@@ -1,7 +1,7 @@
 /**
- * @file The stage that asks a second ranker: on a share of the prompts, drawn at random, so that its agreement with the first
- * can be told; and where the recipe says so, on the prompts that leave the first in doubt. Under a budget of labels it is the
- * other way round: the second ranks everything, and the first is asked about some. Both verdicts are kept.
+ * @file The stage that asks a second ranker. It is asked on a random share of the prompts, to measure its agreement
+ * with the first, and where the recipe says so on the prompts that leave the first in doubt. Under a budget of labels
+ * it is the other way round: the second ranks everything, and the first is asked about some. Both verdicts are kept.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { agreementOf } from '../../evaluate/agreement.ts';

@@ -1,4 +1,7 @@
-/** @file From a recipe to what training is done with: the policy's files, and how its steps are made. The same at every rank. */
+/**
+ * @file From a recipe to the settings of a training: the policy's files, and how its steps are made. They are the same
+ * at every rank.
+ */
 import type { WrittenFiles } from '../../files/atomic.ts';
 import { baseDirectory, namedFactors, writeAdapterFiles } from '../../model/adapter/adapter.ts';
 import type { Model } from '../../model/load.ts';

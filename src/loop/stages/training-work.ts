@@ -1,6 +1,6 @@
 /**
- * @file A rank's part of a training that rank 0 leads: the same policy and checkpoint, the same steps. It keeps what it alone
- * has of a policy that ranks share, else nothing; the model that comes out is rank 0's to save.
+ * @file A rank's part of a training that rank 0 leads: the same policy and checkpoint, the same steps. Of a policy that
+ * ranks share it keeps the part that no other rank has. Rank 0 saves the finished model.
  */
 import { InterruptedError, RunError } from '../../errors.ts';
 import { withModel } from '../../model/load.ts';

@@ -1,6 +1,6 @@
 /**
- * @file A directory's files checked by all ranks: each hashes its part of them, and rank 0 hears of all. Those that wait for a
- * checkpoint then need not hash it again, each of them whole.
+ * @file All ranks check a directory's files: each hashes its part, and rank 0 hears of all of them. So no rank has to
+ * hash a whole checkpoint again.
  */
 import { FileError, SelmError } from '../../errors.ts';
 import { verifyDirectory, verifyFile } from '../../files/atomic.ts';

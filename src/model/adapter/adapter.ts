@@ -1,6 +1,6 @@
 /**
  * @file An adapter's folder in PEFT's layout: adapter_config.json, adapter_model.safetensors, and the name of its base.
- * Wherever a model folder is taken, such a folder is too (load.ts): it means its base with the adapter.
+ * Wherever selm takes a model folder it also takes such a folder (load.ts), which stands for its base with the adapter.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,3 +1,3 @@
-/** @file The name of who has the studio's own token, and of whoever answered before answers had names. */
+/** @file The name of whoever holds the studio's own token. Answers from before answers had names carry it too. */
 
 export const OWNER = 'owner';

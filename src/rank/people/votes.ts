@@ -1,6 +1,7 @@
 /**
- * @file From the votes of several people to the probability that a text is better: how able each annotator is and how easy each
- * question, learned from nothing but who agrees with whom (GLAD, Whitehill et al. 2009, "Whose Vote Should Count More"). Pure.
+ * @file From the votes of several people to the probability that a text is better. How able each annotator is and how
+ * easy each question are learned from who agrees with whom (GLAD, Whitehill et al. 2009, "Whose Vote Should Count
+ * More"). Pure.
  */
 import { logSigmoid, sigmoid } from '../../objective/sigmoid.ts';
 

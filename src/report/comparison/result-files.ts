@@ -1,6 +1,6 @@
 /**
- * @file What `selm eval ... --json` wrote of a model, as a comparison takes it up: AlpacaEval, MT-Bench, or benchmarks. Which model
- * it is of, the user says: the file knows a name at most.
+ * @file Reads what `selm eval ... --json` wrote about a model (AlpacaEval, MT-Bench, or benchmarks) into a comparison.
+ * The user says which model it is, because the file knows a name at most.
  */
 import { z } from 'zod';
 import { DataError } from '../../errors.ts';

@@ -1,4 +1,4 @@
-/** @file Where one answer says something else than another: its words, each marked as common or its own. Pure. */
+/** @file Compares two answers word by word: each word of an answer is marked as common to both or its own. */
 
 /** A stretch of a text: in both, or only in this one. */
 export interface Stretch {

@@ -1,7 +1,7 @@
 /**
- * @file Which weights a server serves, found out by log-probabilities: of fixed texts where it gives those of a prompt (vLLM),
- * else of a few tokens that it says. They are compared with our own forward pass, and with what the server said of the model
- * before: a reload that did nothing answers to the bit as before.
+ * @file Finds out which weights a server serves, by log-probabilities: of fixed texts if it scores prompts (vLLM), else
+ * of a few tokens that it samples. They are compared with our own forward pass, and with the server's numbers for the
+ * model before: a server whose reload did nothing gives the same ones to the bit.
  */
 import { SamplerError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';

@@ -1,7 +1,7 @@
 /**
- * @file Makes a server serve a model folder. vLLM reads a whole model's weights from the disk that both see, by its reload call,
- * and an adapter by a name of its own; any server can be made to by a program of the user. What it serves then is checked
- * by the caller (probe.ts): a server that says yes has served other weights before.
+ * @file Makes a server serve a model folder. vLLM reads a whole model's weights by its reload call, from a disk that
+ * both see, and an adapter under a name of its own. For any other server the user names a program. The caller then
+ * checks what is served (probe.ts), because servers have said yes and served other weights.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';

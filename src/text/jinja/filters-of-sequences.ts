@@ -1,4 +1,4 @@
-/** @file Filters of lists, dicts and what else can be gone through. */
+/** @file Filters of lists, dicts and everything else that can be iterated. */
 import { bind, integer, text, textOrNull } from './arguments.ts';
 import { itemOf, onlyAttributeOf } from './attributes.ts';
 import { TemplateFault } from './faults.ts';

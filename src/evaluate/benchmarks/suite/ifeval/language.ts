@@ -1,4 +1,7 @@
-/** @file Instructions about the language and the case of letters. A text without any letter that tells a language follows each. */
+/**
+ * @file Instructions about the language and the case of letters. A text without a letter that shows its language passes
+ * all of them.
+ */
 import { z } from 'zod';
 import { detectLanguage } from './detect-language.ts';
 import { COUNT, compares, instruction, NO_SETTINGS, RELATION } from './instruction.ts';
