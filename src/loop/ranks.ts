@@ -52,10 +52,13 @@ export async function leadRun<Outcome>(
   const { store, group, local, lost } = membership;
   let ending: Ending = 'failed';
   // A rank that its machine asks to stop asks for all: this one is stopped as if the signal had come here.
+  let stopping = false;
   const asking = setInterval(() => {
     store.get('stop').then(
       (asked) => {
-        if (asked === null) return;
+        // Slow answers overlap, and a second signal would end the process at once.
+        if (asked === null || stopping) return;
+        stopping = true;
         clearInterval(asking);
         process.kill(process.pid, 'SIGTERM');
       },
