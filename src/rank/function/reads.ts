@@ -16,14 +16,22 @@ const PROMISES = ['readFile', 'open'] as const;
 export function noteReads(): () => string[] {
   const seen = new Set<string>();
   const undo: (() => void)[] = [];
+  // Node's readFileSync opens by its own openSync: that is one reading.
+  let within = false;
   const watch = (owner: object, name: string): void => {
     const functions = owner as Record<string, Reading>;
     const original = functions[name];
     if (original === undefined) return;
     functions[name] = function (this: unknown, path, ...rest) {
+      if (within) return original.call(this, path, ...rest);
       const file = pathOf(path);
-      if (file !== null && !opensForWriting(name, rest[0])) seen.add(file);
-      return original.call(this, path, ...rest);
+      if (file !== null && !opensForWriting(name, rest[0]) && !isTheLoaders()) seen.add(file);
+      within = true;
+      try {
+        return original.call(this, path, ...rest);
+      } finally {
+        within = false;
+      }
     };
     undo.push(() => {
       functions[name] = original;
@@ -50,10 +58,22 @@ function opensForWriting(name: string, flags: unknown): boolean {
   return name.startsWith('open') && typeof flags === 'string' && /^[wa]/.test(flags);
 }
 
-/** Not a package's file, which its version stands for, nor the machine's, nor what the loader looks for beside a module. */
+/**
+ * Whether the function that reads is Node's or tsx's, which look for modules: since Node 22.15 in the thread that imports them. What
+ * they find is followed as imports are, and tsx also reads its own cache.
+ */
+function isTheLoaders(): boolean {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 3;
+  // The first line is no frame, and two frames are of this file.
+  const [, , , reader = ''] = String(new Error().stack).split('\n');
+  Error.stackTraceLimit = stackTraceLimit;
+  return /node:internal\/modules\/|[\\/]node_modules[\\/]tsx[\\/]/.test(reader);
+}
+
+/** Not a package's file, which its version stands for, nor the machine's. */
 function isOfTheUser(file: string): boolean {
-  const isLoaders = /(^|[\\/])(package|tsconfig(\.[^\\/]*)?)\.json$/.test(file);
   const isMachines = /^\/(proc|sys|dev)\//.test(file);
-  if (isLoaders || isMachines || file.split(sep).includes('node_modules')) return false;
+  if (isMachines || file.split(sep).includes('node_modules')) return false;
   return fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true;
 }
