@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import Database from 'better-sqlite3';
+import { Database } from '../src/files/sqlite.ts';
 import { type Studio, serveStudio } from '../src/server/listen.ts';
 import { writeStudioRun } from '../src/server/studio-run.testing.ts';
 import { openEventLog } from '../src/store/event-log.ts';

@@ -64,9 +64,11 @@ function installPackages() {
   const installed = join(root, 'node_modules', '.package-lock.json');
   const lock = join(root, 'package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
-  console.error('Installing npm packages (npm ci; minutes where better-sqlite3 has no binary and is compiled)');
+  console.error(
+    'Installing npm packages (npm ci; minutes where better-sqlite3 has no binary for this Node and is compiled)',
+  );
   // The level is given because `npm test --silent` would hand its silence down, errors included.
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=warn'];
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
   const { status } = spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) stop('Cannot set up: `npm ci` failed: its output is above');
 }

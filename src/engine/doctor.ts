@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../files/package-root.ts';
+import { sqlitePackage } from '../files/sqlite.ts';
 import { GPU_QUERY, readGpus } from '../torch/gpus.ts';
 import { engineDirectory, nativeSources, readEngineRecord } from '../torch/native.ts';
 import { staleReason } from './build.ts';
@@ -63,7 +64,7 @@ export function diagnose(options: DoctorOptions = {}): DoctorReport {
     ...checkCuda(engine, machine),
     ...locateLibtorch(machine).map((candidate) => checkCandidate(candidate)),
     ...engineChecks,
-    ...['tokenizers', 'better-sqlite3'].map((name) => checkPackage(name, probePackage(name, machine))),
+    ...['tokenizers', sqlitePackage()].map((name) => checkPackage(name, probePackage(name, machine))),
   ];
   return { formatVersion: 1, status: worst(checks), checks };
 }

@@ -1,8 +1,8 @@
 /** @file The studio's interface as a page uses it: over a real socket, on a run that lies on disk. */
 import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
+import { Database } from '../files/sqlite.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { type Answer, ask, peopleFolder, questionOf, readQuestions, say } from '../rank/people/questions.ts';
 import { openEventLog } from '../store/event-log.ts';

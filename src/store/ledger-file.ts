@@ -2,17 +2,18 @@
  * @file The SQLite file under a ledger: transactions that are durable when they return, rows that are never rewritten, and
  * SQLite's errors as those of a run.
  */
-import type Database from 'better-sqlite3';
+
 import { RunError } from '../errors.ts';
+import type { Database, Statement } from '../files/sqlite.ts';
 import type { Row } from './ledger-rows.ts';
 import { translate } from './ledger-schema.ts';
 
 export class LedgerFile {
   readonly path: string;
-  readonly #database: Database.Database;
-  readonly #statements = new Map<string, Database.Statement>();
+  readonly #database: Database;
+  readonly #statements = new Map<string, Statement>();
 
-  constructor(database: Database.Database, path: string) {
+  constructor(database: Database, path: string) {
     this.#database = database;
     this.path = path;
   }
@@ -68,7 +69,7 @@ export class LedgerFile {
     return this.#guard(() => this.#prepare(sql).all(...values) as Row[]);
   }
 
-  #prepare(sql: string): Database.Statement {
+  #prepare(sql: string): Statement {
     const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;

@@ -4,9 +4,9 @@
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { FileError, RunError } from '../errors.ts';
 import { errorCode, fileError, freeSpace } from '../files/fs.ts';
+import { Database } from '../files/sqlite.ts';
 
 /** Version of the tables below. A change of meaning raises it and brings a migration and a test. */
 export const LEDGER_FORMAT_VERSION = 5;
@@ -142,13 +142,13 @@ ${currentMetrics('')}
 `;
 
 /** Opens run.db, creating its tables in an empty file. Throws RunError for a foreign, newer or damaged file. */
-export function openDatabase(path: string, access: 'write' | 'read'): Database.Database {
+export function openDatabase(path: string, access: 'write' | 'read'): Database {
   if (access === 'read' && !existsSync(path)) {
     throw new RunError('LEDGER_MISSING', `Cannot open ledger "${path}": it does not exist: give the folder of a run`, {
       details: { path },
     });
   }
-  let database: Database.Database | undefined;
+  let database: Database | undefined;
   try {
     database = new Database(path, { readonly: access === 'read' });
     checkOwner(database, path);
@@ -163,7 +163,7 @@ export function openDatabase(path: string, access: 'write' | 'read'): Database.D
   }
 }
 
-function checkOwner(database: Database.Database, path: string): void {
+function checkOwner(database: Database, path: string): void {
   const version = pragmaNumber(database, 'user_version');
   const owner = pragmaNumber(database, 'application_id');
   const empty = pragmaNumber(database, 'schema_version') === 0;
@@ -186,7 +186,7 @@ function checkOwner(database: Database.Database, path: string): void {
   }
 }
 
-function prepareForWriting(database: Database.Database): void {
+function prepareForWriting(database: Database): void {
   database.pragma('journal_mode = WAL');
   // FULL makes each commit durable: about 0.2 ms each, little beside a sampled response or a training step.
   database.pragma('synchronous = FULL');
@@ -202,7 +202,7 @@ function prepareForWriting(database: Database.Database): void {
 }
 
 /** Brings a file of an older version up to ours, whole or not at all. */
-function migrate(database: Database.Database): void {
+function migrate(database: Database): void {
   const version = pragmaNumber(database, 'user_version');
   if (version === LEDGER_FORMAT_VERSION) return;
   database.transaction(() => {
@@ -211,7 +211,7 @@ function migrate(database: Database.Database): void {
   })();
 }
 
-function pragmaNumber(database: Database.Database, name: string): number {
+function pragmaNumber(database: Database, name: string): number {
   return Number(database.pragma(name, { simple: true }));
 }
 

@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import type { PreferenceRow } from '../data/rows.ts';
+import { Database } from '../files/sqlite.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import type { RawAnswer } from '../rank/services.ts';
 import type { Evaluation } from './evaluations.ts';
@@ -279,7 +279,7 @@ function tablesOf(path: string): unknown {
   return names.map((name) => [name, database.value.pragma(`table_info(${String(name)})`)]);
 }
 
-function closing(value: Database.Database): { value: Database.Database; [Symbol.dispose](): void } {
+function closing(value: Database): { value: Database; [Symbol.dispose](): void } {
   return { value, [Symbol.dispose]: () => value.close() };
 }
 

@@ -4,10 +4,10 @@
  */
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { SelmError } from '../../src/errors.ts';
 import { commitDirectory, verifyDirectory } from '../../src/files/atomic.ts';
 import { packageRoot } from '../../src/files/package-root.ts';
+import { Database } from '../../src/files/sqlite.ts';
 import { writeModelFiles } from '../../src/model/save.ts';
 import { FINAL_NORM, weightOf } from '../../src/model/weights.ts';
 import { openPolicy, type Policy } from '../../src/score/policy.ts';

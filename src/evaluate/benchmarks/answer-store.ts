@@ -6,8 +6,8 @@
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
 import { FileError } from '../../errors.ts';
+import { Database } from '../../files/sqlite.ts';
 
 /** Where answers are kept, by a hash of all that decides them. */
 export interface AnswerStore {
@@ -54,13 +54,13 @@ export function memoryStore(): AnswerStore {
   };
 }
 
-function opened(path: string): Database.Database {
+function opened(path: string): Database {
   const refuse = (reason: string, cause?: unknown) =>
     new FileError('EVALUATION_STORE', `Cannot keep answers in ${path}: ${reason}: name another file with --store`, {
       cause,
       details: { path },
     });
-  let database: Database.Database;
+  let database: Database;
   try {
     mkdirSync(dirname(path), { recursive: true });
     database = new Database(path);
