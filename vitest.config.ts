@@ -25,6 +25,7 @@ const MINUTES = [
   'test/recipes/**',
   'test/rank-command.test.ts',
   'test/readme.test.ts',
+  'test/doc-examples.test.ts',
   'test/changes.test.ts',
   'test/families.test.ts',
   'test/evaluation.test.ts',

@@ -10,27 +10,71 @@ import { scalePage } from '../scripts/scale-docs.ts';
 import { settingsPage } from '../scripts/settings-docs.ts';
 import { programFor, withDescendants } from '../src/cli/program.ts';
 import { packageRoot } from '../src/files/package-root.ts';
-import { recipeKeys } from '../src/recipe/schema.ts';
-import { sftRecipeKeys } from '../src/recipe/sft.ts';
-import { sweepKeys } from '../src/recipe/sweep.ts';
+import { recipeSchema } from '../src/recipe/schema.ts';
+import { sftRecipeSchema } from '../src/recipe/sft.ts';
+import { sweepSchema } from '../src/recipe/sweep.ts';
 
 const docs = join(packageRoot, 'docs');
 const pages = readdirSync(docs, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.md'))
   .map((name) => join(docs, name));
-const all = [join(packageRoot, 'README.md'), ...pages].map((path) => ({
+const top = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'FEATURES.md', 'CHANGELOG.md'];
+const all = [...top.map((name) => join(packageRoot, name)), ...pages].map((path) => ({
   path,
   name: relative(packageRoot, path),
   text: readFileSync(path, 'utf8'),
 }));
 
-/** Blocks of code of all pages in one language. */
+const FENCED = /^```(\w*)\n([\s\S]*?)^```/gm;
+
+/** Blocks of code of all pages in one language; '' is what a program printed. */
 function blocks(language: string): { name: string; code: string }[] {
   return all.flatMap(({ name, text }) =>
-    [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```/gm)]
-      .filter(([, found]) => found === language)
-      .map(([, , code = '']) => ({ name, code })),
+    [...text.matchAll(FENCED)].filter(([, found]) => found === language).map(([, , code = '']) => ({ name, code })),
   );
+}
+
+/** Command lines of a page: its shell blocks, and what is indented by four spaces outside of any block. */
+function commandLines({ name, text }: { name: string; text: string }): { name: string; line: string }[] {
+  const shell = [...text.matchAll(FENCED)].filter(([, language]) => language === 'sh').map(([, , code = '']) => code);
+  const indented = [...text.replace(FENCED, '').matchAll(/^ {4}(\S.*)$/gm)].map(([, line = '']) => line);
+  return [...shell, indented.join('\n')]
+    .join('\n')
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .map((line) => line.replace(/(^|\s)#.*$/, '').trim())
+    .filter((line) => /^(npx |bin\/)?selm\s/.test(line))
+    .map((line) => ({ name, line }));
+}
+
+type Settings = { [key: string]: unknown };
+
+/** Recipes that the settings of a page are put into. */
+const RECIPE: Settings = {
+  name: 'page',
+  model: 'model',
+  data: { train: 'rows.jsonl' },
+  iterations: 3,
+  ranker: { kind: 'function', module: 'reward.ts' },
+  objective: { preference: { kind: 'dpo' }, exploration: { kind: 'none' } },
+  training: { learningRate: 1e-6 },
+};
+const SFT_RECIPE: Settings = {
+  name: 'page',
+  model: 'model',
+  data: { train: 'rows.jsonl' },
+  training: { learningRate: 1e-6 },
+};
+
+/** A recipe with some settings replaced, section by section; a section with a `kind` is replaced whole. */
+function merged(recipe: Settings, settings: Settings): Settings {
+  const isSection = (value: unknown): value is Settings =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const entries = Object.entries(settings).map(([key, value]) => {
+    const before = recipe[key];
+    return [key, isSection(value) && isSection(before) && !('kind' in value) ? merged(before, value) : value];
+  });
+  return { ...recipe, ...Object.fromEntries(entries) };
 }
 
 describe('pages made from the source', () => {
@@ -62,8 +106,8 @@ describe('pages written by hand', () => {
 
   it('the index names every page', () => {
     const index = readFileSync(join(docs, 'README.md'), 'utf8');
-    const top = readdirSync(docs).filter((name) => name.endsWith('.md') && name !== 'README.md');
-    expect(top.filter((name) => !index.includes(`(${name})`))).toEqual([]);
+    const named = readdirSync(docs).filter((name) => name.endsWith('.md') && name !== 'README.md');
+    expect(named.filter((name) => !index.includes(`(${name})`))).toEqual([]);
   });
 
   it('troubleshooting names codes that exist', () => {
@@ -74,16 +118,14 @@ describe('pages written by hand', () => {
     expect(named.filter((code) => !known.has(code))).toEqual([]);
   });
 
-  const commands = blocks('sh').flatMap(({ name, code }) =>
-    code
-      .replaceAll('\\\n', ' ')
-      .split('\n')
-      .map((line) => line.replace(/(^|\s)#.*$/, '').trim())
-      .filter((line) => /^(npx |bin\/)?selm\s/.test(line))
-      .map((line) => ({ name, line })),
-  );
+  it('every block of code is in a language that a test below reads, a picture, or what a program printed', () => {
+    const languages = all.flatMap(({ text }) => [...text.matchAll(FENCED)].map(([, language = '']) => language));
+    expect([...new Set(languages)].sort()).toEqual(['', 'json', 'mermaid', 'sh', 'ts', 'yaml']);
+  });
 
-  it('the pages have commands to check', () => expect(commands.length).toBeGreaterThan(10));
+  const commands = all.flatMap(commandLines);
+
+  it('the pages have commands to check', () => expect(commands.length).toBeGreaterThan(60));
 
   it.each(commands)('the command line of $name is one that selm takes: $line', async ({ line }) => {
     const words = [...(line.split(/\s[|>]\s/)[0]?.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g) ?? [])];
@@ -121,20 +163,24 @@ describe('pages written by hand', () => {
     expect(status).toBe(0);
   });
 
+  it('every JSON of the pages is JSON, line by line', () => {
+    const lines = blocks('json').flatMap(({ code }) => code.trim().split('\n'));
+    expect(lines.length).toBeGreaterThan(1);
+    for (const line of lines) expect(JSON.parse(line)).toBeInstanceOf(Object);
+  });
+
   const recipes = blocks('yaml').filter(({ code }) => !/^# \S+: a prompt file\n/.test(code));
 
-  it.each(recipes)('the settings of a recipe in $name exist', ({ code }) => {
-    const known = new Set([
-      ...recipeKeys(),
-      ...sftRecipeKeys(),
-      ...sweepKeys(),
-      ...recipeKeys().flatMap((key) => [`set.${key}`, `grid.${key}`]),
-      ...recipeKeys().map((key) => key.split('.').slice(1).join('.')),
-    ]);
-    const keysOf = (value: unknown, prefix: string): string[] =>
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? Object.entries(value).flatMap(([key, below]) => [`${prefix}${key}`, ...keysOf(below, `${prefix}${key}.`)])
-        : [];
-    expect(keysOf(parse(code), '').filter((key) => !known.has(key))).toEqual([]);
+  it.each(recipes)('a recipe takes the settings of $name, keys and values', ({ code }) => {
+    const settings = parse(code.replaceAll('...', 'https://example.com')) as Settings;
+    const results = [
+      recipeSchema.safeParse(merged(RECIPE, settings)),
+      sftRecipeSchema.safeParse(merged(SFT_RECIPE, settings)),
+      sweepSchema.safeParse(settings),
+    ];
+    const problems = results.map(({ error }) =>
+      error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
+    );
+    expect(problems).toContain(undefined);
   });
 });

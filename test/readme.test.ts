@@ -3,10 +3,11 @@
  * on the story model. What needs a network or weights that are not here is named below.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { parseDocument } from 'yaml';
 import { packageRoot } from '../src/files/package-root.ts';
 import { openLedger } from '../src/store/ledger.ts';
 
@@ -22,10 +23,16 @@ const NOT_RUN: readonly [begin: string, reason: string][] = [
   ['selm studio', 'it serves until it is stopped (src/server/app.test.ts)'],
   ['selm rank rows.jsonl --ranker pairrm', 'PairRM has weights of 1.7 GB'],
 ];
-/** What makes the run small; everything else is the command as it stands. */
-const SMALLER = ['sampling.maxNewTokens=8', 'text.maxLength=64', 'text.maxPromptLength=32', 'threads=1'];
+/** What makes the run small, put into the recipe that `selm init` wrote: the commands run as they stand. */
+const SMALLER: readonly [path: string[], value: number][] = [
+  [['sampling', 'maxNewTokens'], 8],
+  [['text', 'maxLength'], 64],
+  [['text', 'maxPromptLength'], 32],
+  [['threads'], 1],
+];
 
-const commands = [...readFileSync(join(packageRoot, 'README.md'), 'utf8').matchAll(/^bin\/(selm .*)$/gm)]
+const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');
+const commands = [...readme.matchAll(/^bin\/(selm .*)$/gm)]
   .map(([, line = '']) => line.replace(/\s+#.*$/, '').trim())
   .filter((line) => !NOT_RUN.some(([begin]) => line.startsWith(begin)));
 
@@ -47,15 +54,33 @@ function prepare(): void {
 /** Runs a command line of the README in the folder and returns what it printed. */
 function run(line: string): string {
   const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '').slice(1);
-  const isRun = words[0] === 'train';
-  const args = isRun ? [...words, ...SMALLER.flatMap((setting) => ['--set', setting])] : words;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(packageRoot, 'bin', 'selm'), ...args], {
+  return node([join(packageRoot, 'bin', 'selm'), ...words], line);
+}
+
+/** Runs Node in the folder and returns what it printed. */
+function node(args: readonly string[], what: string): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: folder,
     encoding: 'utf8',
     env: { ...process.env, SELM_THREADS: '1' },
   });
-  expect(status, `${line}\n${stdout}${stderr}`).toBe(0);
+  expect(status, `${what}\n${stdout}${stderr}`).toBe(0);
   return stdout;
+}
+
+function makeSmaller(file: string): void {
+  const recipe = parseDocument(readFileSync(file, 'utf8'));
+  for (const [path, value] of SMALLER) recipe.setIn(path, value);
+  writeFileSync(file, recipe.toString());
+}
+
+/** The README's library example as a program of its own, in plain JavaScript: it has no types. */
+function runLibraryExample(): string {
+  const [, code = ''] = /^```ts\n(import [\s\S]*?)^```/m.exec(readme) ?? [];
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(packageRoot, join(folder, 'node_modules', 'selm'));
+  writeFileSync(join(folder, 'example.mjs'), `const { signal } = new AbortController();\n${code}`);
+  return node([join(folder, 'example.mjs')], code);
 }
 
 it('runs from init to the report', { timeout: 240_000 }, () => {
@@ -66,9 +91,12 @@ it('runs from init to the report', { timeout: 240_000 }, () => {
       using ledger = openLedger(join(folder, 'runs', 'quickstart', 'run.db'), { access: 'read' });
       expect(run(line.replace('PAIR', ledger.pairs(1)[0]?.pairId ?? ''))).toContain('became CHOSEN');
     } else expect(run(line), line).not.toBe('');
+    if (line.startsWith('selm init my.yaml')) makeSmaller(join(folder, 'my.yaml'));
     // The commands after it look at the quickstart's run.
     if (line === 'selm train my.yaml')
       cpSync(join(folder, 'runs', 'my'), join(folder, 'runs', 'quickstart'), { recursive: true });
   }
-  for (const [begin] of NOT_RUN) expect(readFileSync(join(packageRoot, 'README.md'), 'utf8')).toContain(begin);
+  for (const [begin] of NOT_RUN) expect(readme).toContain(begin);
+  // The run is finished: the program goes on with it, and says where its model is.
+  expect(runLibraryExample()).toContain(join('runs', 'my', 'iteration-3', 'model'));
 });
