@@ -1,10 +1,10 @@
 /**
- * @file Installs the package as its users do, and uses it: `npm pack`, an empty project elsewhere, `npx selm`, `import` in
- * JavaScript (ESM, and CommonJS by import()) and with types in TypeScript. Run: `tsx scripts/check-package.ts`; with `--engine` it also builds
- * the engine there and trains a model (minutes).
+ * @file Installs the package as its users do, and uses it: `npm pack`, an empty project elsewhere, `npx selm`, a small training,
+ * `import` in JavaScript (ESM, and CommonJS by import()) and with types in TypeScript. Run: `tsx scripts/check-package.ts`. The
+ * training uses the engine of this clone; with `--engine` the project builds its own (minutes).
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -67,6 +67,25 @@ export function start(): Training<{ modelPath: string }> {
 }
 `;
 
+/** A training of seconds with trackers that write files, on the model that the package brings. */
+const RECIPE = `name: small
+seed: 1
+model: node_modules/selm/assets/stories260K
+data: { train: prompts.jsonl }
+iterations: 1
+ranker: { kind: function, module: reward.ts }
+sampling: { samples: 2, temperature: 1, maxNewTokens: 8 }
+text: { maxLength: 64, maxPromptLength: 32 }
+objective: { preference: { kind: dpo }, exploration: { kind: selm, alpha: 0.001 } }
+training: { learningRate: 1e-5, batchSize: 2 }
+track: [tensorboard, wandb]
+`;
+
+const REWARD = `export function reward(_prompt: string, responses: string[]): number[] {
+  return responses.map((response) => response.length);
+}
+`;
+
 const TSCONFIG = {
   compilerOptions: {
     module: 'nodenext',
@@ -106,12 +125,20 @@ try {
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
   run('import in TypeScript, types checked', 'npx', ['tsc', '-p', '.']);
 
-  if (withEngine) {
-    run('npx selm engine install', 'npx', ['selm', 'engine', 'install']);
-    cpSync(join(root, 'recipes', 'quickstart'), join(project, 'quickstart'), { recursive: true });
-    const model = join(project, 'node_modules', 'selm', 'assets', 'stories260K');
-    expectText(run('npx selm generate', 'npx', ['selm', 'generate', model, '--prompt', 'Tom saw', '--text']), 'Tom');
-  }
+  if (withEngine) run('npx selm engine install', 'npx', ['selm', 'engine', 'install']);
+  else process.env.SELM_ENGINE = join(root, 'build', 'native');
+  writeFileSync(join(project, 'small.yaml'), RECIPE);
+  writeFileSync(join(project, 'reward.ts'), REWARD);
+  const prompts = ['Tom saw a dog.', 'Lily went out.', 'Ben had a ball.', 'Mia sang.'];
+  writeFileSync(join(project, 'prompts.jsonl'), prompts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
+  run('npx selm train', 'npx', ['selm', 'train', 'small.yaml']);
+  const made = join('runs', 'small', 'iteration-1', 'model');
+  for (const part of [made, 'runs/small/wandb', 'runs/small/tensorboard'])
+    if (!existsSync(join(project, part))) throw new Error(`The training left no ${part}`);
+  expectText(run('npx selm generate', 'npx', ['selm', 'generate', made, '--prompt', 'Tom saw']), '.');
+  process.env.HF_TOKEN = 'hf_none';
+  const push = ['selm', 'push', 'small', 'owner/name', '--dry-run'];
+  expectText(run('npx selm push --dry-run', 'npx', push), 'model.safetensors');
   console.log('The package works in an empty project');
 } finally {
   rmSync(folder, { recursive: true, force: true });

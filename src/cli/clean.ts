@@ -17,7 +17,7 @@ interface CleanOptions {
 const MEANING: Readonly<Record<DisposableKind, string>> = {
   leftover: 'left by a process that died while it wrote',
   checkpoint: 'checkpoints of a training whose model is there',
-  model: 'an earlier model: it can be trained again, but not be measured until then',
+  model: 'an earlier model: it can be trained again, but until then nothing can measure it',
 };
 
 /** The command. */

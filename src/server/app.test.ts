@@ -161,6 +161,24 @@ test('the answers to a prompt are there from iteration to iteration, with their 
   ]);
 });
 
+test('held-out prompts are found by text, and their answers from the base on', async () => {
+  const folder = temporaryFolder();
+  writeStudioRun(join(folder, 'first'), {
+    measured: [
+      [0.1, 0.2],
+      [0.3, 0.4],
+    ],
+  });
+  const studio = await serve(folder);
+  const page = await json<PromptPage>(studio, '/api/runs/first/prompts?source=held-out&search=OUT-1');
+  expect(page).toMatchObject({ total: 1, prompts: [{ promptId: 'held-out-1', iterations: [0, 1] }] });
+  const found = await json<PromptSamples>(studio, '/api/runs/first/samples?source=held-out&promptId=held-out-1');
+  expect(found.iterations.map(({ iteration, samples }) => [iteration, samples])).toEqual([
+    [0, [{ text: 'an answer', score: 0.2 }]],
+    [1, [{ text: 'an answer', score: 0.4 }]],
+  ]);
+});
+
 test('a page follows a run: what is behind its last id comes again, then what is new, and the summary', async () => {
   const folder = temporaryFolder();
   const run = writeStudioRun(join(folder, 'first'));
