@@ -27,6 +27,8 @@ export function ranksOption(): Option {
 /** A long run whose work a team does. */
 export interface RankedRun<Outcome extends object> extends Omit<LongRun<Outcome>, 'work' | 'recipe'> {
   recipe: { name: string; output: string; threads: number | null; device: string; model: string };
+  /** What it trains on: files, or names on the Hub. */
+  data: readonly string[];
   work(watching: { watch: Watch; signal: AbortSignal }, team: Team): Promise<Outcome>;
 }
 
@@ -35,14 +37,14 @@ export async function runOnRanks<Outcome extends object>(
   run: RankedRun<Outcome>,
   options: LongRunOptions & RanksOptions,
 ): Promise<void> {
-  const { recipe } = run;
+  const { recipe, data } = run;
   const place = takePlace(options, recipe);
   if (place === null) {
     const { ALONE } = await import('../ranks/team.ts');
     return runWatched({ ...run, work: (watching) => run.work(watching, ALONE) }, options);
   }
   const { followRun, leadRun } = await import('../loop/ranks.ts');
-  const work = { recipe, sharedFolder: dirname(recipe.output), device: recipe.device, model: recipe.model };
+  const work = { recipe, sharedFolder: dirname(recipe.output), device: recipe.device, model: recipe.model, data };
   if (place.rank > 0) {
     process.exitCode = await followRun(place, work, say);
     return;

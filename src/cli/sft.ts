@@ -26,6 +26,7 @@ export async function sft(recipePath: string, options: LongRunOptions & RanksOpt
     {
       command: ['sft', recipePath],
       recipe,
+      data: recipe.data.train,
       iterations: 0,
       introduction: describeSftRecipe(recipe),
       // Loaded here, so that a mistake in the recipe is told before the engine is opened.

@@ -49,6 +49,7 @@ export async function train(recipePath: string, options: TrainOptions): Promise<
     {
       command: ['train', recipePath],
       recipe,
+      data: [...recipe.data.train, ...(recipe.sft?.data.train ?? [])],
       iterations: recipe.iterations,
       introduction: describeRecipe(recipe),
       // Loaded here, so that a mistake in the recipe is told before the engine is opened.

@@ -2,11 +2,13 @@
  * @file A run on several ranks. Rank 0 runs the program as always, with a team instead of itself alone; the others do the
  * work that it names. Only rank 0 reads data, asks rankers, writes the run's directory and prints.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { InterruptedError, RankLostError, SelmError } from '../errors.ts';
 import { sha256Folder } from '../files/hash.ts';
 import { packageRoot } from '../files/package-root.ts';
+import { sampleFile } from '../files/sampled-file.ts';
 import { sampledFingerprint } from '../model/sampled-fingerprint.ts';
 import { type LearnedRewardPlace, openLearnedReward, RANK_BY_LEARNED_REWARD } from '../rank/model/learned-reward.ts';
 import { RANK_BY_MODEL, type RankerPlace, rankingWork } from '../rank/model/together.ts';
@@ -41,6 +43,8 @@ export interface RankedWork {
   device: string;
   /** Folder of the model that it begins with, or its name on the Hub. */
   model: string | null;
+  /** Files of its data, or their names on the Hub. */
+  data: readonly string[];
 }
 
 /** Runs `body` as rank 0, once all ranks are there; afterwards all have left. Throws RanksError, RankLostError. */
@@ -129,7 +133,10 @@ function works(): SharedWork<never, never, unknown>[] {
   ] as SharedWork<never, never, unknown>[];
 }
 
-function joinOptions({ recipe, sharedFolder, device, model }: RankedWork, say: (line: string) => void): JoinOptions {
+function joinOptions(
+  { recipe, sharedFolder, device, model, data }: RankedWork,
+  say: (line: string) => void,
+): JoinOptions {
   const seconds = Number(process.env.SELM_RANKS_TIMEOUT ?? TIMEOUT_S);
   if (sharedFolder !== null) mkdirSync(sharedFolder, { recursive: true });
   return {
@@ -139,6 +146,7 @@ function joinOptions({ recipe, sharedFolder, device, model }: RankedWork, say: (
       node: process.versions.node.split('.')[0] ?? '',
       recipe,
       model: fingerprintOf(model),
+      data: dataFingerprint(data),
     },
     mismatch,
     sharedFolder,
@@ -159,6 +167,18 @@ function fingerprintOf(model: string | null): string | null {
   }
 }
 
+/** The same of data files; null where one is not here, or cannot be read, which rank 0 says when it reads it. */
+export function dataFingerprint(files: readonly string[]): string | null {
+  if (files.length === 0) return null;
+  const hash = createHash('sha256');
+  try {
+    for (const path of files) sampleFile(hash, path, { head: 0 });
+  } catch {
+    return null;
+  }
+  return hash.digest('hex');
+}
+
 /** Why two ranks cannot work on one run. */
 export function mismatch(rank0: Identity, other: Identity): string | null {
   if (other.code !== rank0.code) return 'runs another version of selm than rank 0: install the same one everywhere';
@@ -168,6 +188,9 @@ export function mismatch(rank0: Identity, other: Identity): string | null {
     return `runs Node ${other.node} and rank 0 Node ${rank0.node}: install the same one everywhere`;
   if (other.model !== rank0.model)
     return 'finds another model than rank 0 where the recipe says: let all ranks see the same folder';
+  // Rank 0 alone reads them, so that a rank may lack them; other data are a mistake that would be found by nobody.
+  if (rank0.data !== null && other.data !== null && other.data !== rank0.data)
+    return 'finds other data than rank 0 where the recipe says: let all ranks see the same files';
   // As it came over: what JSON leaves out is no difference.
   const [difference] = differences(JSON.parse(JSON.stringify(rank0.recipe)), JSON.parse(JSON.stringify(other.recipe)));
   if (difference === undefined) return null;

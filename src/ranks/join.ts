@@ -21,6 +21,8 @@ export interface Identity {
   recipe: unknown;
   /** Fingerprint of the model that lies where the recipe says; null where none does yet. */
   model: string | null;
+  /** Fingerprint of the data that lie where the recipe says; null where some do not. */
+  data: string | null;
 }
 
 export interface JoinOptions {

@@ -26,7 +26,7 @@ function folder(): string {
   return path;
 }
 
-const identity: Identity = { code: 'a', libtorch: '2.15', node: '20', recipe: { seed: 1 }, model: null };
+const identity: Identity = { code: 'a', libtorch: '2.15', node: '20', recipe: { seed: 1 }, model: null, data: null };
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {

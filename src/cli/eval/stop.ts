@@ -35,7 +35,7 @@ export async function watchOnRanks<Result>(
   const { followRun, leadRun } = await import('../../loop/ranks.ts');
   // `ranks` is what the others were not told: they have their places.
   const { ranks: _, ...recipe } = options;
-  const ranked = { recipe, sharedFolder: null, device: 'cpu', model: options.model ?? null };
+  const ranked = { recipe, sharedFolder: null, device: 'cpu', model: options.model ?? null, data: [] };
   if (place.rank > 0) {
     process.exitCode = await followRun(place, ranked, say);
     return null;
