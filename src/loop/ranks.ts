@@ -19,6 +19,7 @@ import type { Place } from '../ranks/place.ts';
 import { openTeam, type SharedWork, type Team } from '../ranks/team.ts';
 import { differences } from '../store/differences.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import type { KeyStore } from '../torch/key-store.ts';
 import { engineVersion, minorVersion } from '../torch/native.ts';
 import { ncclLibrary } from '../torch/nccl.ts';
 import { answeringWork } from './evaluation/benchmark-work.ts';
@@ -55,20 +56,7 @@ export async function leadRun<Outcome>(
   const membership = await joinRanks(place, joinOptions(work, say));
   const { store, group, local, lost } = membership;
   let ending: Ending = 'failed';
-  // A rank that its machine asks to stop asks for all: this one is stopped as if the signal had come here.
-  let stopping = false;
-  const asking = setInterval(() => {
-    store.get('stop').then(
-      (asked) => {
-        // Slow answers overlap, and a second signal would end the process at once.
-        if (asked === null || stopping) return;
-        stopping = true;
-        clearInterval(asking);
-        process.kill(process.pid, 'SIGTERM');
-      },
-      () => {},
-    );
-  }, STOP_POLL_MS);
+  const heeding = heedOthers(store);
   try {
     const outcome = await body(openTeam(group, store, lost));
     ending = 'finished';
@@ -79,9 +67,32 @@ export async function leadRun<Outcome>(
     if (error instanceof RankLostError) throwIfEnded(local);
     throw error;
   } finally {
-    clearInterval(asking);
+    clearInterval(heeding);
     await membership.leave(ending);
   }
+}
+
+/**
+ * A rank that its machine asks to stop asks for all: whoever listens in this one hears what it would hear of the signal. Launchers
+ * send it to all ranks, so that it may have come here before, or come later: neither is a second one, which would end the process at once.
+ */
+function heedOthers(store: KeyStore): NodeJS.Timeout {
+  let isAsked = false;
+  const polling = setInterval(() => {
+    store.get('stop').then(
+      (asked) => {
+        if (asked === null || isAsked) return;
+        isAsked = true;
+        clearInterval(polling);
+        const listeners = process.listeners('SIGTERM');
+        if (listeners.length === 0) return; // stops already
+        process.once('SIGTERM', () => {});
+        for (const listener of listeners) listener('SIGTERM');
+      },
+      () => {},
+    );
+  }, STOP_POLL_MS);
+  return polling;
 }
 
 /** Follows rank 0 to the end of the run, and returns this process's exit code. Throws RanksError, RankLostError. */

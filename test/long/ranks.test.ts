@@ -265,6 +265,36 @@ it('selm eval on three ranks prints what one process prints', async () => {
   expect(await print(3)).toBe(alone);
 }, 300_000);
 
+it.each([
+  ['the others first', [1, 2, 0]],
+  ['rank 0 first', [0, 1, 2]],
+])(
+  'SIGTERM at all ranks, %s, saves and stops them as one at rank 0 does',
+  async (_, order) => {
+    const output = join(folder, `stopped-${order[0]}`);
+    const child = spawn(
+      process.execPath,
+      [join(packageRoot, 'bin', 'selm'), 'train', recipePath, '--json', '--ranks', '3', '--set', `output=${output}`],
+      { env: { ...process.env, SELM_THREADS: '1' }, stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+    let told = '';
+    let isAsked = false;
+    child.stdout.on('data', async (data: Buffer) => {
+      told += data.toString();
+      if (isAsked || !told.includes('"stage":"sample"')) return;
+      isAsked = true;
+      const others = ranksBelow(child.pid);
+      for (const rank of order) {
+        process.kill((rank === 0 ? child.pid : others.get(rank)) ?? Number.NaN, 'SIGTERM');
+        await sleep(150); // rank 0 has heard of the first by now
+      }
+    });
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(143);
+    expect(told).toContain('"kind":"run-stopped"');
+  },
+  120_000,
+);
+
 describe('ranks that cannot work', () => {
   let taken: Server;
   beforeAll(async () => {
