@@ -1,7 +1,8 @@
 /** @file `selm sweep --dry-run`: what every run will roughly cost, and the sum. Nothing is sampled, nothing written. */
 import type { RecipeFacts } from '../forecast/facts.ts';
 import type { Forecast } from '../forecast/forecast.ts';
-import type { MachineRates } from '../forecast/time.ts';
+import type { TrialFacts } from '../forecast/rates.ts';
+import type { WorkRates } from '../forecast/time.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { PlannedRun, SweepPlan } from '../sweep/plan.ts';
 import { type Standing, standingOf } from '../sweep/standing.ts';
@@ -21,13 +22,10 @@ export interface RunForecast {
   seconds: number | null;
 }
 
-/** The rates of this machine for the types of a recipe's products. */
-type Rates = (dtypes: {
-  training: Recipe['training']['dtype'];
-  sampling: Recipe['sampling']['dtype'];
-}) => Promise<MachineRates>;
+/** The rates of this machine at the work of a recipe. */
+type Rates = (recipe: Recipe, facts: TrialFacts) => Promise<WorkRates>;
 
-const measured: Rates = async (dtypes) => (await import('../forecast/rates.ts')).measureRates(dtypes);
+const measured: Rates = async (recipe, facts) => (await import('../forecast/rates.ts')).measureRates(recipe, facts);
 
 /** The forecast of a sweep as text or as JSON. */
 export async function dryRunSweep(
@@ -44,14 +42,22 @@ export async function dryRunSweep(
   return describeForecasts(plan, runs, { total, lanes });
 }
 
+/** What a trial depends on: arms that differ in their objective or their learning rate share one. */
+function trialKey({ model, device, sampling, training }: Recipe, { tokens, together }: TrialFacts): string {
+  const { dtype, states, adapter, activations, microBatchTokens, batchSize } = training;
+  return JSON.stringify([
+    [model, device, tokens, together, sampling],
+    [dtype, states, adapter, activations, microBatchTokens, batchSize],
+  ]);
+}
+
 /** An arm's runs differ in their seeds alone: one forecast is made for all of them. */
 async function forecastRuns(runs: readonly PlannedRun[], rates: Rates): Promise<RunForecast[]> {
   const { forecast } = await import('../forecast/forecast.ts');
-  const known = new Map<string, MachineRates>();
-  const ratesOf = async ({ recipe }: PlannedRun): Promise<MachineRates> => {
-    const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
-    const key = JSON.stringify(dtypes);
-    const found = known.get(key) ?? (await rates(dtypes));
+  const known = new Map<string, WorkRates>();
+  const ratesOf = async (recipe: Recipe, facts: TrialFacts): Promise<WorkRates> => {
+    const key = trialKey(recipe, facts);
+    const found = known.get(key) ?? (await rates(recipe, facts));
     known.set(key, found);
     return found;
   };
@@ -60,7 +66,8 @@ async function forecastRuns(runs: readonly PlannedRun[], rates: Rates): Promise<
   const found: RunForecast[] = [];
   for (const run of runs) {
     const { arm, seed, recipe } = run;
-    const made = byArm.get(arm) ?? (await forecast(recipe, { rows: null, known: facts, rates: () => ratesOf(run) }));
+    const made =
+      byArm.get(arm) ?? (await forecast(recipe, { rows: null, known: facts, rates: (each) => ratesOf(recipe, each) }));
     byArm.set(arm, made);
     const { iterations, cost } = made;
     const standing = standingOf(recipe).kind;

@@ -74,8 +74,7 @@ async function dryRun(
 ): Promise<void> {
   const { forecast } = await import('../forecast/forecast.ts');
   const { measureRates } = await import('../forecast/rates.ts');
-  const dtypes = { training: recipe.training.dtype, sampling: recipe.sampling.dtype };
-  const result = await forecast(recipe, { rows: rows ?? null, ranks, rates: async () => measureRates(dtypes) });
+  const result = await forecast(recipe, { rows: rows ?? null, ranks, rates: (facts) => measureRates(recipe, facts) });
   const card = recipe.device === 'cpu' ? null : firstCard(recipe.device);
   process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result, card)}\n`);
 }

@@ -7,9 +7,9 @@ import { packageRoot } from '../files/package-root.ts';
 import { loadRecipe } from '../recipe/load.ts';
 import type { RecipeFacts } from './facts.ts';
 import { type Forecast, forecast } from './forecast.ts';
-import type { MachineRates } from './time.ts';
+import type { WorkRates } from './time.ts';
 
-const RATES: MachineRates = { trainFlops: 1e12, sampleFlops: 1e11, bytesPerSecond: 1e10 };
+const RATES: WorkRates = { train: 1e12, score: 1e12, prefill: 4e11, decode: 1e11, update: 1e9 };
 
 async function dryRun(
   name: string,
@@ -146,16 +146,17 @@ describe('a dry run', () => {
     expect(offline.iterations.map(({ responses, pairs }) => [responses, pairs])).toEqual([[0, 384]]);
   });
 
-  it('multiplies tokens by weights: forward once for the reference, three times for training', async () => {
-    const { cost, facts } = await dryRun('offline-dpo');
+  it('multiplies tokens by weights: forward once for the reference, three times for training, and updates by steps', async () => {
+    const { cost, facts, iterations } = await dryRun('offline-dpo');
     const [only] = cost?.iterations ?? [];
     const { prompt, response } = facts.tokens;
     // stories260K: 5 blocks of 64 x 64 (q, o), 32 x 64 (k, v), 3 x 172 x 64; head 512 x 64; attention 4 x 5 x 64 a token.
     const block = 2 * 5 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 172 * 64);
     const tokens = prompt + 2 * response;
     const forward = tokens * (block + ((4 * 5 * 64) / 2) * (prompt + response)) + 2 * response * 2 * 512 * 64;
+    const updates = ((iterations[0]?.schedule.totalSteps ?? 0) * 260_032) / 1e9;
     expect((only?.referenceSeconds ?? 0) / ((384 * forward) / 1e12)).toBeCloseTo(1, 10);
-    expect((only?.trainSeconds ?? 0) / ((3 * 384 * forward) / 1e12)).toBeCloseTo(1, 10);
+    expect((only?.trainSeconds ?? 0) / ((3 * 384 * forward) / 1e12 + updates)).toBeCloseTo(1, 10);
     expect(only?.sampleSeconds).toBe(0);
   });
 

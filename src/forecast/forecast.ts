@@ -3,7 +3,8 @@ import type { Recipe } from '../recipe/schema.ts';
 import { type MemoryForecast, memoryOf, parameterCount } from './cost.ts';
 import { factsKey, factsOf, type RecipeFacts } from './facts.ts';
 import { type IterationPlan, planOf } from './plan.ts';
-import { type MachineRates, type TimeForecast, timeOf } from './time.ts';
+import type { TrialFacts } from './rates.ts';
+import { type TimeForecast, timeOf, type WorkRates } from './time.ts';
 
 export interface Forecast {
   facts: Omit<RecipeFacts, 'config'>;
@@ -13,13 +14,13 @@ export interface Forecast {
     | ({
         parameters: number;
         memory: MemoryForecast;
-        rates: MachineRates;
+        rates: WorkRates;
       } & TimeForecast)
     | null;
 }
 
 /**
- * The forecast of a recipe on some ranks. `rates` measures this machine, and is asked only where the model is known. `known` keeps the
+ * The forecast of a recipe on some ranks. `rates` measures this machine at such work, and is asked only where the model is known. `known` keeps the
  * facts of recipes, so that the data of a sweep are read once and not for each arm.
  */
 export async function forecast(
@@ -27,7 +28,7 @@ export async function forecast(
   options: {
     rows: number | null;
     ranks?: number;
-    rates: () => Promise<MachineRates>;
+    rates: (facts: TrialFacts) => Promise<WorkRates>;
     known?: Map<string, RecipeFacts>;
   },
 ): Promise<Forecast> {
@@ -37,7 +38,12 @@ export async function forecast(
   const { config, ...facts } = found;
   const iterations = planOf(recipe, facts);
   if (config === null) return { facts, iterations, cost: null };
-  const rates = await options.rates();
+  const sampled = Math.max(
+    (facts.heldOut ?? 0) * recipe.evaluate.samples,
+    ...iterations.map(({ responses }) => responses),
+  );
+  const together = Math.max(1, Math.min(recipe.sampling.batchSize, sampled));
+  const rates = await options.rates({ config, tokens: facts.tokens, together });
   return {
     facts,
     iterations,

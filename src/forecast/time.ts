@@ -1,6 +1,6 @@
 /**
- * @file How long a recipe will take, stage by stage: tokens through the model, times its products a token, at this
- * machine's measured rates. Estimates: nothing is fitted, and rankers, files and the interpreter are not in them. Pure.
+ * @file How long a recipe will take, stage by stage: operations of the tokens that go through the model, at the rates that such work
+ * has on this machine. Estimates: nothing is fitted, and rankers and files are not in them. Pure.
  */
 import {
   gradientsOfAPair,
@@ -9,26 +9,39 @@ import {
   scoringsOfAPair,
 } from '../loop/stages/explore-plan.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { EMBEDDING, expectedWeights, headName } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { chooseActivations } from '../train/activations.ts';
 import type { BenchmarkFacts } from './benchmarks.ts';
-import { parameterCount, type TokenFacts } from './cost.ts';
+import type { TokenFacts } from './cost.ts';
+import { operationsOf, type Pass } from './operations.ts';
 import type { IterationPlan } from './plan.ts';
+import { countsOf } from './shares.ts';
 
-/** What this machine does: products in the types of training and of sampling, and memory read and written. */
-export interface MachineRates {
-  trainFlops: number;
-  sampleFlops: number;
-  bytesPerSecond: number;
+/** Operations a second that this machine reaches in each kind of work on such a model (src/forecast/rates.ts measures them). */
+export interface WorkRates {
+  /** Forward and backward. */
+  train: number;
+  /** Forward alone: log-probabilities of texts. */
+  score: number;
+  /** Prompts of samples. */
+  prefill: number;
+  /** Tokens of samples, as many at once as the recipe has. */
+  decode: number;
+  /** Weights a second that the optimiser changes. */
+  update: number;
+}
+
+/** Forward passes that a pass forward and backward counts as: three, and one more where activations are computed again. */
+export function passesOfGradient(training: Recipe['training'], config: ModelConfig): 3 | 4 {
+  return chooseActivations(training, config) === 'recompute' ? 4 : 3;
 }
 
 /** What the time depends on, beside the recipe and its plan. */
 export interface TimeFacts {
   config: ModelConfig;
   tokens: TokenFacts;
-  rates: MachineRates;
+  rates: WorkRates;
   /** Held-out prompts; null where their number is not known. */
   heldOut: number | null;
   benchmarks: readonly BenchmarkFacts[];
@@ -62,35 +75,23 @@ export interface TimeForecast {
   totalSeconds: number;
 }
 
-/** Tokens through the model, as its cost depends on them. */
-interface Pass {
-  tokens: number;
-  /** Those whose next token is scored or drawn: the head's share. */
-  scored: number;
-}
-
 /** Tokens and seconds of each iteration, of what comes before, and of all. */
 export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly IterationPlan[]): TimeForecast {
   const { config, tokens, rates } = facts;
   const { training, sampling, objective, evaluate, rewardModel } = recipe;
   const explores = objective.exploration.kind !== 'none';
-  /** Forward passes that one pass forward and backward costs. */
-  const gradientPasses = chooseActivations(training, config) === 'recompute' ? 4 : 3;
-  const headFlops = 2 * config.vocabularySize * config.hiddenSize;
-  const blockFlops = 2 * blockParameters(config);
-  const attentionFlops = 4 * config.layers * config.heads * config.headSize; // a token, for each token it attends to
-  const weightBytes = parameterCount(config) * (sampling.dtype === 'float32' ? 4 : 2);
+  const trainedWeights = countsOf({ config, training }).trained;
   const context = (tokens.prompt + tokens.response) / 2;
-  const flopsOf = ({ tokens: count, scored }: Pass): number =>
-    count * (blockFlops + attentionFlops * context) + scored * headFlops;
+  const gradientPasses = passesOfGradient(training, config);
+  const operations = (pass: Pass): number => operationsOf(config, pass, context);
+  const scoringSeconds = (pass: Pass): number => operations(pass) / rates.score;
+  const gradientSeconds = (pass: Pass): number => (gradientPasses * operations(pass)) / rates.train;
 
-  /** One prefill of a prompt for all its samples; the samples cost a forward pass a token, or reading the weights. */
+  /** One prefill of a prompt for all its samples, and their tokens. */
   const sampleSeconds = (prompts: number, samples: number, tokensOfASample: number): number => {
     const sampled = prompts * samples * tokensOfASample;
-    const flops = flopsOf({ tokens: prompts * tokens.prompt + sampled, scored: sampled });
-    const decodeSteps = ((prompts * samples) / sampling.batchSize) * tokensOfASample;
-    const readSeconds = (decodeSteps * weightBytes) / rates.bytesPerSecond;
-    return Math.max(flops / rates.sampleFlops, readSeconds);
+    const read = operations({ tokens: prompts * tokens.prompt, scored: prompts });
+    return read / rates.prefill + operations({ tokens: sampled, scored: sampled }) / rates.decode;
   };
 
   /** Answers to the held-out prompts, and their log-probabilities under `others` models where KL is measured. */
@@ -99,18 +100,16 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     const answer = Math.min(tokens.sampled, evaluate.maxNewTokens ?? Number.POSITIVE_INFINITY);
     const measuresKl = evaluate.temperature === 1 && sampling.topP >= 1 && sampling.topK === 0;
     const answers = prompts * evaluate.samples;
-    const scoring = flopsOf({ tokens: answers * (tokens.prompt + answer), scored: answers * answer });
-    return sampleSeconds(prompts, evaluate.samples, answer) + (measuresKl ? (others * scoring) / rates.sampleFlops : 0);
+    const scoring = scoringSeconds({ tokens: answers * (tokens.prompt + answer), scored: answers * answer });
+    return sampleSeconds(prompts, evaluate.samples, answer) + (measuresKl ? others * scoring : 0);
   };
 
   /** One model on the benchmarks: prompts and choices once, and answers, taken as long as they may be. */
   const benchmarkSeconds = facts.benchmarks.reduce((sum, { tokens: asked }) => {
     if (asked === null) return sum;
     const { read, generated } = asked;
-    const decodeSteps = generated / (evaluate.benchmarks?.batchSize ?? 1);
-    const answering = flopsOf({ tokens: generated, scored: generated }) / rates.sampleFlops;
-    const reading = flopsOf({ tokens: read, scored: 0 }) / rates.trainFlops;
-    return sum + reading + Math.max(answering, (decodeSteps * weightBytes) / rates.bytesPerSecond);
+    const answering = operations({ tokens: generated, scored: generated }) / rates.decode;
+    return sum + scoringSeconds({ tokens: read, scored: 0 }) + answering;
   }, 0);
 
   const rewardModelSeconds = ({ iteration, slice, candidates }: IterationPlan): number => {
@@ -122,8 +121,8 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     const fitted = (iteration - 1) * labels * compared + (rewardModel.alpha > 0 ? explored : labels * compared);
     const ranked = prompts * candidates * (tokens.prompt + tokens.response);
     return (
-      (rewardModel.epochs * gradientPasses * flopsOf({ tokens: fitted, scored: 0 })) / rates.trainFlops +
-      flopsOf({ tokens: ranked, scored: 0 }) / rates.sampleFlops
+      rewardModel.epochs * gradientSeconds({ tokens: fitted, scored: 0 }) +
+      scoringSeconds({ tokens: ranked, scored: 0 })
     );
   };
 
@@ -133,7 +132,7 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     const third = explores && iteration > 0 && candidates > 2 ? (candidates - 2) / candidates : 0;
     const scored = tokens.response * (2 + third);
     const perPair = tokens.prompt + scored;
-    const pairSeconds = flopsOf({ tokens: perPair, scored }) / rates.trainFlops;
+    const pair = { tokens: perPair, scored };
     const used = Math.min(pairs * training.epochs, schedule.totalSteps * training.batchSize);
     const prompts = responses / Math.max(1, sampling.samples + sampling.referenceSamples);
     const measured =
@@ -143,9 +142,6 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
             trained: used * perPair,
             explores,
           });
-    const passes =
-      measured.scored * scoringsOfAPair({ explores }) +
-      measured.differentiated * gradientsOfAPair({ explores }) * gradientPasses;
     return {
       iteration,
       sampledTokens: responses * tokens.sampled,
@@ -154,9 +150,11 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
       sampleSeconds:
         recipe.sampler.kind === 'own' ? sampleSeconds(prompts, responses / Math.max(1, prompts), tokens.sampled) : 0,
       rewardModelSeconds: rewardModelSeconds(plan),
-      referenceSeconds: pairs * pairSeconds,
-      trainSeconds: used * pairSeconds * gradientPasses,
-      exploreSeconds: passes * pairSeconds,
+      referenceSeconds: pairs * scoringSeconds(pair),
+      trainSeconds: used * gradientSeconds(pair) + schedule.totalSteps * (trainedWeights / rates.update),
+      exploreSeconds:
+        measured.scored * scoringsOfAPair({ explores }) * scoringSeconds(pair) +
+        measured.differentiated * gradientsOfAPair({ explores }) * gradientSeconds(pair),
       evaluateSeconds: evaluateSeconds(iteration === 0 ? 0 : 2),
       benchmarkSeconds: iteration === 0 ? 0 : benchmarkSeconds,
     };
@@ -167,8 +165,7 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
   const fineTuneSeconds =
     fineTuning === null || recipe.sft === null
       ? 0
-      : ((recipe.sft.training.epochs * gradientPasses + labelPasses(recipe.sft)) * flopsOf(fineTuning)) /
-        rates.trainFlops;
+      : recipe.sft.training.epochs * gradientSeconds(fineTuning) + labelPasses(recipe.sft) * scoringSeconds(fineTuning);
   const before = evaluateBaseSeconds + benchmarkBaseSeconds;
   const runSeconds = iterations.reduce((sum, each) => sum + secondsOf(each), before);
   return {
@@ -197,14 +194,4 @@ export function secondsOf(cost: IterationCost): number {
     cost.evaluateSeconds +
     cost.benchmarkSeconds
   );
-}
-
-/** Weights of the products that every token goes through: the blocks, without embedding and head. */
-function blockParameters(config: ModelConfig): number {
-  let count = 0;
-  for (const [name, shape] of expectedWeights(config)) {
-    if (shape.length === 2 && name !== EMBEDDING && name !== headName(config))
-      count += (shape[0] ?? 0) * (shape[1] ?? 0);
-  }
-  return count;
 }

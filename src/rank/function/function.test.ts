@@ -294,12 +294,16 @@ describe('rank()', () => {
 
   describe.each([{ onError: 'stop' }, { onError: 'drop' }] as const)('with onError $onError', ({ onError }) => {
     let shared: Ranker;
+    const folder = mkdtempSync(join(tmpdir(), 'selm-rank-'));
     beforeAll(async () => {
-      const path = join(mkdtempSync(join(tmpdir(), 'selm-rank-')), 'reward.ts');
+      const path = join(folder, 'reward.ts');
       writeFileSync(path, ALL_WAYS);
       shared = await loadFunctionRanker(path, { timeoutMs: 300, onError });
     });
-    afterAll(() => shared.close());
+    afterAll(async () => {
+      await shared.close();
+      rmSync(folder, { recursive: true });
+    });
 
     test.each(BROKEN.map(([way, , code, message], index) => ({ way, code, message, bad: `bad${index}` })))(
       'loses only its prompt, and says why, when the function $way',
