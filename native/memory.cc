@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <malloc.h>
 #include <sys/mman.h>
@@ -101,6 +102,21 @@ napi_value statistics(napi_env env, napi_callback_info info) {
   });
 }
 
+// deviceMemory(device): bytes of tensors there now and at most, as its allocator counts them; null where it counts nothing.
+napi_value deviceMemory(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    Arguments arguments(env, info);
+    const at::Device device(arguments.string(0));
+    auto* const counting = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
+    if (counting == nullptr || !counting->initialized()) return makeNull(env);
+    const auto index = static_cast<c10::DeviceIndex>(device.has_index() ? device.index() : 0);
+    const auto& bytes = counting->getDeviceStats(index)
+                            .allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+    const int64_t numbers[] = {bytes.current, bytes.peak};
+    return makeNumbers(env, numbers);
+  });
+}
+
 napi_value resetPeak(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     bytesPeak = bytesNow.load();
@@ -136,6 +152,7 @@ napi_value openLibrary(napi_env env, napi_callback_info info) {
 void defineMemory(napi_env env, napi_value exports) {
   define(env, exports, "initialise", initialise);
   define(env, exports, "statistics", statistics);
+  define(env, exports, "deviceMemory", deviceMemory);
   define(env, exports, "resetPeak", resetPeak);
   define(env, exports, "failAllocation", failAllocation);
   define(env, exports, "openLibrary", openLibrary);

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { normaliseConfig } from '../src/model/read-config.ts';
 import { expectedWeights } from '../src/model/weights.ts';
 import { normalAt, randomKey, uniformAt } from '../src/random.ts';
+import { layRows } from '../src/sample/layout.ts';
 import { pagesFor } from '../src/sample/pages.ts';
 import { decode, openCache, openSampler, prefill } from '../src/sample/sampler.ts';
 import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
@@ -292,8 +293,9 @@ describe.skipIf(isOnCpu || isPretended)('a kernel for NVIDIA cards computes what
             const pages = cache.pages.take(pagesFor(ids.length));
             const own = cache.pages.take(1);
             const after = prefill(sampler, cache, [{ ids, pages, known: 0 }]);
-            const row = { prompt: { pages, length: ids.length }, pages: own, position: 0, token: 7 };
-            return [after, decode(sampler, cache, [row])].map(numbers);
+            const row = { prompt: { pages, length: ids.length }, pages: own, position: 0, key: randomKey(0) };
+            const layout = layRows([row], { config, device: where, length: cache.length });
+            return [after, decode(sampler, cache, layout, on(integers([7], [1]), where))].map(numbers);
           } finally {
             cache.dispose();
             sampler.dispose();

@@ -3,7 +3,7 @@
  * activations, soft caps, and attention over trees with windows and caps; and the composition that other types take.
  */
 import { describe, expect, it } from 'vitest';
-import { normalAt, randomKey } from '../src/random.ts';
+import { normalAt, randomKey, uniformAt } from '../src/random.ts';
 import { backward, gradientOf, noGrad, requireGrad, setGradient } from '../src/torch/autograd.ts';
 import type { Dtype } from '../src/torch/dtype.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
@@ -50,6 +50,7 @@ import {
   to_dtype,
   treeAttention,
   treeAttentionWithKnown,
+  uniforms,
   unsqueeze,
   writePages,
   zeros,
@@ -583,6 +584,8 @@ describe('the choice of a token', () => {
   const V = 3001;
   const DRAWS = 20_000;
   const logits = Float64Array.from({ length: V }, (_, i) => 3 * normalAt(randomKey(12), i));
+  const doubles = (values: readonly number[]): Tensor =>
+    tensorFrom(Float64Array.from(values), [values.length], 'float64');
 
   /** Exact probabilities: temperature, then top-k, then the nucleus of what is left. */
   function exact({
@@ -629,7 +632,7 @@ describe('the choice of a token', () => {
       for (let begin = 0; begin < DRAWS; begin += 500) {
         scope('some', () => {
           const rows = repeat_interleave_self_int(row, 500, { dim: 0 });
-          const uniforms = Array.from({ length: 500 }, (_, i) => (begin + i + 0.5) / DRAWS);
+          const uniforms = doubles(Array.from({ length: 500 }, (_, i) => (begin + i + 0.5) / DRAWS));
           const [ids] = sampleTokens(rows, settings.temperature, settings.topK, settings.topP, uniforms);
           for (const id of toIntegers(ids)) counts.set(id, (counts.get(id) ?? 0) + 1);
         });
@@ -640,10 +643,20 @@ describe('the choice of a token', () => {
     }
   });
 
+  it('goes by the uniform numbers of src/random.ts, bit for bit', () => {
+    const counters = [0, 1, 77, 2 ** 32 + 5, 2 ** 53 - 1];
+    const keys = counters.map((counter) => randomKey(3, counter));
+    scope('uniforms', () => {
+      const words = keys.flatMap(({ key0, key1, stream0, stream1 }) => [key0, key1, stream0, stream1]);
+      const found = uniforms(int64(words, { shape: [keys.length, 4] }), int64(counters));
+      expect([...toFloat64Array(found)]).toEqual(keys.map((key, i) => uniformAt(key, counters[i] ?? Number.NaN)));
+    });
+  });
+
   it('takes the first of equal logits when greedy, and gives its log-probability', () => {
     scope('greedy', () => {
       const row = Float32Array.from({ length: 40 }, (_, i) => (i === 7 || i === 23 ? 2 : 0));
-      const [ids, logProbs] = sampleTokens(tensorFrom(row, [1, 40], 'float32'), 0, 0, 1, [0.9]);
+      const [ids, logProbs] = sampleTokens(tensorFrom(row, [1, 40], 'float32'), 0, 0, 1, doubles([0.9]));
       expect([...toIntegers(ids)]).toEqual([7]);
       // fp32 exponentials.
       expect(toFloat64Array(logProbs)[0]).toBeCloseTo(2 - Math.log(38 + 2 * Math.exp(2)), 6);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backends.h"
+#include "upload.h"
 
 namespace selm {
 namespace {
@@ -18,10 +19,6 @@ void checkAddRows(const at::Tensor& total, at::IntArrayRef ids, const at::Tensor
               " ids");
   for (const int64_t id : ids)
     TORCH_CHECK(id >= 0 && id < total.size(0), "add_rows_: id ", id, " is none of ", total.size(0), " rows");
-}
-
-at::Tensor onDevice(const std::vector<int64_t>& values, const at::Tensor& like) {
-  return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(like.device());
 }
 
 // index_add_ adds in any order where threads do it together. Here the host sorts the ids: each one's rows stand together, are added up one
@@ -39,10 +36,16 @@ at::Tensor& addRows_(at::Tensor& total, at::IntArrayRef ids, const at::Tensor& r
     }
     lengths.back()++;
   }
-  const at::Tensor sorted = rows.index_select(0, onDevice(order, rows)).to(at::kFloat);
+  std::vector<int64_t> numbers = order;
+  numbers.insert(numbers.end(), lengths.begin(), lengths.end());
+  numbers.insert(numbers.end(), distinct.begin(), distinct.end());
+  const auto places = onDevice(numbers, rows.device())
+                          .split_with_sizes({static_cast<int64_t>(order.size()), static_cast<int64_t>(lengths.size()),
+                                             static_cast<int64_t>(distinct.size())});
+  const at::Tensor sorted = rows.index_select(0, places[0]).to(at::kFloat);
   const at::Tensor sums =
-      at::segment_reduce(sorted, "sum", onDevice(lengths, rows), std::nullopt, std::nullopt, 0, /*unsafe=*/true);
-  return total.index_add_(0, onDevice(distinct, total), sums.to(total.scalar_type()), alpha);
+      at::segment_reduce(sorted, "sum", places[1], std::nullopt, std::nullopt, 0, /*unsafe=*/true);
+  return total.index_add_(0, places[2], sums.to(total.scalar_type()), alpha);
 }
 
 // The CPU's index_add_ has one order, and needs no second copy of the rows.

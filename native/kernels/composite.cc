@@ -2,10 +2,12 @@
 
 #include <torch/library.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "checks.h"
 #include "segments.h"
+#include "upload.h"
 
 namespace selm::composite {
 namespace {
@@ -86,9 +88,12 @@ at::Tensor treeAttentionWithKnown(const at::Tensor& q, const at::Tensor& k, cons
                                   at::IntArrayRef known, double scale, int64_t window, double softCap) {
   const auto segments = readSegments(flat, k.size(0));
   checkKnownRoots(q, k, v, segments, known);
-  at::Tensor asks = at::ones({k.size(0)}, at::TensorOptions().dtype(at::kBool));
-  for (const int64_t root : known) asks.narrow(0, segments[root].start, segments[root].length).fill_(false);
-  const at::Tensor rows = asks.nonzero().squeeze(1).to(q.device());
+  std::vector<int64_t> asking;
+  for (size_t i = 0; i < segments.size(); i++) {
+    if (std::find(known.begin(), known.end(), static_cast<int64_t>(i)) != known.end()) continue;
+    for (int64_t row = 0; row < segments[i].length; row++) asking.push_back(segments[i].start + row);
+  }
+  const at::Tensor rows = onDevice(asking, q.device());
   const at::Tensor all = at::zeros({k.size(0), q.size(1), q.size(2)}, q.options()).index_copy(0, rows, q);
   return std::get<0>(treeAttentionForward(all, k, v, flat, scale, window, softCap)).index_select(0, rows);
 }

@@ -52,7 +52,7 @@ at::Tensor placeHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor
                       const at::Tensor& sin, at::Tensor& keys, at::Tensor& values, const at::Tensor& places,
                       at::ScalarType type);
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits, double temperature, int64_t topK, double topP,
-                                                at::ArrayRef<double> uniforms);
+                                                const at::Tensor& uniforms);
 void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const at::Tensor& v,
                 const at::Tensor& places);
 std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values,

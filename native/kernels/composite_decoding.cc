@@ -1,9 +1,9 @@
-// Sampling's operators said in LibTorch's own. Nothing here asks the host what a device has computed, but for the check that
-// a row of logits is finite.
+// Sampling's operators said in LibTorch's own. Nothing here asks the host what a device has computed.
 #include <torch/library.h>
 
 #include "checks.h"
 #include "composite.h"
+#include "philox.h"
 
 namespace selm::composite {
 namespace {
@@ -17,10 +17,10 @@ at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor
   return sum.add_(rowLinear(x, packed, sum.size(1), bias, arithmetic));
 }
 
-// The first of the largest of each row [B, V].
+// The first of the largest of each row [B, V]; where one is no number, the last.
 at::Tensor firstLargest(const at::Tensor& rows, const at::Tensor& largest) {
-  const int64_t width = rows.size(1);
-  return at::where(rows == largest, at::arange(width, rows.options().dtype(at::kLong)), width).amin(1);
+  const int64_t last = rows.size(1) - 1;
+  return at::where(rows == largest, at::arange(last + 1, rows.options().dtype(at::kLong)), last).amin(1);
 }
 
 // The first place of each row of ends [B, V], sums that grow, that lies above a share of `total` [B, 1].
@@ -48,19 +48,26 @@ at::Tensor drawFiltered(const at::Tensor& weights, int64_t topK, double topP, co
   return order.gather(1, at::minimum(place, count - 1)).squeeze(1);
 }
 
+at::Tensor uniforms(const at::Tensor& keys, const at::Tensor& counters) {
+  checkUniforms(keys, counters);
+  const auto word = [&](int64_t i) { return keys.select(1, i); };
+  const at::Tensor low = counters.bitwise_and(0xffffffffLL), high = counters.bitwise_right_shift(32);
+  const auto words = philoxBlocks({low, high, word(2), word(3)}, {word(0), word(1)});
+  const at::Tensor bits = words[0].bitwise_right_shift(5) * 0x4000000 + words[1].bitwise_right_shift(6);
+  return bits.to(at::kDouble) / static_cast<double>(0x20000000000000);
+}
+
 }  // namespace
 
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK,
-                                                double topP, at::ArrayRef<double> uniforms_) {
-  checkSampling(logits_, temperature, topP, uniforms_.size());
+                                                double topP, const at::Tensor& uniforms_) {
+  checkSampling(logits_, temperature, topP, uniforms_.numel());
   const at::Tensor logits = logits_.to(at::kFloat), top = logits.amax(1, true), shifted = logits - top;
   const at::Tensor total = shifted.exp().sum(1, true, at::kDouble);
-  TORCH_CHECK((top.isfinite() & total.isfinite()).all().item<bool>(),
-              "sample_tokens: the logits of a row are not finite");
   at::Tensor ids = firstLargest(logits, top);
   if (temperature > 0) {
     const at::Tensor weights = (shifted * static_cast<float>(1 / temperature)).exp();
-    const at::Tensor uniforms = at::tensor(uniforms_, at::kDouble).unsqueeze(1).to(logits.device());
+    const at::Tensor uniforms = uniforms_.unsqueeze(1);
     ids = topK <= 0 && topP >= 1 ? drawAny(weights, uniforms) : drawFiltered(weights, topK, topP, uniforms);
   }
   const at::Tensor chosen = shifted.gather(1, ids.unsqueeze(1)).to(at::kDouble);
@@ -111,5 +118,6 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("place_heads", &placeHeads);
   library.impl("add_row_linear_", &addRowLinear_);
   library.impl("paged_attention", &pagedAttention);
+  library.impl("uniforms", &uniforms);
   library.impl("sample_tokens", &sampleTokens);
 }

@@ -22,6 +22,7 @@
 
 #include "composite.h"
 #include "segments.h"
+#include "upload.h"
 
 namespace selm::composite {
 namespace {
@@ -32,18 +33,24 @@ bool goesByFlash(const at::Tensor& q, double softCap) {
   return isHalf && softCap == 0 && q.size(2) % 8 == 0 && q.size(2) <= 256;
 }
 
+// Which rows sequences are made of: all of the stream in its order, each at most once, or some more than once.
+enum class Rows { whole, distinct, shared };
+
 // Sequences that lie one after the other: the stream's rows that they are made of, and where each ends.
 struct Sequences {
+  Rows kind;
   std::vector<int64_t> rows;
-  std::vector<int32_t> ends{0};
+  std::vector<int64_t> ends{0};
   int64_t longest = 0;
+
+  explicit Sequences(Rows kind_) : kind(kind_) {}
 
   void add(int64_t first, int64_t count) {
     for (int64_t row = first; row < first + count; row++) rows.push_back(row);
   }
   void close() {
     longest = std::max(longest, static_cast<int64_t>(rows.size()) - ends.back());
-    ends.push_back(static_cast<int32_t>(rows.size()));
+    ends.push_back(static_cast<int64_t>(rows.size()));
   }
 };
 
@@ -68,18 +75,49 @@ struct Part {
 
 using Parts = std::vector<Part>;
 
-enum class Rows { whole, distinct, shared };
+// A part before it is on the device.
+struct PlannedPart {
+  Sequences queries, keys;
+  bool isCausal;
+  int64_t left, right;
+};
 
-Side placed(const Sequences& sequences, Rows rows, at::Device device) {
-  const auto tensor = [&](const auto& values, at::ScalarType type) {
-    return at::tensor(values, at::TensorOptions().dtype(type)).to(device);
+using Plan = std::vector<PlannedPart>;
+
+// Puts the numbers of all parts on the device, in one copy.
+Parts placed(const Plan& plan, at::Device device) {
+  std::vector<int64_t> rows, ends;
+  const auto append = [](std::vector<int64_t>& to, const std::vector<int64_t>& from) {
+    to.insert(to.end(), from.begin(), from.end());
   };
-  return {rows == Rows::whole ? at::Tensor() : tensor(sequences.rows, at::kLong), tensor(sequences.ends, at::kInt),
-          sequences.longest, rows != Rows::shared};
+  for (const PlannedPart& part : plan)
+    for (const Sequences* side : {&part.queries, &part.keys}) {
+      if (side->kind != Rows::whole) append(rows, side->rows);
+      append(ends, side->ends);
+    }
+  const auto rowCount = static_cast<int64_t>(rows.size()), endCount = static_cast<int64_t>(ends.size());
+  append(rows, ends);
+  const at::Tensor numbers = onDevice(rows, device), allEnds = numbers.narrow(0, rowCount, endCount).to(at::kInt);
+  int64_t row = 0, end = 0;
+  const auto take = [](const at::Tensor& from, int64_t& first, size_t count) {
+    const at::Tensor part = from.narrow(0, first, static_cast<int64_t>(count));
+    first += static_cast<int64_t>(count);
+    return part;
+  };
+  const auto place = [&](const Sequences& side) {
+    const at::Tensor own = side.kind == Rows::whole ? at::Tensor() : take(numbers, row, side.rows.size());
+    return Side{own, take(allEnds, end, side.ends.size()), side.longest, side.kind != Rows::shared};
+  };
+  Parts parts;
+  for (const PlannedPart& part : plan) {
+    const Side queries = place(part.queries);
+    parts.push_back({queries, place(part.keys), part.isCausal, part.left, part.right});
+  }
+  return parts;
 }
 
 Sequences eachSegment(const std::vector<Segment>& segments) {
-  Sequences own;
+  Sequences own(Rows::whole);
   for (const Segment& s : segments) {
     own.add(s.start, s.length);
     own.close();
@@ -88,23 +126,23 @@ Sequences eachSegment(const std::vector<Segment>& segments) {
 }
 
 // Without a window: every segment with itself, and for each distance the segments that have an ancestor there.
-Parts partsByDistance(const std::vector<Segment>& segments, at::Device device) {
-  const Side own = placed(eachSegment(segments), Rows::whole, device);
-  Parts parts{{own, own, true, -1, -1}};
+Plan partsByDistance(const std::vector<Segment>& segments) {
+  const Sequences own = eachSegment(segments);
+  Plan parts{{own, own, true, -1, -1}};
   std::vector<int64_t> ancestor(segments.size());
   for (size_t i = 0; i < segments.size(); i++) ancestor[i] = segments[i].parent;
   while (std::any_of(ancestor.begin(), ancestor.end(), [](int64_t a) { return a >= 0; })) {
     std::map<int64_t, std::vector<size_t>> descendants;
     for (size_t i = 0; i < segments.size(); i++)
       if (ancestor[i] >= 0) descendants[ancestor[i]].push_back(i);
-    Sequences queries, keys;
+    Sequences queries(Rows::distinct), keys(Rows::distinct);
     for (const auto& [key, of] : descendants) {
       for (const size_t i : of) queries.add(segments[i].start, segments[i].length);
       queries.close();
       keys.add(segments[key].start, segments[key].length);
       keys.close();
     }
-    parts.push_back({placed(queries, Rows::distinct, device), placed(keys, Rows::distinct, device), false, -1, -1});
+    parts.push_back({queries, keys, false, -1, -1});
     for (int64_t& a : ancestor)
       if (a >= 0) a = segments[a].parent;
   }
@@ -112,8 +150,8 @@ Parts partsByDistance(const std::vector<Segment>& segments, at::Device device) {
 }
 
 // With a window: every segment with itself and the end of its path, as far as its first token sees.
-Parts partsByWindow(const std::vector<Segment>& segments, int64_t window, at::Device device) {
-  Sequences keys;
+Plan partsByWindow(const std::vector<Segment>& segments, int64_t window) {
+  Sequences keys(Rows::shared);
   for (const Segment& s : segments) {
     std::vector<std::pair<int64_t, int64_t>> before;  // (first, count), the nearest ancestor first
     int64_t left = window - 1;
@@ -126,8 +164,7 @@ Parts partsByWindow(const std::vector<Segment>& segments, int64_t window, at::De
     keys.add(s.start, s.length);
     keys.close();
   }
-  return {
-      {placed(eachSegment(segments), Rows::whole, device), placed(keys, Rows::shared, device), false, window - 1, 0}};
+  return {{eachSegment(segments), keys, false, window - 1, 0}};
 }
 
 // The layers of a model ask with the same trees one after the other, and again in the backward pass: what was placed on the
@@ -151,8 +188,8 @@ Parts partsOf(at::IntArrayRef flat, int64_t tokens, int64_t window, at::Device d
     return each.window == seen && each.device == device && flat.equals(each.flat);
   });
   if (found != kept.end()) return found->parts;
-  kept.push_front(
-      {flat.vec(), seen, device, seen > 0 ? partsByWindow(segments, seen, device) : partsByDistance(segments, device)});
+  const Plan plan = seen > 0 ? partsByWindow(segments, seen) : partsByDistance(segments);
+  kept.push_front({flat.vec(), seen, device, placed(plan, device)});
   if (kept.size() > kMost) kept.pop_back();
   return kept.front().parts;
 }

@@ -50,6 +50,17 @@ inline void philoxBlocks(uint64_t first, const PhiloxKey& key, uint32_t (&words)
   }
 }
 
+// Of the first two words of a block: 27 bits of one above 26 of the other, in [0, 1).
+inline double uniformOf(uint32_t high, uint32_t low) {
+  return (static_cast<double>(high >> 5) * 0x4000000 + static_cast<double>(low >> 6)) / 0x20000000000000;
+}
+
+inline void checkUniforms(const at::Tensor& keys, const at::Tensor& counters) {
+  TORCH_CHECK(keys.dim() == 2 && keys.size(1) == 4 && counters.dim() == 1 && counters.size(0) == keys.size(0) &&
+                  keys.scalar_type() == at::kLong && counters.scalar_type() == at::kLong,
+              "uniforms: keys ", keys.sizes(), " and counters ", counters.sizes(), " must be int64 [B, 4] and [B]");
+}
+
 namespace composite {
 
 // The same by LibTorch's operators, wherever the counters lie. counter: words of the counter, key: two words, each int64 and of shapes that

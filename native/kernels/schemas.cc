@@ -149,7 +149,11 @@ TORCH_LIBRARY(selm, library) {
       "int inner_size, bool norms_whole, "
       "float eps, float scale, float soft_cap, str activation, str arithmetic, int[] segments, Tensor rows) -> Tensor");
 
-  // One token of each row of logits [B, V]: ids and their log-probabilities under the unchanged distribution.
+  // The uniform number of each of B keys at its counter, [B] in fp64: uniformAt of src/random.ts. keys [B, 4] are the words of RandomKeys,
+  // counters [B] count from 0, both int64.
+  library.def("uniforms(Tensor keys, Tensor counters) -> Tensor");
+  // One token of each row of logits [B, V], by a uniform number [B] in fp64: ids and their log-probabilities under the unchanged
+  // distribution. Of logits that are not finite, a device may give a token whose log-probability is no number.
   library.def(
-      "sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)");
+      "sample_tokens(Tensor logits, float temperature, int top_k, float top_p, Tensor uniforms) -> (Tensor, Tensor)");
 }

@@ -68,9 +68,9 @@ export function loadModel(directory: string, { device: wanted = 'cpu' }: LoadOpt
 export async function* generate(
   model: string,
   prompts: Iterable<string | Prompt>,
-  options: SamplingOptions = {},
+  { device, ...options }: SamplingOptions & LoadOptions = {},
 ): AsyncGenerator<Response> {
-  using loaded = loadModel(model);
+  using loaded = loadModel(model, device === undefined ? {} : { device });
   yield* loaded.generate(prompts, options);
 }
 

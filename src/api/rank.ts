@@ -6,6 +6,7 @@ import { memoryAnswers } from '../rank/services.ts';
 import { loadRanker } from '../recipe/load.ts';
 import type { RecipeInput } from '../recipe/schema.ts';
 import type { Prompt } from '../text/rendering.ts';
+import { chooseDevice } from '../torch/device.ts';
 
 /** One prompt and the responses that compete for it. */
 export interface RankRow {
@@ -19,22 +20,27 @@ export interface RankOptions {
   ranker: RecipeInput['ranker'];
   /** Aborting it ends the ranking with its reason. */
   signal?: AbortSignal | undefined;
+  /** Where PairRM or a reward model computes: `cpu`, `cuda`, `cuda:1` ..., or `auto`: a GPU that works, else the CPU. @default 'cpu' */
+  device?: string;
   /** Hears what a person should know and nothing fails of. @default nobody does */
   warn?: (text: string) => void;
 }
 
 /**
  * Ranks rows as they come; verdicts are in the order of the rows. A judge's answers are kept for this call only.
- * Throws RankerError, or RecipeError for settings that no ranker has.
+ * Throws RankerError, RecipeError for settings that no ranker has, or EngineError for a device that cannot compute.
  */
 export async function* rank(
   rows: Iterable<RankRow> | AsyncIterable<RankRow>,
-  { ranker: settings, signal, warn }: RankOptions,
+  { ranker: given, signal, device: wanted = 'cpu', warn }: RankOptions,
 ): AsyncGenerator<Ranking> {
+  const settings = loadRanker(given);
+  const { device } = chooseDevice({ device: wanted, dtypes: 'dtype' in settings ? [settings.dtype] : [] });
   const answers = memoryAnswers();
-  const ranker = await openRanker(loadRanker(settings), {
+  const ranker = await openRanker(settings, {
     answers: () => answers,
     signal,
+    device,
     ...(warn === undefined ? {} : { warn }),
   });
   try {

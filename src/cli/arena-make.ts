@@ -39,6 +39,7 @@ export interface MakeArenaOptions extends RanksOptions {
   maxNewTokens: number;
   seed: number;
   apiKeyVariable?: string;
+  device?: string;
   store?: string;
 }
 
@@ -101,12 +102,12 @@ function answersOf(
   { name, place }: Contender,
   asked: readonly Asked[],
   options: MakeArenaOptions,
-  { signal, team }: SharedListening,
+  listening: SharedListening,
 ): Promise<(string | null)[]> {
-  if (/^https?:\/\//.test(place)) return answersOfServer(place, asked, options, signal);
+  if (/^https?:\/\//.test(place)) return answersOfServer(place, asked, options, listening.signal);
   if (/\.jsonl(\.gz|\.zst)?$/.test(place) && existsSync(place)) return answersOfFile({ name, place }, asked);
-  const { temperature, topP, maxNewTokens, seed, store } = options;
-  return withOutputModel(place, { store, signal, team }, (model) =>
+  const { temperature, topP, maxNewTokens, seed } = options;
+  return withOutputModel(place, options, listening, (model) =>
     model.sample(
       asked.map(({ prompt }) => (prompt.kind === 'text' ? model.asPrompt(prompt.text) : prompt)),
       { temperature, topP, maxNewTokens, seed },

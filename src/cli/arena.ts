@@ -10,6 +10,7 @@ import { readVotes } from '../arena/votes.ts';
 import { createFile } from '../files/new-file.ts';
 import type { Contender, MakeArenaOptions } from './arena-make.ts';
 import { columnsOption } from './columns.ts';
+import { deviceOption } from './device.ts';
 import { watchOnRanks } from './eval/stop.ts';
 import { formatTable, selmCommand, shorterPath } from './format.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
@@ -49,6 +50,7 @@ function makeCommand(): Command {
     )
     .option('--max-new-tokens <n>', 'longer answers are cut', wholeNumber(1), 256)
     .option('--seed <n>', 'the same seed gives the same answers', wholeNumber(0), 0)
+    .addOption(deviceOption())
     .option('--api-key-variable <name>', 'environment variable with the key of servers')
     .option('--store <file>', "where models' answers are kept (default: evaluations.db in selm's cache folder)")
     .addOption(ranksOption())

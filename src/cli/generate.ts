@@ -1,6 +1,7 @@
 /** @file `selm generate MODEL`: responses of a model to a prompt or a file of prompts, as the loop samples them. */
 import { Command, Option } from 'commander';
 import { columnsOption } from './columns.ts';
+import { deviceOption } from './device.ts';
 import { UsageError } from './errors.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
 import type { GenerateOptions } from './respond.ts';
@@ -24,11 +25,7 @@ export function generateCommand(): Command {
     )
     .option('--top-k <k>', 'sample among the k likeliest tokens; 0 is off', wholeNumber(0), 0)
     .option('--max-new-tokens <n>', 'longer responses are cut', wholeNumber(1), 256)
-    .option(
-      '--device <name>',
-      'where to compute: cpu, cuda, cuda:1 ..., or auto: a GPU that works, else the CPU',
-      'cpu',
-    )
+    .addOption(deviceOption())
     .option('--seed <n>', 'the same seed gives the same responses', wholeNumber(0), 0)
     .addOption(
       new Option(

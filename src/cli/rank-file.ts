@@ -4,12 +4,13 @@ import type { BadRowRule } from '../data/read.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { type AnswerFile, openAnswerFile } from '../rank/answer-file.ts';
 import { bothOrders } from '../rank/doubt.ts';
-import { openRanker } from '../rank/open.ts';
+import { openRanker, rankerModel } from '../rank/open.ts';
 import type { RankItem, Ranking } from '../rank/ranker.ts';
 import { type AnswerStore, memoryAnswers } from '../rank/services.ts';
 import { loadRanker, loadRecipe } from '../recipe/load.ts';
 import type { RankerSettings } from '../recipe/schema.ts';
 import { coloursOf } from './colour.ts';
+import { chosenDevice } from './device.ts';
 import { UsageError } from './errors.ts';
 import { formatRate } from './format.ts';
 import { localRanker } from './hub.ts';
@@ -19,6 +20,7 @@ export interface RankOptions {
   ranker?: string;
   recipe?: string;
   set: string[];
+  device?: string;
   output?: string;
   answers?: string;
   onBadRow?: BadRowRule;
@@ -60,7 +62,12 @@ export async function rankFile(
   options: RankOptions,
   { signal, say }: { signal: AbortSignal; say: (text: string) => void },
 ): Promise<{ text: string; summary: RankSummary }> {
-  const settings = await localRanker(settingsOf(options));
+  const asked = settingsOf(options);
+  const device = await chosenDevice(asked.device, {
+    ...('dtype' in asked.ranker ? { dtypes: [asked.ranker.dtype] } : {}),
+    say,
+  });
+  const settings = await localRanker(asked.ranker);
   // Every row is read before the first is ranked: a bad one is found before anything is paid for.
   let dropped = 0;
   const rows = await readCandidates([file], {
@@ -80,6 +87,7 @@ export async function rankFile(
     const ranker = await openRanker(settings, {
       answers: () => answers,
       signal,
+      device,
       warn: (text) => say(`${coloursOf(process.stderr).warning('warning:')} ${text}`),
     });
     const lines: string[] = [];
@@ -106,10 +114,20 @@ export async function rankFile(
   }
 }
 
-function settingsOf({ ranker, recipe, set }: RankOptions): RankerSettings {
+/** The ranker, and where it computes. What asks a program or a server computes nothing here, whatever the recipe's device. */
+function settingsOf(options: RankOptions): { ranker: RankerSettings; device: string } {
+  const { ranker, device } = readSettings(options);
+  if (rankerModel(ranker) !== null) return { ranker, device: options.device ?? device };
+  if (options.device === undefined) return { ranker, device: 'cpu' };
+  throw new UsageError(
+    `Cannot rank on ${options.device}: a ${ranker.kind} does not compute here: leave --device to pairrm and reward-model`,
+  );
+}
+
+function readSettings({ ranker, recipe, set }: RankOptions): { ranker: RankerSettings; device: string } {
   if ((ranker === undefined) === (recipe === undefined))
     throw new UsageError('Cannot rank: give the ranker either by --ranker KIND:WHAT or by --recipe FILE');
-  if (recipe !== undefined) return loadRecipe(recipe, { overrides: set }).ranker;
+  if (recipe !== undefined) return loadRecipe(recipe, { overrides: set });
   const [, kind = ranker ?? '', what = ''] = /^([^:]*):(.+)$/.exec(ranker ?? '') ?? [];
   const key = KINDS.get(kind);
   if (key === undefined || what === '') {
@@ -118,7 +136,7 @@ function settingsOf({ ranker, recipe, set }: RankOptions): RankerSettings {
   }
   // A command is given as a shell would be given it, without quotes: arguments with spaces stand in a recipe.
   const value = kind === 'command' ? what.trim().split(/\s+/) : what;
-  return loadRanker({ kind, [key]: value }, { overrides: set });
+  return { ranker: loadRanker({ kind, [key]: value }, { overrides: set }), device: 'cpu' };
 }
 
 async function* stream(rows: readonly CandidateRow[]): AsyncGenerator<RankItem> {

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { InterruptedError } from '../errors.ts';
 import { onBadRowOption } from './data.ts';
+import { deviceOption } from './device.ts';
 import { selmCommand } from './format.ts';
 import type { RankOptions } from './rank-file.ts';
 import { listenForStop } from './signals.ts';
@@ -17,6 +18,7 @@ export function rankCommand(): Command {
     )
     .option('--recipe <file>', 'take the ranker of a recipe')
     .option('--set <key.path=value>', 'a setting, as in a recipe: ranker.baseUrl=...; may be repeated', collect, [])
+    .addOption(deviceOption("the recipe's, else cpu"))
     .option('--output <file>', 'write the rankings there (whole or not at all) instead of to stdout')
     .option('--answers <file>', "keep a judge's answers there: run again with it, and nothing is asked twice")
     .addOption(onBadRowOption('stop'))

@@ -12,10 +12,11 @@ import { type NamedPrompt, type Response, respondInOrder } from '../sample/respo
 import { openSampler } from '../sample/sampler.ts';
 import { promptReading, readPrompt } from '../text/reading.ts';
 import { beginTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
-import { chooseDevice } from '../torch/device.ts';
+import { chosenDevice } from './device.ts';
 import { oneLine, printable } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { promptAsText } from './prompts.ts';
+import { say } from './ranks.ts';
 
 /** What `selm generate` was asked for (its options; generate.ts says what each means). */
 export interface GenerateOptions {
@@ -29,7 +30,7 @@ export interface GenerateOptions {
   topK: number;
   maxNewTokens: number;
   seed: number;
-  device: string;
+  device?: string;
   chat?: true;
   text?: true;
   json?: true;
@@ -38,8 +39,7 @@ export interface GenerateOptions {
 /** The lines to print. Throws ModelError, TextError, DataError or HubError. */
 export async function* respond(model: string, options: GenerateOptions): AsyncGenerator<string> {
   const modelDirectory = await localModel(model, hubAccess());
-  const { device, note } = chooseDevice({ device: options.device });
-  if (note !== null) process.stderr.write(`${note}\n`);
+  const device = await chosenDevice(options.device, { say });
   const loading = beginTokenizer(baseDirectory(modelDirectory));
   // While the tokenizer's process starts.
   const sampler = withModel(modelDirectory, openSampler, { device });

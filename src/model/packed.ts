@@ -51,7 +51,7 @@ export function packedRotations(
   }
   const length = tokens.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
   const rows = tokens.positions_T.map((position, i) => position + (tokens.long_T[i] === 1 ? length : 0));
-  return rotations(config, rotaryTables(config, length, device), rows);
+  return rotations(config, rotaryTables(config, length, device), int64(rows, { device }));
 }
 
 /** Rows of the embedding as the first block sees them, [T, D] in `dtype`. */

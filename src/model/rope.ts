@@ -1,6 +1,6 @@
 /** @file Rotary position embedding: frequencies, and tables of cosines and sines. */
 import { index_select } from '../torch/ops.ts';
-import { int64, type Tensor, tensorFrom } from '../torch/tensor.ts';
+import { type Tensor, tensorFrom } from '../torch/tensor.ts';
 import type { ModelConfig, RopeConfig } from './config.ts';
 
 /**
@@ -101,13 +101,22 @@ export function longAfter(config: ModelConfig): number {
   return Math.min(...lengths);
 }
 
-/** The rotation of every token in each layer, from tables; `rows` are the tokens' rows in them. */
+/**
+ * The row of a token in tables of `length` positions. A sequence whose prompt is long has those of long sequences from its first token on.
+ */
+export function rotaryRow(
+  config: ModelConfig,
+  { position, promptLength, length }: { position: number; promptLength: number; length: number },
+): number {
+  return position + (promptLength > longAfter(config) ? length : 0);
+}
+
+/** The rotation of every token in each layer, from tables; `rows_T` are the tokens' rows in them. */
 export function rotations(
   config: ModelConfig,
   tables: readonly RotaryTable[],
-  rows: ArrayLike<number>,
+  rows_T: Tensor,
 ): (layer: number) => Rotation {
-  const rows_T = int64(rows, { device: tables[0]?.cos_PR.device });
   const byRope = tables.map(({ cos_PR, sin_PR }) => ({
     cos_TR: index_select(cos_PR, 0, rows_T),
     sin_TR: index_select(sin_PR, 0, rows_T),

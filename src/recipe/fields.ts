@@ -59,6 +59,10 @@ export function listOf<Item extends z.ZodType>(item: Item, error: string) {
 
 export const positive = () => number('a number above 0', (value) => value > 0);
 export const fromZero = () => number('a number from 0', (value) => value >= 0);
+export const deviceName = () =>
+  z
+    .string({ error: 'cpu, cuda, cuda:N, or auto' })
+    .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, cuda:N, or auto' });
 export const yesOrNo = () => z.boolean({ error: 'true or false' });
 export const probability = () => number('a number above 0 and up to 1', (value) => value > 0 && value <= 1);
 export const decay = () => number('a number from 0 and below 1', (value) => value >= 0 && value < 1);

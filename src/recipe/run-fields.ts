@@ -1,6 +1,6 @@
 /** @file What every run has, whatever it does: a name, a place, a seed, the model that it starts from, and a machine. */
 import { z } from 'zod';
-import { integer, path } from './fields.ts';
+import { deviceName, integer, path } from './fields.ts';
 import { track } from './track.ts';
 
 export const runFields = {
@@ -18,9 +18,7 @@ export const runFields = {
   model: path('a path to a model folder')
     .describe('Model to start from: a folder in Hugging Face layout, or hub:owner/name')
     .meta({ change: 'never', compared: 'by content' }),
-  device: z
-    .string({ error: 'cpu, cuda, cuda:N, or auto' })
-    .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: 'cpu, cuda, cuda:N, or auto' })
+  device: deviceName()
     .default('cpu')
     .describe('Where the model is computed; auto: on a GPU that works, else on the CPU')
     .meta({ change: 'warn' }),

@@ -11,9 +11,11 @@ import {
 } from '../model/decoder.ts';
 import { rotaryTables, rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING, headName, weightOf } from '../model/weights.ts';
+import { randomKey } from '../random.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { index_select, linear, narrow, softCap_, treeAttention } from '../torch/ops.ts';
-import { int64, scope, toFloat32Array } from '../torch/tensor.ts';
+import { disposeAll, int64, scope, toFloat32Array } from '../torch/tensor.ts';
+import { layRows } from './layout.ts';
 import { pagesFor } from './pages.ts';
 import { decode, openCache, openSampler, prefill } from './sampler.ts';
 
@@ -39,7 +41,7 @@ function plainLogits(config: ReturnType<typeof smallConfig>, ids: readonly numbe
       const rotation = rotations(
         config,
         rotaryTables(config, ids.length, weightOf(weights, EMBEDDING).device),
-        ids.map((_, i) => i),
+        int64(ids.map((_, i) => i)),
       );
       const product: BlockContext['linear'] = (x, name) =>
         linear(x, weightOf(weights, name), { bias: weights.get(biasName(name)) });
@@ -72,9 +74,12 @@ describe('prefill() and decode()', () => {
     const pages = cache.pages.take(pagesFor(ids.length));
     const own = cache.pages.take(1);
     const prompt = { pages, length: ids.length };
+    const rows = [{ prompt, pages: own, position: 0, key: randomKey(0) }];
+    const { device } = sampler.embedding;
+    const layout = layRows(rows, { config, device, length: cache.length });
     const [prefilled, decoded] = scope('sampled', () => [
       toFloat32Array(prefill(sampler, cache, [{ ids, pages, known: 0 }])),
-      toFloat32Array(decode(sampler, cache, [{ prompt, pages: own, position: 0, token: 7 }])),
+      toFloat32Array(decode(sampler, cache, layout, int64([7]))),
     ]);
     for (const [found, tokens] of [
       [prefilled, ids],
@@ -84,6 +89,7 @@ describe('prefill() and decode()', () => {
       // Another order of fp32 sums over a width of 32 in two blocks.
       expected.forEach((value, i) => void expect(Math.abs(value - (found?.[i] ?? Number.NaN))).toBeLessThan(2e-5));
     }
+    disposeAll(layout);
     cache.dispose();
     sampler.dispose();
   });

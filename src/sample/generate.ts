@@ -6,18 +6,17 @@
  */
 import { InterruptedError, ModelError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
-import { type RandomKey, uniformAt } from '../random.ts';
-import { index_select, sampleTokens } from '../torch/ops.ts';
-import { int64, outlive, scope, type Tensor, toFloat64Array, toIntegers } from '../torch/tensor.ts';
+import type { RandomKey } from '../random.ts';
+import { cat, index_select } from '../torch/ops.ts';
+import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
+import { Draws, type HeardToken, type TokenChoice } from './drawing.ts';
+import { advance, firstUniforms, layRows, nextUniforms, type RowLayout } from './layout.ts';
 import { pagesFor } from './pages.ts';
 import { BLOCK_TOKENS, knownBlocks, pagesOf, type SharedBlock, settleBlocks, sharedBlocks } from './prefixes.ts';
 import { type Cache, decode, openCache, prefill, type Sampler } from './sampler.ts';
 
-/** How tokens are chosen. Temperature 0 is greedy; topK 0 and topP 1 switch those filters off. */
-export interface SamplingSettings {
-  temperature: number;
-  topP: number;
-  topK: number;
+/** How tokens are chosen, and how many at most. */
+export interface SamplingSettings extends TokenChoice {
   maxNewTokens: number;
 }
 
@@ -84,15 +83,17 @@ interface Sequence {
   key: RandomKey;
   pages: number[];
   limit: number;
+  /** Tokens that were drawn, those that nobody has heard of yet included. */
+  drawn: number;
   tokenIds: number[];
   tokenLogProbs: number[];
+  hasEnded: boolean;
 }
 
-/** A token that was just drawn for a sequence. */
-interface DrawnToken {
-  sequence: Sequence;
-  /** The token, where it is an end token; null where it became part of the response. */
-  endId: number | null;
+/** Rows of the last pass, laid out for the next. */
+interface LaidRows {
+  rows: readonly Sequence[];
+  layout: RowLayout;
 }
 
 /** Generates all samples of all requests; responses come in the order in which they finish. */
@@ -169,6 +170,8 @@ class Batch {
   readonly #sharedBlocks: ReadonlyMap<GenerationRequest, readonly SharedBlock[]>;
   #prompts: ActivePrompt[] = [];
   #sequences: Sequence[] = [];
+  readonly #draws: Draws<Sequence>;
+  #laid: LaidRows | null = null;
 
   constructor(
     sampler: Sampler,
@@ -179,6 +182,7 @@ class Batch {
     this.#cache = cache;
     this.#options = setup.options;
     this.#stop = new Set(setup.options.stopIds);
+    this.#draws = new Draws(setup.options, sampler.embedding.device);
     this.#queue = [...setup.queue].reverse();
     const limit = longAfter(sampler.config);
     const prompts = setup.queue.map((request) => {
@@ -199,58 +203,84 @@ class Batch {
 
   dispose(): void {
     for (const prompt of this.#prompts) prompt.logits?.dispose();
+    this.#draws.dispose();
+    disposeAll(this.#laid?.layout);
   }
 
-  /** Admits what fits, then runs one token of every running sequence. Gives out what ended. */
+  /** Admits what fits, then runs one token of every running sequence. Gives out what ended, as far as that is known. */
   pass(): GeneratedResponse[] {
-    const finished = [...this.#admit()];
-    if (this.#sequences.length > 0) {
-      const rows = this.#sequences.map(({ prompt, pages, tokenIds, limit }) => {
-        const missing = pagesFor(limit) - pages.length;
-        if (pages.length < pagesFor(tokenIds.length))
-          pages.push(...this.#cache.pages.take(Math.min(PAGES_AT_ONCE, missing)));
-        return {
-          prompt: { pages: prompt.pages, length: prompt.request.promptIds.length },
-          pages,
-          position: tokenIds.length - 1,
-          token: tokenIds.at(-1) ?? 0,
-        };
-      });
-      const running = this.#sequences;
-      finished.push(...this.#settle(this.#draw(running, () => decode(this.#sampler, this.#cache, rows))));
-    }
+    const finished = this.#admit() ? this.#hear('not the latest') : [];
+    const rows = this.#sequences.filter(({ drawn, limit }) => drawn < limit);
+    if (rows.length > 0) this.#decode(rows);
+    // Where nothing is left to draw, nothing is late.
+    finished.push(...this.#hear(rows.length > 0 ? 'not the latest' : 'all'));
     this.#retire();
     return finished;
   }
 
-  /** Starts waiting samples while there is room: prompts already prefilled first, then new ones. */
-  #admit(): GeneratedResponse[] {
+  /** Runs the newest token of each row, and draws the next one. */
+  #decode(rows: readonly Sequence[]): void {
+    scope('decode', () => {
+      const layout = this.#layoutOf(rows);
+      const logits_BV = decode(this.#sampler, this.#cache, layout, this.#draws.takeNewest(rows));
+      this.#draw(rows, logits_BV, nextUniforms(layout));
+    });
+  }
+
+  /** The layout of the last pass, advanced; a new one where rows came or went, or one needed a page. */
+  #layoutOf(rows: readonly Sequence[]): RowLayout {
+    const { pages } = this.#cache;
+    const inNeed = rows.filter((row) => row.pages.length < pagesFor(row.drawn));
+    for (const row of inNeed)
+      row.pages.push(...pages.take(Math.min(PAGES_AT_ONCE, pagesFor(row.limit) - row.pages.length)));
+    const last = this.#laid;
+    const areSame = last !== null && last.rows.length === rows.length && rows.every((row, i) => row === last.rows[i]);
+    if (areSame && inNeed.length === 0) {
+      advance(last.layout);
+      return last.layout;
+    }
+    disposeAll(last?.layout);
+    const { config, embedding } = this.#sampler;
+    const laid = rows.map(({ prompt, pages: own, drawn, key }) => ({
+      prompt: { pages: prompt.pages, length: prompt.request.promptIds.length },
+      pages: own,
+      position: drawn - 1,
+      key,
+    }));
+    const where = { config, device: embedding.device, length: this.#cache.length };
+    const layout = outlive(scope('lay out', () => layRows(laid, where)));
+    this.#laid = { rows, layout };
+    return layout;
+  }
+
+  /**
+   * Starts waiting samples while there is room, prompts already prefilled first, then new ones, and draws their first tokens. Says
+   * whether any started.
+   */
+  #admit(): boolean {
     this.#prefillNew();
     const room = this.#room;
     const started: Sequence[] = [];
-    const rows: ActivePrompt[] = [];
     for (const prompt of this.#prompts) {
       while (prompt.waiting.length > 0 && started.length < room) {
         const sample = prompt.waiting.shift();
         if (sample === undefined) break;
         const positions = this.#sampler.config.maxPositions - prompt.request.promptIds.length;
         const limit = Math.min(this.#options.maxNewTokens, positions);
-        started.push({ prompt, ...sample, pages: [], limit, tokenIds: [], tokenLogProbs: [] });
-        rows.push(prompt);
+        const fresh = { pages: [], drawn: 0, tokenIds: [], tokenLogProbs: [], hasEnded: false };
+        started.push({ prompt, ...sample, limit, ...fresh });
         prompt.running += 1;
       }
     }
-    if (started.length === 0) return [];
+    if (started.length === 0) return false;
     this.#sequences.push(...started);
-    const drawn = rows.flatMap((prompt, i) => {
-      // All samples of a prompt draw their first token from the same logits, one row at a time.
-      const sequence = started[i];
-      if (prompt.logits === null || sequence === undefined)
-        throw new Error('A sample started before its prompt was prefilled');
-      const { logits } = prompt;
-      return this.#draw([sequence], () => logits);
+    scope('first tokens', () => {
+      // All samples of a prompt draw their first token from the same logits.
+      const logits = started.flatMap(({ prompt }) => prompt.logits ?? []);
+      const keys = started.map(({ key }) => key);
+      this.#draw(started, cat(logits), firstUniforms(keys, this.#sampler.embedding.device));
     });
-    return this.#settle(drawn);
+    return true;
   }
 
   /** Prefills prompts from the queue until there is enough to do. */
@@ -298,26 +328,27 @@ class Batch {
     for (const { prompt, blocks } of fresh) settleBlocks(blocks, prompt.pages, this.#cache.pages);
   }
 
-  /** Draws the next token of each sequence from its row of logits. */
-  #draw(sequences: readonly Sequence[], logits: () => Tensor): DrawnToken[] {
-    const { temperature, topK, topP } = this.#options;
-    const uniforms = sequences.map(({ key, tokenIds }) => uniformAt(key, tokenIds.length));
-    const { tokens, values } = scope('sample', () => {
-      const [ids, logProbs] = sampleTokens(logits(), temperature, topK, topP, uniforms);
-      return { tokens: toIntegers(ids), values: toFloat64Array(logProbs) };
-    });
-    this.#options.onTokens?.(sequences.length);
-    return sequences.map((sequence, i) => {
-      const token = tokens[i] ?? 0;
+  #draw(sequences: readonly Sequence[], logits_BV: Tensor, uniforms_B: Tensor): void {
+    this.#draws.draw(sequences, logits_BV, uniforms_B);
+    for (const sequence of sequences) sequence.drawn += 1;
+  }
+
+  /** Hears what was drawn, draw by draw. */
+  #hear(which: 'all' | 'not the latest'): GeneratedResponse[] {
+    return this.#draws.hear(which).flatMap((heard) => this.#settle(heard));
+  }
+
+  /** Puts the tokens of a draw to their sequences, and gives out those that ended with them. */
+  #settle(heard: readonly HeardToken<Sequence>[]): GeneratedResponse[] {
+    // A token that was drawn before the end of its sequence was known is one too many.
+    const wanted = heard.filter(({ sequence }) => !sequence.hasEnded);
+    if (wanted.length > 0) this.#options.onTokens?.(wanted.length);
+    const drawn = wanted.map(({ sequence, token, logProb }) => {
       const isEnd = this.#stop.has(token);
-      sequence.tokenLogProbs.push(values[i] ?? Number.NaN);
+      sequence.tokenLogProbs.push(logProb);
       if (!isEnd) sequence.tokenIds.push(token);
       return { sequence, endId: isEnd ? token : null };
     });
-  }
-
-  /** Gives out the sequences that ended with the token that was drawn. */
-  #settle(drawn: readonly DrawnToken[]): GeneratedResponse[] {
     const goingOn = drawn.filter(({ endId }) => endId === null).map(({ sequence }) => sequence);
     const areComplete =
       goingOn.length === 0 ? [] : this.#options.areComplete?.(goingOn.map(({ tokenIds }) => tokenIds));
@@ -330,6 +361,7 @@ class Batch {
   }
 
   #end(sequence: Sequence, how: Pick<GeneratedResponse, 'endId' | 'finish'>): GeneratedResponse {
+    sequence.hasEnded = true;
     sequence.prompt.running -= 1;
     this.#cache.pages.give(sequence.pages);
     this.#sequences = this.#sequences.filter((each) => each !== sequence);

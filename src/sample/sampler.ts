@@ -6,11 +6,12 @@
 
 import type { Model } from '../model/load.ts';
 import { embedTokens } from '../model/packed.ts';
-import { longAfter, type RotaryTable, rotaryTables, rotations } from '../model/rope.ts';
+import { type RotaryTable, rotaryRow, rotaryTables, rotations } from '../model/rope.ts';
 import { blockSettings, logitsByRows, openRowWeights, type RowWeights } from '../model/row-weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
+import { placesOf, type RowLayout } from './layout.ts';
 import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
 
 /**
@@ -68,12 +69,11 @@ function required<T>(value: T | undefined, what: string): T {
   return value;
 }
 
-/** A token of a pass: its place in the pages, its position, and the length of the prompt that it belongs to or follows. */
-interface NewToken {
-  id: number;
-  place: number;
-  position: number;
-  promptLength: number;
+/** New tokens of a pass, [T] each: their ids, their places in the pages, and their rows in the rotary tables. */
+interface NewTokens {
+  ids_T: Tensor;
+  places_T: Tensor;
+  rotary_T: Tensor;
 }
 
 /** How a pass attends: each new token to its sequence's pages, or prompts as trees of tokens that lie in pages. */
@@ -82,23 +82,15 @@ type Attention =
   | { kind: 'prefill'; seen: Tensor; segments: readonly number[]; known: readonly number[] };
 
 /** Runs all blocks on new tokens, which get their places in the pages; returns what the head reads, [tokens, D]. */
-function runBlocks(sampler: Sampler, cache: Cache, tokens: readonly NewToken[], attention: Attention): Tensor {
+function runBlocks(sampler: Sampler, cache: Cache, tokens: NewTokens, attention: Attention): Tensor {
   const { config, packed, embedding } = sampler;
-  const { device } = embedding;
-  // A sequence that starts long stays long; one that would become it is refused (generate.ts).
-  const limit = longAfter(config);
-  const rows = tokens.map(({ position, promptLength }) => position + (promptLength > limit ? cache.length : 0));
-  const rotation = rotations(config, cache.rotary, rows);
+  const rotation = rotations(config, cache.rotary, tokens.rotary_T);
   const layers = Array.from({ length: config.layers }, (_, layer) => ({
     ...cache.pages.layer(layer),
     ...rotation(layer),
     window: config.layerAttention[layer]?.window ?? 0,
   }));
-  const ids_T = int64(
-    tokens.map(({ id }) => id),
-    { device },
-  );
-  const x_TD = embedTokens(embedding, ids_T, { config, dtype: 'float32' });
+  const x_TD = embedTokens(embedding, tokens.ids_T, { config, dtype: 'float32' });
   const shared = [
     x_TD,
     packed.blocks,
@@ -106,10 +98,7 @@ function runBlocks(sampler: Sampler, cache: Cache, tokens: readonly NewToken[], 
     layers.map(({ values }) => values),
     layers.map(({ cos_TR }) => cos_TR),
     layers.map(({ sin_TR }) => sin_TR),
-    int64(
-      tokens.map(({ place }) => place),
-      { device },
-    ),
+    tokens.places_T,
     layers.map(({ window }) => window),
     config.heads,
     ...blockSettings(sampler),
@@ -132,16 +121,30 @@ export interface PrefillPrompt {
 export function prefill(sampler: Sampler, cache: Cache, given: readonly PrefillPrompt[]): Tensor {
   return noGrad(() =>
     scope('prefill', () => {
-      const { device } = sampler.embedding;
+      const { config, embedding } = sampler;
+      const { device } = embedding;
       const { prompts, order, segments, known, seen } = promptTrees(given);
       const tokens = prompts.flatMap(({ ids, pages, known: first }) =>
         ids.slice(first).map((id, i) => {
           const position = first + i;
-          return { id, place: placeOf(pages, position), position, promptLength: ids.length };
+          return {
+            id,
+            place: placeOf(pages, position),
+            row: rotaryRow(config, { position, promptLength: ids.length, length: cache.length }),
+          };
         }),
       );
-      const attention = { kind: 'prefill', seen: int64(seen, { device }), segments, known } as const;
-      const hidden_TD = runBlocks(sampler, cache, tokens, attention);
+      const column = (of: (token: (typeof tokens)[number]) => number): Tensor => int64(tokens.map(of), { device });
+      const hidden_TD = runBlocks(
+        sampler,
+        cache,
+        {
+          ids_T: column(({ id }) => id),
+          places_T: column(({ place }) => place),
+          rotary_T: column(({ row }) => row),
+        },
+        { kind: 'prefill', seen: int64(seen, { device }), segments, known },
+      );
       const ends: number[] = [];
       let end = -1;
       prompts.forEach(({ ids, known: first }, i) => {
@@ -200,39 +203,13 @@ function placeOf(pages: readonly number[], position: number): number {
   return required(pages[Math.floor(position / PAGE_TOKENS)], 'page') * PAGE_TOKENS + (position % PAGE_TOKENS);
 }
 
-/** One sequence of a decoding batch: its pages, its prompt's, and the token at `position` of its response. */
-export interface DecodeRow {
-  prompt: { pages: readonly number[]; length: number };
-  pages: readonly number[];
-  /** Index of `token` in the response; it becomes part of the cache. */
-  position: number;
-  token: number;
-}
-
-/** Runs one token of every row and returns the logits after it, [rows, V]. */
-export function decode(sampler: Sampler, cache: Cache, rows: readonly DecodeRow[]): Tensor {
+/** Runs one token of every row of a layout, ids [rows], and returns the logits after it, [rows, V]. */
+export function decode(sampler: Sampler, cache: Cache, layout: RowLayout, ids_T: Tensor): Tensor {
   return noGrad(() =>
     scope('decode', () => {
-      const { device } = sampler.embedding;
-      const perRow = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
-      const tables = rows.flatMap(({ prompt, pages }) => {
-        const unused = perRow - prompt.pages.length - pages.length;
-        return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
-      });
-      const tables_BM = int64(tables, { shape: [rows.length, perRow], device });
-      const lengths_B2 = int64(
-        rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
-        { shape: [rows.length, 2], device },
-      );
-      const tokens = rows.map(({ prompt, pages, position, token }) => ({
-        id: token,
-        place: placeOf(pages, position),
-        position: prompt.length + position,
-        promptLength: prompt.length,
-      }));
-      const attention = { kind: 'decode', tables: tables_BM, lengths: lengths_B2 } as const;
-      const hidden_TD = runBlocks(sampler, cache, tokens, attention);
-      return logitsByRows(sampler, hidden_TD);
+      const { tables_BM: tables, lengths_B2: lengths, rotary_B } = layout;
+      const tokens = { ids_T, places_T: placesOf(layout), rotary_T: rotary_B };
+      return logitsByRows(sampler, runBlocks(sampler, cache, tokens, { kind: 'decode', tables, lengths }));
     }),
   );
 }

@@ -50,7 +50,7 @@ export function chooseDevice(
   if (card !== null && !hasBfloat16(card) && dtypes.includes('bfloat16')) {
     throw new EngineError(
       'DEVICE_BFLOAT16',
-      `Cannot compute in bfloat16 on ${wanted}: ${card.name} has compute capability ${card.computeCapability?.toFixed(1)}, and bfloat16 needs 8.0 (Ampere) or more: set training.dtype, training.states and sampling.dtype to float32`,
+      `Cannot compute in bfloat16 on ${wanted}: ${card.name} has compute capability ${card.computeCapability?.toFixed(1)}, and bfloat16 needs 8.0 (Ampere) or more: compute in float32 (training.dtype, training.states, sampling.dtype, the dtype of a ranker; --dtype)`,
       { details: { device: wanted, card: card.name, computeCapability: card.computeCapability ?? Number.NaN } },
     );
   }

@@ -17,6 +17,12 @@ export function memoryStatistics(): MemoryStatistics {
   return { liveTensors, tensorBytes, peakTensorBytes, peakResidentBytes, threads };
 }
 
+/** Bytes of tensors on a device now and at most, as LibTorch's allocator counts them; null on the CPU, and where it counts nothing. */
+export function deviceMemory(device: string): { bytes: number; peakBytes: number } | null {
+  const counted = device === 'cpu' ? null : native().deviceMemory(device);
+  return counted === null ? null : { bytes: counted[0], peakBytes: counted[1] };
+}
+
 /** Starts a new measurement of the peak. */
 export function resetPeak(): void {
   native().resetPeak();

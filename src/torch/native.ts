@@ -36,11 +36,15 @@ export interface Native {
     dtype: number,
     device: string,
   ): Handle;
+  fetchLater(tensors: Handle[]): number;
+  fetched(fetch: number): Handle[];
+  dropFetch(fetch: number): null;
   toBytes(tensor: Handle, buffer: ArrayBufferLike, byteOffset: number): null;
   describe(tensor: Handle): [number, string, ...number[]];
   free(tensor: Handle): boolean;
   initialise(threads: number): number;
   statistics(): [number, number, number, number, number];
+  deviceMemory(device: string): [number, number] | null;
   resetPeak(): null;
   failAllocation(countdown: number): null;
   openLibrary(path: string): string | null;

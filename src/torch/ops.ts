@@ -2008,14 +2008,20 @@ export function treeBlocks(
   );
 }
 
+const op_uniforms = operator('selm::uniforms', '');
+/** `selm::uniforms(Tensor keys, Tensor counters) -> Tensor` */
+export function uniforms(keys: Tensor, counters: Tensor): Tensor {
+  return asTensor(invoke(op_uniforms, keys, counters));
+}
+
 const op_sampleTokens = operator('selm::sample_tokens', '');
-/** `selm::sample_tokens(Tensor logits, float temperature, int top_k, float top_p, float[] uniforms) -> (Tensor, Tensor)` */
+/** `selm::sample_tokens(Tensor logits, float temperature, int top_k, float top_p, Tensor uniforms) -> (Tensor, Tensor)` */
 export function sampleTokens(
   logits: Tensor,
   temperature: number,
   topK: number,
   topP: number,
-  uniforms: readonly number[],
+  uniforms: Tensor,
 ): [Tensor, Tensor] {
   const result = invoke(op_sampleTokens, logits, temperature, topK, topP, uniforms) as NativeValue[];
   return [asTensor(result[0]), asTensor(result[1])];

@@ -211,6 +211,27 @@ export function toBytes(tensor: Tensor): Uint8Array {
   return bytes;
 }
 
+/** Copies of tensors on their way to the host. */
+export interface Fetch {
+  /** The copies, on the CPU and in the open scope; waits until they are there. Once only. */
+  read(): Tensor[];
+  /** For copies that nobody will read. */
+  dispose(): void;
+}
+
+/**
+ * Begins to copy tensors of one device to the host, after all that the device was asked before. Nothing waits until the copies are read;
+ * the tensors may be freed, or changed, at once.
+ */
+export function fetchLater(tensors: readonly Tensor[]): Fetch {
+  const doing = 'copy tensors to the host';
+  const fetch = guard(doing, tensors, () => native().fetchLater(tensors.map(({ handle }) => handle)));
+  return {
+    read: () => guard(doing, [], () => native().fetched(fetch)).map((handle) => new Tensor(handle)),
+    dispose: () => void native().dropFetch(fetch),
+  };
+}
+
 /** The elements of a float32 tensor. */
 export function toFloat32Array(tensor: Tensor): Float32Array {
   return new Float32Array(expectType(tensor, 'float32').buffer);

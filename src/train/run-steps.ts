@@ -6,7 +6,7 @@ import { InterruptedError } from '../errors.ts';
 import type { Policy } from '../score/policy.ts';
 import type { Activations } from '../score/stream.ts';
 import type { Group } from '../torch/group.ts';
-import { memoryStatistics } from '../torch/memory.ts';
+import { deviceMemory, memoryStatistics } from '../torch/memory.ts';
 import { saveCheckpoint } from './checkpoint.ts';
 import type { AdamWSettings, OptimiserState } from './optimiser.ts';
 import { eventLoopTurn, type Pausing, untilStopped } from './pausing.ts';
@@ -83,7 +83,7 @@ export async function* runSteps<Item>(
       throw stopped(step, { inside: true, of: steps.length });
     }
     const seconds = (performance.now() - startedMs) / 1000;
-    yield { step, metrics: { ...ending.result, lr: learningRate, ...costOf(ending.result.tokens, seconds) } };
+    yield { step, metrics: { ...ending.result, lr: learningRate, ...costOf(policy, ending.result.tokens, seconds) } };
     // Signals and readers of events have their turn here too, so that a wish to stop is heard before the next step.
     await eventLoopTurn();
 
@@ -106,14 +106,14 @@ function stopped(done: number, { inside, of }: { inside: boolean; of: number }):
   return new InterruptedError('INTERRUPTED', `Training was interrupted ${where}: the state is saved`);
 }
 
-/** What a step cost. */
-function costOf(tokens: number, seconds: number): StepMetrics {
+/** What a step cost; tensors are counted where it was computed. */
+function costOf({ device }: Policy, tokens: number, seconds: number): StepMetrics {
   const { peakTensorBytes, peakResidentBytes } = memoryStatistics();
   return {
     tokens,
     seconds,
     tokens_per_second: tokens / seconds,
-    peak_tensor_bytes: peakTensorBytes,
+    peak_tensor_bytes: deviceMemory(device)?.peakBytes ?? peakTensorBytes,
     peak_resident_bytes: peakResidentBytes,
   };
 }

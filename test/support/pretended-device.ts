@@ -9,8 +9,18 @@ import type { Handle, Native, NativeValue } from '../../src/torch/native.ts';
 /** Copies are what crosses devices. */
 const CROSSING = new Set(['aten::copy_', 'aten::_to_copy', 'aten::to', 'aten::_foreach_copy_']);
 
-/** The addon, with tensors that are said to lie where they were asked to. */
-export function withPretendedDevices(actual: Native): Native {
+/**
+ * What a program does with a device. `to the device` and `to the host`: a copy that crosses; where the host waits for it, `waits` says so. `heard`:
+ * the host waits for a copy that was begun before, by its number. `operator`: one of selm's own is called.
+ */
+export type DeviceUse =
+  | { kind: 'to the device' }
+  | { kind: 'to the host'; waits: boolean; fetch: number | null }
+  | { kind: 'heard'; fetch: number }
+  | { kind: 'operator'; name: string };
+
+/** The addon, with tensors that are said to lie where they were asked to; `sees` is told of what is done with devices. */
+export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => void = () => {}): Native {
   const devices = new Map<Handle, string>();
   const schemas = new Map<number, Schema>();
   const deviceOf = (handle: Handle): string => devices.get(handle) ?? 'cpu';
@@ -50,17 +60,43 @@ export function withPretendedDevices(actual: Native): Native {
     );
     const common = commonDevice(schema, handles);
     const device = typeof wanted === 'string' ? numbered(wanted) : (common ?? 'cpu');
+    if (schema.name.startsWith('selm::') && common !== null && common !== 'cpu')
+      sees({ kind: 'operator', name: schema.name });
+    if (CROSSING.has(schema.name)) seeCrossing(handles.map(deviceOf), device);
     const result = actual.call(operator, ...passed);
     if (schema.returns.some((type) => type.startsWith('Tensor')))
       for (const handle of handlesIn(result)) lie(handle, device);
     return result;
   }
 
+  /** A copy by an operator: into the first of several tensors, or of the only one to a device. */
+  function seeCrossing([first = 'cpu', ...others]: readonly string[], wanted: string): void {
+    const [from, to] = others.length > 0 ? [others.at(-1), first] : [first, wanted];
+    if (from === to) return;
+    sees(to === 'cpu' ? { kind: 'to the host', waits: true, fetch: null } : { kind: 'to the device' });
+  }
+
   const pretended: Partial<Native> = {
     call,
     openLibrary: () => null,
-    fromBytes: (...[buffer, byteOffset, byteLength, shape, dtype, device]) =>
-      lie(actual.fromBytes(buffer, byteOffset, byteLength, shape, dtype, 'cpu'), numbered(device)),
+    fromBytes: (...[buffer, byteOffset, byteLength, shape, dtype, device]) => {
+      if (device !== 'cpu') sees({ kind: 'to the device' });
+      return lie(actual.fromBytes(buffer, byteOffset, byteLength, shape, dtype, 'cpu'), numbered(device));
+    },
+    toBytes: (tensor, buffer, byteOffset) => {
+      if (deviceOf(tensor) !== 'cpu') sees({ kind: 'to the host', waits: true, fetch: null });
+      return actual.toBytes(tensor, buffer, byteOffset);
+    },
+    fetchLater: (tensors) => {
+      const fetch = actual.fetchLater(tensors);
+      if (tensors.some((tensor) => deviceOf(tensor) !== 'cpu')) sees({ kind: 'to the host', waits: false, fetch });
+      return fetch;
+    },
+    fetched: (fetch) => {
+      sees({ kind: 'heard', fetch });
+      return actual.fetched(fetch);
+    },
+    deviceMemory: () => null,
     describe: (tensor) => {
       const [dtype, , ...shape] = actual.describe(tensor);
       return [dtype, deviceOf(tensor), ...shape];

@@ -7,6 +7,7 @@
 
 #include "../backends.h"
 #include "../checks.h"
+#include "../philox.h"
 #include "team.h"
 #include "vector.h"
 
@@ -164,8 +165,12 @@ int64_t sampleRow(const float* logits, int64_t width, const Settings& settings, 
 }
 
 std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, double temperature, int64_t topK,
-                                                double topP, at::ArrayRef<double> uniforms) {
-  checkSampling(logits_, temperature, topP, uniforms.size());
+                                                double topP, const at::Tensor& uniforms_) {
+  checkSampling(logits_, temperature, topP, uniforms_.numel());
+  TORCH_CHECK(uniforms_.scalar_type() == at::kDouble, "sample_tokens: uniform numbers are fp64, got ",
+              uniforms_.scalar_type());
+  const at::Tensor contiguous = uniforms_.contiguous();
+  const double* uniforms = contiguous.data_ptr<double>();
   const at::Tensor logits = logits_.to(at::kFloat).contiguous();
   at::Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong));
   at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kDouble));
@@ -183,9 +188,25 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
   return {ids, logProbs};
 }
 
+at::Tensor uniforms(const at::Tensor& keys_, const at::Tensor& counters_) {
+  checkUniforms(keys_, counters_);
+  const at::Tensor keys = keys_.contiguous(), counters = counters_.contiguous();
+  at::Tensor numbers = at::empty({keys.size(0)}, keys.options().dtype(at::kDouble));
+  const int64_t *word = keys.data_ptr<int64_t>(), *counter = counters.data_ptr<int64_t>();
+  double* number = numbers.data_ptr<double>();
+  for (int64_t row = 0; row < keys.size(0); row++) {
+    uint32_t words[4][1];
+    philoxBlocks(static_cast<uint64_t>(counter[row]), readPhiloxKey({word + row * 4, 4}), words);
+    number[row] = uniformOf(words[0][0], words[1][0]);
+  }
+  return numbers;
+}
+
 }  // namespace
 }  // namespace selm
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
-  if (selm::hasCpuKernels()) library.impl("sample_tokens", &selm::sampleTokens);
+  if (!selm::hasCpuKernels()) return;
+  library.impl("uniforms", &selm::uniforms);
+  library.impl("sample_tokens", &selm::sampleTokens);
 }

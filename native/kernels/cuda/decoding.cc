@@ -5,6 +5,7 @@
 
 #include "../checks.h"
 #include "../composite.h"
+#include "../philox.h"
 #include "compiler.h"
 #include "cuda_sources.h"
 #include "launches.h"
@@ -127,19 +128,29 @@ Tensor pagedAttention(const Tensor& q_, const Tensor& keys, const Tensor& values
   return out;
 }
 
+Tensor uniforms(const Tensor& keys_, const Tensor& counters_) {
+  checkUniforms(keys_, counters_);
+  const Tensor keys = keys_.contiguous(), counters = counters_.contiguous(),
+               numbers = at::empty(counters.sizes(), counters.options().dtype(at::kDouble));
+  const int64_t rows = counters.size(0);
+  const Program program(sources::uniforms, {}, keys);
+  program.run("uniforms", {blocksFor(rows, kThreads), kThreads}, keys.data_ptr(), counters.data_ptr(),
+              numbers.data_ptr(), static_cast<int>(rows));
+  return numbers;
+}
+
 std::tuple<Tensor, Tensor> sampleTokens(const Tensor& logits_, double temperature, int64_t topK, double topP,
-                                        at::ArrayRef<double> uniforms_) {
-  checkSampling(logits_, temperature, topP, uniforms_.size());
+                                        const Tensor& uniforms_) {
+  checkSampling(logits_, temperature, topP, uniforms_.numel());
   const bool isFiltered = temperature > 0 && (topK > 0 || topP < 1);
   if (isFiltered || !hasType(logits_)) return composite::sampleTokens(logits_, temperature, topK, topP, uniforms_);
-  const Tensor logits = logits_.contiguous(), uniforms = at::tensor(uniforms_, at::kDouble).to(logits.device());
+  const Tensor logits = logits_.contiguous(), uniforms = uniforms_.contiguous();
   const Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong)),
                logProbs = at::empty_like(ids, at::kDouble);
   const Program program(sources::sample, {definition("X", logits.scalar_type())}, logits);
   program.run("sample", {logits.size(0), 1024}, logits.data_ptr(), uniforms.data_ptr(), ids.data_ptr(),
               logProbs.data_ptr(), static_cast<int>(logits.size(1)),
               static_cast<float>(temperature > 0 ? 1 / temperature : 0));
-  TORCH_CHECK(logProbs.isfinite().all().item<bool>(), "sample_tokens: the logits of a row are not finite");
   return {ids, logProbs};
 }
 
@@ -155,5 +166,6 @@ TORCH_LIBRARY_IMPL(selm, CUDA, library) {
   library.impl("rms_norm_operand", &rmsNormOperand);
   library.impl("place_heads", &placeHeads);
   library.impl("paged_attention", &pagedAttention);
+  library.impl("uniforms", &uniforms);
   library.impl("sample_tokens", &sampleTokens);
 }

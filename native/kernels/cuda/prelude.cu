@@ -50,3 +50,21 @@ __device__ inline float sumOfBlock(float x) {
   __syncthreads();
   return all;
 }
+
+// A block of random words (../philox.h).
+__device__ inline void randomWords(unsigned long long block, uint4 key, unsigned (&words)[4]) {
+  words[0] = static_cast<unsigned>(block);
+  words[1] = static_cast<unsigned>(block >> 32);
+  words[2] = key.z;
+  words[3] = key.w;
+  unsigned key0 = key.x, key1 = key.y;
+  for (int round = 0; round < 10; round++) {
+    const unsigned long long product0 = 0xd2511f53ull * words[0], product1 = 0xcd9e8d57ull * words[2];
+    words[0] = static_cast<unsigned>(product1 >> 32) ^ words[1] ^ key0;
+    words[1] = static_cast<unsigned>(product1);
+    words[2] = static_cast<unsigned>(product0 >> 32) ^ words[3] ^ key1;
+    words[3] = static_cast<unsigned>(product0);
+    key0 += 0x9e3779b9u;
+    key1 += 0xbb67ae85u;
+  }
+}

@@ -1,23 +1,6 @@
 // AdamW on bf16 masters and moments, rounded at random (../rounded_adamw.h says how, and which random words an element has). A thread has
 // the two elements of a random block. G: type of the gradient. Compiled without fused multiplication and addition: the CPU's bits.
 
-__device__ inline void randomWords(unsigned long long block, uint4 key, unsigned (&words)[4]) {
-  words[0] = static_cast<unsigned>(block);
-  words[1] = static_cast<unsigned>(block >> 32);
-  words[2] = key.z;
-  words[3] = key.w;
-  unsigned key0 = key.x, key1 = key.y;
-  for (int round = 0; round < 10; round++) {
-    const unsigned long long product0 = 0xd2511f53ull * words[0], product1 = 0xcd9e8d57ull * words[2];
-    words[0] = static_cast<unsigned>(product1 >> 32) ^ words[1] ^ key0;
-    words[1] = static_cast<unsigned>(product1);
-    words[2] = static_cast<unsigned>(product0 >> 32) ^ words[3] ^ key1;
-    words[3] = static_cast<unsigned>(product0);
-    key0 += 0x9e3779b9u;
-    key1 += 0xbb67ae85u;
-  }
-}
-
 __device__ inline bf16 roundedAtRandom(float x, unsigned bits) { return static_cast<bf16>((__float_as_uint(x) + bits) >> 16); }
 
 extern "C" __global__ void rounded_adamw(bf16* master, const G* gradient, bf16* first, bf16* second, long long count, long long firstElement,

@@ -29,11 +29,12 @@ import type { SharedListening } from './stop.ts';
 export async function judgedAnnotations(
   model: string | undefined,
   options: EvalAlpacaOptions & { judge: string },
-  { signal, say, team }: SharedListening,
+  listening: SharedListening,
 ): Promise<{ annotations: Annotations; instructions: number }> {
   if ((model === undefined) === (options.outputs === undefined)) {
     throw new UsageError('Give either a model to sample from, or --outputs FILE with its outputs');
   }
+  const { signal, say } = listening;
   const judges = openEvalJudge(options, { signal, say });
   try {
     // AlpacaEval's own settings; --set changes them.
@@ -44,7 +45,7 @@ export async function judgedAnnotations(
     const instructions = baseline.map(({ instruction }) => instruction);
     const outputs =
       options.outputs === undefined
-        ? await sampledOutputs(model ?? '', instructions, options, { signal, say, team })
+        ? await sampledOutputs(model ?? '', instructions, options, listening)
         : readOutputs(await readResultFile(options.outputs));
     const { pairs, missing, unknown } = matchOutputs(baseline, outputs);
     if (unknown > 0) say(`${unknown} outputs are to no instruction of the baseline and are left out`);
@@ -67,11 +68,11 @@ function sampledOutputs(
   model: string,
   instructions: readonly string[],
   options: EvalAlpacaOptions,
-  { signal, say, team }: SharedListening,
+  listening: SharedListening,
 ): ReturnType<typeof sampleOutputs> {
-  return withOutputModel(model, { store: options.store, signal, team }, async (answering) => {
+  return withOutputModel(model, options, listening, async (answering) => {
     const outputs = await sampleOutputs(answering, instructions, options);
-    say(`${answering.counts.kept} of ${instructions.length} outputs were kept from before`);
+    listening.say(`${answering.counts.kept} of ${instructions.length} outputs were kept from before`);
     return outputs;
   });
 }

@@ -1,5 +1,6 @@
 /** @file `selm eval alpaca`: AlpacaEval 2's win rates, from existing annotations or by a judge. */
 import { Command } from 'commander';
+import { deviceOption } from '../device.ts';
 import { numberBetween, wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';
 import { watchOnRanks } from './stop.ts';
@@ -16,6 +17,7 @@ export interface EvalAlpacaOptions extends RanksOptions {
   topP: number;
   maxNewTokens: number;
   seed: number;
+  device?: string;
   store?: string;
   weights?: string;
   models?: string[];
@@ -41,6 +43,7 @@ export function evalAlpacaCommand(): Command {
     .option('--top-p <p>', 'of the outputs', numberBetween(0, 1, 'exclusive'), 1)
     .option('--max-new-tokens <n>', 'longer outputs are cut', wholeNumber(1), 2048)
     .option('--seed <n>', 'the same seed gives the same outputs', wholeNumber(0), 0)
+    .addOption(deviceOption())
     .option('--store <file>', "where outputs are kept (default: evaluations.db in selm's cache folder)")
     .addOption(ranksOption())
     .option('--weights <file>', 'coefficients of models as alpaca_eval saves them, for the matrix')

@@ -1,5 +1,6 @@
 /** @file `selm eval` measures a model, or scores what judges said of it, by the protocols of the field. */
 import { Command, Option } from 'commander';
+import { deviceOption } from '../device.ts';
 import { UsageError } from '../errors.ts';
 import { wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';
@@ -30,6 +31,7 @@ export function evalCommand(): Command {
           .choices(['float32', 'bfloat16'])
           .default('float32'),
       )
+      .addOption(deviceOption())
       .option('--batch-tokens <n>', 'tokens that are scored at once', wholeNumber(1), 4096)
       .option('--batch-size <n>', 'answers that are generated at once', wholeNumber(1), 32)
       .option('--store <file>', "where answers are kept (default: evaluations.db in selm's cache folder)")

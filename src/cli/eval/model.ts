@@ -7,6 +7,7 @@ import { createFile } from '../../files/new-file.ts';
 import { localFiles, localModel } from '../../hub/local.ts';
 import { openSharedRespondent } from '../../loop/evaluation/benchmark-work.ts';
 import type { ComputeDtype } from '../../score/policy.ts';
+import { chosenDevice } from '../device.ts';
 import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
 import type { SharedListening } from './stop.ts';
@@ -18,6 +19,7 @@ export interface EvalModelOptions {
   shots?: number;
   data?: string;
   dtype: ComputeDtype;
+  device?: string;
   batchTokens: number;
   batchSize: number;
   store?: string;
@@ -33,15 +35,16 @@ export async function evalModel(
 ): Promise<string> {
   const { limit, shots, data } = options;
   const tasks = options.on.split(',').map((name) => taskOf({ name: name.trim(), shots, limit }));
+  const { dtype, batchTokens, batchSize } = options;
+  const device = await chosenDevice(options.device, { dtypes: [dtype], say });
   const directory = await localModel(model, hubAccess());
   const place = data === undefined ? { fetch: (name: string) => localFiles([name], hubAccess()) } : { folder: data };
   // All of them before the first is asked: a missing file shows at once.
   const placed = [];
   for (const task of tasks) placed.push(await placeTask(task, place));
   const store = openAnswerStore(options.store ?? defaultStorePath());
-  const { dtype, batchTokens, batchSize } = options;
   const respondent = await openSharedRespondent(directory, {
-    options: { dtype, batchTokens, batchSize },
+    options: { dtype, batchTokens, batchSize, device },
     team,
     signal,
   });

@@ -29,11 +29,12 @@ interface JudgmentRow {
 export async function judgedMtBench(
   model: string,
   options: EvalMtBenchOptions & { judge: string },
-  { signal, say, team }: SharedListening,
+  listening: SharedListening,
 ): Promise<[string, MtBenchResult][]> {
+  const { signal, say } = listening;
   const judges = openEvalJudge(options, { signal, say });
   try {
-    const answered = await withOutputModel(model, { store: options.store, signal, team }, async (answering) => {
+    const answered = await withOutputModel(model, options, listening, async (answering) => {
       const answers = await answerQuestions(answering, mtBenchQuestions(), options.maxNewTokens);
       say(`${answering.counts.kept} of ${answering.counts.asked} answers were kept from before`);
       return answers;

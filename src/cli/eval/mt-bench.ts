@@ -1,6 +1,7 @@
 /** @file `selm eval mt-bench`: averages of MT-Bench, from existing judgments or by a judge. */
 import { Command } from 'commander';
 import type { MtBenchResult } from '../../evaluate/mt-bench/judgments.ts';
+import { deviceOption } from '../device.ts';
 import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { wholeNumber } from '../numbers.ts';
@@ -15,6 +16,7 @@ export interface EvalMtBenchOptions extends RanksOptions {
   answers?: string;
   writeJudgments?: string;
   maxNewTokens: number;
+  device?: string;
   store?: string;
   json?: true;
 }
@@ -31,6 +33,7 @@ export function evalMtBenchCommand(): Command {
     .option('--answers <file>', 'keep what the judge answers there: run again with it, and nothing is asked twice')
     .option('--write-judgments <file>', "write the judgments there, in FastChat's form")
     .option('--max-new-tokens <n>', "longer answers of the model are cut (FastChat's default)", wholeNumber(1), 1024)
+    .addOption(deviceOption())
     .option('--store <file>', "where the model's answers are kept (default: evaluations.db in selm's cache folder)")
     .addOption(ranksOption())
     .option('--json', 'one JSON object')

@@ -3,19 +3,22 @@ import { defaultStorePath, openAnswerStore } from '../../evaluate/benchmarks/ans
 import type { OutputModel } from '../../evaluate/outputs.ts';
 import { localModel } from '../../hub/local.ts';
 import { openSharedOutputs } from '../../loop/evaluation/output-work.ts';
-import type { Team } from '../../ranks/team.ts';
+import { chosenDevice } from '../device.ts';
 import { hubAccess } from '../hub.ts';
+import type { SharedListening } from './stop.ts';
 
-/** Opens a model for as long as `body` asks it. ModelError, HubError, FileError. */
+/** Opens a model for as long as `body` asks it. ModelError, HubError, FileError; EngineError for a device that cannot compute. */
 export async function withOutputModel<Result>(
   model: string,
-  { store: path, signal, team }: { store?: string | undefined; signal: AbortSignal; team: Team },
+  { store: path, device: asked }: { store?: string | undefined; device?: string | undefined },
+  { signal, say, team }: SharedListening,
   body: (model: OutputModel) => Promise<Result>,
 ): Promise<Result> {
+  const device = await chosenDevice(asked, { say });
   const directory = await localModel(model, hubAccess());
   const store = openAnswerStore(path ?? defaultStorePath());
   try {
-    const opened = await openSharedOutputs(directory, { team, store, signal, device: 'cpu' });
+    const opened = await openSharedOutputs(directory, { team, store, signal, device });
     try {
       return await body(opened);
     } finally {

@@ -24,10 +24,11 @@ export interface SharedListening extends Listening {
  * are all that was asked for: ranks that were asked for something else do not work together.
  */
 export async function watchOnRanks<Result>(
-  options: RanksOptions & { model?: string | undefined } & Record<string, unknown>,
+  options: RanksOptions & { model?: string | undefined; device?: string | undefined } & Record<string, unknown>,
   work: (listening: SharedListening) => Promise<Result>,
 ): Promise<Result | null> {
-  const place = takePlace(options, { device: 'cpu', threads: null });
+  const { device = 'cpu' } = options;
+  const place = takePlace(options, { device, threads: null });
   if (place === null) {
     const { ALONE } = await import('../../ranks/team.ts');
     return watchStop((listening) => work({ ...listening, team: ALONE }));
@@ -35,7 +36,7 @@ export async function watchOnRanks<Result>(
   const { followRun, leadRun } = await import('../../loop/ranks.ts');
   // `ranks` is what the others were not told: they have their places.
   const { ranks: _, ...recipe } = options;
-  const ranked = { recipe, sharedFolder: null, device: 'cpu', model: options.model ?? null, data: [] };
+  const ranked = { recipe, sharedFolder: null, device, model: options.model ?? null, data: [] };
   if (place.rank > 0) {
     process.exitCode = await followRun(place, ranked, say);
     return null;

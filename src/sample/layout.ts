@@ -1,0 +1,131 @@
+/**
+ * @file What a pass of decoding knows of its rows, on the device: the pages that they read, where their new tokens go, how those are turned,
+ * and which random numbers draw the next ones. The host lays rows out when some come or go or need a page; from one pass to the next
+ * the layout counts on by itself, so that the host need not know which tokens were drawn.
+ */
+import type { ModelConfig } from '../model/config.ts';
+import { rotaryRow } from '../model/rope.ts';
+import type { RandomKey } from '../random.ts';
+import { noGrad } from '../torch/autograd.ts';
+import {
+  add__Scalar,
+  add_Tensor,
+  div_Tensor_mode,
+  gather,
+  mul_Scalar,
+  narrow,
+  remainder_Scalar,
+  select_int,
+  uniforms,
+  view,
+} from '../torch/ops.ts';
+import { int64, scope, type Tensor } from '../torch/tensor.ts';
+import { PAGE_TOKENS } from './pages.ts';
+
+/** One sequence of a decoding batch: its pages, its prompt's, and its random numbers. */
+export interface DecodeRow {
+  prompt: { pages: readonly number[]; length: number };
+  pages: readonly number[];
+  /** Index in the response of the token that goes into the cache next. */
+  position: number;
+  key: RandomKey;
+}
+
+/** Rows as a pass of decoding reads them. Whoever lays them out frees them. */
+export interface RowLayout {
+  /** Pages of each row's prompt, then its own, [B, M]. */
+  tables_BM: Tensor;
+  /** Tokens that the new one sees of its prompt and of its response, itself included, [B, 2]. */
+  lengths_B2: Tensor;
+  /** Index of the new token in its response, [B, 1]. */
+  positions_B1: Tensor;
+  /** Its row in the rotary tables, [B]. */
+  rotary_B: Tensor;
+  /** Where a row's own pages begin in its table, [B, 1]. */
+  firstOwn_B1: Tensor;
+  /** PAGE_TOKENS, [1]. */
+  pageTokens: Tensor;
+  keys_B4: Tensor;
+}
+
+/** Lays rows out, in one copy to the device; `length` is that of the cache's rotary tables. */
+export function layRows(
+  rows: readonly DecodeRow[],
+  { config, device, length }: { config: ModelConfig; device: string; length: number },
+): RowLayout {
+  const count = rows.length;
+  const width = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
+  const parts: { [Part in keyof RowLayout]: { shape: number[]; numbers: number[] } } = {
+    tables_BM: {
+      shape: [count, width],
+      numbers: rows.flatMap(({ prompt, pages }) => {
+        const unused = width - prompt.pages.length - pages.length;
+        return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
+      }),
+    },
+    lengths_B2: {
+      shape: [count, 2],
+      numbers: rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
+    },
+    positions_B1: { shape: [count, 1], numbers: rows.map(({ position }) => position) },
+    rotary_B: {
+      shape: [count],
+      numbers: rows.map(({ prompt, position }) =>
+        rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
+      ),
+    },
+    firstOwn_B1: { shape: [count, 1], numbers: rows.map(({ prompt }) => prompt.pages.length) },
+    pageTokens: { shape: [1], numbers: [PAGE_TOKENS] },
+    keys_B4: { shape: [count, 4], numbers: rows.flatMap(({ key }) => wordsOf(key)) },
+  };
+  const all = int64(
+    Object.values(parts).flatMap(({ numbers }) => numbers),
+    { device },
+  );
+  let begin = 0;
+  const take = ({ shape, numbers }: { shape: number[]; numbers: number[] }): Tensor => {
+    begin += numbers.length;
+    return view(narrow(all, 0, begin - numbers.length, numbers.length), shape);
+  };
+  return {
+    tables_BM: take(parts.tables_BM),
+    lengths_B2: take(parts.lengths_B2),
+    positions_B1: take(parts.positions_B1),
+    rotary_B: take(parts.rotary_B),
+    firstOwn_B1: take(parts.firstOwn_B1),
+    pageTokens: take(parts.pageTokens),
+    keys_B4: take(parts.keys_B4),
+  };
+}
+
+/** Makes the next token of each row the new one. */
+export function advance({ lengths_B2, positions_B1, rotary_B }: RowLayout): void {
+  scope('advance', () =>
+    noGrad(() => {
+      for (const counts of [select_int(lengths_B2, 1, 1), positions_B1, rotary_B]) add__Scalar(counts, 1);
+    }),
+  );
+}
+
+/** Where the new tokens go: page * PAGE_TOKENS + token of the page, [B]. */
+export function placesOf({ tables_BM, positions_B1, firstOwn_B1, pageTokens }: RowLayout): Tensor {
+  const ownPages_B1 = div_Tensor_mode(positions_B1, pageTokens, { roundingMode: 'floor' });
+  const pages_B1 = gather(tables_BM, 1, add_Tensor(ownPages_B1, firstOwn_B1));
+  const places_B1 = add_Tensor(mul_Scalar(pages_B1, PAGE_TOKENS), remainder_Scalar(positions_B1, PAGE_TOKENS));
+  return view(places_B1, [positions_B1.shape[0] ?? 0]);
+}
+
+/** The uniform numbers that draw the tokens after the new ones, [B]: a response's n-th token has the n-th number of its key. */
+export function nextUniforms({ keys_B4, lengths_B2 }: RowLayout): Tensor {
+  return uniforms(keys_B4, select_int(lengths_B2, 1, 1));
+}
+
+/** The uniform numbers that draw the first tokens of responses, [B]. */
+export function firstUniforms(keys: readonly RandomKey[], device: string): Tensor {
+  const keys_B4 = int64(keys.flatMap(wordsOf), { shape: [keys.length, 4], device });
+  return uniforms(keys_B4, int64(Array<number>(keys.length).fill(0), { device }));
+}
+
+function wordsOf({ key0, key1, stream0, stream1 }: RandomKey): number[] {
+  return [key0, key1, stream0, stream1];
+}
