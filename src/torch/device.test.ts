@@ -134,7 +134,7 @@ describe('a device', () => {
   it('without bf16 is refused for products in bf16, with what works', () => {
     const card = machine(null, T4.replace('1,', '0,'));
     expect(() => chooseDevice({ device: 'cuda', dtypes: ['float32', 'bfloat16'] }, card)).toThrow(
-      'Cannot compute in bfloat16 on cuda: Tesla T4 has compute capability 7.5, and bfloat16 needs 8.0 (Ampere) or more: set training.dtype',
+      'Cannot compute in bfloat16 on cuda: Tesla T4 has compute capability 7.5, and bfloat16 needs 8.0 (Ampere) or more: compute in float32',
     );
     expect(chooseDevice({ device: 'cuda', dtypes: ['float32'] }, card).device).toBe('cuda');
   });

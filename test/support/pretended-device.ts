@@ -23,6 +23,8 @@ export type DeviceUse =
 export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => void = () => {}): Native {
   const devices = new Map<Handle, string>();
   const schemas = new Map<number, Schema>();
+  /** Copies to the host that were begun and not heard. */
+  const fetches = new Set<number>();
   const deviceOf = (handle: Handle): string => devices.get(handle) ?? 'cpu';
   const lie = (handle: Handle, device: string): Handle => {
     // A tensor that an operator changed in place may come back as it is, by the handle that it has.
@@ -89,11 +91,14 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
     },
     fetchLater: (tensors) => {
       const fetch = actual.fetchLater(tensors);
-      if (tensors.some((tensor) => deviceOf(tensor) !== 'cpu')) sees({ kind: 'to the host', waits: false, fetch });
+      if (tensors.some((tensor) => deviceOf(tensor) !== 'cpu')) {
+        fetches.add(fetch);
+        sees({ kind: 'to the host', waits: false, fetch });
+      }
       return fetch;
     },
     fetched: (fetch) => {
-      sees({ kind: 'heard', fetch });
+      if (fetches.delete(fetch)) sees({ kind: 'heard', fetch });
       return actual.fetched(fetch);
     },
     deviceMemory: () => null,

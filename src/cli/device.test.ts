@@ -1,0 +1,99 @@
+/** @file `--device` of the commands that open a model: on a pretended GPU they give what the CPU gives; what cannot be is said. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import type { DeviceUse } from '../../test/support/pretended-device.ts';
+import { packageRoot } from '../files/package-root.ts';
+import { ALONE } from '../ranks/team.ts';
+import { deviceOption } from './device.ts';
+import { evalModel } from './eval/model.ts';
+import { withOutputModel } from './eval/output-model.ts';
+import { rankFile } from './rank-file.ts';
+import { respond } from './respond.ts';
+
+const uses: DeviceUse[] = vi.hoisted(() => []);
+
+vi.mock('../torch/native.ts', async (importActual) => {
+  const actual = await importActual<typeof import('../torch/native.ts')>();
+  const { withPretendedDevices } = await import('../../test/support/pretended-device.ts');
+  let pretended: ReturnType<typeof actual.native> | null = null;
+  return {
+    ...actual,
+    native: () => {
+      pretended ??= withPretendedDevices(actual.native(), (use) => uses.push(use));
+      return pretended;
+    },
+  };
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'selm-device-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const stories = join(packageRoot, 'assets', 'stories260K');
+const fixtures = join(packageRoot, 'test', 'fixtures');
+const says: string[] = [];
+const listening = { signal: new AbortController().signal, say: (text: string) => void says.push(text), team: ALONE };
+
+beforeEach(() => {
+  uses.length = 0;
+  says.length = 0;
+});
+
+const commands: Record<string, (device: string) => Promise<string>> = {
+  generate: async (device) => {
+    const lines: string[] = [];
+    const sampling = { samples: 2, temperature: 1, topP: 0.9, topK: 0, maxNewTokens: 12, seed: 3 };
+    for await (const line of respond(stories, { prompt: 'Tom saw', text: true, ...sampling, device })) lines.push(line);
+    return lines.join('\n');
+  },
+  eval: (device) =>
+    evalModel(
+      stories,
+      {
+        ...{
+          on: 'arc_challenge',
+          shots: 0,
+          limit: 2,
+          data: join(fixtures, 'evaluate/benchmarks/data'),
+          dtype: 'float32',
+        },
+        ...{ batchTokens: 512, batchSize: 4, store: join(folder, `${device}.db`), json: true, device },
+      },
+      listening,
+    ),
+  'eval alpaca': (device) =>
+    withOutputModel(stories, { store: join(folder, `${device}-outputs.db`), device }, listening, async (model) => {
+      const settings = { temperature: 0, topP: 1, maxNewTokens: 8, seed: 0 };
+      return JSON.stringify(await model.sample([model.asPrompt('Tom saw a dog.')], settings));
+    }),
+  rank: async (device) => {
+    const rows = join(folder, 'rows.jsonl');
+    const output = join(folder, `${device}.jsonl`);
+    writeFileSync(rows, `${JSON.stringify({ prompt: 'Tom saw', responses: ['a dog.', 'the big red cat.'] })}\n`);
+    await rankFile(rows, { ranker: `reward-model:${rewardModel}`, set: [], output, device }, listening);
+    return readFileSync(output, 'utf8');
+  },
+};
+const rewardModel = join(fixtures, 'rankers', 'roberta-reward');
+
+it.each(Object.keys(commands))('selm %s --device cuda says what the CPU says', async (name) => {
+  const command = commands[name];
+  const expected = await command?.('cpu');
+  expect(uses).toEqual([]);
+  expect(await command?.('cuda')).toBe(expected);
+  // The weights went there, or were read there.
+  expect(uses.length).toBeGreaterThan(10);
+});
+
+it('a device of another name is refused before anything is opened', () => {
+  const parse = deviceOption().parseArg;
+  expect(() => parse?.('gpu', undefined)).toThrow('Allowed are cpu, cuda, cuda:N, and auto.');
+  expect(parse?.('cuda:3', undefined)).toBe('cuda:3');
+});
+
+it('rank refuses a device for a ranker that does not compute here', async () => {
+  const options = { ranker: 'function:reward.ts', set: [], device: 'cuda' };
+  await expect(rankFile('rows.jsonl', options, listening)).rejects.toThrow(
+    'a function does not compute here: leave --device to pairrm and reward-model',
+  );
+});
