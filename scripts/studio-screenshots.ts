@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { readArena, writeArena } from '../src/arena/arena.ts';
-import { castVote, openBouts, readVotes } from '../src/arena/votes.ts';
-import { ask, peopleFolder, questionOf, say } from '../src/rank/people/questions.ts';
+import { castVote, openBouts, readVotes, VoteLog } from '../src/arena/votes.ts';
+import { ask, peopleFolder, QuestionLog, questionOf, say } from '../src/rank/people/questions.ts';
 import { serveStudio } from '../src/server/listen.ts';
 import { writeStudioRun } from '../src/server/studio-run.testing.ts';
 import { writeAfterwards } from '../src/store/afterwards.ts';
@@ -52,7 +52,7 @@ async function writeAsking(path: string): Promise<void> {
       const choice = texts[0] === GOOD[n + 1] ? 'first' : 'second';
       const who = { question: id, annotator, key: `${annotator} ${id}`, timeMs: 1, seconds: 3 + 2 * m + n };
       const said = { choice, strength: 'some', isFlagged: n === 1 && m === 1, edit: null, left: 'first' } as const;
-      await say(people, { kind: 'answer', ...who, ...said, tags: [] });
+      await say(new QuestionLog(people), { kind: 'answer', ...who, ...said, tags: [] });
     }
   const prompts = [1, 2].map((n) => ({
     ...{ promptId: `prompt-${n}`, prompt: PROMPTS[n] ?? '', chosen: GOOD[n] ?? '', rejected: POOR[n] ?? '' },
@@ -82,7 +82,7 @@ async function writeDuel(path: string): Promise<void> {
     const worse = better === 'first' ? 'second' : 'first';
     const choice = n % 7 === 0 ? 'tie' : n % 4 === 0 ? worse : better;
     const who = { bout: id, annotator: 'ada', key: `ada ${id}`, timeMs: n, seconds: 4 };
-    await castVote(path, arena, { kind: 'vote', ...who, choice, left: n % 2 === 0 ? 'first' : 'second' });
+    await castVote(new VoteLog(path), arena, { kind: 'vote', ...who, choice, left: n % 2 === 0 ? 'first' : 'second' });
   }
 }
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { boutsOf, readArena } from '../src/arena/arena.ts';
-import { castVote } from '../src/arena/votes.ts';
+import { castVote, VoteLog } from '../src/arena/votes.ts';
 import { makeArena } from '../src/cli/arena-make.ts';
 import { programFor } from '../src/cli/program.ts';
 import { collectRows, readRows } from '../src/data/read.ts';
@@ -62,7 +62,7 @@ test('a model, a server and a file of answers meet on own prompts; votes become 
   expect(read.prompts[1]?.answers).toEqual([expect.stringMatching(/\w/), 'A judge said this.', null]);
 
   for (const { id, texts } of boutsOf(read))
-    await castVote(arena, read, {
+    await castVote(new VoteLog(arena), read, {
       ...{ kind: 'vote', bout: id, annotator: 'ada', left: 'first', seconds: 1, key: id, timeMs: 1 },
       choice: texts[0] === 'A judge said this.' ? 'first' : texts[1] === 'A judge said this.' ? 'second' : 'tie',
     });

@@ -14,7 +14,7 @@ import { temporaryFolder } from '../src/files/temporary.testing.ts';
 import { measureAfterwards } from '../src/loop/evaluation/afterwards.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { runSft } from '../src/loop/sft.ts';
-import { ask, peopleFolder, questionOf, readQuestions, say } from '../src/rank/people/questions.ts';
+import { ask, peopleFolder, QuestionLog, questionOf, readQuestions, say } from '../src/rank/people/questions.ts';
 import { loadRecipe, loadSftRecipe } from '../src/recipe/load.ts';
 import type { AfterwardsPage, GivenAnswer, OpenQuestions, RunSummary } from '../src/server/api.ts';
 import { type Studio, serveStudio } from '../src/server/listen.ts';
@@ -148,7 +148,7 @@ test('what people called both bad makes no pair and trains KTO, by two commands'
   for (const [n, { id }] of questions.entries()) {
     const said = { choice: n === 0 ? ('both-bad' as const) : ('first' as const), strength: 'some' as const, tags: [] };
     const how = { isFlagged: false, edit: null, left: 'first' as const, seconds: 1, key: `an answer ${n}`, timeMs: n };
-    await say(people, { kind: 'answer', question: id, annotator: 'ada', ...said, ...how });
+    await say(new QuestionLog(people), { kind: 'answer', question: id, annotator: 'ada', ...said, ...how });
   }
   const rows = await pairsText(run, { labels: true });
   const labels = rows.split('\n').map((row) => (JSON.parse(row) as { label: boolean }).label);

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import { type Arena, boutsOf, readArena, writeArena } from './arena.ts';
 import { eventsOfVotes, rowsOfVotes, standingsOf } from './standings.ts';
-import { castVote, openBouts, readVotes, type Vote } from './votes.ts';
+import { castVote, openBouts, readVotes, type Vote, VoteLog } from './votes.ts';
 
 const ARENA: Arena = {
   formatVersion: 1,
@@ -76,16 +76,18 @@ it('an arena is what was written; a newer one, a damaged one and none are refuse
 it('a vote is kept once, the latest of an annotator stands, and undo takes it back', async () => {
   const folder = temporaryFolder();
   const { id } = boutOf('a', 'b');
-  await castVote(folder, ARENA, vote(id, 'first'));
-  await castVote(folder, ARENA, vote(id, 'second')); // the same key: sent twice
+  await castVote(new VoteLog(folder), ARENA, vote(id, 'first'));
+  await castVote(new VoteLog(folder), ARENA, vote(id, 'second')); // the same key: sent twice
   expect(readVotes(folder).standing.map(({ choice }) => choice)).toEqual(['first']);
-  await castVote(folder, ARENA, { ...vote(id, 'second'), key: 'another' });
+  await castVote(new VoteLog(folder), ARENA, { ...vote(id, 'second'), key: 'another' });
   expect(readVotes(folder).standing.map(({ choice }) => choice)).toEqual(['second']);
   expect(openBouts(ARENA, readVotes(folder), 'owner').map((each) => each.id)).not.toContain(id);
-  await castVote(folder, ARENA, { kind: 'undo', bout: id, annotator: 'owner', key: 'undo', timeMs: 2 });
+  await castVote(new VoteLog(folder), ARENA, { kind: 'undo', bout: id, annotator: 'owner', key: 'undo', timeMs: 2 });
   expect(readVotes(folder).standing).toEqual([]);
   expect(readVotes(folder).events).toHaveLength(3);
-  await expect(castVote(folder, ARENA, vote('none', 'tie'))).rejects.toMatchObject({ code: 'ARENA_BOUT_UNKNOWN' });
+  await expect(castVote(new VoteLog(folder), ARENA, vote('none', 'tie'))).rejects.toMatchObject({
+    code: 'ARENA_BOUT_UNKNOWN',
+  });
 });
 
 it('bouts with fewer votes come first', () => {

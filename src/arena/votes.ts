@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../errors.ts';
-import { append, readLog, whileLocked } from '../files/durable-log.ts';
+import { append, LogReader, whileLocked } from '../files/durable-log.ts';
 import { sha256 } from '../files/hash.ts';
 import { type Arena, type Bout, boutsOf } from './arena.ts';
 
@@ -37,32 +37,67 @@ export interface Votes {
   standing: readonly Vote[];
 }
 
-/** Reads the votes of an arena. */
-export function readVotes(folder: string): Votes {
-  const events = readLog(join(folder, VOTES)).flatMap((value) => event.safeParse(value).data ?? []);
-  const standing = new Map<string, Vote>();
-  for (const each of events) {
-    const place = JSON.stringify([each.bout, each.annotator]);
-    standing.delete(place); // the latest stands last
-    if (each.kind === 'vote') standing.set(place, each);
+/** Follows the votes of an arena, and reads each line of their log once. */
+export class VoteLog {
+  readonly folder: string;
+  #reader: LogReader;
+  #standing = new Map<string, Vote>();
+  #keys = new Set<string>();
+  #votes: Votes = { events: [], standing: [] };
+
+  constructor(folder: string) {
+    this.folder = folder;
+    this.#reader = new LogReader(join(folder, VOTES));
   }
-  return { events, standing: [...standing.values()] };
+
+  /** The votes as they are now; the same object as before where none came. */
+  read(): Votes {
+    const { values, isAnew } = this.#reader.read();
+    if (isAnew) {
+      this.#standing = new Map();
+      this.#keys = new Set();
+    }
+    const news = values.flatMap((value) => event.safeParse(value).data ?? []);
+    for (const each of news) {
+      const place = JSON.stringify([each.bout, each.annotator]);
+      this.#standing.delete(place); // the latest stands last
+      if (each.kind === 'vote') this.#standing.set(place, each);
+      this.#keys.add(each.key);
+    }
+    if (news.length > 0 || isAnew) {
+      const before = isAnew ? [] : this.#votes.events;
+      this.#votes = { events: [...before, ...news], standing: [...this.#standing.values()] };
+    }
+    return this.#votes;
+  }
+
+  /** Whether something was said under this key. */
+  has(key: string): boolean {
+    this.read();
+    return this.#keys.has(key);
+  }
+}
+
+/** Reads the votes of an arena, once. */
+export function readVotes(folder: string): Votes {
+  return new VoteLog(folder).read();
 }
 
 /**
  * Keeps a vote, or takes one back; when it resolves, it is on the disk. The same key again changes nothing. Throws RunError
  * ARENA_BOUT_UNKNOWN.
+ *
+ * @param log of the arena; one that stays reads only what came since it was last read
  */
-export async function castVote(folder: string, arena: Arena, said: VoteEvent): Promise<void> {
+export async function castVote(log: VoteLog, arena: Arena, said: VoteEvent): Promise<void> {
   if (!boutsOf(arena).some(({ id }) => id === said.bout)) {
     throw new RunError(
       'ARENA_BOUT_UNKNOWN',
       'Cannot keep this vote: the arena does not have these two answers (any more): vote on the next ones',
     );
   }
-  await whileLocked(folder, () => {
-    if (readVotes(folder).events.some(({ key }) => key === said.key)) return;
-    append(folder, VOTES, [said]);
+  await whileLocked(log.folder, () => {
+    if (!log.has(said.key)) append(log.folder, VOTES, [said]);
   });
 }
 

@@ -4,7 +4,7 @@
  * whatever must not change between reading and writing happens under one lock.
  */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { RunError } from '../errors.ts';
@@ -17,24 +17,68 @@ const LOCK_MS = 5000;
 
 /** The whole lines of a log as values; lines that are no JSON are passed over. A log that is not there is empty. */
 export function readLog(path: string): unknown[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw fileError(error, { action: 'read', path });
+  return new LogReader(path).read().values;
+}
+
+/** What a reader found. */
+export interface LogNews {
+  /** Of the lines that came since the last look. */
+  values: unknown[];
+  /** The log is not the one that was read before, or became shorter: these are all its values, and what was read is void. */
+  isAnew: boolean;
+}
+
+/** Follows a log that grows, and reads each line once. */
+export class LogReader {
+  readonly #path: string;
+  /** Which file was read, up to which byte. */
+  #file = '';
+  #offset = 0;
+
+  constructor(path: string) {
+    this.#path = path;
   }
-  // What stands behind the last line end was never acknowledged.
-  return text
-    .slice(0, text.lastIndexOf('\n') + 1)
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return line === '' ? [] : [JSON.parse(line) as unknown];
-      } catch {
-        return [];
-      }
-    });
+
+  /** The values of whole lines behind those that were read; lines that are no JSON are passed over. A log that is not there is empty. */
+  read(): LogNews {
+    try {
+      const found = statSync(this.#path);
+      // A file that replaced another one may have its number, but was born later.
+      const file = `${found.dev}:${found.ino}:${found.birthtimeMs}`;
+      const isAnew = this.#offset > 0 && (file !== this.#file || found.size < this.#offset);
+      this.#file = file;
+      if (isAnew) this.#offset = 0;
+      return { values: found.size === this.#offset ? [] : this.#behind(found.size), isAnew };
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw fileError(error, { action: 'read', path: this.#path });
+      const isAnew = this.#offset > 0;
+      this.#offset = 0;
+      return { values: [], isAnew };
+    }
+  }
+
+  #behind(size: number): unknown[] {
+    const bytes = Buffer.alloc(size - this.#offset);
+    const file = openSync(this.#path, 'r');
+    let length = 0;
+    try {
+      length = readSync(file, bytes, 0, bytes.length, this.#offset);
+    } finally {
+      closeSync(file);
+    }
+    // What stands behind the last line end was never acknowledged, or is being written.
+    const whole = bytes.subarray(0, length).lastIndexOf(LINE_END) + 1;
+    this.#offset += whole;
+    return bytes.toString('utf8', 0, whole).split('\n').flatMap(parsed);
+  }
+}
+
+function parsed(line: string): unknown[] {
+  try {
+    return line === '' ? [] : [JSON.parse(line) as unknown];
+  } catch {
+    return [];
+  }
 }
 
 /** Appends values, a line each; they are on the disk when it returns. Throws FileError, and then nothing is acknowledged. */

@@ -3,7 +3,7 @@ import { type Agreement, agreementOf, PREFERENCES, preferenceTable } from '../ev
 import { raterAgreement } from '../evaluate/raters.ts';
 import { bootstrapMean, type Interval, quantile } from '../evaluate/statistics.ts';
 import { placesOf } from '../rank/pairing.ts';
-import { type Answer, isRanked, peopleFolder, type Questions, readQuestions } from '../rank/people/questions.ts';
+import { type Answer, isRanked, type Questions } from '../rank/people/questions.ts';
 import { fitVotes } from '../rank/people/votes.ts';
 import type { Ledger } from '../store/ledger.ts';
 import type { RankingRecord } from '../store/ledger-rows.ts';
@@ -11,8 +11,12 @@ import type { AgreementFigures, AgreementOfTwo, AnnotatorFigures, Annotators } f
 import type { OpenedRun } from './open-runs.ts';
 
 /** Figures of everybody who answered. Intervals resample answers or questions, by the run's seed. */
-export function annotatorsOf({ listed, config, views }: Pick<OpenedRun, 'listed' | 'config' | 'views'>): Annotators {
-  const all = readQuestions(peopleFolder(listed.path));
+export function annotatorsOf({
+  questions,
+  config,
+  views,
+}: Pick<OpenedRun, 'questions' | 'config' | 'views'>): Annotators {
+  const all = questions.read();
   const { seed } = config.recipe;
   const names = [...new Set(all.answers.map(({ annotator }) => annotator))].sort();
   // What asks about the annotators says nothing about the texts.

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Database } from '../files/sqlite.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
-import { type Answer, ask, peopleFolder, questionOf, readQuestions, say } from '../rank/people/questions.ts';
+import {
+  type Answer,
+  ask,
+  peopleFolder,
+  QuestionLog,
+  questionOf,
+  readQuestions,
+  say,
+} from '../rank/people/questions.ts';
 import { openEventLog } from '../store/event-log.ts';
 import { openLedger } from '../store/ledger.ts';
 import type {
@@ -451,10 +459,17 @@ test('the figures of annotators: sides, ties, times, ability, and agreement with
   };
   // Texts of a question stand in their own order, bad before good: ada always says good, ben once a tie.
   for (const [n, { id: question }] of questions.entries()) {
-    await say(people, { kind: 'answer', question, annotator: 'ada', choice: 'second', key: `ada ${n}`, ...besides });
+    await say(new QuestionLog(people), {
+      kind: 'answer',
+      question,
+      annotator: 'ada',
+      choice: 'second',
+      key: `ada ${n}`,
+      ...besides,
+    });
     const own = { ...besides, seconds: n, isFlagged: n === 2 };
     const choice = n === 2 ? 'tie' : 'second';
-    await say(people, { kind: 'answer', question, annotator: 'ben', choice, key: `ben ${n}`, ...own });
+    await say(new QuestionLog(people), { kind: 'answer', question, annotator: 'ben', choice, key: `ben ${n}`, ...own });
   }
   const found = await json<Annotators>(await serve(folder), '/api/runs/mine/annotators');
   expect(found.annotators).toMatchObject([
@@ -502,7 +517,15 @@ test('gold questions tell who fails, repeated ones who agrees with themselves; b
     ...answers,
     { question: 'again-of-plain', choice: 'second' as const },
   ].entries())
-    await say(people, { kind: 'answer', annotator: 'owner', question, choice, key: `key ${n}`, timeMs: n, ...besides });
+    await say(new QuestionLog(people), {
+      kind: 'answer',
+      annotator: 'owner',
+      question,
+      choice,
+      key: `key ${n}`,
+      timeMs: n,
+      ...besides,
+    });
   const found = await json<Annotators>(studio, '/api/runs/mine/annotators');
   expect(found.annotators).toMatchObject([
     {

@@ -8,6 +8,7 @@ import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { SelmError } from '../errors.ts';
 import { OWNER } from '../rank/people/owner.ts';
+import type { QuestionLog } from '../rank/people/questions.ts';
 import { afterwardsOf } from './afterwards.ts';
 import { annotatorsOf } from './annotators.ts';
 import type { Me, Problem } from './api.ts';
@@ -260,20 +261,20 @@ export function createStudio({
     });
   });
   /** Where people answer a run's questions, and who does. */
-  const asking = (c: Ctx, id: string): { path: string; votes: number; annotator: string } => {
-    const { listed, config } = runs.open(id);
+  const asking = (c: Ctx, id: string): { questions: QuestionLog; votes: number; annotator: string } => {
+    const { questions, config } = runs.open(id);
     const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
-    return { path: listed.path, votes: votes ?? 1, annotator: c.get('visitor').name };
+    return { questions, votes: votes ?? 1, annotator: c.get('visitor').name };
   };
   app.get('/api/runs/:id/questions', (c) => {
-    const { path, ...who } = asking(c, c.req.param('id'));
-    return c.json(takeQuestions(path, who, { leases, now: clock() }));
+    const { questions, ...who } = asking(c, c.req.param('id'));
+    return c.json(takeQuestions(questions, who, { leases, now: clock() }));
   });
   app.post('/api/runs/:id/answers', async (c) => {
-    const { path, ...who } = asking(c, c.req.param('id'));
+    const { questions, ...who } = asking(c, c.req.param('id'));
     const answer = givenAnswer.parse(JSON.parse(await c.req.text()));
-    await giveAnswer(path, answer, { annotator: who.annotator, timeMs: clock() });
-    return c.json(takeQuestions(path, who, { leases, now: clock() })); // durable by now
+    await giveAnswer(questions, answer, { annotator: who.annotator, timeMs: clock() });
+    return c.json(takeQuestions(questions, who, { leases, now: clock() })); // durable by now
   });
   app.get('/api/runs/:id/afterwards', (c) => {
     const { annotator } = afterwardsQuery.parse(c.req.query());

@@ -6,6 +6,7 @@ import { writeArena } from '../arena/arena.ts';
 import { readVotes } from '../arena/votes.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import type { ArenaItem, ArenaStandings, GivenVote, OpenBouts } from './api.ts';
+import { Arenas } from './arenas.ts';
 import { type Studio, serveStudio } from './listen.ts';
 import { invitationOf } from './token.ts';
 
@@ -69,6 +70,17 @@ test('a voter sees no name in anything that is sent, votes, takes back, and is r
   expect(readVotes(folder).standing).toHaveLength(2);
   const { arenas } = JSON.parse((await request(studio, '/api/arenas', { as: ada })).text) as { arenas: ArenaItem[] };
   expect(arenas).toEqual([{ id: 'duel', prompts: 3, open: 1, own: 2 }]);
+});
+
+test('ratings are computed anew when votes came, and only then', async () => {
+  const { folder } = await open(1);
+  const arenas = new Arenas([join(folder, '..')]);
+  const before = arenas.standings('duel');
+  expect(arenas.standings('duel')).toBe(before);
+  const [bout] = arenas.bouts('duel', 'owner').next;
+  const vote: GivenVote = { bout: bout?.id ?? '', choice: 'left', seconds: 1, key: 'the-only-vote' };
+  await arenas.vote('duel', vote, { voter: 'owner', timeMs: 1 });
+  expect([before.votes, arenas.standings('duel').votes]).toEqual([0, 1]);
 });
 
 test('ratings are not for who only labels, and what is no vote, no arena or a damaged one is refused and said', async () => {

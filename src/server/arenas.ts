@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ARENA_FILE, type Arena, type Bout, boutsOf, readArena } from '../arena/arena.ts';
 import { standingsOf } from '../arena/standings.ts';
-import { castVote, leftOfBout, openBouts, readVotes } from '../arena/votes.ts';
+import { castVote, leftOfBout, openBouts, VoteLog, type Votes } from '../arena/votes.ts';
 import { RunError, SelmError } from '../errors.ts';
 import type { ArenaItem, ArenaStandings, GivenVote, OpenBouts, ShownBout } from './api.ts';
 import { listArenas } from './run-list.ts';
@@ -20,10 +20,20 @@ export const givenVote = z.strictObject({
   key: z.string().min(8).max(100),
 }) satisfies z.ZodType<GivenVote>;
 
+/** An arena that was read. */
+interface OpenArena {
+  /** Which file it was. */
+  stamp: string;
+  arena: Arena;
+  log: VoteLog;
+  /** The ratings, and the votes that they are of. */
+  rated: { votes: Votes; standings: ArenaStandings } | null;
+}
+
 /** The arenas below some folders; what was read of one stays until its file changes. */
 export class Arenas {
   readonly #folders: readonly string[];
-  readonly #read = new Map<string, { stamp: string; arena: Arena }>();
+  readonly #open = new Map<string, OpenArena>();
 
   constructor(folders: readonly string[]) {
     this.#folders = folders;
@@ -33,8 +43,9 @@ export class Arenas {
   items(voter: string): ArenaItem[] {
     return listArenas(this.#folders).flatMap(({ id, path }) => {
       try {
-        const { open, own } = openFor(this.#arena(path), path, voter);
-        return [{ id, prompts: this.#arena(path).prompts.length, open, own }];
+        const opened = this.#opened(path);
+        const { open, own } = openFor(opened, voter);
+        return [{ id, prompts: opened.arena.prompts.length, open, own }];
       } catch (error) {
         if (error instanceof SelmError) return []; // its own page says why
         throw error;
@@ -44,28 +55,29 @@ export class Arenas {
 
   /** What an arena asks a voter. Throws RunError STUDIO_ARENA_UNKNOWN, or what reading it throws. */
   bouts(id: string, voter: string): OpenBouts {
-    const path = this.#path(id);
-    return openFor(this.#arena(path), path, voter);
+    return openFor(this.#opened(this.#path(id)), voter);
   }
 
   /** Keeps a vote. Throws RunError ARENA_BOUT_UNKNOWN too. */
   async vote(id: string, given: GivenVote, { voter, timeMs }: { voter: string; timeMs: number }): Promise<OpenBouts> {
-    const path = this.#path(id);
-    const arena = this.#arena(path);
+    const opened = this.#opened(this.#path(id));
+    const { arena, log } = opened;
     const { bout, choice, seconds, key } = given;
     const who = { bout, annotator: voter, key, timeMs };
     const left = leftOfBout(bout, voter);
     const right = left === 'first' ? 'second' : 'first';
     const said = choice === 'left' ? left : choice === 'right' ? right : choice;
-    if (said === 'undo') await castVote(path, arena, { kind: 'undo', ...who });
-    else await castVote(path, arena, { kind: 'vote', ...who, choice: said, left, seconds });
-    return openFor(arena, path, voter);
+    if (said === 'undo') await castVote(log, arena, { kind: 'undo', ...who });
+    else await castVote(log, arena, { kind: 'vote', ...who, choice: said, left, seconds });
+    return openFor(opened, voter);
   }
 
-  /** Ratings by all votes. */
+  /** Ratings by all votes; they are computed when votes came. */
   standings(id: string): ArenaStandings {
-    const path = this.#path(id);
-    return standingsOf(this.#arena(path), readVotes(path));
+    const opened = this.#opened(this.#path(id));
+    const votes = opened.log.read();
+    if (opened.rated?.votes !== votes) opened.rated = { votes, standings: standingsOf(opened.arena, votes) };
+    return opened.rated.standings;
   }
 
   #path(id: string): string {
@@ -77,19 +89,19 @@ export class Arenas {
     );
   }
 
-  #arena(path: string): Arena {
+  #opened(path: string): OpenArena {
     const file = statSync(join(path, ARENA_FILE), { throwIfNoEntry: false });
     const stamp = `${file?.ino}:${file?.mtimeMs}:${file?.size}`;
-    const known = this.#read.get(path);
-    if (known?.stamp === stamp) return known.arena;
-    const arena = readArena(path);
-    this.#read.set(path, { stamp, arena });
-    return arena;
+    const known = this.#open.get(path);
+    if (known?.stamp === stamp) return known;
+    const opened = { stamp, arena: readArena(path), log: new VoteLog(path), rated: null };
+    this.#open.set(path, opened);
+    return opened;
   }
 }
 
-function openFor(arena: Arena, path: string, voter: string): OpenBouts {
-  const votes = readVotes(path);
+function openFor({ arena, log }: OpenArena, voter: string): OpenBouts {
+  const votes = log.read();
   const open = openBouts(arena, votes, voter);
   const own = votes.standing.filter(({ annotator }) => annotator === voter);
   const last = boutsOf(arena).find(({ id }) => id === own.at(-1)?.bout);

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunError, SelmError } from '../errors.ts';
 import { lockHolder } from '../files/lock.ts';
+import { peopleFolder, QuestionLog } from '../rank/people/questions.ts';
 import { EVENT_LOG_NAME } from '../store/event-log.ts';
 import { type LedgerViews, openLedgerViews } from '../store/ledger-views.ts';
 import { type AnyRecipe, type RunConfig, readRunConfig } from '../store/run-config.ts';
@@ -24,6 +25,8 @@ export interface OpenedRun {
   series: RunSeries;
   answers: Answers;
   recent: RecentEvents;
+  /** What people are asked in it. */
+  questions: QuestionLog;
 }
 
 interface Entry extends OpenedRun {
@@ -138,6 +141,7 @@ export class OpenRuns {
       series: new RunSeries(),
       answers: new Answers(this.#clock),
       recent: new RecentEvents(path),
+      questions: new QuestionLog(peopleFolder(path)),
       file,
       usedMs: this.#clock(),
     };

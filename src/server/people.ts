@@ -4,10 +4,9 @@ import { sha256 } from '../files/hash.ts';
 import {
   type Choice,
   isRanked,
-  peopleFolder,
   type Question,
+  type QuestionLog,
   type Questions,
-  readQuestions,
   STRENGTHS,
   say,
   TAGS,
@@ -37,19 +36,19 @@ export const givenAnswer = z.strictObject({
 }) satisfies z.ZodType<GivenAnswer>;
 
 /** How many answers a run that asks people still waits for. */
-export function questionsLeft(runPath: string, recipe: Parameters<typeof votesOf>[0]): number {
+export function questionsLeft(questions: QuestionLog, recipe: Parameters<typeof votesOf>[0]): number {
   const votes = votesOf(recipe);
-  return votes === null ? 0 : openTo(readQuestions(peopleFolder(runPath)), { votes, annotator: null }).length;
+  return votes === null ? 0 : openTo(questions.read(), { votes, annotator: null }).length;
 }
 
 /** The runs that ask people, with what is left for an annotator. */
 export function tasksOf(runs: OpenRuns, annotator: string): Task[] {
   return runs.summaries().flatMap(({ id, standing }) => {
     if (standing === 'unreadable') return [];
-    const { listed, config } = runs.open(id);
+    const { questions, config } = runs.open(id);
     const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
     if (votes === null) return [];
-    const { open, answered } = questionsFor(readQuestions(peopleFolder(listed.path)), { votes, annotator });
+    const { open, answered } = questionsFor(questions.read(), { votes, annotator });
     return [{ id, open, answered }];
   });
 }
@@ -68,12 +67,12 @@ interface Answering {
 
 /** The questions that wait for an answer of somebody. The next ones are this annotator's for some seconds: others get others. */
 export function takeQuestions(
-  runPath: string,
+  log: QuestionLog,
   { votes, annotator }: Answering,
   { leases, now }: { leases: Leases; now: number },
 ): OpenQuestions {
-  const questions = readQuestions(peopleFolder(runPath));
-  const leaseOf = ({ id }: { id: string }): string => `${runPath} ${id}`;
+  const questions = log.read();
+  const leaseOf = ({ id }: { id: string }): string => `${log.folder} ${id}`;
   const isFree = (each: Question): boolean =>
     !isRanked(each) ||
     (questions.answersTo.get(each.id)?.length ?? 0) + leases.others(leaseOf(each), annotator, now) < votes;
@@ -117,16 +116,15 @@ function openTo(
 
 /** Keeps an answer. Throws RankerError PEOPLE_QUESTION_UNKNOWN or PEOPLE_QUESTION_SETTLED. */
 export async function giveAnswer(
-  runPath: string,
+  log: QuestionLog,
   { question, choice, strength = 'some', tags = [], isFlagged = false, edit = null, seconds, key }: GivenAnswer,
   { annotator, timeMs }: { annotator: string; timeMs: number },
 ): Promise<void> {
-  const folder = peopleFolder(runPath);
   const who = { question, annotator, key, timeMs };
-  if (choice === 'undo') return say(folder, { kind: 'undo', ...who });
+  if (choice === 'undo') return say(log, { kind: 'undo', ...who });
   const left = leftOf(question, annotator);
   const said = { choice: choiceOf(choice, left), strength, tags, isFlagged, edit, left, seconds };
-  await say(folder, { kind: 'answer', ...who, ...said });
+  await say(log, { kind: 'answer', ...who, ...said });
 }
 
 function shown({ id, prompt, texts: [first, second], reason }: Question, annotator: string): ShownQuestion {

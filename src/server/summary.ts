@@ -1,5 +1,6 @@
 /** @file A run in a few facts: how it stands, where it is, how long it still takes, and what to do next. */
 import type { SelmError } from '../errors.ts';
+import type { QuestionLog } from '../rank/people/questions.ts';
 import type { LedgerViews } from '../store/ledger-views.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { type RunCommand, readRunCommand } from '../store/run-command.ts';
@@ -15,17 +16,18 @@ export interface ReadRun {
   listed: ListedRun;
   config: RunConfig<AnyRecipe>;
   views: LedgerViews;
+  questions: QuestionLog;
   /** The last ones of its log. */
   events: readonly LoggedEvent[];
 }
 
 /** The facts of a run that can be read. */
-export function summaryOf({ listed, config, views, events }: ReadRun): RunSummary {
+export function summaryOf({ listed, config, views, questions, events }: ReadRun): RunSummary {
   const { recipe } = config;
   const isSelm = 'ranker' in recipe;
   const state = isSelm ? runState(listed.path, recipe, views.ledger) : fineTuningState(listed.path, views.ledger);
   const mayWait = state.kind === 'running' || state.kind === 'stopped';
-  const waits = mayWait && isSelm ? questionsLeft(listed.path, recipe) : 0;
+  const waits = mayWait && isSelm ? questionsLeft(questions, recipe) : 0;
   const standing = waits > 0 ? 'waiting' : standingOf(state, events);
   const iterations = isSelm ? recipe.iterations : 0;
   const stages = views.ledger.stages.all();

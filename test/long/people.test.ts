@@ -8,7 +8,15 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { temporaryFolder } from '../../src/files/temporary.testing.ts';
 import { runRecipe } from '../../src/loop/run.ts';
-import { ask, peopleFolder, questionOf, readQuestions, say, settle } from '../../src/rank/people/questions.ts';
+import {
+  ask,
+  peopleFolder,
+  QuestionLog,
+  questionOf,
+  readQuestions,
+  say,
+  settle,
+} from '../../src/rank/people/questions.ts';
 import { loadRecipe } from '../../src/recipe/load.ts';
 import { type Studio, serveStudio } from '../../src/server/listen.ts';
 import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
@@ -114,7 +122,7 @@ test('people decide where the other ranker is in doubt, within their budget; its
       const choice = (first ?? 0) <= (second ?? 0) ? 'first' : 'second';
       const answer = { choice, strength: 'some', isFlagged: false, edit: null, left: 'first' } as const;
       const who = { question: id, annotator: 'owner', seconds: 1, key: `key of ${id}`, timeMs: 1 };
-      await say(peopleFolder(output), { kind: 'answer', ...who, ...answer, tags: [] });
+      await say(new QuestionLog(peopleFolder(output)), { kind: 'answer', ...who, ...answer, tags: [] });
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -173,7 +181,7 @@ test.skipIf(program === undefined)(
     await page.route('**/questions', (route) => route.abort());
     await isDeaf;
     const [first = ''] = readQuestions(people).asked.keys();
-    await settle(people, () => ({ result: null, ids: [first] }));
+    await settle(new QuestionLog(people), () => ({ result: null, ids: [first] }));
     await page.keyboard.press('1');
     await page.getByText('the run has used it, or continues without it').waitFor();
     await page.unroute('**/questions');

@@ -11,7 +11,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeArena } from '../../src/arena/arena.ts';
 import { Database } from '../../src/files/sqlite.ts';
-import { ask, peopleFolder, questionOf, readQuestions, say } from '../../src/rank/people/questions.ts';
+import { ask, peopleFolder, QuestionLog, questionOf, readQuestions, say } from '../../src/rank/people/questions.ts';
 import { type Studio, serveStudio } from '../../src/server/listen.ts';
 import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
 import { writeAfterwards } from '../../src/store/afterwards.ts';
@@ -216,7 +216,8 @@ async function writePeople(path: string, ...asked: string[]): Promise<void> {
   const [first] = questions;
   const who = { annotator: 'ada', key: 'an answer of ada', timeMs: 1, seconds: 2, left: 'first' as const };
   const said = { choice: 'first' as const, strength: 'much' as const, tags: [], isFlagged: true, edit: null };
-  if (asked.length === 1) await say(peopleFolder(run), { kind: 'answer', question: first?.id ?? '', ...who, ...said });
+  if (asked.length === 1)
+    await say(new QuestionLog(peopleFolder(run)), { kind: 'answer', question: first?.id ?? '', ...who, ...said });
   const prompts = asked.map((text, n) => ({
     ...{ promptId: `p${n}`, prompt: text, chosen: text, rejected: 'worse', marginBefore: 0, marginAfter: 0.25 },
     ...{ before: ['before'], after: [text] },

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
@@ -6,7 +6,17 @@ import { temporaryFolder } from '../../files/temporary.testing.ts';
 import type { RankItem, Ranking } from '../ranker.ts';
 import { memoryAnswers } from '../services.ts';
 import { openPeople } from './people.ts';
-import { ask, type Choice, peopleFolder, questionOf, readQuestions, type Said, say, settle } from './questions.ts';
+import {
+  ask,
+  type Choice,
+  peopleFolder,
+  QuestionLog,
+  questionOf,
+  readQuestions,
+  type Said,
+  say,
+  settle,
+} from './questions.ts';
 
 function item(promptId: string, texts: string[]): RankItem {
   return {
@@ -73,7 +83,7 @@ async function answering(runPath: string, until: Promise<unknown>, annotators = 
       const [a, b] = [texts[0].length, texts[1].length];
       for (const annotator of annotators) {
         if (answersTo.get(id)?.some((each) => each.annotator === annotator)) continue;
-        await say(folder, answer(id, a > b ? 'first' : a < b ? 'second' : 'tie', annotator));
+        await say(new QuestionLog(folder), answer(id, a > b ? 'first' : a < b ? 'second' : 'tie', annotator));
       }
     }
     await setTimeout(20);
@@ -109,8 +119,8 @@ test('what people call much better has the weight that the recipe gives it, in t
   const rankings = ranked(runPath, [item('p', ['a', 'b'])], { votes: 2 });
   const folder = peopleFolder(runPath);
   const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
-  await say(folder, { ...answer(id, 'first', 'ada'), strength: 'much' } as Said);
-  await say(folder, answer(id, 'first', 'ben'));
+  await say(new QuestionLog(folder), { ...answer(id, 'first', 'ada'), strength: 'much' } as Said);
+  await say(new QuestionLog(folder), answer(id, 'first', 'ben'));
   expect((await rankings)[0]?.judgements).toMatchObject([{ weight: 1.5 }]);
 });
 
@@ -120,9 +130,9 @@ test('an edit of the text that is preferred stays with the comparison, one of th
     const rankings = ranked(runPath, [item('p', ['a', 'b'])], { votes: 3 });
     const folder = peopleFolder(runPath);
     const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
-    await say(folder, answer(id, 'first', 'ada'));
-    await say(folder, answer(id, 'first', 'ben'));
-    await say(folder, { ...answer(id, choice, 'cleo'), edit: 'my own words' } as Said);
+    await say(new QuestionLog(folder), answer(id, 'first', 'ada'));
+    await say(new QuestionLog(folder), answer(id, 'first', 'ben'));
+    await say(new QuestionLog(folder), { ...answer(id, choice, 'cleo'), edit: 'my own words' } as Said);
     return ((await rankings)[0]?.judgements ?? []).map(({ edit }) => edit);
   };
   expect(await editsOf('first')).toEqual(['my own words']);
@@ -134,10 +144,10 @@ test('as many votes for one text as for the other are a tie, and a question wait
   const rankings = ranked(runPath, [item('p', ['a', 'b'])], { votes: 2 });
   const folder = peopleFolder(runPath);
   const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
-  await say(folder, answer(id, 'first', 'ada'));
+  await say(new QuestionLog(folder), answer(id, 'first', 'ada'));
   await setTimeout(400);
   expect(readQuestions(folder).settled.size).toBe(0);
-  await say(folder, answer(id, 'second', 'ben'));
+  await say(new QuestionLog(folder), answer(id, 'second', 'ben'));
   expect(await rankings).toMatchObject([{ ties: [[0, 1]] }]);
 });
 
@@ -170,7 +180,7 @@ test('a run that shall not wait asks, ends, and goes on when it is started again
   };
   await expect(once()).rejects.toMatchObject({ name: 'InterruptedError', code: 'WAITING_FOR_PEOPLE' });
   const [id = ''] = readQuestions(peopleFolder(runPath)).asked.keys();
-  await say(peopleFolder(runPath), answer(id, 'second'));
+  await say(new QuestionLog(peopleFolder(runPath)), answer(id, 'second'));
   expect(await once()).toMatchObject([{ promptId: 'p', order: [1, 0] }]);
 });
 
@@ -186,7 +196,7 @@ test('a skipped prompt has no verdict, and a prompt with one text needs none', a
   const rankings = ranked(runPath, [item('p', ['a', 'b']), item('q', ['c', 'c'])]);
   for (;;) {
     const [question] = readQuestions(peopleFolder(runPath)).asked.values();
-    if (question !== undefined) await say(peopleFolder(runPath), answer(question.id, 'skip'));
+    if (question !== undefined) await say(new QuestionLog(peopleFolder(runPath)), answer(question.id, 'skip'));
     if (question !== undefined) break;
     await setTimeout(20);
   }
@@ -211,35 +221,56 @@ async function asked(): Promise<{ folder: string; id: string }> {
 test('an answer that is sent twice counts once, and the last of several stands', async () => {
   const { folder, id } = await asked();
   const first = answer(id, 'first');
-  await say(folder, first);
-  await say(folder, answer(id, 'second'));
-  await say(folder, first);
+  await say(new QuestionLog(folder), first);
+  await say(new QuestionLog(folder), answer(id, 'second'));
+  await say(new QuestionLog(folder), first);
   expect(readQuestions(folder).answersTo.get(id)?.[0]?.choice).toBe('second');
+});
+
+test('a log that stays open knows what came since, as one that is opened anew does', async () => {
+  const { folder, id } = await asked();
+  const [staying, other] = [new QuestionLog(folder), new QuestionLog(folder)];
+  expect(staying.read().answers).toEqual([]);
+  await say(other, answer(id, 'first', 'ada'));
+  await say(other, answer(id, 'tie', 'ben'));
+  await say(staying, answer(id, 'second', 'ada'));
+  await say(other, { kind: 'undo', question: id, annotator: 'ben', key: 'undo-ben', timeMs: 1 });
+  expect(staying.read()).toEqual(readQuestions(folder));
+  expect(
+    staying
+      .read()
+      .answersTo.get(id)
+      ?.map(({ annotator, choice }) => [annotator, choice]),
+  ).toEqual([['ada', 'second']]);
+  rmSync(folder, { recursive: true });
+  expect(staying.read().asked.size).toBe(0);
 });
 
 test('an answer may be taken back until the run has used it, and then no more', async () => {
   const { folder, id } = await asked();
-  await say(folder, answer(id, 'first'));
-  await say(folder, { kind: 'undo', question: id, annotator: 'owner', key: 'undo-1', timeMs: 1 });
+  await say(new QuestionLog(folder), answer(id, 'first'));
+  await say(new QuestionLog(folder), { kind: 'undo', question: id, annotator: 'owner', key: 'undo-1', timeMs: 1 });
   expect(readQuestions(folder).answers).toEqual([]);
-  await say(folder, answer(id, 'tie'));
-  await settle(folder, ({ answers }) => ({ result: answers, ids: [id] }));
+  await say(new QuestionLog(folder), answer(id, 'tie'));
+  await settle(new QuestionLog(folder), ({ answers }) => ({ result: answers, ids: [id] }));
   await expect(
-    say(folder, { kind: 'undo', question: id, annotator: 'owner', key: 'undo-2', timeMs: 2 }),
+    say(new QuestionLog(folder), { kind: 'undo', question: id, annotator: 'owner', key: 'undo-2', timeMs: 2 }),
   ).rejects.toMatchObject({
     code: 'PEOPLE_QUESTION_SETTLED',
   });
-  await expect(say(folder, answer('nothing', 'first'))).rejects.toMatchObject({ code: 'PEOPLE_QUESTION_UNKNOWN' });
+  await expect(say(new QuestionLog(folder), answer('nothing', 'first'))).rejects.toMatchObject({
+    code: 'PEOPLE_QUESTION_UNKNOWN',
+  });
 });
 
 test('half an answer that a dying process left is none, and the next one is whole', async () => {
   const { folder, id } = await asked();
-  await say(folder, answer(id, 'first'));
+  await say(new QuestionLog(folder), answer(id, 'first'));
   const path = join(folder, 'answers.jsonl');
   const whole = readFileSync(path, 'utf8');
   for (let length = 1; length < whole.length; length += 7) {
     appendFileSync(path, whole.slice(0, length));
-    await say(folder, answer(id, length % 2 === 0 ? 'tie' : 'second'));
+    await say(new QuestionLog(folder), answer(id, length % 2 === 0 ? 'tie' : 'second'));
     expect(readQuestions(folder).answersTo.get(id)?.[0]?.choice).toBe(length % 2 === 0 ? 'tie' : 'second');
   }
 });
@@ -300,7 +331,7 @@ test('the order of answers is that of the log, whatever the clock says', async (
     seconds: 1,
   };
   const who = { kind: 'answer' as const, question: question.id, annotator: 'ada', ...besides };
-  await say(folder, { ...who, choice: 'first', key: 'key-1', timeMs: 2_000_000 });
-  await say(folder, { ...who, choice: 'second', key: 'key-2', timeMs: 1000 });
+  await say(new QuestionLog(folder), { ...who, choice: 'first', key: 'key-1', timeMs: 2_000_000 });
+  await say(new QuestionLog(folder), { ...who, choice: 'second', key: 'key-2', timeMs: 1000 });
   expect(readQuestions(folder).answers).toMatchObject([{ choice: 'second' }]);
 });

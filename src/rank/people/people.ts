@@ -18,9 +18,9 @@ import {
   isRanked,
   peopleFolder,
   type Question,
+  QuestionLog,
   type Questions,
   questionOf,
-  readQuestions,
   settle,
 } from './questions.ts';
 import { fitVotes, type VoteModel } from './votes.ts';
@@ -56,15 +56,15 @@ export async function openPeople(
       const all: RankItem[] = [];
       for await (const item of items) all.push(item);
       const path = runPath();
-      const folder = peopleFolder(path);
+      const log = new QuestionLog(peopleFolder(path));
       let rankings: Map<string, Ranking> | null = null;
       for (let isTold = false; rankings === null; ) {
         signal?.throwIfAborted();
-        const questions = readQuestions(folder);
+        const questions = log.read();
         const next = all.map((item) => nextOf(item, questions, settings));
-        ask(folder, checked(unasked(next, questions), questions));
+        ask(log.folder, checked(unasked(next, questions), questions));
         const open = next.filter(({ kind }) => kind === 'asks').length;
-        if (open === 0) rankings = await settleAll(folder, all, settings);
+        if (open === 0) rankings = await settleAll(log, all, settings);
         if (rankings !== null) break;
         if (!waits) throw waitingFor(open, path);
         if (!isTold)
@@ -106,11 +106,11 @@ function waitingFor(prompts: number, path: string): InterruptedError {
 
 /** Settles everything that the items rest on, where nothing is missing any more, and ranks them. */
 async function settleAll(
-  folder: string,
+  log: QuestionLog,
   items: readonly RankItem[],
   settings: PeopleSettings,
 ): Promise<Map<string, Ranking> | null> {
-  return settle(folder, (questions) => {
+  return settle(log, (questions) => {
     const next = items.map((item) => nextOf(item, questions, settings));
     const known = next.flatMap((each) => (each.kind === 'known' ? [each] : []));
     if (known.length < next.length) return null; // an answer was taken back in the meantime

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RankerError } from '../../errors.ts';
-import { append, readLog, whileLocked } from '../../files/durable-log.ts';
+import { append, LogReader, whileLocked } from '../../files/durable-log.ts';
 import { sha256 } from '../../files/hash.ts';
 import { OWNER } from './owner.ts';
 
@@ -115,30 +115,68 @@ export interface Questions {
   keys: ReadonlySet<string>;
 }
 
-/** Reads both logs. */
-export function readQuestions(folder: string): Questions {
-  const questions = readLog(join(folder, QUESTIONS)).flatMap((value) => asked.safeParse(value).data ?? []);
-  const sayings = readLog(join(folder, ANSWERS)).flatMap((value) => said.safeParse(value).data ?? []);
-  const standing = new Map<string, Answer>();
-  for (const each of sayings) {
-    const place = JSON.stringify([each.question, each.annotator]);
-    standing.delete(place); // the latest stands last
-    if (each.kind === 'answer') standing.set(place, each);
+/** Follows both logs of a folder, and reads each line of them once. */
+export class QuestionLog {
+  readonly folder: string;
+  #readers: { questions: LogReader; answers: LogReader };
+  readonly #asked = new Map<string, Question>();
+  readonly #settled = new Set<string>();
+  readonly #standing = new Map<string, Answer>();
+  readonly #answersTo = new Map<string, Answer[]>();
+  readonly #keys = new Set<string>();
+  #answers: readonly Answer[] | null = null;
+
+  constructor(folder: string) {
+    this.folder = folder;
+    this.#readers = readersOf(folder);
   }
-  const answers = [...standing.values()];
+
+  /** Everything as it stands now. What an earlier call gave changes with it. */
+  read(): Questions {
+    const [questions, answers] = [this.#readers.questions.read(), this.#readers.answers.read()];
+    if (questions.isAnew || answers.isAnew) {
+      this.#readers = readersOf(this.folder);
+      for (const each of [this.#asked, this.#settled, this.#standing, this.#answersTo, this.#keys]) each.clear();
+      this.#answers = null;
+      return this.read();
+    }
+    for (const each of questions.values.flatMap((value) => asked.safeParse(value).data ?? [])) {
+      if (each.kind === 'asked') this.#asked.set(each.id, each);
+      else for (const id of each.ids) this.#settled.add(id);
+    }
+    for (const each of answers.values.flatMap((value) => said.safeParse(value).data ?? [])) this.#hear(each);
+    this.#answers ??= [...this.#standing.values()];
+    return {
+      asked: this.#asked,
+      settled: this.#settled,
+      answers: this.#answers,
+      answersTo: this.#answersTo,
+      keys: this.#keys,
+    };
+  }
+
+  #hear(saying: Said): void {
+    const { question, annotator, key } = saying;
+    const place = JSON.stringify([question, annotator]);
+    const others = (this.#answersTo.get(question) ?? []).filter((each) => each.annotator !== annotator);
+    this.#standing.delete(place); // the latest stands last
+    if (saying.kind === 'answer') this.#standing.set(place, saying);
+    this.#answersTo.set(question, saying.kind === 'answer' ? [...others, saying] : others);
+    this.#keys.add(key);
+    this.#answers = null;
+  }
+}
+
+function readersOf(folder: string): { questions: LogReader; answers: LogReader } {
   return {
-    asked: new Map(questions.flatMap((each) => (each.kind === 'asked' ? [[each.id, each]] : []))),
-    settled: new Set(questions.flatMap((each) => (each.kind === 'settled' ? each.ids : []))),
-    answers,
-    answersTo: byQuestion(answers),
-    keys: new Set(sayings.map(({ key }) => key)),
+    questions: new LogReader(join(folder, QUESTIONS)),
+    answers: new LogReader(join(folder, ANSWERS)),
   };
 }
 
-function byQuestion(answers: readonly Answer[]): Map<string, Answer[]> {
-  const found = new Map<string, Answer[]>();
-  for (const each of answers) found.set(each.question, [...(found.get(each.question) ?? []), each]);
-  return found;
+/** Reads both logs, once. */
+export function readQuestions(folder: string): Questions {
+  return new QuestionLog(folder).read();
 }
 
 /** Asks what was not asked yet. */
@@ -155,13 +193,13 @@ export function ask(folder: string, questions: readonly Question[]): void {
  * from then on. Where `use` gives nothing (an answer was taken back in the meantime), nothing is settled.
  */
 export async function settle<Result>(
-  folder: string,
+  log: QuestionLog,
   use: (questions: Questions) => { result: Result; ids: readonly string[] } | null,
 ): Promise<Result | null> {
-  return whileLocked(folder, () => {
-    const used = use(readQuestions(folder));
+  return whileLocked(log.folder, () => {
+    const used = use(log.read());
     if (used === null) return null;
-    if (used.ids.length > 0) append(folder, QUESTIONS, [{ kind: 'settled', ids: used.ids }]);
+    if (used.ids.length > 0) append(log.folder, QUESTIONS, [{ kind: 'settled', ids: used.ids }]);
     return used.result;
   });
 }
@@ -169,11 +207,12 @@ export async function settle<Result>(
 /**
  * Keeps what was said; when it resolves, it is on the disk. The same key again changes nothing.
  *
+ * @param log of the run's folder; one that stays reads only what came since it was last read
  * @throws RankerError PEOPLE_QUESTION_UNKNOWN, PEOPLE_QUESTION_SETTLED
  */
-export async function say(folder: string, saying: Said): Promise<void> {
-  await whileLocked(folder, () => {
-    const { asked: known, settled: closed, keys } = readQuestions(folder);
+export async function say(log: QuestionLog, saying: Said): Promise<void> {
+  await whileLocked(log.folder, () => {
+    const { asked: known, settled: closed, keys } = log.read();
     if (keys.has(saying.key)) return;
     if (!known.has(saying.question)) {
       throw new RankerError(
@@ -187,6 +226,6 @@ export async function say(folder: string, saying: Said): Promise<void> {
         'Cannot change this answer: the run has used it, or continues without it: answer the next one',
       );
     }
-    append(folder, ANSWERS, [saying]);
+    append(log.folder, ANSWERS, [saying]);
   });
 }
