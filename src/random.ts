@@ -70,6 +70,12 @@ export function uniformAt(key: RandomKey, counter: number): number {
   return uniformOf(block[0] as number, block[1] as number);
 }
 
+/** The uniform numbers of `key` one after the other, the first at counter 0. */
+export function drawsFrom(key: RandomKey): () => number {
+  let next = 0;
+  return () => uniformAt(key, next++);
+}
+
 /**
  * The standard normal number of `key` at `counter`: Box and Muller 1958, the cosine branch, from the two uniform
  * numbers of one block. At most 8.57 in size, since the smallest uniform number is 2^-53. Bits are stable for one

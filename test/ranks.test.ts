@@ -19,6 +19,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'selm-ranks-run-'));
   recipePath = writeSmallRecipe(folder, {
     iterations: 1,
+    // Answers are described by all ranks, and what is asked in the second round goes by what the first taught.
+    select: { budget: 16, prompts: 'doubt', beliefs: 'reward-model', rounds: 2 },
     evaluate: { holdOut: 4, explorationPrompts: 4, maxNewTokens: 12 },
   });
   // What the tests compare with: unbroken runs of one process, and of two ranks.
@@ -110,14 +112,17 @@ function resultsOf(output: string) {
       .filter(({ stage }) => stage === 'train')
       .map(({ values }) => values.loss ?? Number.NaN),
     base: ledger.record(0, 'evaluation'),
+    selection: ledger.record(1, 'selection'),
   };
 }
 
 describe('a run on ranks', () => {
-  it('has the responses, pairs and measurements of one process to the bit, and its losses', () => {
+  it('has the responses, questions, pairs and measurements of one process to the bit, and its losses', () => {
     const [alone, two] = [resultsOf('alone'), resultsOf('two')];
     expect(Object.keys(alone.responses).length).toBe(40);
     expect(two.responses).toEqual(alone.responses);
+    expect(alone.selection).toMatchObject({ passed: 4, rounds: 2 });
+    expect(two.selection).toEqual(alone.selection);
     expect(two.pairs).toEqual(alone.pairs);
     expect(two.base).toEqual(alone.base);
     expect(two.losses.length).toBe(alone.losses.length);

@@ -14,6 +14,9 @@ const SMALL = {
   evaluate: { explorationPrompts: 0 },
 };
 
+/** Another ranker: longer is better. */
+const LENGTH = 'export const reward = (_: string, responses: string[]) => responses.map((text) => text.length / 10);\n';
+
 function ledgerOf<Result>(output: string, read: (ledger: ReturnType<typeof openLedger>) => Result): Result {
   using ledger = openLedger(join(output, 'run.db'), { access: 'read' });
   return read(ledger);
@@ -82,10 +85,7 @@ test("the policy's implicit margin is known from the second iteration on, and dr
 
 test('what the ranker is not asked about another one ranks, and who is asked about goes by its doubt', async () => {
   const module = join(temporaryFolder(), 'length.ts');
-  writeFileSync(
-    module,
-    'export const reward = (_: string, responses: string[]) => responses.map((text) => text.length / 10);\n',
-  );
+  writeFileSync(module, LENGTH);
   const { output, events } = await run({
     ...SMALL,
     iterations: 1,
@@ -104,4 +104,94 @@ test('what the ranker is not asked about another one ranks, and who is asked abo
     }
   });
   expect(events.some((event) => event.kind === 'note' && event.text.startsWith('Agreement of the rankers'))).toBe(true);
+}, 30_000);
+
+test('a budget in rounds: answers to the first questions change what is asked next, and nothing is asked twice', async () => {
+  const of = async (rounds: number) => {
+    const select = { budget: 9, prompts: 'small-gap', answers: 'small-gap', beliefs: 'reward-model', rounds };
+    const { output } = await run({ ...SMALL, iterations: 1, select, sampling: { ...SMALL.sampling, samples: 3 } });
+    return ledgerOf(output, (ledger) => ({
+      selection: ledger.record(1, 'selection'),
+      ranked: ledger.rankings(1).map(({ promptId }) => promptId),
+    }));
+  };
+  const [whole, inRounds] = [await of(1), await of(3)];
+  const asked = (each: typeof whole): string[] => each.selection?.asked.map(({ promptId }) => promptId) ?? [];
+  expect(inRounds.selection).toMatchObject({ passed: 3, rounds: 3 });
+  expect(new Set(asked(inRounds)).size).toBe(9);
+  expect(inRounds.ranked.toSorted()).toEqual(asked(inRounds).toSorted());
+  // The first three are the same; then the heads have learned.
+  expect(asked(inRounds).slice(0, 3)).toEqual(asked(whole).slice(0, 3));
+  const reasons = (each: typeof whole): string[] => each.selection?.asked.map(({ reason }) => reason) ?? [];
+  expect(reasons(inRounds).slice(3)).not.toEqual(reasons(whole).slice(3));
+}, 30_000);
+
+test('a learned reward model is fitted to what was selected, and ranks what nobody was asked about', async () => {
+  const { output } = await run({
+    ...SMALL,
+    iterations: 1,
+    objective: { preference: { kind: 'dpo', beta: 0.1 }, exploration: { kind: 'none' } },
+    select: { budget: 4, prompts: 'small-gap', beliefs: 'reward-model', rounds: 2 },
+    rewardModel: { alpha: 0, learningRate: 0.001, batchSize: 4 },
+  });
+  ledgerOf(output, (ledger) => {
+    const asked = ledger.record(1, 'selection')?.asked.map(({ promptId }) => promptId) ?? [];
+    const by = (name: string): string[] =>
+      ledger.rankings(1).flatMap(({ rankerId, promptId }) => (rankerId.startsWith(name) ? [promptId] : []));
+    expect(by('function:').toSorted()).toEqual(asked.toSorted());
+    expect(asked).toHaveLength(4);
+    expect(by('learned-reward:')).toHaveLength(12);
+    expect(ledger.pairs(1).every(({ rankerId }) => rankerId?.startsWith('learned-reward:'))).toBe(true);
+  });
+}, 30_000);
+
+test('beside a selection the second opinion is asked about what was selected, and where it is told to about all the rest', async () => {
+  const module = join(temporaryFolder(), 'length.ts');
+  writeFileSync(module, LENGTH);
+  const { output } = await run({
+    ...SMALL,
+    iterations: 1,
+    select: { budget: 5 },
+    secondOpinion: {
+      ranker: { kind: 'function', module },
+      share: 0,
+      doubtMargin: 1000,
+      decides: 'second',
+      unasked: 'ranked',
+    },
+  });
+  ledgerOf(output, (ledger) => {
+    const ids = ledger.record(0, 'rankers');
+    const of = (id: string | null | undefined): number =>
+      ledger.rankings(1).filter(({ rankerId }) => rankerId === id).length;
+    expect([of(ids?.first), of(ids?.second)]).toEqual([5, 12]);
+    expect(new Set(ledger.pairs(1).map(({ rankerId }) => rankerId))).toEqual(new Set([ids?.second]));
+    expect(ledger.record(1, 'pair-counts')?.skipped['not asked about']).toBeUndefined();
+  });
+}, 30_000);
+
+test("soft labels of what nobody was asked about are the other ranker's, corrected by where both judged", async () => {
+  const module = join(temporaryFolder(), 'length.ts');
+  writeFileSync(module, LENGTH);
+  const otherwise = { kind: 'function', module };
+  const { output, events } = await run({
+    ...SMALL,
+    iterations: 1,
+    labels: 'soft',
+    select: { budget: 6, prompts: 'calibration', beliefs: 'otherwise', rounds: 3, otherwise },
+  });
+  ledgerOf(output, (ledger) => {
+    const slope = ledger.record(1, 'calibration')?.slope ?? Number.NaN;
+    expect(slope).not.toBe(1);
+    const ids = ledger.record(0, 'rankers');
+    const ofOther = ledger.pairs(1).filter(({ rankerId }) => rankerId === ids?.second);
+    expect(ofOther.length).toBeGreaterThan(0);
+    for (const { label, scoreChosen, scoreRejected } of ofOther) {
+      const gap = (scoreChosen ?? 0) - (scoreRejected ?? 0);
+      expect(label?.probability).toBeCloseTo(1 / (1 + Math.exp(-slope * gap)), 12);
+    }
+  });
+  expect(events.some((event) => event.kind === 'note' && event.text.startsWith('The log-odds of the other'))).toBe(
+    true,
+  );
 }, 30_000);

@@ -143,17 +143,21 @@ function objectiveText({ objective: { preference, exploration } }: Recipe): stri
 }
 
 function opinionText({ secondOpinion, select }: Recipe): string {
-  if (select !== null) return selectionText(select);
-  if (secondOpinion === null) return '';
-  const { ranker, share, doubtMargin, decides } = secondOpinion;
-  const where = `${formatNumber(100 * share)} % of the prompts${doubtMargin === null ? '' : ' and where the first is in doubt'}`;
-  return `, second opinion by ${describeRanker(ranker)} on ${where}${decides === 'second' ? ', which decides' : ''}`;
+  const selection = select === null ? '' : selectionText(select);
+  if (secondOpinion === null) return selection;
+  const { ranker, share, doubtMargin, decides, unasked } = secondOpinion;
+  const ofWhich = select === null ? 'the prompts' : 'those';
+  const doubt = doubtMargin === null ? '' : ' and where the first is in doubt';
+  const rest = unasked === 'ranked' ? ' and on all others' : '';
+  const where = `${formatNumber(100 * share)} % of ${ofWhich}${doubt}${rest}`;
+  return `${selection}, second opinion by ${describeRanker(ranker)} on ${where}${decides === 'second' ? ', which decides' : ''}`;
 }
 
-function selectionText({ budget, prompts, answers, otherwise }: SelectSettings): string {
+function selectionText({ budget, prompts, answers, rounds, otherwise }: SelectSettings): string {
   const most = budget === null ? '' : `, at most ${budget} labels an iteration`;
+  const inRounds = rounds === 1 ? '' : ` in ${rounds} rounds`;
   const which = `, ${answers === 'all' ? 'all answers' : `two answers by ${answers}`} of prompts by ${prompts}`;
-  return `${most}${which}${otherwise === null ? '' : `, otherwise by ${describeRanker(otherwise)}`}`;
+  return `${most}${inRounds}${which}${otherwise === null ? '' : `, otherwise by ${describeRanker(otherwise)}`}`;
 }
 
 function benchmarksText({ on, base, limit: each }: BenchmarkSettings): string {

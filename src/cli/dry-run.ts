@@ -62,11 +62,8 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
   const { ranker, secondOpinion, select } = recipe;
   const questions = (prompts: number, candidates: number, settings: Recipe['ranker']): number =>
     settings.kind === 'judge' ? prompts * questionCount(candidates, settings.ask) : 0;
-  const line = (settings: Recipe['ranker'], share: number, rest: string): string[] => {
-    const all = iterations.reduce(
-      (sum, { slice, candidates }) => sum + share * questions(slice.end - slice.start, candidates, settings),
-      0,
-    );
+  const line = (settings: Recipe['ranker'], promptsOf: (plan: IterationPlan) => number, rest: string): string[] => {
+    const all = iterations.reduce((sum, plan) => sum + questions(promptsOf(plan), plan.candidates, settings), 0);
     return all === 0 ? [] : [`  ${describeRanker(settings)}: about ${count(all)} questions${rest}`];
   };
   const asked = iterations.reduce(
@@ -75,20 +72,20 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
   );
   const first =
     select === null
-      ? line(ranker, 1, ' if all responses differ, and more for held-out prompts')
+      ? line(ranker, rowsOf, ' if all responses differ, and more for held-out prompts')
       : [
           ...selectionLines(recipe, iterations),
           ...(asked === 0
             ? []
             : [`  ${describeRanker(ranker)}: about ${count(asked)} questions, and more for held-out prompts`]),
-          ...(select.otherwise === null ? [] : line(select.otherwise, 1, ' if all responses differ')),
+          ...(select.otherwise === null ? [] : line(select.otherwise, rowsOf, ' if all responses differ')),
         ];
   const second =
     secondOpinion === null
       ? []
       : line(
           secondOpinion.ranker,
-          secondOpinion.share,
+          opinionsOf(secondOpinion),
           secondOpinion.doubtMargin === null ? '' : ', and more on doubt',
         );
   const { judge, alpaca, mtBench, twin } = recipe.evaluate;
@@ -106,6 +103,15 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
           `  judge ${judgeOf(judge, alpaca).model} for AlpacaEval: one question an instruction and model, of ${alpaca.limit ?? 'all'} instructions and ${models(alpaca.base)} models`,
         ];
   return [...compared, ...rated, ...first, ...second];
+}
+
+function rowsOf({ slice }: IterationPlan): number {
+  return slice.end - slice.start;
+}
+
+/** Prompts that a second opinion is asked about: a share of those that the first judges, and where it ranks them the others. */
+function opinionsOf({ share, unasked }: NonNullable<Recipe['secondOpinion']>): (plan: IterationPlan) => number {
+  return (plan) => share * plan.asked + (unasked === 'ranked' ? rowsOf(plan) - plan.asked : 0);
 }
 
 /** What a budget of labels comes to. */

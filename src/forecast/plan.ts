@@ -42,7 +42,7 @@ export function planOf(recipe: Recipe, facts: RowFacts): IterationPlan[] {
     const candidates = ruleNeeds(rule).ranking ? sampled + (facts.hasPairs ? 2 : 0) : 0;
     const earlier = recipe.accumulate && iteration > 1 ? (plans.at(-1)?.pairs ?? 0) : 0;
     const asked = askedOf(recipe, { rows, candidates });
-    const paired = recipe.select?.otherwise === null && ruleNeeds(rule).ranking ? asked : rows;
+    const paired = leavesOut(recipe) && ruleNeeds(rule).ranking ? asked : rows;
     const pairs = earlier + paired * pairsPerPrompt(rule, { sampled, candidates: shown(recipe, candidates) });
     const totalSteps = recipe.training.epochs * stepsPerEpoch(pairs, recipe.training);
     const schedule = scheduleOf(recipe, { iteration, totalSteps });
@@ -59,6 +59,11 @@ function askedOf({ select, ranker }: Recipe, { rows, candidates }: { rows: numbe
   const votes = ranker.kind === 'people' ? ranker.votes : 1;
   const labels = votes * mostQuestions(select.answers === 'all' ? candidates : 2);
   return Math.min(rows, Math.floor(select.budget / labels));
+}
+
+/** Whether a prompt that the ranker is not asked about makes no pair. */
+function leavesOut({ select, secondOpinion, rewardModel }: Recipe): boolean {
+  return select !== null && select.otherwise === null && secondOpinion?.unasked !== 'ranked' && rewardModel === null;
 }
 
 /** Candidates that the ranker sees of a prompt. */

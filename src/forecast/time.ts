@@ -112,10 +112,10 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     return sum + scoringSeconds({ tokens: read, scored: 0 }) + answering;
   }, 0);
 
-  const rewardModelSeconds = ({ iteration, slice, candidates }: IterationPlan): number => {
+  const rewardModelSeconds = ({ iteration, slice, candidates, asked }: IterationPlan): number => {
     if (rewardModel === null || iteration === 0) return 0;
     const prompts = slice.end - slice.start;
-    const labels = Math.min(rewardModel.labels, prompts);
+    const labels = Math.min(rewardModel.labels ?? asked, prompts);
     const compared = tokens.prompt + 2 * tokens.response;
     const explored = prompts * (tokens.prompt + sampling.samples * tokens.sampled) + 2 * labels * tokens.response;
     const fitted = (iteration - 1) * labels * compared + (rewardModel.alpha > 0 ? explored : labels * compared);

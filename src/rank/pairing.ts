@@ -6,11 +6,12 @@
  * argmax, and the FIRST index wins a tie for both. One difference on purpose: there, a three-way tie gives a pair of a
  * text with itself (zero preference gradient); here equal texts never form a pair, and the reason is counted.
  */
+import { sigmoid } from '../objective/sigmoid.ts';
 import type { PairLabel } from '../objective/soft-label.ts';
 import { randomPair } from '../select/random-pair.ts';
 import { diversePair } from './diverse.ts';
 import type { Candidate, RankItem, Ranking } from './ranker.ts';
-import { winsOver } from './win-probability.ts';
+import { logOddsOver, winsOver } from './win-probability.ts';
 
 /**
  * Which candidates become pairs, where a ranker decides.
@@ -70,6 +71,8 @@ export interface PairOptions {
   readonly minMargin?: number | null;
   /** soft: with the ranker's probability that the chosen is better. @default hard */
   readonly labels?: 'hard' | 'soft';
+  /** Factor on the ranker's log-odds in soft labels, by how it is calibrated. @default 1 */
+  readonly trust?: number;
   /** margin: a pair without two scores is left out, since it has no weight. @default equal */
   readonly pairWeights?: 'equal' | 'margin';
   /** The sample that the exploration term takes. @default the first of the candidates */
@@ -241,7 +244,7 @@ function replace(item: RankItem, { ranking, places }: Ranked, options: PairOptio
 function pairOf(
   item: RankItem,
   { ranking, places, best, worst }: { ranking: Ranking | null; places: readonly number[]; best: number; worst: number },
-  { minMargin = null, labels = 'hard', pairWeights = 'equal', ...options }: PairOptions,
+  { minMargin = null, labels = 'hard', trust = 1, pairWeights = 'equal', ...options }: PairOptions,
 ): Pairing {
   const { promptId, candidates } = item;
   const [better, rejected] = [candidates[best], candidates[worst]];
@@ -255,7 +258,8 @@ function pairOf(
   if (minMargin !== null && scoreChosen !== null && scoreRejected !== null) {
     if (!(scoreChosen - scoreRejected >= minMargin)) return skipped(item, 'margin too small');
   }
-  const label = labels === 'soft' && ranking !== null ? labelOf(candidates, ranking, [best, worst]) : null;
+  const label =
+    labels === 'soft' && ranking !== null ? labelOf(candidates, ranking, { pair: [best, worst], trust }) : null;
   // A tie never trains, nor does a pair whose two orders are as likely, however it was placed.
   if (label !== null && !(label.probability > 0.5)) return skipped(item, 'no likely winner');
   const isShared = (index: number): boolean =>
@@ -300,14 +304,17 @@ function editedBy(ranking: Ranking | null, candidates: readonly Candidate[], bes
 function labelOf(
   candidates: readonly Candidate[],
   ranking: Ranking,
-  [best, worst]: readonly [number, number],
+  { pair, trust }: { pair: readonly [number, number]; trust: number },
 ): PairLabel {
+  const [best, worst] = pair;
   const [better, worse] = [candidates[best]?.text, candidates[worst]?.text];
   const direct = (ranking.judgements ?? []).find(({ shown }) => {
     const texts = shown.map((index) => candidates[index]?.text);
     return texts.includes(better) && texts.includes(worse);
   });
-  return { probability: winsOver(candidates, ranking, [best, worst]), weight: direct?.weight ?? 1 };
+  const probability =
+    trust === 1 ? winsOver(candidates, ranking, pair) : sigmoid(trust * logOddsOver(candidates, ranking, pair));
+  return { probability, weight: direct?.weight ?? 1 };
 }
 
 /** The place of each candidate, 0 the best; all of a tie share the best place of the group (competition ranking). */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Candidate, type RankItem, rankingFromScores } from './ranker.ts';
-import { winProbabilities, winsOver } from './win-probability.ts';
+import { logOddsOver, rewardsOf, winProbabilities, winsOver } from './win-probability.ts';
 
 const y = (sampleIndex: number): Candidate => ({ kind: 'response', sampleIndex, text: `y${sampleIndex}` });
 const y_w: Candidate = { kind: 'chosen', sampleIndex: null, text: 'w' };
@@ -64,4 +64,23 @@ test('where people compared neighbours, their log-odds add up over the places be
   expect(winsOver(candidates, ranking, [2, 1])).toBeCloseTo(1 - best, 12);
   expect(winsOver(candidates, ranking, [1, 0])).toBe(0.8);
   expect(winsOver(candidates, ranking, [1, 3])).toBeCloseTo(0.8, 12);
+});
+
+test('rewards of a judge that compares differ by its log-odds, and those of scores are the scores', () => {
+  const candidates = [y(0), y(1)];
+  const judgements = [
+    { shown: [0, 1], value: 0.9, answerKey: 'a' },
+    { shown: [1, 0], value: 0.1, answerKey: 'b' },
+  ];
+  const [a = 0, b = 0] = rewardsOf(candidates, { ...rankingFromScores('p', [0.9, 0.1]), judgements });
+  expect(a - b).toBeCloseTo(Math.log(9), 12);
+  expect(rewardsOf(candidates, rankingFromScores('p', [0.9, 0.1]))).toEqual([0.9, 0.1]);
+});
+
+test('what only orders is taken at its word up to 99:1, and ties are worth the same', () => {
+  const ranking = { promptId: 'p', scores: null, order: [2, 0, 1], ties: [[0, 1]] };
+  const [a, b, c = 0] = rewardsOf([y(0), y(1), y(2)], ranking);
+  expect(logOddsOver([y(0), y(1), y(2)], ranking, [2, 0])).toBeCloseTo(Math.log(99), 12);
+  expect([a, b]).toEqual([a, a]);
+  expect(c - (a ?? 0)).toBeCloseTo(Math.log(99), 12);
 });

@@ -30,6 +30,38 @@ export function winsOver(
   return order.indexOf(a) < order.indexOf(b) ? 1 : 0;
 }
 
+/** A ranker that only orders, or says 1, is taken at its word no further: 99:1. */
+const MOST_CERTAIN = 0.99;
+
+/** log of P(a is better) / P(b is better): the difference of scores that are rewards, else finite whatever was said. */
+export function logOddsOver(
+  candidates: readonly Contestant[],
+  ranking: Ranking,
+  [a, b]: readonly [number, number],
+): number {
+  const rewards = scoresAsRewards(ranking);
+  if (rewards !== null) return (rewards[a] ?? Number.NaN) - (rewards[b] ?? Number.NaN);
+  const probability = Math.min(MOST_CERTAIN, Math.max(1 - MOST_CERTAIN, winsOver(candidates, ranking, [a, b])));
+  return Math.log(probability) - Math.log1p(-probability);
+}
+
+/**
+ * Rewards whose differences are log-odds, by a ranking without a problem: its scores where they are rewards; of who compares or only
+ * orders the mean log-odds against all candidates, itself included, which is Bradley and Terry's reward where they agree.
+ */
+export function rewardsOf(candidates: readonly Contestant[], ranking: Ranking): number[] {
+  const rewards = scoresAsRewards(ranking);
+  if (rewards !== null) return [...rewards];
+  const over = (a: number): number =>
+    candidates.reduce((sum, _, b) => sum + logOddsOver(candidates, ranking, [a, b]), 0);
+  return candidates.map((_, a) => over(a) / candidates.length);
+}
+
+/** Scores that are rewards; null where they are the shares of comparisons that were won, or where there are none. */
+function scoresAsRewards({ scores, judgements = [] }: Ranking): readonly number[] | null {
+  return judgements.some(({ shown }) => shown.length === 2) ? null : scores;
+}
+
 /** What was said of two texts, over all orders in which they were shown; null where they were not. */
 function judged(
   candidates: readonly Contestant[],

@@ -3,7 +3,7 @@ import { isHubName, parseHubName } from '../hub/name.ts';
 import { checkLicenses } from './licenses.ts';
 import { checkMixture } from './mixture.ts';
 import type { ParsedRecipe } from './schema.ts';
-import { RULES_OF_DOUBT } from './select.ts';
+import { needsBeliefs, RULES_OF_DOUBT } from './select.ts';
 import type { ParsedSftRecipe } from './sft.ts';
 
 /** One thing wrong with a recipe. */
@@ -109,6 +109,11 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
     if (recipe.update === 'keep' || recipe.update === 'data-over-response')
       report('rewardModel', `is for rules that rank, and update is ${recipe.update}: set it to null`);
     if (recipe.secondOpinion !== null) report('rewardModel', 'and secondOpinion are both set: leave one of them out');
+    const { labels } = recipe.rewardModel;
+    if (labels === null && recipe.select === null)
+      report('rewardModel.labels', 'is missing, and select is null: say how many prompts the ranker labels');
+    if (labels !== null && recipe.select !== null)
+      report('rewardModel.labels', `is ${labels}, and select says what the ranker labels: leave it out`);
     if (recipe.rewardModel.alpha > 0 && sampling.samples < 2)
       report(
         'rewardModel.alpha',
@@ -132,7 +137,13 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
-  problems.push(...checkLabels(recipe), ...checkPairWeights(recipe), ...checkSelect(recipe), ...checkSampler(recipe));
+  problems.push(
+    ...checkLabels(recipe),
+    ...checkPairWeights(recipe),
+    ...checkSelect(recipe),
+    ...checkUnasked(recipe),
+    ...checkSampler(recipe),
+  );
   const { secondOpinion, update } = recipe;
   if (['diverse', 'best-over-random', 'random'].includes(update) && sampling.samples < 2) {
     report(
@@ -142,7 +153,12 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   }
   if (secondOpinion !== null && (update === 'keep' || update === 'data-over-response')) {
     report('secondOpinion', `is set, and update is ${update}, which ranks nothing: set it to null`);
-  } else if (secondOpinion !== null && secondOpinion.share === 0 && secondOpinion.doubtMargin === null) {
+  } else if (
+    secondOpinion !== null &&
+    secondOpinion.share === 0 &&
+    secondOpinion.doubtMargin === null &&
+    secondOpinion.unasked === 'left-out'
+  ) {
     report(
       'secondOpinion.share',
       'is 0 and secondOpinion.doubtMargin is null, so the second ranker would never be asked: set one of them',
@@ -151,12 +167,20 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   return problems;
 }
 
+/** Second opinions on what nobody leaves. */
+function checkUnasked({ secondOpinion, select }: ParsedRecipe): RecipeProblem[] {
+  if (secondOpinion?.unasked !== 'ranked' || select !== null) return [];
+  const problem =
+    'is ranked, and select is null, so that the first ranker is asked about everything: set it to left-out';
+  return [{ path: ['secondOpinion', 'unasked'], problem }];
+}
+
 /** Selections that choose nothing, or by what nobody believes. */
 function checkSelect({ select, update, rewardModel, secondOpinion }: ParsedRecipe): RecipeProblem[] {
   if (select === null) return [];
   const problems: RecipeProblem[] = [];
   const report = (path: string, problem: string) => problems.push({ path: path.split('.'), problem });
-  const { prompts, answers, beliefs, otherwise } = select;
+  const { prompts, answers, beliefs, rounds, otherwise } = select;
   if (update === 'keep' || update === 'data-over-response')
     report('select', `is set, and update is ${update}, which ranks nothing: set it to null`);
   if (update === 'replace' && answers !== 'all') {
@@ -165,12 +189,24 @@ function checkSelect({ select, update, rewardModel, secondOpinion }: ParsedRecip
       `is ${answers}, and update is replace, which needs the place of every answer: set it to all, or update to best-and-worst`,
     );
   }
-  if (rewardModel !== null)
-    report('select', 'and rewardModel, which draws its own labels, are both set: leave one of them out');
-  if (secondOpinion !== null) {
+  if (rewardModel !== null && otherwise !== null && beliefs !== 'otherwise') {
     report(
-      'select',
-      'and secondOpinion are both set: name the second ranker in select.otherwise, or leave one of them out',
+      'select.otherwise',
+      'is set, and rewardModel ranks what the ranker is not asked about: set it to null, or select.beliefs to otherwise',
+    );
+  }
+  if (secondOpinion !== null && otherwise !== null) {
+    report(
+      'select.otherwise',
+      'is set beside secondOpinion, and a run has one second ranker: set it to null, with secondOpinion.unasked ranked if that one is to rank what is not asked about',
+    );
+  }
+  const learns =
+    beliefs === 'reward-model' ? needsBeliefs(select) : beliefs === 'otherwise' && prompts === 'calibration';
+  if (rounds > 1 && !learns) {
+    report(
+      'select.rounds',
+      `is ${rounds}, and answers teach nothing that decides what is asked: set it to 1, or select.beliefs to reward-model with an order or a rule that goes by it`,
     );
   }
   if (beliefs === 'otherwise' && otherwise === null)

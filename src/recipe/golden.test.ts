@@ -14,7 +14,7 @@ warmStart reference update minMargin labels pairWeights accumulate
 sampling sampling.samples sampling.referenceSamples sampling.temperature sampling.partnerTemperature sampling.topP sampling.topK sampling.maxNewTokens sampling.batchSize sampling.dtype sampling.stop
 sampler sampler.kind sampler.url sampler.model sampler.apiKeyVariable sampler.reload sampler.tolerance sampler.concurrency sampler.retries
 sampler.timeoutMs
-select select.budget select.prompts select.answers select.beliefs select.randomShare
+select select.budget select.prompts select.answers select.beliefs select.randomShare select.rounds
 ranker ranker.kind ranker.module ranker.timeoutMs ranker.concurrency ranker.onError
 ranker.command ranker.folder ranker.gives
 ranker.model ranker.dtype ranker.batchTokens ranker.maxTokens
@@ -23,7 +23,7 @@ ranker.ask ranker.ask.kind ranker.ask.read ranker.ask.orders ranker.ask.opponent
 ranker.temperature
 ranker.budget ranker.budget.calls ranker.budget.money ranker.budget.money.limit ranker.budget.money.promptPrice
 ranker.budget.money.completionPrice ranker.retries ranker.votes ranker.muchBetter ranker.gold ranker.gold.file ranker.gold.share ranker.repeatShare
-secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decides
+secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decides secondOpinion.unasked
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
 objective.preference.penalty objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
@@ -61,7 +61,7 @@ test('recipeKeys() is the frozen list', () => {
   const second = first.map((key) => `secondOpinion.${key}`);
   const otherwise = first.map((key) => key.replace('ranker', 'select.otherwise'));
   const expected = KEYS.trim().split(/\s+/);
-  expected.splice(expected.indexOf('select.randomShare') + 1, 0, ...otherwise);
+  expected.splice(expected.indexOf('select.rounds') + 1, 0, ...otherwise);
   expected.splice(expected.indexOf('secondOpinion') + 1, 0, ...second);
   // The section has what a fine-tuning has of its own; the rest is the run's.
   expected.splice(

@@ -419,9 +419,34 @@ test.each([
     'select.answers is random, and update is replace, which needs the place of every answer',
   ],
   [
-    'a selection beside a second opinion',
-    `${minimal}select: { budget: 8 }\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
-    'select and secondOpinion are both set: name the second ranker in select.otherwise',
+    'a selection and a second opinion that each name a second ranker',
+    `${minimal}select: { budget: 8, otherwise: { kind: function, module: c.ts } }\nsecondOpinion: { ranker: { kind: function, module: b.ts } }\n`,
+    'select.otherwise is set beside secondOpinion, and a run has one second ranker',
+  ],
+  [
+    'a second opinion on what nothing leaves unasked',
+    `${minimal}secondOpinion: { ranker: { kind: function, module: b.ts }, unasked: ranked }\n`,
+    'secondOpinion.unasked is ranked, and select is null, so that the first ranker is asked about everything',
+  ],
+  [
+    'a reward model that nobody says how many labels of',
+    `${minimal}rewardModel: { alpha: 0, learningRate: 0.001 }\n`,
+    'rewardModel.labels is missing, and select is null: say how many prompts the ranker labels',
+  ],
+  [
+    'a reward model that is told its labels twice',
+    `${minimal}select: { budget: 8 }\nrewardModel: { labels: 8, alpha: 0, learningRate: 0.001 }\n`,
+    'rewardModel.labels is 8, and select says what the ranker labels: leave it out',
+  ],
+  [
+    'another ranker for what a reward model ranks',
+    `${minimal}select: { budget: 8, otherwise: { kind: function, module: b.ts } }\nrewardModel: { alpha: 0, learningRate: 0.001 }\n`,
+    'select.otherwise is set, and rewardModel ranks what the ranker is not asked about',
+  ],
+  [
+    'rounds in which nothing is learned',
+    `${minimal}select: { budget: 8, prompts: small-gap, rounds: 4 }\n`,
+    'select.rounds is 4, and answers teach nothing that decides what is asked: set it to 1',
   ],
   [
     'the budget that people had',

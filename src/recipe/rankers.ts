@@ -192,6 +192,10 @@ export const secondOpinion = z
       .default('first')
       .describe('Whose verdict makes the pair where both have one')
       .meta({ change: 'pair' }),
+    unasked: oneOf(['left-out', 'ranked'])
+      .default('left-out')
+      .describe('What `select` does not ask the first about. left-out: it makes no pair. ranked: the second ranks it')
+      .meta({ change: 'rank' }),
   })
   .nullable()
   .default(null)
@@ -201,7 +205,9 @@ export const secondOpinion = z
 export const rewardModel = z
   .strictObject({
     labels: integer(1)
-      .describe('Prompts of each iteration that the ranker labels, drawn at random')
+      .nullable()
+      .default(null)
+      .describe('Prompts of each iteration that the ranker labels, drawn at random; null: those that `select` chooses')
       .meta({ change: 'rank' }),
     alpha: fromZero()
       .describe("Weight of the optimism about the policy's samples; 0 is logistic regression alone")

@@ -20,6 +20,11 @@ export const RULES_OF_DOUBT: ReadonlySet<string> = new Set<SelectRuleName | type
   BY_INFORMATION,
 ]);
 
+/** Whether anything is decided by what is believed of answers. */
+export function needsBeliefs({ prompts, answers }: { prompts: string; answers: string }): boolean {
+  return !['random', 'entropy'].includes(prompts) || !['all', 'random'].includes(answers);
+}
+
 export const select = z
   .strictObject({
     budget: integer(1)
@@ -49,10 +54,18 @@ export const select = z
       .default(0.1)
       .describe('Share of the budget that goes to prompts and answers by chance, as a control')
       .meta({ change: 'select' }),
+    rounds: integer(1)
+      .default(1)
+      .describe(
+        'Parts in which the budget is spent: the answers of one teach what the next asks about. As many as labels: each question is chosen by all answers before it',
+      )
+      .meta({ change: 'select' }),
     otherwise: rankerSchema
       .nullable()
       .default(null)
-      .describe('Ranks every prompt too, and decides where the ranker was not asked; null: those make no pair')
+      .describe(
+        'Ranks every prompt too, and decides where the ranker was not asked; null: those make no pair, unless secondOpinion.unasked or rewardModel ranks them',
+      )
       .meta({ change: 'select' }),
   })
   .nullable()

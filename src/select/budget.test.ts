@@ -32,6 +32,33 @@ test('a question that takes more labels than are left is passed over', () => {
   expect(keys(withinBudget([dear, ...questions], { budget: 2, randomShare: 0 }))).toEqual([0, 1]);
 });
 
+test('rounds spend the budget in parts; what chance drew comes first, and what is worth most by then', () => {
+  const already = new Set<string>();
+  const rounds = [1, 2, 3, 4].map((number) => {
+    // From the second round on the last questions are worth most.
+    const now = number === 1 ? questions : questions.map((each, n) => ({ ...each, value: n }));
+    const asked = withinBudget(now, { budget: 8, randomShare: 0.25, already, round: { number, of: 4 } });
+    for (const { key } of asked) already.add(key);
+    return asked.map(({ key, isDrawn }) => `${key}${isDrawn ? ' drawn' : ''}`);
+  });
+  expect(rounds).toEqual([
+    ['39 drawn', '38 drawn'],
+    ['37', '36'],
+    ['35', '34'],
+    ['33', '32'],
+  ]);
+});
+
+test('a round too small for a question leaves its labels to the next', () => {
+  const dear = questions.map((each) => ({ ...each, labels: 3 }));
+  const round = (number: number, already: ReadonlySet<string>) =>
+    keys(withinBudget(dear, { budget: 6, randomShare: 0, already, round: { number, of: 4 } }));
+  expect(round(1, new Set())).toEqual([]);
+  expect(round(2, new Set())).toEqual([0]);
+  expect(round(3, new Set(['0']))).toEqual([]);
+  expect(round(4, new Set(['0']))).toEqual([1]);
+});
+
 test('of questions worth the same, chance decides', () => {
   const same = questions.map((each) => ({ ...each, value: 0 }));
   expect(keys(withinBudget(same, { budget: 2, randomShare: 0 }))).toEqual([39, 38]);

@@ -30,6 +30,13 @@ test('a label tells most of a calibration where the odds are 92:8, and nothing w
   expect(value(-best)).toBeCloseTo(value(best), 12);
 });
 
+test('of a ranker that is half as sure as it says, it is the wider gap that tells most', () => {
+  const pair = (gap: number) => ({ pair: [belief(gap), belief(0)] as const, entropy: 0, information: 0 });
+  const value = (gap: number, slope: number): number => promptValue('calibration', { ...pair(gap), slope });
+  // 92:8 by the calibrated odds.
+  expect([value(2.4, 1) > value(4.8, 1), value(2.4, 0.5) > value(4.8, 0.5)]).toEqual([true, false]);
+});
+
 test('the interval of a win probability is that of the most and the least favourable rewards', () => {
   const [low, high] = winInterval(belief(1, 1), belief(0, 1));
   expect([low, high]).toEqual([expect.closeTo(1 / (1 + Math.E), 12), expect.closeTo(1 / (1 + Math.exp(-3)), 12)]);

@@ -13,7 +13,7 @@ import type { Belief } from './rule.ts';
  * - large-gap: where they are believed farthest apart (APL's second step).
  * - doubt: where it is least known which of them is better: the widest interval of the win probability (InfoMax).
  * - calibration: where a label tells most about how far the win probabilities can be trusted. Expected information on b of
- *   P(win) = sigma(b gap): sigma(gap) sigma(-gap) gap^2, most at 92:8, little where it is sure or at a loss.
+ *   P(win) = sigma(b gap): sigma(b gap) sigma(-b gap) gap^2, at b = 1 most at 92:8, little where it is sure or at a loss.
  * - information: where a label tells most of a linear reward that the labels before it did not (information.ts).
  */
 export const PROMPT_ORDERS = [
@@ -35,10 +35,15 @@ export interface PromptFacts {
   readonly entropy: number;
   /** What the comparison tells beside those that tell more, in nats; 0 where nobody computed it. */
   readonly information: number;
+  /** b of the calibration, as far as it is known (calibration.ts). @default 1 */
+  readonly slope?: number;
 }
 
 /** How early a prompt comes; of equal ones, chance decides elsewhere. */
-export function promptValue(order: PromptOrder, { pair: [a, b], entropy, information }: PromptFacts): number {
+export function promptValue(
+  order: PromptOrder,
+  { pair: [a, b], entropy, information, slope = 1 }: PromptFacts,
+): number {
   switch (order) {
     case 'random':
       return 0;
@@ -52,7 +57,7 @@ export function promptValue(order: PromptOrder, { pair: [a, b], entropy, informa
       return Math.abs(a.mean - b.mean);
     case 'calibration': {
       const gap = a.mean - b.mean;
-      return sigmoid(gap) * sigmoid(-gap) * gap * gap;
+      return sigmoid(slope * gap) * sigmoid(-slope * gap) * gap * gap;
     }
     case 'doubt': {
       const [low, high] = winInterval(a, b);

@@ -66,15 +66,20 @@ export function opinionTables(
   const ids = rankersOf(ledger, iteration);
   if (ids === null || ids.second === null) return tables;
   const all = ledger.rankings(iteration);
-  const selected = new Map(
-    ledger
-      .record(iteration, 'selection')
-      ?.asked.map(({ promptId, isDrawn }) => [promptId, isDrawn ? 'drawn' : 'doubt'] as const),
-  );
+  const selected = ledger.record(iteration, 'selection')?.asked ?? [];
+  const drawn = new Set(selected.flatMap(({ promptId, isDrawn }) => (isDrawn ? [promptId] : [])));
+  const isSelected = new Set(selected.map(({ promptId }) => promptId));
+  const reasonOf = (first: RankingRecord): OpinionReason | null => {
+    if (recipe.select === null) return opinionReason(recipe, first);
+    if (!isSelected.has(first.promptId)) return null;
+    const opinion = recipe.secondOpinion === null ? 'drawn' : opinionReason(recipe, first);
+    // Of all prompts a random one is what chance chose both times.
+    return opinion === 'drawn' && !drawn.has(first.promptId) ? 'doubt' : opinion;
+  };
   const seconds = new Map(all.filter(({ rankerId }) => rankerId === ids.second).map((each) => [each.promptId, each]));
   for (const first of all.filter(({ rankerId }) => rankerId === ids.first)) {
     const second = seconds.get(first.promptId);
-    const reason = recipe.select === null ? opinionReason(recipe, first) : (selected.get(first.promptId) ?? null);
+    const reason = reasonOf(first);
     if (second === undefined || reason === null) continue;
     if (first.problem !== undefined || second.problem !== undefined) continue;
     tables[reason].push(preferenceTable(comparablePairs(first), placesOf(first), placesAsIn(first, second)));

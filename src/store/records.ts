@@ -32,7 +32,8 @@ const pairCounts = z.object({
 
 /**
  * What the ranker is asked about under a budget, in that order. `answers`: indices of the candidates; null: all of them. `labels`:
- * comparisons that it takes at most. `isDrawn`: nothing but chance chose it. `passed`: prompts that are not asked about.
+ * comparisons that it takes at most. `isDrawn`: nothing but chance chose it. `passed`: prompts that are not asked about. `rounds`: how
+ * many of select.rounds have been chosen.
  */
 const selection = z.object({
   asked: z.array(
@@ -45,7 +46,11 @@ const selection = z.object({
     }),
   ),
   passed: z.number(),
+  rounds: z.number().default(1),
 });
+
+/** How far the other ranker's odds were trusted in an iteration's soft labels (src/select/calibration.ts). */
+const calibration = z.object({ slope: z.number(), deviation: z.number(), comparisons: z.number() });
 
 /** What servers that sample were found to serve, by log-probabilities on both sides (src/sample/server/probe.ts). */
 const samplerProbes = z.object({
@@ -66,6 +71,7 @@ const SCHEMAS = {
   'measure-judges': measureJudges,
   'pair-counts': pairCounts,
   selection,
+  calibration,
   'sampler-probes': samplerProbes,
   exploration: explorationSchema,
   evaluation: evaluationSchema,

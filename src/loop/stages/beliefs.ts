@@ -5,6 +5,7 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { learnedRewardTokens } from '../../rank/model/learned-reward.ts';
 import type { RankItem } from '../../rank/ranker.ts';
+import { rewardsOf } from '../../rank/win-probability.ts';
 import type { TokenTree } from '../../score/trees.ts';
 import { believe, type Described, type Label, learnLabels, newEnsemble } from '../../select/ensemble.ts';
 import { addComparison, byInformation, noInformation } from '../../select/information.ts';
@@ -61,7 +62,7 @@ export async function policyBeliefs(
   );
 }
 
-/** Answers as numbers: those that were compared in earlier iterations, two after two with the winner first, then the new ones. */
+/** Answers as numbers: those that were compared in earlier iterations, two after two with the winner first, then those of this one. */
 export interface DescribedAnswers extends Described {
   /** Comparisons of earlier iterations; comparison i is of the answers 2 i and 2 i + 1. */
   compared: number;
@@ -95,10 +96,31 @@ export async function describeAnswers(
   return { ...standardised(rows), compared: compared.length, places };
 }
 
-/** What ten linear reward models say of each answer (src/select/ensemble.ts), which learned from the comparisons of earlier iterations. */
-export function learnedBeliefs(answers: DescribedAnswers, seed: number): Beliefs {
+/** Two described answers that were compared, by their places, the winner first. */
+export type ComparedPlaces = readonly [winner: number, loser: number];
+
+/**
+ * Every comparison so far: those of earlier iterations, and those that this one has already.
+ *
+ * @param now the winner and the loser of prompts of this iteration, as indices of their texts
+ */
+export function comparedPlaces(
+  { compared, places }: DescribedAnswers,
+  now: ReadonlyMap<string, readonly [winner: number, loser: number]>,
+): ComparedPlaces[] {
+  const earlier = Array.from({ length: compared }, (_, index) => [2 * index, 2 * index + 1] as const);
+  const latest = [...now].flatMap(([promptId, [winner, loser]]): ComparedPlaces[] => {
+    const own = places.get(promptId) ?? [];
+    const [won, lost] = [own[winner], own[loser]];
+    return won === undefined || lost === undefined ? [] : [[won, lost]];
+  });
+  return [...earlier, ...latest];
+}
+
+/** What ten linear reward models say of each answer (src/select/ensemble.ts), which learned from comparisons. */
+export function learnedBeliefs(answers: DescribedAnswers, compared: readonly ComparedPlaces[], seed: number): Beliefs {
   const ensemble = newEnsemble(answers, seed);
-  const labels = comparisonPlaces(answers).map(([winner, loser]): Label => ({ winner, loser }));
+  const labels = compared.map(([winner, loser]): Label => ({ winner, loser }));
   learnLabels(answers, ensemble, labels);
   return new Map(
     [...answers.places].map(([promptId, places]) => [promptId, believe(answers, ensemble, places)] as const),
@@ -112,21 +134,26 @@ export interface Telling {
 }
 
 /**
- * What each prompt's comparison tells beside those of earlier iterations and of the prompts that tell more (src/select/information.ts).
+ * What each prompt's comparison tells beside those that were made and those of the prompts that tell more (src/select/information.ts).
  *
- * @param allowed the one comparison of each prompt that may be asked about, as indices of its texts; null: the best of all
+ * @param options.compared what was compared before; nothing is asked about those prompts again
+ * @param options.open prompts that may still be asked about, with the one comparison of each that may be, as indices of its texts;
+ *   null: the best of all
  */
 export function tellingComparisons(
   answers: DescribedAnswers,
-  allowed: ReadonlyMap<string, readonly [number, number]> | null,
+  {
+    compared,
+    open,
+  }: { compared: readonly ComparedPlaces[]; open: ReadonlyMap<string, readonly [number, number] | null> },
 ): ReadonlyMap<string, Telling> {
   const information = noInformation(answers);
-  for (const pair of comparisonPlaces(answers)) addComparison(information, answers, pair);
-  const prompts = [...answers.places].filter(([, places]) => places.length > 1);
+  for (const pair of compared) addComparison(information, answers, pair);
+  const prompts = [...answers.places].filter(([promptId, places]) => open.has(promptId) && places.length > 1);
   const questions = prompts.map(([promptId, places]) => {
     const [first = 0] = places;
-    const only = allowed?.get(promptId);
-    return only === undefined
+    const only = open.get(promptId) ?? null;
+    return only === null
       ? places.flatMap((a, at) => places.slice(at + 1).map((b) => [a, b] as const))
       : [[first + only[0], first + only[1]] as const];
   });
@@ -138,22 +165,15 @@ export function tellingComparisons(
   );
 }
 
-function comparisonPlaces({ compared }: DescribedAnswers): (readonly [winner: number, loser: number])[] {
-  return Array.from({ length: compared }, (_, index) => [2 * index, 2 * index + 1] as const);
-}
-
-/** The scores of another ranker's verdicts, or where it only orders the places; a prompt without a verdict is not known. */
+/** Rewards by another ranker's verdicts: their differences are its log-odds. Of a prompt without a verdict nothing is known. */
 export function verdictBeliefs(prompts: readonly Answers[], rankings: ReadonlyMap<string, RankingRecord>): Beliefs {
   return new Map(
     prompts.map(({ promptId, texts }) => {
       const ranking = rankings.get(promptId);
       if (ranking === undefined || ranking.problem !== undefined) return [promptId, texts.map(() => sure(0))];
-      const { candidates, scores, order } = ranking;
-      const rewardOf = (text: string): number => {
-        const index = candidates.findIndex((each) => each.text === text);
-        return scores === null ? -order.indexOf(index) : (scores[index] ?? 0);
-      };
-      return [promptId, texts.map((text) => sure(rewardOf(text)))];
+      const { candidates } = ranking;
+      const rewards = rewardsOf(candidates, ranking);
+      return [promptId, texts.map((text) => sure(rewards[candidates.findIndex((each) => each.text === text)] ?? 0))];
     }),
   );
 }

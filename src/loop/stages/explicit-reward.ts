@@ -1,6 +1,6 @@
 /**
  * @file The stages of an explicit reward model (the paper's Eq. 3.1 before the reward is reparameterised): the ranker labels
- * some prompts of the slice, a reward model is fitted to all comparisons so far with optimism about what the policy
+ * some prompts of the slice, drawn or selected, a reward model is fitted to all comparisons so far with optimism about what the policy
  * sampled now, and it ranks every prompt in the ranker's place.
  */
 
@@ -30,26 +30,28 @@ import { planSteps } from '../../train/plan.ts';
 import { buildRewardTree, type RewardTree } from '../../train/reward-step.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
+import { type AskInput, beginSelection, rankSelected } from './ask-rankers.ts';
 import { type Comparison, comparisonsOf } from './comparisons.ts';
 import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
+import { tellAgreement } from './second-opinion.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { trainAndSave } from './train-and-save.ts';
 import type { StoredPolicy } from './training-settings.ts';
 
-interface Input {
-  rows: readonly PreferenceRow[];
-  /** Rows of earlier slices, whose comparisons are kept. */
-  earlierRows?: readonly PreferenceRow[];
-}
-
 /** Label, fit, rank and pair; afterwards the iteration's pairs are those of the reward model. */
 export async function pairByRewardModel(
   context: IterationContext,
-  input: Input & { settings: RewardModelSettings },
+  input: AskInput & { settings: RewardModelSettings },
 ): Promise<void> {
   const { run, iteration, ledger, tokenizer, recipe } = context;
-  await runStage(context, 'label', () => labelPrompts(context, input.rows, input.settings));
+  const selection = await beginSelection(context, input);
+  await runStage(context, 'label', () =>
+    selection === null
+      ? labelDrawn(context, input.rows, input.settings)
+      : rankSelected(context, input.rows, { stage: 'label', selection }),
+  );
+  if (recipe.select?.otherwise) tellAgreement(context);
   await fitRewardModel(context, input);
   // An opened model is needed only where one of the two is still to be done.
   if (ledger.stages.status(iteration, 'pair') === 'finished') {
@@ -79,7 +81,7 @@ export async function pairByRewardModel(
 }
 
 /** The ranker's verdict on prompts drawn at random: which ones depends on seed, iteration and prompt alone. */
-async function labelPrompts(
+async function labelDrawn(
   context: IterationContext,
   rows: readonly PreferenceRow[],
   { labels }: RewardModelSettings,
@@ -88,7 +90,7 @@ async function labelPrompts(
   const drawn = rankItems(ledger, iteration, rows)
     .map((item) => ({ item, place: uniformAt(randomKey(recipe.seed, 'label', iteration, item.promptId), 0) }))
     .sort((a, b) => a.place - b.place)
-    .slice(0, labels);
+    .slice(0, labels ?? undefined);
   return rankWith(context, { stage: 'label', ranker, items: drawn.map(({ item }) => item) });
 }
 
@@ -101,7 +103,7 @@ interface RewardPrompt {
 }
 
 /** The comparisons of earlier iterations, then every prompt of this one. */
-function rewardPrompts(context: IterationContext, { rows, earlierRows = [] }: Input): RewardPrompt[] {
+function rewardPrompts(context: IterationContext, { rows, earlierRows = [] }: AskInput): RewardPrompt[] {
   const { ledger, iteration } = context;
   const promptOf = new Map([...earlierRows, ...rows].map(({ promptId, prompt }) => [promptId, prompt]));
   const earlier = Array.from({ length: iteration - 1 }, (_, i) => i + 1).flatMap((t) =>
@@ -142,7 +144,7 @@ function rewardTree(
 /** Trains a reward model from the recipe's model on every comparison so far, and saves it. */
 async function fitRewardModel(
   context: IterationContext,
-  input: Input & { settings: RewardModelSettings },
+  input: AskInput & { settings: RewardModelSettings },
 ): Promise<void> {
   const { recipe, run, ledger, iteration, announce } = context;
   const { settings } = input;

@@ -6,7 +6,7 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
 import { sha256 } from '../../files/hash.ts';
 import { CERTAIN_LABEL } from '../../objective/soft-label.ts';
-import { type RandomKey, randomKey, uniformAt } from '../../random.ts';
+import { drawsFrom, randomKey } from '../../random.ts';
 import {
   marginWeights,
   type Pairing,
@@ -18,8 +18,10 @@ import {
   unrankedPairs,
 } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
+import type { Calibration } from '../../select/calibration.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { PairRecord, RankingRecord } from '../../store/ledger-rows.ts';
+import { calibrationOf } from './calibration.ts';
 import { rankItems } from './rank.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
@@ -75,15 +77,16 @@ function decidingRankings({
   const seconds = all.filter(({ rankerId, problem }) => rankerId === secondRanker.id && problem === undefined);
   for (const ranking of seconds) {
     const first = deciding.get(ranking.promptId);
-    const decides = recipe.select === null ? recipe.secondOpinion?.decides === 'second' : first?.problem !== undefined;
-    if (first === undefined || decides) deciding.set(ranking.promptId, ranking);
+    // Where questions are selected, a prompt that the first has no verdict on is one that it was not asked about.
+    const isMissing = first === undefined || (recipe.select !== null && first.problem !== undefined);
+    if (isMissing || recipe.secondOpinion?.decides === 'second') deciding.set(ranking.promptId, ranking);
   }
   return deciding;
 }
 
 /** Writes the iteration's pairs to the ledger: from its rankings, or in iteration 0 from the data. */
 export async function pairResponses(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const { recipe, ledger, iteration, announce } = context;
+  const { recipe, ledger, iteration, announce, secondRanker } = context;
   const skipped = new Map<string, number>();
   const from = new Map<string, number>();
   const add = (counts: Map<string, number>, what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
@@ -95,17 +98,21 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   const pairWeights = iteration === 0 ? 'equal' : recipe.pairWeights;
   const options = { minMargin, labels, pairWeights };
   const rankings = decidingRankings(context);
+  const slope = keepCalibration(context)?.slope ?? 1;
   const logProbs = recipe.update === 'diverse' ? logProbsByPrompt(ledger, iteration) : new Map<string, never>();
   const rowOf = new Map(rows.map((row) => [row.promptId, row]));
   for (const item of rankItems(ledger, iteration, rows)) {
     const row = rowOf.get(item.promptId);
     if (row === undefined) continue;
     const ranking = rankings.get(item.promptId) ?? null;
-    const chance = DRAWING.has(recipe.update) ? drawsOf(randomKey(recipe.seed, 'pair', iteration, row.promptId)) : {};
+    const chance = DRAWING.has(recipe.update)
+      ? { draw: drawsFrom(randomKey(recipe.seed, 'pair', iteration, row.promptId)) }
+      : {};
     const known = logProbs.get(row.promptId);
     // Of all that was sampled, also where two answers were ranked.
     const explored = sampleAt(item.candidates, exploredSample(recipe));
-    const own = { ...options, ...chance, explored, ...(known === undefined ? {} : { logProbs: known }) };
+    const trust = ranking !== null && ranking.rankerId === secondRanker?.id ? slope : 1;
+    const own = { ...options, ...chance, explored, trust, ...(known === undefined ? {} : { logProbs: known }) };
     if (ranking === null && recipe.select !== null && ruleNeeds(rule).ranking) {
       add(skipped, 'not asked about');
       continue;
@@ -144,6 +151,23 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
   return `${pairs} pairs`;
 }
 
+/**
+ * How far soft labels of the other ranker are to be trusted, by what the first said of the same prompts, kept and told; null where
+ * labels are hard, or nothing was asked in order to learn it.
+ */
+function keepCalibration(context: IterationContext): Calibration | null {
+  const { recipe, ledger, iteration, announce } = context;
+  const calibration = recipe.labels === 'soft' && iteration > 0 ? calibrationOf(context) : null;
+  if (calibration === null) return null;
+  ledger.putRecord(iteration, 'calibration', calibration);
+  const { slope, deviation, comparisons } = calibration;
+  announce({
+    kind: 'note',
+    text: `The log-odds of the other ranker count ${slope.toFixed(2)} times (deviation ${deviation.toFixed(2)}), by ${comparisons} comparisons that both judged`,
+  });
+  return calibration;
+}
+
 /** The same pairs, each with the weight of its margin on top of its label's. */
 function weighedByMargin(pairs: readonly PairRecord[]): PairRecord[] {
   const weights = marginWeights(
@@ -163,11 +187,6 @@ function logProbsByPrompt(ledger: Ledger, iteration: number): Map<string, Map<nu
     byPrompt.set(promptId, known.set(sampleIndex, logProb / Math.max(1, tokenIds.length)));
   }
   return byPrompt;
-}
-
-function drawsOf(key: RandomKey): Pick<PairOptions, 'draw'> {
-  let next = 0;
-  return { draw: () => uniformAt(key, next++) };
 }
 
 /** What the rule makes of one prompt. */

@@ -41,12 +41,6 @@ async function* stream(items: readonly RankItem[]): AsyncGenerator<RankItem> {
   yield* items;
 }
 
-/** Ranks what of the selected the ledger has no verdict on yet. */
-export async function rankResponses(context: IterationContext, rows: readonly PreferenceRow[]): Promise<string> {
-  const items = selectedItems(context, rankItems(context.ledger, context.iteration, rows));
-  return rankWith(context, { stage: 'rank', ranker: context.ranker, items });
-}
-
 /** Ranks those of the items that the ledger has no verdict of this ranker on, and says what it did. */
 export async function rankWith(
   context: IterationContext,

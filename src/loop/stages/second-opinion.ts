@@ -1,7 +1,7 @@
 /**
  * @file The stage that asks a second ranker. It is asked on a random share of the prompts, to measure its agreement
- * with the first, and where the recipe says so on the prompts that leave the first in doubt. Under a budget of labels
- * it is the other way round: the second ranks everything, and the first is asked about some. Both verdicts are kept.
+ * with the first, and where the recipe says so on the prompts that leave the first in doubt and on those that it is not asked about.
+ * The ranker of `select.otherwise` comes before: it ranks everything, and the first is asked about some. Both verdicts are kept.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { agreementOf } from '../../evaluate/agreement.ts';
@@ -25,9 +25,12 @@ export async function askSecondOpinion(context: IterationContext, rows: readonly
       return [[first.promptId, reason === 'drawn' ? DRAWN : doubtOf([...first.candidates], first, name)] as const];
     }),
   );
+  const judged = new Set(firsts.map(({ promptId }) => promptId));
   const items = rankItems(ledger, iteration, rows).flatMap((item) => {
     const why = reasons.get(item.promptId);
-    return why === undefined ? [] : [{ ...item, why }];
+    if (why !== undefined) return [{ ...item, why }];
+    const isLeft = recipe.secondOpinion?.unasked === 'ranked' && !judged.has(item.promptId);
+    return isLeft ? [{ ...item, why: `${name} was not asked about this one` }] : [];
   });
   const done = await rankWith(context, { stage: 'second-opinion', ranker: secondRanker, items });
   tellAgreement(context);

@@ -1,33 +1,25 @@
 /**
- * @file The stage that selects: which prompts the ranker is asked about under a budget of labels, and which of their answers. What
- * is asked, and why, stands in the ledger before anything is ranked, so that a run that is started again asks the same.
+ * @file What the ranker is asked under a budget of labels: about which prompts, and about which of their answers. The budget may be spent
+ * in rounds, each chosen by what the answers before it taught. What a round asks, and why, stands in the ledger before any of it is
+ * ranked, so that a run that is started again asks the same.
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { sigmoid } from '../../objective/sigmoid.ts';
-import { type RandomKey, randomKey, uniformAt } from '../../random.ts';
+import { drawsFrom, randomKey, uniformAt } from '../../random.ts';
 import { DRAWN, oddsText } from '../../rank/doubt.ts';
 import { describeRanker } from '../../rank/open.ts';
 import { mostQuestions } from '../../rank/people/order.ts';
 import type { RankItem } from '../../rank/ranker.ts';
 import type { RankerSettings, SelectSettings } from '../../recipe/schema.ts';
+import { needsBeliefs } from '../../recipe/select.ts';
 import { withinBudget } from '../../select/budget.ts';
 import { indifferentPrompts, LAST } from '../../select/indifferent.ts';
 import { answerEntropy, promptValue, winInterval } from '../../select/prompts.ts';
 import type { Belief } from '../../select/rule.ts';
 import { RULES } from '../../select/rules.ts';
 import type { RecordOf } from '../../store/records.ts';
-import {
-  type Answers,
-  type Beliefs,
-  describeAnswers,
-  learnedBeliefs,
-  noBeliefs,
-  policyBeliefs,
-  type Telling,
-  tellingComparisons,
-  textsOf,
-  verdictBeliefs,
-} from './beliefs.ts';
+import { textsOf } from './beliefs.ts';
+import { type Knowledge, type Learner, openLearner, pairOf } from './knowledge.ts';
 import { rankItems } from './rank.ts';
 import type { IterationContext } from './stage.ts';
 
@@ -48,98 +40,80 @@ interface Question {
   entropy: number;
   /** What comparing the two tells, in nats. */
   information: number;
+  /** How far the odds of whoever believes can be trusted. */
+  slope: number;
 }
 
-/** Decides what is asked, and writes it to the ledger. */
-export async function selectQuestions(context: IterationContext, input: SelectInput): Promise<string> {
-  const { recipe, ledger, iteration, announce } = context;
-  const settings = recipe.select;
-  if (settings === null) return 'everything is ranked';
+/** The selection of one iteration. */
+export interface Selection {
+  /**
+   * Chooses what the next round asks by what is known by now, and writes it to the ledger. Everything that was chosen before must have
+   * its verdict. Gives a sentence about it; null where nothing more is asked.
+   */
+  chooseRound(): Promise<string | null>;
+}
+
+/** The selection of an iteration as far as it has come. */
+export function openSelection(
+  context: IterationContext,
+  { settings, ...input }: SelectInput & { settings: SelectSettings },
+): Selection {
+  const { ledger, iteration, recipe } = context;
   const items = rankItems(ledger, iteration, input.rows);
-  announce({ kind: 'stage-started', stage: 'select', total: items.length, done: 0, unit: 'prompts' });
-  const answers = items.map((item): Answers => ({ ...item, texts: textsOf(item) }));
-  const { beliefs, telling } = await knowledgeOf(context, answers, { settings, input });
+  // What no answer changes is made once, in the first round that needs it.
+  let learner: Learner | null = null;
+  return {
+    async chooseRound() {
+      const before = ledger.record(iteration, 'selection') ?? { asked: [], passed: items.length, rounds: 0 };
+      const already = new Set(before.asked.map(({ promptId }) => promptId));
+      for (let round = before.rounds + 1; round <= settings.rounds; round++) {
+        learner ??= await openLearner(context, items, { settings, ...input });
+        const questions = questionsOf(context, items, { settings, knowledge: learner(already) });
+        const chosen = chosenQuestions(context, questions, { settings, already, round });
+        const asked = [...before.asked, ...chosen.map((each) => recordOf(context, each, settings))];
+        ledger.putRecord(iteration, 'selection', { asked, passed: items.length - asked.length, rounds: round });
+        if (chosen.length === 0) continue; // a round too small for a question leaves its labels to the next
+        const labels = chosen.reduce((sum, { question }) => sum + labelsOf(question, settings, recipe.ranker), 0);
+        const drawn = chosen.filter(({ isDrawn }) => isDrawn).length;
+        const which = settings.rounds === 1 ? '' : `round ${round} of ${settings.rounds}: `;
+        return `${which}${chosen.length} of ${items.length} prompts, ${labels} labels at most, ${drawn} of them drawn at random`;
+      }
+      return null;
+    },
+  };
+}
+
+/** What could be asked of prompts with two different answers or more; of others the pair stage says that there is nothing to compare. */
+function questionsOf(
+  context: IterationContext,
+  items: readonly RankItem[],
+  { settings, knowledge }: { settings: SelectSettings; knowledge: Knowledge },
+): Question[] {
   const surprise = logProbsByPrompt(context);
-  const questions = items.flatMap((item): Question[] => {
-    const [known, texts] = [beliefs.get(item.promptId) ?? [], textsOf(item)];
-    // Nothing to compare: the pair stage says so.
+  return items.flatMap((item): Question[] => {
+    const [beliefs, texts] = [knowledge.beliefs.get(item.promptId) ?? [], textsOf(item)];
     if (texts.length < 2) return [];
     const entropy = answerEntropy(surprise.get(item.promptId) ?? []);
-    const { pair = pairOf(context, item.promptId, { settings, beliefs: known }), nats: information = 0 } =
-      telling.get(item.promptId) ?? {};
-    return [{ item, texts, beliefs: known, entropy, information, pair }];
+    const { pair = pairOf(context, item.promptId, { settings, beliefs }), nats: information = 0 } =
+      knowledge.telling.get(item.promptId) ?? {};
+    return [{ item, texts, beliefs, entropy, information, slope: knowledge.slope, pair }];
   });
-  const asked = chosenQuestions(context, questions, settings);
-  const name = believerName(settings);
-  ledger.putRecord(iteration, 'selection', {
-    asked: asked.map(({ question, isDrawn }) => recordOf(context, question, { settings, isDrawn, name })),
-    passed: items.length - asked.length,
-  });
-  const labels = asked.reduce((sum, { question }) => sum + labelsOf(question, settings, recipe.ranker), 0);
-  const drawn = asked.filter(({ isDrawn }) => isDrawn).length;
-  return `${asked.length} of ${items.length} prompts, ${labels} labels at most, ${drawn} of them drawn at random`;
 }
 
-/** What is known before anything is asked: beliefs about answers, and what comparisons tell, where that decides something. */
-interface Knowledge {
-  beliefs: Beliefs;
-  telling: ReadonlyMap<string, Telling>;
-}
-
-async function knowledgeOf(
-  context: IterationContext,
-  answers: readonly Answers[],
-  { settings, input }: { settings: SelectSettings; input: SelectInput },
-): Promise<Knowledge> {
-  const without = (beliefs: Beliefs): Knowledge => ({ beliefs, telling: new Map() });
-  if (!needsBeliefs(settings)) return without(noBeliefs(answers));
-  switch (settings.beliefs) {
-    case 'policy':
-      return without(await policyBeliefs(context, answers, input.policyDirectory));
-    case 'reward-model': {
-      const described = await describeAnswers(context, answers, input.earlierRows ?? []);
-      const beliefs = learnedBeliefs(described, context.recipe.seed);
-      if (settings.answers === 'information') return { beliefs, telling: tellingComparisons(described, null) };
-      if (settings.prompts !== 'information') return without(beliefs);
-      const several = answers.filter(({ texts }) => texts.length > 1);
-      const pairs = several.map(({ promptId }): [string, readonly [number, number]] => [
-        promptId,
-        pairOf(context, promptId, { settings, beliefs: beliefs.get(promptId) ?? [] }),
-      ]);
-      return { beliefs, telling: tellingComparisons(described, new Map(pairs)) };
-    }
-    case 'otherwise': {
-      const { ledger, iteration, secondRanker } = context;
-      const own = ledger.rankings(iteration).filter(({ rankerId }) => rankerId === secondRanker?.id);
-      return without(verdictBeliefs(answers, new Map(own.map((ranking) => [ranking.promptId, ranking]))));
-    }
-  }
-}
-
-/** Whether anything is decided by what is believed of answers. */
-export function needsBeliefs({ prompts, answers }: Pick<SelectSettings, 'prompts' | 'answers'>): boolean {
-  return !['random', 'entropy'].includes(prompts) || !['all', 'random'].includes(answers);
-}
-
-/** The two texts that a rule picks; without a rule the best and the worst as they are believed to be. */
-function pairOf(
-  { recipe, iteration }: IterationContext,
-  promptId: string,
-  { settings, beliefs }: { settings: SelectSettings; beliefs: readonly Belief[] },
-): readonly [number, number] {
-  const draw = drawsOf(randomKey(recipe.seed, 'select answers', iteration, promptId));
-  const { answers } = settings;
-  return RULES[answers === 'all' || answers === 'information' ? 'large-gap' : answers](beliefs, draw);
+/** A question that is asked; `isDrawn`: nothing but chance chose it. */
+interface Chosen {
+  question: Question;
+  isDrawn: boolean;
 }
 
 const NOTHING: Belief = { mean: 0, lower: 0, upper: 0 };
 
-/** What is asked within the budget. A drawn question is about answers by chance, too. */
+/** What a round asks within the budget. A drawn question is about answers by chance, too. */
 function chosenQuestions(
   context: IterationContext,
   questions: readonly Question[],
-  settings: SelectSettings,
-): { question: Question; isDrawn: boolean }[] {
+  { settings, already, round }: { settings: SelectSettings; already: ReadonlySet<string>; round: number },
+): Chosen[] {
   const { recipe, iteration, ledger, ranker } = context;
   const byPrompt = new Map(questions.map((question) => [question.item.promptId, question]));
   const earlier = Array.from({ length: iteration - 1 }, (_, n) => ledger.rankings(n + 1)).flat();
@@ -157,11 +131,13 @@ function chosenQuestions(
       chance: uniformAt(randomKey(recipe.seed, 'select prompts', iteration, key), 0),
     };
   });
-  return withinBudget(askable, settings).flatMap(({ key, isDrawn }) => {
+  const { budget, randomShare, rounds } = settings;
+  const now = withinBudget(askable, { budget, randomShare, already, round: { number: round, of: rounds } });
+  return now.flatMap(({ key, isDrawn }) => {
     const question = byPrompt.get(key);
     if (question === undefined) return [];
     if (!isDrawn || settings.answers === 'all') return [{ question, isDrawn }];
-    const draw = drawsOf(randomKey(recipe.seed, 'select drawn answers', iteration, key));
+    const draw = drawsFrom(randomKey(recipe.seed, 'select drawn answers', iteration, key));
     return [{ question: { ...question, pair: RULES.random(question.beliefs, draw) }, isDrawn }];
   });
 }
@@ -175,8 +151,8 @@ function labelsOf({ texts }: Question, { answers }: SelectSettings, ranker: Rank
 /** A question as the ledger keeps it. */
 function recordOf(
   { recipe }: IterationContext,
-  question: Question,
-  { settings, isDrawn, name }: { settings: SelectSettings; isDrawn: boolean; name: string },
+  { question, isDrawn }: Chosen,
+  settings: SelectSettings,
 ): RecordOf<'selection'>['asked'][number] {
   const { item, texts, pair } = question;
   const indexOf = (place: number): number => item.candidates.findIndex(({ text }) => text === texts[place]);
@@ -185,7 +161,7 @@ function recordOf(
     answers: settings.answers === 'all' ? null : [...pair].sort((a, b) => a - b).map(indexOf),
     labels: labelsOf(question, settings, recipe.ranker),
     isDrawn,
-    reason: isDrawn ? DRAWN : reasonOf(question, settings, name),
+    reason: isDrawn ? DRAWN : reasonOf(question, settings, believerName(settings)),
   };
 }
 
@@ -221,9 +197,4 @@ function logProbsByPrompt({ ledger, iteration, recipe }: IterationContext): Map<
     if (sampleIndex < recipe.sampling.samples) found.set(promptId, [...(found.get(promptId) ?? []), logProb]);
   }
   return found;
-}
-
-function drawsOf(key: RandomKey): () => number {
-  let next = 0;
-  return () => uniformAt(key, next++);
 }
