@@ -2,23 +2,20 @@
  * @file What a run loses to the pages that watch it: a real fine-tuning with a real studio, whose 50 pages are opened and closed again and
  * again while it trains. Steps a second with pages and without, window beside window in an order by chance.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { bootstrapMean } from '../src/evaluate/statistics.ts';
-import { packageRoot } from '../src/files/package-root.ts';
 import { lastEvents, readEvents } from '../src/store/read-events.ts';
 import { processorSeconds } from './process-tree.ts';
+import { ended, portOf, startPages, startSelm, startStudio } from './studio-processes.ts';
 
 const PAGES = 50;
 /** Of each window: what opening or closing the pages takes is not what following costs. */
 const [SETTLE_MS, WINDOW_MS] = [1500, 5000];
 const TOKEN = 'token-of-the-benchmark';
-const PAGES_SCRIPT = fileURLToPath(new URL('studio-pages.ts', import.meta.url));
 
 /** Processor seconds of the studio, and of the pages, and steps of the run, within a window. */
 interface Window {
@@ -31,24 +28,18 @@ interface Window {
 export async function benchStudioCost({ pairs, threads }: { pairs: number; threads: number }): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'selm-bench-studio-cost-'));
   const children: ChildProcess[] = [];
-  const start = (script: string, words: readonly string[]): ChildProcess => {
-    const child = spawn(process.execPath, [...(script.endsWith('.ts') ? ['--import', 'tsx'] : []), script, ...words], {
-      cwd: packageRoot,
-      stdio: ['pipe', 'pipe', 'ignore'],
-      env: { ...process.env, SELM_THREADS: String(threads) },
-    });
+  const started = (child: ChildProcess): ChildProcess => {
     children.push(child);
     return child;
   };
   try {
     const run = join(folder, 'watched');
     const settings = [`output=${run}`, `threads=${threads}`, 'training.epochs=100000'];
-    const selm = join(packageRoot, 'bin', 'selm');
-    start(selm, ['sft', 'recipes/sft.yaml', ...settings.flatMap((each) => ['--set', each])]);
+    const words = ['sft', 'recipes/sft.yaml', ...settings.flatMap((each) => ['--set', each])];
+    started(startSelm(words, { SELM_THREADS: String(threads) }));
     while (!lastEvents(run).events.some(({ event }) => event.kind === 'metrics')) await setTimeout(200);
-    const studio = start(selm, ['studio', folder, '--port', '0', '--token', TOKEN]);
-    const port = await portOf(studio);
-    const pages = start(PAGES_SCRIPT, [String(port), TOKEN, 'watched', String(PAGES)]);
+    const studio = started(startStudio(folder, TOKEN));
+    const pages = started(startPages(await portOf(studio), TOKEN, { run: 'watched', count: PAGES }));
     await setTimeout(3000);
     const toggle = (): unknown => pages.stdin?.write('\n');
     const costs: number[] = [];
@@ -79,20 +70,9 @@ export async function benchStudioCost({ pairs, threads }: { pairs: number; threa
       ].join('\n'),
     );
   } finally {
-    for (const child of children) child.kill('SIGKILL');
-    await Promise.all(children.map((child) => (child.exitCode ?? child.signalCode) !== null || once(child, 'exit')));
+    await Promise.all(children.map((child) => ended(child, 'SIGKILL')));
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function portOf(studio: ChildProcess): Promise<number> {
-  let text = '';
-  for await (const piece of studio.stdout ?? []) {
-    text += String(piece);
-    const port = /127\.0\.0\.1:(\d+)/.exec(text)?.[1];
-    if (port !== undefined) return Number(port);
-  }
-  throw new Error('The studio did not say where it is');
 }
 
 async function measure(run: string, { studio, pages }: Record<'studio' | 'pages', ChildProcess>): Promise<Window> {

@@ -13,8 +13,8 @@ const names = [
   'tokens_per_second',
   ...Array.from({ length: 9 }, (_, n) => `metric-${n + 1}`),
 ];
-/** As in web/run-page.tsx. */
-const AGAIN_MS = 5000;
+/** As in web/run-page.tsx, of a run of which nothing but steps is told. */
+const AGAIN_MS = 60_000;
 const open = new Set<Socket>();
 const timers = new Set<NodeJS.Timeout>();
 
@@ -29,7 +29,7 @@ function get(path: string): string {
 }
 
 function page(): void {
-  let isStale = false;
+  let isStale = true;
   const events = connected().on('data', () => {
     isStale = true;
   });
@@ -39,8 +39,13 @@ function page(): void {
     if (isStale) curves.write(get(`curves?points=500&names=${names.map(encodeURIComponent).join(',')}`));
     isStale = false;
   };
+  again();
   // Nobody opens fifty pages at the same moment.
-  timers.add(setTimeout(() => timers.add(setInterval(again, AGAIN_MS)), Math.random() * AGAIN_MS));
+  const later = (): void => {
+    again();
+    timers.add(setInterval(again, AGAIN_MS));
+  };
+  timers.add(setTimeout(later, Math.random() * AGAIN_MS));
 }
 
 for await (const _ of createInterface({ input: process.stdin })) {

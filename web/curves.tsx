@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Curves, RunDetail, RunSummary } from '../src/server/api.ts';
 import { Chart, type Line } from './chart.tsx';
+import { type Measured, withStep } from './live-curves.ts';
 import { Choice } from './parts.tsx';
 import { ask, useAnswer } from './server.ts';
 
@@ -35,19 +36,22 @@ export function CurvesTab({
   run,
   runs,
   version,
+  latest,
   beside,
   onBeside,
 }: {
   run: RunDetail;
   runs: readonly RunSummary[];
   version: number;
+  /** What the run measured last. */
+  latest: Measured | null;
   beside: readonly string[];
   onBeside: (ids: string[]) => void;
 }): JSX.Element {
   const [scale, setScale] = useState<'linear' | 'log'>('linear');
   const [more, setMore] = useState<readonly string[]>([]);
   const shown = [run.id, ...beside];
-  const curves = useCurves(shown, [...STEP_NAMES, ...more], version);
+  const curves = useCurves(shown, [...STEP_NAMES, ...more], { version, latest });
   const others = run.metrics.steps.filter((name) => !STEP_NAMES.includes(name));
   const groups = [...GROUPS, ...more.map((name): Group => ({ title: name, names: [name], over: 'step' }))];
   const charts = groups.map((group) => ({ ...group, lines: linesOf(group, shown, curves) }));
@@ -118,7 +122,7 @@ export function CurvesTab({
               over={over}
               lines={lines}
               scale={scale}
-              marks={over === 'step' ? (curves.get(run.id)?.marks ?? []) : []}
+              marks={over === 'step' ? marksOf(curves.get(run.id)) : []}
             />
           ))}
       </div>
@@ -126,8 +130,20 @@ export function CurvesTab({
   );
 }
 
-/** The curves of several runs; the first is asked for again with each version, the others too, as they may be at work. */
-function useCurves(ids: readonly string[], names: readonly string[], version: number): ReadonlyMap<string, Curves> {
+/** Where iterations begin, but the first. */
+function marksOf(curves: Curves | undefined): number[] {
+  return (curves?.starts ?? []).flatMap(({ before }) => (before > 0 ? [before] : []));
+}
+
+/**
+ * The curves of several runs; the first is asked for again with each version, the others too, as they may be at work. In between the
+ * first grows by what it tells.
+ */
+function useCurves(
+  ids: readonly string[],
+  names: readonly string[],
+  { version, latest }: { version: number; latest: Measured | null },
+): ReadonlyMap<string, Curves> {
   const [curves, setCurves] = useState<ReadonlyMap<string, Curves>>(new Map());
   const query = names.map(encodeURIComponent).join(',');
   const key = JSON.stringify(ids);
@@ -146,6 +162,14 @@ function useCurves(ids: readonly string[], names: readonly string[], version: nu
     });
     return () => leaving.abort();
   }, [key, query, version]);
+  const [first = ''] = ids;
+  useEffect(() => {
+    if (latest === null) return;
+    setCurves((before) => {
+      const own = before.get(first);
+      return own === undefined ? before : new Map(before).set(first, withStep(own, latest));
+    });
+  }, [first, latest]);
   return curves;
 }
 

@@ -8,6 +8,7 @@ import { ControlButton } from './control.tsx';
 import { CurvesTab, SettingsTab } from './curves.tsx';
 import { bytes, duration, placeText } from './format.ts';
 import { LabelTab } from './label.tsx';
+import type { Measured } from './live-curves.ts';
 import { PairsTab, PairView } from './pairs.tsx';
 import { Command, ProgressBar, Standing, Trouble } from './parts.tsx';
 import { type Route, routeTo, TABS, type Tab } from './route.ts';
@@ -26,8 +27,8 @@ const TAB_NAMES: Readonly<Record<Tab, string>> = {
 };
 /** Parts of a run that asks people. */
 const OF_PEOPLE: readonly Tab[] = ['label', 'annotators', 'afterwards'];
-/** Least time between two questions for the same curves. */
-const AGAIN_MS = 5000;
+/** Least time between two questions for the same page, and between two where nothing but steps came: curves grow by those. */
+const [AGAIN_MS, AGAIN_WHILE_COUNTING_MS] = [5000, 60_000];
 
 export function RunPage({
   route,
@@ -40,7 +41,7 @@ export function RunPage({
   const [begun, setBegun] = useState(0);
   const { value: detail, problem } = useAnswer<RunDetail>(`/api/runs/${encodeURIComponent(id)}`, begun);
   const others = useAnswer<{ runs: RunSummary[] }>('/api/runs', begun).value?.runs ?? [];
-  const { summary, version, log } = useLive(detail?.id === id ? detail : null, {
+  const { summary, version, latest, log } = useLive(detail?.id === id ? detail : null, {
     connection,
     onReset: () => setBegun(begun + 1),
   });
@@ -75,6 +76,7 @@ export function RunPage({
           run={detail}
           runs={others}
           version={version}
+          latest={latest}
           beside={beside}
           onBeside={(ids) => {
             location.hash = routeTo(id, { query: { beside: ids.join(',') } });
@@ -117,15 +119,16 @@ function Head({ run, hasReport }: { run: RunSummary; hasReport: boolean }): JSX.
   );
 }
 
-/** Follows a run from where its page began: its summary as it is, a version that grows with what was measured, its log. */
+/** Follows a run from where its page began: its summary as it is, a version that grows with what it made, its last step, its log. */
 function useLive(
   detail: RunDetail | null,
   { connection, onReset }: { connection: (state: Connection) => void; onReset: () => void },
-): { summary: RunSummary | null; version: number; log: readonly LoggedEvent[] } {
+): { summary: RunSummary | null; version: number; latest: Measured | null; log: readonly LoggedEvent[] } {
   const [summary, setSummary] = useState<RunSummary | null>(null);
   const [version, setVersion] = useState(0);
+  const [latest, setLatest] = useState<Measured | null>(null);
   const [log, setLog] = useState<readonly LoggedEvent[]>([]);
-  const isStale = useRef(false);
+  const news = useRef({ askedMs: 0, steps: false, others: false, iteration: -1 });
   const resetting = useRef(onReset);
   resetting.current = onReset;
   useEffect(() => {
@@ -133,8 +136,10 @@ function useLive(
     setSummary(null);
     setLog(detail.log);
     const again = setInterval(() => {
-      if (!isStale.current) return;
-      isStale.current = false;
+      const { askedMs, steps, others } = news.current;
+      const isDue = others || (steps && performance.now() - askedMs >= AGAIN_WHILE_COUNTING_MS);
+      if (!isDue) return;
+      Object.assign(news.current, { askedMs: performance.now(), steps: false, others: false });
       setVersion((before) => before + 1);
     }, AGAIN_MS);
     const leave = follow(`/api/runs/${encodeURIComponent(detail.id)}/events`, {
@@ -144,7 +149,13 @@ function useLive(
         if (event === 'summary') setSummary(data as RunSummary);
         if (event !== 'event') return;
         const told = data as LoggedEvent;
-        isStale.current = true;
+        if (told.kind === 'metrics') {
+          setLatest(told);
+          // The first step of an iteration is where its curves begin.
+          const isFirst = told.iteration !== news.current.iteration;
+          Object.assign(news.current, { steps: true, iteration: told.iteration });
+          if (isFirst) news.current.others = true;
+        } else news.current.others = true;
         if (told.kind !== 'metrics' && told.kind !== 'stage-started') setLog((before) => [...before, told].slice(-500));
       },
       connection,
@@ -154,7 +165,7 @@ function useLive(
       leave();
     };
   }, [detail, connection]);
-  return { summary: summary ?? detail, version, log };
+  return { summary: summary ?? detail, version, latest, log };
 }
 
 /** What the run told, newest first. */

@@ -75,8 +75,8 @@ export interface Curves {
   steps: Curve[];
   /** Over iterations; 0 is the base. */
   iterations: Curve[];
-  /** Steps before each iteration but the first: where one begins. */
-  marks: number[];
+  /** Steps before each iteration that has any: where it begins. */
+  starts: { iteration: number; before: number }[];
   /** Numbers that were read for it. */
   measured: number;
 }

@@ -118,7 +118,10 @@ test('curves go over the steps of all iterations, counted from 1', async () => {
   writeStudioRun(join(folder, 'first'));
   const studio = await serve(folder);
   const curves = await json<Curves>(studio, '/api/runs/first/curves?names=loss,nothing');
-  expect(curves.marks).toEqual([4]);
+  expect(curves.starts).toEqual([
+    { iteration: 1, before: 0 },
+    { iteration: 2, before: 4 },
+  ]);
   expect(curves.steps).toEqual([
     { name: 'loss', x: [1, 2, 3, 4, 5, 6, 7, 8], y: [1, 0.5, 0.3333333, 0.25, 1, 0.5, 0.3333333, 0.25] },
     { name: 'nothing', x: [], y: [] },

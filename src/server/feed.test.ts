@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { encoded, Feed, type Look, type Reader } from './feed.ts';
+import { encoded, Feed, type Look, msBetweenLooks, type Reader } from './feed.ts';
 
 /** A page that keeps what it is told; `waiting`: bytes that it never takes. */
 function page(waiting = 0): Reader & { text: string; isGone: boolean } {
@@ -31,6 +31,10 @@ test('fifty pages are told by one look, the same bytes each', () => {
   expect(looks).toBe(1);
   expect(new Set(pages.map(({ text }) => text))).toEqual(new Set(['event: event\ndata: 1\nid: 7\n\n']));
   for (const each of pages) feed.leave(each);
+});
+
+test('many pages are told less often, so that all together take as many messages as a few', () => {
+  expect([1, 25, 50, 100].map((pages) => msBetweenLooks(1000, pages))).toEqual([1000, 1000, 2000, 4000]);
 });
 
 test('nothing is looked at before somebody comes and after the last one left', async () => {

@@ -43,6 +43,14 @@ export function encoded(messages: readonly Sent[]): Uint8Array {
   return utf8.encode(texts.join(''));
 }
 
+/** Pages that are told as often as was asked for. */
+const MOST_AT_ONCE = 25;
+
+/** Milliseconds from one look to the next: longer where many pages follow, so that all together take no more messages. */
+export function msBetweenLooks(lookMs: number, pages: number): number {
+  return lookMs * Math.max(1, pages / MOST_AT_ONCE);
+}
+
 /** Looks for its readers. */
 export class Feed {
   readonly #look: () => Look;
@@ -62,13 +70,13 @@ export class Feed {
   /** From now on a reader gets what looks find. */
   join(reader: Reader): void {
     this.#readers.add(reader);
-    this.#timer ??= setInterval(() => this.#lookOrEnd(), this.#lookMs).unref();
+    if (this.#timer === null) this.#wait();
   }
 
   /** The last one to leave ends the looking. */
   leave(reader: Reader): void {
     if (!this.#readers.delete(reader) || this.#readers.size > 0) return;
-    if (this.#timer !== null) clearInterval(this.#timer);
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#ended();
   }
@@ -76,7 +84,7 @@ export class Feed {
   /** Looks now, and tells everybody. */
   look(): void {
     const { sent, isOver } = this.#look();
-    this.#quietMs = sent.length > 0 ? 0 : this.#quietMs + this.#lookMs;
+    this.#quietMs = sent.length > 0 ? 0 : this.#quietMs + msBetweenLooks(this.#lookMs, this.#readers.size);
     if (sent.length > 0) this.#tell(encoded(sent));
     else if (this.#quietMs >= BEAT_MS) {
       this.#quietMs = 0;
@@ -87,6 +95,16 @@ export class Feed {
       this.leave(reader);
       reader.end();
     }
+  }
+
+  #wait(): void {
+    this.#timer = setTimeout(
+      () => {
+        this.#lookOrEnd();
+        if (this.#readers.size > 0) this.#wait();
+      },
+      msBetweenLooks(this.#lookMs, this.#readers.size),
+    ).unref();
   }
 
   /** What fails here would end the studio; pages that lose their connection come back, and are told then. */

@@ -17,9 +17,8 @@ export class RecentEvents {
     for (;;) {
       // From its end, at first and where the log is another one.
       const read = this.#known === null ? null : readEvents(this.#runPath, this.#known.lastId);
-      const { lastId, events } = read ?? lastEvents(this.#runPath);
+      const { lastId, events, isAll } = read ?? lastEvents(this.#runPath);
       const before = read === null ? [] : (this.#known?.events ?? []);
-      const isAll = read === null || lastId === this.#known?.lastId;
       const all = [...before, ...events.map(({ event }) => event)];
       this.#known = { lastId, events: all.slice(-MOST_EVENTS) };
       if (isAll) return this.#known.events;

@@ -45,8 +45,8 @@ export async function curvesOf(
   points: number,
 ): Promise<Curves> {
   await series.refresh(views);
-  const { curves, marks } = series.curves(names, points);
-  return { steps: curves, iterations: iterationCurves(views), marks, measured: series.measured };
+  const { curves, starts } = series.curves(names, points);
+  return { steps: curves, iterations: iterationCurves(views), starts, measured: series.measured };
 }
 
 /** What was measured of whole iterations: on held-out prompts, of the samples, of exploration. */

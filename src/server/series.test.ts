@@ -60,7 +60,10 @@ test('a later look reads what came since', async () => {
   await Promise.all([series.refresh(views), series.refresh(views)]);
   expect(series.curves(['loss'], 100)).toEqual({
     curves: [{ name: 'loss', x: [1, 2, 3, 4], y: [3, 2, 1, 5] }],
-    marks: [3],
+    starts: [
+      { iteration: 1, before: 0 },
+      { iteration: 2, before: 3 },
+    ],
   });
   expect(series.measured).toBe(4);
 });

@@ -4,7 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { AttemptRecord, LedgerViews, MetricValue } from '../store/ledger-views.ts';
-import type { Curve } from './api.ts';
+import type { Curve, Curves } from './api.ts';
 
 /** Numbers read at once. */
 const PIECE = 20_000;
@@ -47,7 +47,7 @@ export class RunSeries {
   }
 
   /** Curves over steps, counted through all iterations from 1, of at most about `points` points each. */
-  curves(names: readonly string[], points: number): { curves: Curve[]; marks: number[] } {
+  curves(names: readonly string[], points: number): Pick<Curves, 'starts'> & { curves: Curve[] } {
     const offsets = offsetsOf(this.#stages);
     const curves = names.map((name) => {
       const parts = this.#stages.flatMap((stage) => {
@@ -63,7 +63,7 @@ export class RunSeries {
       }
       return { name, ...thinnedCurve(x, y, points) };
     });
-    return { curves, marks: [...offsets.values()].filter((offset) => offset > 0) };
+    return { curves, starts: [...offsets].map(([iteration, before]) => ({ iteration, before })) };
   }
 
   async #read(views: LedgerViews): Promise<void> {

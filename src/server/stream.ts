@@ -10,7 +10,7 @@ import { encoded, Feed, type Look, type Sent } from './feed.ts';
 import type { OpenRuns } from './open-runs.ts';
 
 export interface StreamsOptions {
-  /** Milliseconds between two looks at a run: each page gets at most one message in that time. @default 1000 */
+  /** Milliseconds between two looks at a run, longer with many pages: each gets at most one message in that time. @default 1000 */
   lookMs?: number;
   /** Milliseconds between two looks at all runs. @default 2000 */
   listMs?: number;
@@ -113,9 +113,9 @@ export class Streams {
       for (;;) {
         const read = readEvents(path, run.lastId);
         if (read === null) return { sent: [RESET], isOver: true };
-        if (read.lastId === run.lastId) break;
         sent.push(...told(read.events));
         run.lastId = read.lastId;
+        if (read.isAll) break;
       }
       const summary = JSON.stringify(this.#runs.summary(id));
       if (summary !== run.summary) sent.push({ event: 'summary', data: summary });

@@ -83,7 +83,7 @@ test('a half line at the end is not read before it is whole', () => {
   open(folder);
   const before = readEvents(folder, 0);
   appendFileSync(join(folder, EVENT_LOG_NAME), '{"kind":"note"');
-  expect(readEvents(folder, before?.lastId ?? -1)).toEqual({ events: [], lastId: before?.lastId });
+  expect(readEvents(folder, before?.lastId ?? -1)).toEqual({ events: [], lastId: before?.lastId, isAll: true });
 });
 
 test('lines of another program and one longer than a read do not hold a reader up', () => {

@@ -45,11 +45,15 @@ export interface ReadEvents {
   events: NumberedEvent[];
   /** What to give as `afterId` the next time: the end of the last whole line that was read. */
   lastId: number;
+  /** Whether this is the end of the log; else there may be more behind it. */
+  isAll: boolean;
 }
 
 /** Read at once at most; a reader that is further behind calls again. */
 const MOST_BYTES = 256 * 1024;
 const LINE_END = 10;
+/** Of a run without a log. */
+const EMPTY: ReadEvents = { events: [], lastId: 0, isAll: true };
 
 /**
  * The events behind an id, as many as fit into one read; 0 is the beginning. Null where the id is none of this log (the
@@ -60,12 +64,13 @@ export function readEvents(
   afterId: number,
   { mostBytes = MOST_BYTES }: { mostBytes?: number } = {},
 ): ReadEvents | null {
-  return withLog(runPath, { events: [], lastId: 0 }, (file, size) => {
+  return withLog(runPath, EMPTY, (file, size) => {
     if (!Number.isSafeInteger(afterId) || afterId < 0 || afterId > size) return null;
     if (afterId > 0 && readBytes(file, afterId - 1, 1)[0] !== LINE_END) return null;
-    const bytes = readBytes(file, afterId, mostBytes);
-    if (bytes.includes(LINE_END) || bytes.length < mostBytes) return parseLines(bytes, afterId);
-    return { events: [], lastId: endOfLine(file, afterId + bytes.length, mostBytes) ?? afterId };
+    const bytes = readBytes(file, afterId, Math.min(mostBytes, size - afterId));
+    const isAll = bytes.length < mostBytes;
+    if (bytes.includes(LINE_END) || isAll) return { ...parseLines(bytes, afterId), isAll };
+    return { events: [], lastId: endOfLine(file, afterId + bytes.length, mostBytes) ?? afterId, isAll: false };
   });
 }
 
@@ -81,16 +86,16 @@ function endOfLine(file: number, from: number, mostBytes: number): number | null
 
 /** The last events of a log, as many as its last 64 KB hold. */
 export function lastEvents(runPath: string, { mostBytes = 64 * 1024 }: { mostBytes?: number } = {}): ReadEvents {
-  return withLog(runPath, { events: [], lastId: 0 }, (file, size) => {
+  return withLog(runPath, EMPTY, (file, size) => {
     const start = Math.max(0, size - mostBytes);
     const bytes = readBytes(file, start, mostBytes);
     const skipped = start === 0 ? 0 : bytes.indexOf(LINE_END) + 1;
-    return parseLines(bytes.subarray(skipped), start + skipped);
+    return { ...parseLines(bytes.subarray(skipped), start + skipped), isAll: true };
   });
 }
 
 /** Whole lines of a piece of the log that begins at `start`; what is no event of ours is passed over. */
-function parseLines(bytes: Buffer, start: number): ReadEvents {
+function parseLines(bytes: Buffer, start: number): Omit<ReadEvents, 'isAll'> {
   const events: NumberedEvent[] = [];
   let from = 0;
   for (;;) {
