@@ -20,15 +20,25 @@ import { createFile } from '../../files/new-file.ts';
 import { localFiles } from '../../hub/local.ts';
 import { UsageError } from '../errors.ts';
 import { hubAccess } from '../hub.ts';
-import type { EvalAlpacaOptions } from './alpaca.ts';
-import { openEvalJudge } from './judge.ts';
-import { withOutputModel } from './output-model.ts';
+import { type EvalJudgeOptions, openEvalJudge } from './judge.ts';
+import { type OutputModelOptions, withOutputModel } from './output-model.ts';
 import type { SharedListening } from './stop.ts';
+
+/** Options that say whose outputs are judged, how they are sampled, and where the verdicts are kept. */
+export interface AlpacaOutputOptions extends OutputModelOptions {
+  outputs?: string;
+  reference?: string;
+  writeAnnotations?: string;
+  temperature: number;
+  topP: number;
+  maxNewTokens: number;
+  seed: number;
+}
 
 /** Annotations of a model by a judge. Throws UsageError, JudgeError (its answers are kept in --answers), or InterruptedError. */
 export async function judgedAnnotations(
   model: string | undefined,
-  options: EvalAlpacaOptions & { judge: string },
+  options: AlpacaOutputOptions & EvalJudgeOptions,
   listening: SharedListening,
 ): Promise<{ annotations: Annotations; instructions: number }> {
   if ((model === undefined) === (options.outputs === undefined)) {
@@ -67,7 +77,7 @@ export async function judgedAnnotations(
 function sampledOutputs(
   model: string,
   instructions: readonly string[],
-  options: EvalAlpacaOptions,
+  options: AlpacaOutputOptions,
   listening: SharedListening,
 ): ReturnType<typeof sampleOutputs> {
   return withOutputModel(model, options, listening, async (answering) => {

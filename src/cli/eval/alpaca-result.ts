@@ -21,8 +21,8 @@ import { winRateMatrixSvg } from '../../report/win-rate-matrix.ts';
 import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { hubAccess } from '../hub.ts';
-import type { EvalAlpacaOptions } from './alpaca.ts';
-import { judgedAnnotations } from './alpaca-judge.ts';
+import { type AlpacaOutputOptions, judgedAnnotations } from './alpaca-judge.ts';
+import type { EvalJudgeOptions } from './judge.ts';
 import type { SharedListening } from './stop.ts';
 
 type NamedRow = { model: string } & LeaderboardRow;
@@ -33,10 +33,22 @@ interface Matrix {
   win_rates: number[][];
 }
 
+/** Options that say what annotations are read or asked for, and what is computed of them. */
+export interface AlpacaOptions extends AlpacaOutputOptions, Omit<EvalJudgeOptions, 'judge'> {
+  annotations?: string[];
+  judge?: string;
+  weights?: string;
+  models?: string[];
+  picture?: string;
+  c?: number;
+  data?: string;
+  json?: true;
+}
+
 /** What the command prints. Throws UsageError, DataError, FileError or HubError. */
 export async function alpacaResult(
   model: string | undefined,
-  options: EvalAlpacaOptions,
+  options: AlpacaOptions,
   listening: SharedListening,
 ): Promise<string> {
   const { annotations: files = [], weights, judge } = options;
@@ -66,10 +78,7 @@ export async function alpacaResult(
   return options.json ? jsonText(rows, matrix) : text(rows, matrix);
 }
 
-function checkOptions(
-  model: string | undefined,
-  { annotations = [], weights, judge, outputs }: EvalAlpacaOptions,
-): void {
+function checkOptions(model: string | undefined, { annotations = [], weights, judge, outputs }: AlpacaOptions): void {
   if (annotations.length === 0 && weights === undefined && judge === undefined) {
     throw new UsageError('Nothing to evaluate: give --annotations FILE, --judge MODEL, or --weights FILE for a matrix');
   }
@@ -164,7 +173,7 @@ async function chosenWeights(file: string, names: readonly string[] | undefined)
 }
 
 /** Without these a win rate still stands, so what is wrong with them is told and not thrown. */
-async function sharedFacts(options: EvalAlpacaOptions): Promise<SharedFacts | { problem: string }> {
+async function sharedFacts(options: AlpacaOptions): Promise<SharedFacts | { problem: string }> {
   const { annotations = [], weights, reference, judge } = options;
   const files = [...annotations, ...[weights, reference].flatMap((file) => file ?? [])];
   const near = files.flatMap((file) => [dirname(file), dirname(dirname(file))]);

@@ -3,29 +3,10 @@ import { Command } from 'commander';
 import { deviceOption } from '../device.ts';
 import { numberBetween, wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';
+import type { AlpacaOptions } from './alpaca-result.ts';
 import { watchOnRanks } from './stop.ts';
 
-export interface EvalAlpacaOptions extends RanksOptions {
-  annotations?: string[];
-  outputs?: string;
-  judge?: string;
-  set: string[];
-  reference?: string;
-  answers?: string;
-  writeAnnotations?: string;
-  temperature: number;
-  topP: number;
-  maxNewTokens: number;
-  seed: number;
-  device?: string;
-  store?: string;
-  weights?: string;
-  models?: string[];
-  picture?: string;
-  c?: number;
-  data?: string;
-  json?: true;
-}
+type EvalAlpacaOptions = AlpacaOptions & RanksOptions;
 
 /** The command. */
 export function evalAlpacaCommand(): Command {

@@ -9,10 +9,15 @@ import { type MtBenchResult, mtBenchResults } from '../../evaluate/mt-bench/judg
 import { mtBenchQuestions } from '../../evaluate/mt-bench/questions.ts';
 import { answerQuestions, rateTurns } from '../../evaluate/mt-bench/run.ts';
 import { createFile } from '../../files/new-file.ts';
-import { type EvalJudges, openEvalJudge } from './judge.ts';
-import type { EvalMtBenchOptions } from './mt-bench.ts';
-import { withOutputModel } from './output-model.ts';
+import { type EvalJudgeOptions, type EvalJudges, openEvalJudge } from './judge.ts';
+import { type OutputModelOptions, withOutputModel } from './output-model.ts';
 import type { SharedListening } from './stop.ts';
+
+/** Options that say how long a model's answers may be, and where the judgments are kept. */
+export interface MtBenchAnswerOptions extends OutputModelOptions {
+  maxNewTokens: number;
+  writeJudgments?: string;
+}
 
 /** A row of FastChat's model_judgment file. */
 interface JudgmentRow {
@@ -28,7 +33,7 @@ interface JudgmentRow {
 /** Averages of a model. Throws UsageError, JudgeError (its answers are kept in --answers), or InterruptedError. */
 export async function judgedMtBench(
   model: string,
-  options: EvalMtBenchOptions & { judge: string },
+  options: MtBenchAnswerOptions & EvalJudgeOptions,
   listening: SharedListening,
 ): Promise<[string, MtBenchResult][]> {
   const { signal, say } = listening;

@@ -6,18 +6,14 @@ import { UsageError } from '../errors.ts';
 import { formatTable } from '../format.ts';
 import { wholeNumber } from '../numbers.ts';
 import { type RanksOptions, ranksOption } from '../ranks.ts';
+import type { EvalJudgeOptions } from './judge.ts';
+import type { MtBenchAnswerOptions } from './mt-bench-judge.ts';
 import { watchOnRanks } from './stop.ts';
 
-export interface EvalMtBenchOptions extends RanksOptions {
+interface EvalMtBenchOptions extends RanksOptions, MtBenchAnswerOptions, Omit<EvalJudgeOptions, 'judge'> {
   judgments?: string;
   model?: string;
   judge?: string;
-  set: string[];
-  answers?: string;
-  writeJudgments?: string;
-  maxNewTokens: number;
-  device?: string;
-  store?: string;
   json?: true;
 }
 

@@ -7,10 +7,16 @@ import { chosenDevice } from '../device.ts';
 import { hubAccess } from '../hub.ts';
 import type { SharedListening } from './stop.ts';
 
+/** Options that say where a model computes, and where its outputs are kept. */
+export interface OutputModelOptions {
+  store?: string;
+  device?: string;
+}
+
 /** Opens a model for as long as `body` asks it. ModelError, HubError, FileError; EngineError for a device that cannot compute. */
 export async function withOutputModel<Result>(
   model: string,
-  { store: path, device: asked }: { store?: string | undefined; device?: string | undefined },
+  { store: path, device: asked }: OutputModelOptions,
   { signal, say, team }: SharedListening,
   body: (model: OutputModel) => Promise<Result>,
 ): Promise<Result> {
