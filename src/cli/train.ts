@@ -74,7 +74,12 @@ async function dryRun(
 ): Promise<void> {
   const { forecast } = await import('../forecast/forecast.ts');
   const { measureRates } = await import('../forecast/rates.ts');
-  const result = await forecast(recipe, { rows: rows ?? null, ranks, rates: (facts) => measureRates(recipe, facts) });
   const card = recipe.device === 'cpu' ? null : firstCard(recipe.device);
+  const result = await forecast(recipe, {
+    rows: rows ?? null,
+    ranks,
+    cardBytes: card?.memoryBytes ?? null,
+    rates: (facts) => measureRates(recipe, facts),
+  });
   process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result, card)}\n`);
 }

@@ -6,8 +6,10 @@
 import type { ModelConfig } from '../model/config.ts';
 import { expectedWeights } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { prefillTokens } from '../sample/generate.ts';
 import { PAGE_TOKENS, pagesFor } from '../sample/pages.ts';
-import { activationBytes, chooseActivations } from '../train/activations.ts';
+import { rowsPerChunk } from '../score/head.ts';
+import { activationBytes, chooseActivations, roomOn } from '../train/activations.ts';
 import { countsOf, stateBytes } from './shares.ts';
 
 /** Mean tokens of a prompt and of a response; `atMost` where they are the recipe's limits and not measured. */
@@ -33,10 +35,6 @@ export interface MemoryForecast {
 }
 
 const FLOAT32 = 4;
-/** Most bytes of the head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
-const LOGITS_BYTES = 2 * 96 * 2 ** 20;
-/** Most prompt tokens that go through a block at once (src/sample/generate.ts). */
-const PREFILL_TOKENS = 512;
 /** Most bytes of a message to the other ranks (native/process_group.cc). */
 const MESSAGE_BYTES = 32 * 2 ** 20;
 
@@ -47,11 +45,18 @@ export function parameterCount(config: ModelConfig): number {
   return count;
 }
 
+/** What a forecast of the memory is made of. */
+interface MemoryFacts {
+  config: ModelConfig;
+  tokens: TokenFacts;
+  /** @default 1 */
+  ranks?: number | undefined;
+  /** Memory of the card that the recipe names; null on the CPU, and where no card is here to ask. @default null */
+  cardBytes?: number | null;
+}
+
 /** The parts of the memory at its highest, in training and in sampling (they do not run at once). */
-export function memoryOf(
-  recipe: Recipe,
-  { config, tokens, ranks = 1 }: { config: ModelConfig; tokens: TokenFacts; ranks?: number },
-): MemoryForecast {
+export function memoryOf(recipe: Recipe, { config, tokens, ranks = 1, cardBytes = null }: MemoryFacts): MemoryForecast {
   const { training, sampling } = recipe;
   const { states } = training;
   const all = parameterCount(config);
@@ -60,7 +65,15 @@ export function memoryOf(
   const tokensAtOnce = training.microBatchTokens;
   const inputs = tokensAtOnce * config.hiddenSize * config.layers * bytesPerElement;
   const kept = activationBytes(config, { tokens: tokensAtOnce, bytesPerElement });
-  const recomputes = (ranks > 1 && training.sharding === 'full') || chooseActivations(training, config) === 'recompute';
+  const device = cardBytes === null ? 'cpu' : 'cuda';
+  const resident = Object.values(state).reduce((sum, bytes) => sum + bytes, 0);
+  const room = roomOn(device, () => Math.max(0, (cardBytes ?? 0) - resident));
+  const recomputes =
+    (ranks > 1 && training.sharding === 'full') || chooseActivations(training, config, room) === 'recompute';
+  const rows = Math.min(
+    tokensAtOnce,
+    rowsPerChunk(config, training.dtype, device, () => cardBytes),
+  );
   const activations = recomputes ? inputs + kept / config.layers : kept;
   const parts: [string, number][] = [
     [`weights in ${training.dtype}`, state.weights],
@@ -73,13 +86,14 @@ export function memoryOf(
   const prompts = Math.ceil(sampling.batchSize / sampling.samples);
   const pages = prompts * pagesFor(tokens.longestPrompt) + sampling.batchSize * pagesFor(sampling.maxNewTokens);
   const cached = pages * PAGE_TOKENS;
-  const prefilled = Math.min(PREFILL_TOKENS, prompts * tokens.longestPrompt);
+  const prefilled = Math.min(prefillTokens(device), prompts * tokens.longestPrompt);
   const bytesInSampling = sampling.dtype === 'float32' ? FLOAT32 : 2;
   return {
     training: [
       ...parts.flatMap(([what, bytes]) => (bytes === 0 ? [] : [{ what, bytes }])),
       { what: `activations of ${tokensAtOnce} tokens`, bytes: activations },
-      { what: 'logits', bytes: Math.min(LOGITS_BYTES, 2 * tokensAtOnce * config.vocabularySize * bytesPerElement) },
+      // A chunk, and its gradient written over a copy.
+      { what: 'logits', bytes: 2 * rows * config.vocabularySize * bytesPerElement },
       ...(ranks === 1 ? [] : [{ what: 'messages to other ranks', bytes: messageBytes(config, training) }]),
     ],
     sampling: [

@@ -13,10 +13,10 @@ const RATES: WorkRates = { train: 1e12, score: 1e12, prefill: 4e11, decode: 1e11
 
 async function dryRun(
   name: string,
-  { overrides = [], rows = null }: { overrides?: string[]; rows?: number | null } = {},
+  { overrides = [], rows = null, ...here }: { overrides?: string[]; rows?: number | null; cardBytes?: number } = {},
 ): Promise<Forecast & { text: string; output: string }> {
   const recipe = loadRecipe(join(packageRoot, 'recipes', `${name}.yaml`), { overrides });
-  const result = await forecast(recipe, { rows, rates: async () => RATES });
+  const result = await forecast(recipe, { rows, ...here, rates: async () => RATES });
   return { ...result, text: describeForecast(recipe, result), output: recipe.output };
 }
 
@@ -30,7 +30,7 @@ const expectRate = (actual: number, expected: number): void =>
 describe('a dry run for a card', () => {
   const fitOf = async (overrides: string[], memoryBytes: number): Promise<string> => {
     const recipe = loadRecipe(join(packageRoot, 'recipes', 'llama-3-8b.yaml'), { overrides });
-    const result = await forecast(recipe, { rows: 1000, rates: async () => RATES });
+    const result = await forecast(recipe, { rows: 1000, cardBytes: memoryBytes, rates: async () => RATES });
     const lines = describeForecast(recipe, result, { name: 'NVIDIA H100', memoryBytes }).split('\n');
     return lines.find((line) => line.includes('NVIDIA H100')) ?? '';
   };
@@ -124,7 +124,25 @@ describe('a dry run of the published recipes', () => {
     // 8192 tokens: an input of 4096 numbers for each of 32 blocks, and one block's activations at a time.
     const inputs = 8192 * 4096 * 32 * 2;
     const block = 8192 * (4 * 4096 + 4 * 4096 + 3 * 14336) * 2;
-    expect(parts).toEqual([2 * weights, 4 * weights, 4 * weights, 8 * weights, inputs + block, 192 * 2 ** 20]);
+    // As many rows of 32,000 logits as 96 MiB hold, and a copy.
+    const logits = 2 * Math.floor((96 * 2 ** 20) / 64_000) * 64_000;
+    expect(parts).toEqual([2 * weights, 4 * weights, 4 * weights, 8 * weights, inputs + block, logits]);
+  });
+
+  it('sizes logits, activations and prefill by the card that is here', async () => {
+    const parts = async (cardBytes: number): Promise<unknown> => {
+      const overrides = ['training.states=bfloat16', 'training.activations=auto', 'sampling.dtype=bfloat16'];
+      const { cost } = await dryRun('zephyr-7b', { cardBytes, overrides });
+      const { training = [], sampling = [] } = cost?.memory ?? {};
+      return [training.find(({ what }) => what === 'logits')?.bytes, training.at(-2), sampling.at(-1)];
+    };
+    const block = 8192 * (4 * 4096 + 4 * 4096 + 3 * 14336) * 2;
+    const what = 'activations of 8192 tokens';
+    // A row of 32,000 logits in bf16 takes 64,000 bytes; a card's chunk has a 32nd of it, and 8,192 rows at most.
+    const prefilled = { what: 'activations of 8192 prompt tokens', bytes: block };
+    expect(await parts(640e9)).toEqual([2 * 8192 * 64_000, { what, bytes: 32 * block }, prefilled]);
+    const small = await parts(10.24e9);
+    expect(small).toEqual([2 * 5000 * 64_000, { what, bytes: 8192 * 4096 * 32 * 2 + block }, prefilled]);
   });
 });
 

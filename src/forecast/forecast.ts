@@ -28,6 +28,8 @@ export async function forecast(
   options: {
     rows: number | null;
     ranks?: number;
+    /** Memory of the card that the recipe names, where it is here. @default null */
+    cardBytes?: number | null;
     rates: (facts: TrialFacts) => Promise<WorkRates>;
     known?: Map<string, RecipeFacts>;
   },
@@ -49,7 +51,12 @@ export async function forecast(
     iterations,
     cost: {
       parameters: parameterCount(config),
-      memory: memoryOf(recipe, { config, tokens: facts.tokens, ranks: options.ranks ?? 1 }),
+      memory: memoryOf(recipe, {
+        config,
+        tokens: facts.tokens,
+        ranks: options.ranks,
+        cardBytes: options.cardBytes ?? null,
+      }),
       ...timeOf(recipe, { config, ...facts, rates }, iterations),
       rates,
     },

@@ -21,11 +21,11 @@ export interface PackedTokens {
   segments: readonly number[];
 }
 
-/** What blocks need to know of a stream; `weights` say how the model's weights are reached, and `device` where they lie. */
+/** What blocks need to know of a stream; `weights` say how the model's weights are reached, `rotation` how its tokens are turned. */
 export function packedContext(
   config: ModelConfig,
-  tokens: PackedTokens,
-  { device, ...weights }: Pick<BlockContext, 'vector' | 'linear' | 'linears'> & { device?: string },
+  tokens: Pick<PackedTokens, 'segments'>,
+  { rotation, ...weights }: Pick<BlockContext, 'vector' | 'linear' | 'linears' | 'rotation'>,
 ): BlockContext {
   return {
     config,
@@ -34,7 +34,7 @@ export function packedContext(
       const { scale, window, softCap } = attentionRule(config, layer);
       return treeAttention(q_THd, k_TKd, v_TKd, tokens.segments, scale, { window, softCap });
     },
-    rotation: packedRotations(config, tokens, device),
+    rotation,
   };
 }
 
@@ -44,14 +44,24 @@ export function packedRotations(
   tokens: PackedTokens,
   device?: string,
 ): (layer: number) => Rotation {
+  const length = positionsOf(tokens);
+  const rows_T = int64(rotaryRows(config, tokens, length), { device });
+  return rotations(config, rotaryTables(config, length, device), rows_T);
+}
+
+/** Positions that a stream's tokens stand at, from 0 to the last. */
+export function positionsOf({ positions_T }: PackedTokens): number {
+  return positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
+}
+
+/** Every token's row in rotary tables of `length` positions. */
+export function rotaryRows(config: ModelConfig, tokens: PackedTokens, length: number): Int32Array {
   if (tokens.longAfter !== longAfter(config)) {
     throw new Error(
       `A batch packed for sequences up to ${tokens.longAfter}, the model's rope changes after ${longAfter(config)}`,
     );
   }
-  const length = tokens.positions_T.reduce((most, position) => Math.max(most, position), 0) + 1;
-  const rows = tokens.positions_T.map((position, i) => position + (tokens.long_T[i] === 1 ? length : 0));
-  return rotations(config, rotaryTables(config, length, device), int64(rows, { device }));
+  return tokens.positions_T.map((position, i) => position + (tokens.long_T[i] === 1 ? length : 0));
 }
 
 /** Rows of the embedding as the first block sees them, [T, D] in `dtype`. */
@@ -64,12 +74,11 @@ export function embedTokens(
   return to_dtype(scaledEmbedding(to_dtype(rows_TD, 'float32'), config), dtype);
 }
 
-/** Final hidden states of some rows of a stream, [R, D]; no graph. `open` makes the stream's context and embeddings. */
-export function hiddenRows(open: () => { context: BlockContext; x_TD: Tensor }, rows: ArrayLike<number>): Tensor {
+/** Final hidden states of some rows of a stream, [R, D]; no graph. `open` makes the stream's context, its embeddings, and the rows. */
+export function hiddenRows(open: () => { context: BlockContext; x_TD: Tensor; rows_R: Tensor }): Tensor {
   return noGrad(() =>
     scope('forward', () => {
-      const { context, ...embedded } = open();
-      const rows_R = int64(rows, { device: embedded.x_TD.device });
+      const { context, rows_R, ...embedded } = open();
       const last = context.config.layers - 1;
       let x_TD = embedded.x_TD;
       for (let layer = 0; layer <= last; layer++) {

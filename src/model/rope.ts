@@ -1,6 +1,6 @@
 /** @file Rotary position embedding: frequencies, and tables of cosines and sines. */
 import { index_select } from '../torch/ops.ts';
-import { type Tensor, tensorFrom } from '../torch/tensor.ts';
+import { disposeAll, outlive, scope, type Tensor, tensorFrom } from '../torch/tensor.ts';
 import type { ModelConfig, RopeConfig } from './config.ts';
 
 /**
@@ -91,6 +91,35 @@ function rotaryTable(
   });
   const shape = [parts.length * length, half];
   return { cos_PR: tensorFrom(cos, shape, 'float32', device), sin_PR: tensorFrom(sin, shape, 'float32', device) };
+}
+
+/** A model's tables for sequences of any length. */
+export interface Rotary {
+  /** Tables of at least so many positions, and of how many. They are made anew only for a longer sequence than came before. */
+  tablesOf(positions: number): { tables: readonly RotaryTable[]; length: number };
+  dispose(): void;
+}
+
+/** Positions by which tables grow. */
+const ROTARY_STEP = 256;
+
+/** Opens a model's tables on a device; none is made before it is asked for. */
+export function openRotary(config: ModelConfig, device: string): Rotary {
+  let made: { tables: readonly RotaryTable[]; length: number } | null = null;
+  return {
+    tablesOf(positions) {
+      if (made !== null && made.length >= positions) return made;
+      const length = Math.ceil(positions / ROTARY_STEP) * ROTARY_STEP;
+      const tables = outlive(scope('rotary tables', () => rotaryTables(config, length, device)));
+      disposeAll(made?.tables);
+      made = { tables, length };
+      return made;
+    },
+    dispose() {
+      disposeAll(made?.tables);
+      made = null;
+    },
+  };
 }
 
 /** Length beyond which a sequence's tokens use the second part of the table. */

@@ -61,7 +61,7 @@ export interface GenerateOptions extends SamplingSettings {
  * Prompt tokens prefilled in one pass: enough for products at full speed, few enough to stay in a processor's caches. A card has
  * neither such caches nor time for many small passes.
  */
-function prefillTokens({ embedding: { device } }: Sampler): number {
+export function prefillTokens(device: string): number {
   return device === 'cpu' ? 512 : 8192;
 }
 
@@ -290,7 +290,7 @@ class Batch {
     const postponed: GenerationRequest[] = [];
     const underWay = new Set<SharedBlock>();
     let tokens = 0;
-    const enough = prefillTokens(this.#sampler);
+    const enough = prefillTokens(this.#sampler.embedding.device);
     while (waiting < this.#room && tokens < enough) {
       const request = this.#queue.pop();
       if (request === undefined) break;

@@ -13,13 +13,13 @@ import {
   div_Tensor_mode,
   gather,
   mul_Scalar,
-  narrow,
   remainder_Scalar,
   select_int,
   uniforms,
   view,
 } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
+import { int64Together } from '../torch/together.ts';
 import { PAGE_TOKENS } from './pages.ts';
 
 /** One sequence of a decoding batch: its pages, its prompt's, and its random numbers. */
@@ -55,47 +55,31 @@ export function layRows(
 ): RowLayout {
   const count = rows.length;
   const width = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
-  const parts: { [Part in keyof RowLayout]: { shape: number[]; numbers: number[] } } = {
-    tables_BM: {
-      shape: [count, width],
-      numbers: rows.flatMap(({ prompt, pages }) => {
-        const unused = width - prompt.pages.length - pages.length;
-        return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
-      }),
+  return int64Together(
+    {
+      tables_BM: {
+        shape: [count, width],
+        numbers: rows.flatMap(({ prompt, pages }) => {
+          const unused = width - prompt.pages.length - pages.length;
+          return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
+        }),
+      },
+      lengths_B2: {
+        shape: [count, 2],
+        numbers: rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
+      },
+      positions_B1: { shape: [count, 1], numbers: rows.map(({ position }) => position) },
+      rotary_B: {
+        numbers: rows.map(({ prompt, position }) =>
+          rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
+        ),
+      },
+      firstOwn_B1: { shape: [count, 1], numbers: rows.map(({ prompt }) => prompt.pages.length) },
+      pageTokens: { numbers: [PAGE_TOKENS] },
+      keys_B4: { shape: [count, 4], numbers: rows.flatMap(({ key }) => wordsOf(key)) },
     },
-    lengths_B2: {
-      shape: [count, 2],
-      numbers: rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
-    },
-    positions_B1: { shape: [count, 1], numbers: rows.map(({ position }) => position) },
-    rotary_B: {
-      shape: [count],
-      numbers: rows.map(({ prompt, position }) =>
-        rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
-      ),
-    },
-    firstOwn_B1: { shape: [count, 1], numbers: rows.map(({ prompt }) => prompt.pages.length) },
-    pageTokens: { shape: [1], numbers: [PAGE_TOKENS] },
-    keys_B4: { shape: [count, 4], numbers: rows.flatMap(({ key }) => wordsOf(key)) },
-  };
-  const all = int64(
-    Object.values(parts).flatMap(({ numbers }) => numbers),
-    { device },
+    device,
   );
-  let begin = 0;
-  const take = ({ shape, numbers }: { shape: number[]; numbers: number[] }): Tensor => {
-    begin += numbers.length;
-    return view(narrow(all, 0, begin - numbers.length, numbers.length), shape);
-  };
-  return {
-    tables_BM: take(parts.tables_BM),
-    lengths_B2: take(parts.lengths_B2),
-    positions_B1: take(parts.positions_B1),
-    rotary_B: take(parts.rotary_B),
-    firstOwn_B1: take(parts.firstOwn_B1),
-    pageTokens: take(parts.pageTokens),
-    keys_B4: take(parts.keys_B4),
-  };
 }
 
 /** Makes the next token of each row the new one. */

@@ -7,12 +7,12 @@ import { type BlockContext, decoderBlock, finalNorm } from '../model/decoder.ts'
 import { type GatheredUnit, gatherUnit, type Shards } from '../shard/shards.ts';
 import { enableGrad, noGrad, requireGrad } from '../torch/autograd.ts';
 import { detach } from '../torch/ops.ts';
-import { hold, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
+import { hold, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { scoreRanges } from './head.ts';
 import { byPair } from './log-probs.ts';
 import type { PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
-import { addEmbeddingGradient, backwardThrough, contextOf, embed } from './stream.ts';
+import { addEmbeddingGradient, backwardThrough, embed, placeStream } from './stream.ts';
 import type { TokenTree, TreeLogProbs } from './trees.ts';
 
 /** Work that waits for other ranks, and gives signals and collectives their turn. */
@@ -52,12 +52,10 @@ interface Stream {
 
 function openStream({ policy, batch }: Pass): { stream: Stream | null; free(): void } {
   if (batch === null) return { stream: null, free: () => {} };
-  const { device } = policy;
   const held = hold('a pass', () =>
     noGrad(() => {
-      const ids_T = int64(batch.ids_T, { device });
-      const rows_S = int64(batch.rows_S, { device });
-      return { batch, context: contextOf(policy, batch), rows_S, x_TD: scope('embed', () => embed(policy, ids_T)) };
+      const { context, ids_T, rows_S } = placeStream(policy, batch);
+      return { batch, context, rows_S, x_TD: scope('embed', () => embed(policy, ids_T)) };
     }),
   );
   return { stream: held.result, free: held.free };

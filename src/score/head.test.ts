@@ -11,9 +11,9 @@ it('the CPU has 96 MiB of logits, whatever a card says', () => {
   expect(rowsOn('cpu', H100)).toBe(Math.floor((96 * 2 ** 20) / (2 * 128_256)));
 });
 
-it('a card has a share of its memory, in which trees of a thousand tokens are whole', () => {
-  expect(rowsOn('cuda:0', H100)).toBe(Math.floor(H100 / 64 / (2 * 128_256)));
-  expect(rowsOn('cuda:0', H100)).toBeGreaterThan(5 * 1000);
+it('a card has a share of its memory, in which a whole micro-batch of 8,192 tokens has room on an H100', () => {
+  expect(rowsOn('cuda:0', H100)).toBe(8192);
+  expect(rowsOn('cuda:0', H100 / 4)).toBe(Math.floor(H100 / 4 / 32 / (2 * 128_256)));
   expect(rowsOn('cuda:0', null)).toBe(Math.floor(2 ** 30 / (2 * 128_256)));
 });
 

@@ -16,7 +16,7 @@ import type { TokenTree } from './trees.ts';
 /** Most bytes of logits alive at once on the CPU: large enough for efficient products, small beside a model. */
 const LOGITS_BYTES = 96 * 2 ** 20;
 /** On a card a share of its memory, so that trees are whole in a chunk and no logits are computed twice; and where that is not known. */
-const CARD_SHARE = 1 / 64;
+const CARD_SHARE = 1 / 32;
 const UNKNOWN_CARD_BYTES = 2 ** 30;
 /** More rows make a card's products no faster. */
 const MOST_CARD_ROWS = 8192;
@@ -37,6 +37,8 @@ interface HeadPass {
   policy: Policy;
   batch: PackedTrees<TokenTree>;
   hidden_SD: Tensor;
+  /** The scored tokens, on the policy's device. */
+  targets_S: Tensor;
   /** Log-probability of each scored token; filled by `score`. */
   logProbs_S: Float32Array;
   /** Derivative of the loss by each of them; filled by `settle`. */
@@ -108,15 +110,16 @@ export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
 
 function openPass(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): HeadPass {
   const empty = (): Float32Array => new Float32Array(batch.targets_S.length);
-  return { policy, batch, hidden_SD, logProbs_S: empty(), slopes_S: empty() };
+  const targets_S = int64(batch.targets_S, { device: policy.device });
+  return { policy, batch, hidden_SD, targets_S, logProbs_S: empty(), slopes_S: empty() };
 }
 
 function rowsOf({ hidden_SD }: HeadPass, { begin, end }: Chunk): Tensor {
   return narrow(hidden_SD, 0, begin, end - begin);
 }
 
-function targetsOf({ policy, batch }: HeadPass, { begin, end }: Chunk): Tensor {
-  return int64(batch.targets_S.subarray(begin, end), { device: policy.device });
+function targetsOf({ targets_S }: HeadPass, { begin, end }: Chunk): Tensor {
+  return narrow(targets_S, 0, begin, end - begin);
 }
 
 /** First: the chunk's logits, and from them its log-probabilities. */
@@ -149,13 +152,14 @@ function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C 
 
 /** Summed log-probability of every continuation of the batch, in order of `batch.ranges`. */
 export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): number[] {
-  const pass = openPass(policy, batch, hidden_SD);
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
-  for (const chunk of planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device)).flatMap(
-    ({ chunks }) => chunks,
-  ))
-    scope('score', () => noGrad(() => void score(pass, chunk)));
-  return sumRanges(batch.ranges, pass.logProbs_S);
+  const groups = planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device));
+  return scope('score', () => {
+    const pass = openPass(policy, batch, hidden_SD);
+    for (const chunk of groups.flatMap(({ chunks }) => chunks))
+      scope('score a chunk', () => noGrad(() => void score(pass, chunk)));
+    return sumRanges(batch.ranges, pass.logProbs_S);
+  });
 }
 
 /** What the loss says of the continuations it was shown: the derivative by each one's summed log-probability. */

@@ -15,6 +15,7 @@ import {
 } from '../model/adapter/lora.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { Model } from '../model/load.ts';
+import { openRotary, type Rotary } from '../model/rope.ts';
 import { EMBEDDING, weightOf } from '../model/weights.ts';
 import { clearShards, type Shards } from '../shard/shards.ts';
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
@@ -44,6 +45,8 @@ export interface Policy {
   /** Its norms and biases in fp32. */
   vectors: ReadonlyMap<string, Tensor>;
   lowRank: LowRankPath | null;
+  /** Its rotary tables. */
+  rotary: Rotary;
   /**
    * What training changes: all weights by Hugging Face's names, or an adapter's factors by PEFT's. Empty for a policy that
    * only scores. Matrices have the type of its states, norms and biases are fp32.
@@ -101,7 +104,7 @@ export interface PolicyOptions {
 
 /** Makes a policy of a model, which may be disposed afterwards. */
 export function openPolicy(model: PolicySource, options: PolicyOptions): Policy {
-  const build = (): Omit<Policy, 'device' | 'leaves' | 'shards' | 'dispose' | typeof Symbol.dispose> => {
+  const build = (): Omit<Policy, 'device' | 'rotary' | 'leaves' | 'shards' | 'dispose' | typeof Symbol.dispose> => {
     if (options.purpose === 'score') return scoringPolicy(model, options);
     if (options.lora) return adapterPolicy(model, { ...options, lora: options.lora });
     return fullPolicy(model, options);
@@ -109,8 +112,12 @@ export function openPolicy(model: PolicySource, options: PolicyOptions): Policy 
   const built = outlive(scope('open a policy', () => noGrad(build)));
   const { masters, compute, vectors, lowRank, gradients } = built;
   const { device } = weightOf(compute, EMBEDDING);
-  const dispose = (): void => disposeAll([masters, compute, vectors, lowRank, gradients]);
-  return { ...built, leaves: masters, shards: null, device, dispose, [Symbol.dispose]: dispose };
+  const rotary = openRotary(model.config, device);
+  const dispose = (): void => {
+    disposeAll([masters, compute, vectors, lowRank, gradients]);
+    rotary.dispose();
+  };
+  return { ...built, rotary, leaves: masters, shards: null, device, dispose, [Symbol.dispose]: dispose };
 }
 
 /** Every weight has a master; an adapter of the model is merged into them. */

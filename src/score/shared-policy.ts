@@ -5,6 +5,7 @@
  */
 import { namedFactors } from '../model/adapter/adapter.ts';
 import { type Adapter, checkSameSettings, initialAdapter, type LowRank, mergedWeight } from '../model/adapter/lora.ts';
+import { openRotary } from '../model/rope.ts';
 import { EMBEDDING, expectedWeights, weightOf } from '../model/weights.ts';
 import { type Flat, type FlatOptions, openFlat } from '../shard/flats.ts';
 import { layoutUnits, type UnitLayout } from '../shard/layout.ts';
@@ -68,7 +69,9 @@ export function openSharedPolicy(model: PolicySource, options: SharedOptions): P
   const shared = options.lora ? openFactors(model, { ...options, lora: options.lora, device, open }) : null;
   if (shared !== null) own.push(...shared.flats);
   const shards: Shards = { group: sharing.group, flats: own, gathered, present };
+  const rotary = openRotary(config, device);
   const dispose = (): void => {
+    rotary.dispose();
     disposeShards(shards);
     disposeAll([frozen?.compute, frozen?.vectors]);
   };
@@ -76,6 +79,7 @@ export function openSharedPolicy(model: PolicySource, options: SharedOptions): P
     config,
     dtype,
     device,
+    rotary,
     compute: frozen?.compute ?? present.compute,
     vectors: frozen === null ? present.vectors : new Map([...frozen.vectors, ...present.vectors]),
     lowRank: shared?.lowRank ?? null,

@@ -3,11 +3,13 @@
  * block's graph lives only while its own gradient is computed (or, where memory allows, from its forward pass on).
  */
 import { type BlockContext, decoderBlock, finalNorm, mapValues } from '../model/decoder.ts';
-import { embedTokens, hiddenRows, packedContext } from '../model/packed.ts';
+import { embedTokens, hiddenRows, packedContext, positionsOf, rotaryRows } from '../model/packed.ts';
+import { rotations } from '../model/rope.ts';
 import { biasName, EMBEDDING, weightOf } from '../model/weights.ts';
 import { backward, enableGrad, gradientOf, noGrad, requireGrad } from '../torch/autograd.ts';
 import { add_Tensor, addRows_, detach, mixedLinear, mixedLinears } from '../torch/ops.ts';
-import { int64, scope, type Tensor } from '../torch/tensor.ts';
+import { scope, type Tensor } from '../torch/tensor.ts';
+import { int64Together } from '../torch/together.ts';
 import type { PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
 import type { TokenTree } from './trees.ts';
@@ -15,13 +17,32 @@ import type { TokenTree } from './trees.ts';
 /** Keep a block's activations from forward to backward, or compute them again. */
 export type Activations = 'keep' | 'recompute';
 
-/** What the blocks need to know of a stream. */
-export function contextOf(policy: Policy, batch: PackedTrees<TokenTree>): BlockContext {
-  return packedContext(policy.config, batch, {
-    device: policy.device,
-    vector: (name) => weightOf(policy.vectors, name),
-    linear: (x, name) => policyLinear(policy, x, name),
-    linears: (x, names) => policyLinears(policy, x, names),
+/** A stream on the policy's device. */
+interface PlacedStream {
+  context: BlockContext;
+  ids_T: Tensor;
+  /** Rows that predict a scored token. */
+  rows_S: Tensor;
+}
+
+/** Puts what a pass reads of a stream on the policy's device, in one copy; no graph. */
+export function placeStream(policy: Policy, batch: PackedTrees<TokenTree>): PlacedStream {
+  const { config } = policy;
+  return noGrad(() => {
+    const { tables, length } = policy.rotary.tablesOf(positionsOf(batch));
+    const parts = {
+      ids_T: { numbers: batch.ids_T },
+      rows_S: { numbers: batch.rows_S },
+      rotary_T: { numbers: rotaryRows(config, batch, length) },
+    };
+    const { ids_T, rows_S, rotary_T } = int64Together(parts, policy.device);
+    const context = packedContext(config, batch, {
+      rotation: rotations(config, tables, rotary_T),
+      vector: (name) => weightOf(policy.vectors, name),
+      linear: (x, name) => policyLinear(policy, x, name),
+      linears: (x, names) => policyLinears(policy, x, names),
+    });
+    return { context, ids_T, rows_S };
   });
 }
 
@@ -62,11 +83,10 @@ export function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor
 
 /** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
 export function scoredHidden(policy: Policy, batch: PackedTrees<TokenTree>): Tensor {
-  const open = () => ({
-    context: contextOf(policy, batch),
-    x_TD: embed(policy, int64(batch.ids_T, { device: policy.device })),
+  return hiddenRows(() => {
+    const { context, ids_T, rows_S } = placeStream(policy, batch);
+    return { context, x_TD: embed(policy, ids_T), rows_R: rows_S };
   });
-  return hiddenRows(open, batch.rows_S);
 }
 
 /**
@@ -79,11 +99,9 @@ export function forwardBackward<R>(
   options: { activations: Activations; head: (hidden_SD: Tensor) => { gradient_SD: Tensor; result: R } },
 ): R {
   return scope('forward and backward', () => {
-    const context = noGrad(() => contextOf(policy, batch));
-    const ids_T = int64(batch.ids_T, { device: policy.device });
+    const { context, ids_T, rows_S } = placeStream(policy, batch);
     const inputs: Tensor[] = [];
     const outputs: Tensor[] = [];
-    const rows_S = int64(batch.rows_S, { device: policy.device });
     const block = (input_TD: Tensor, layer: number): Tensor =>
       decoderBlock(input_TD, layer, context, layer === policy.config.layers - 1 ? rows_S : undefined);
     let x_TD = noGrad(() => embed(policy, ids_T));

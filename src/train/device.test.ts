@@ -85,7 +85,7 @@ it.each([
   );
   optimiser.dispose();
   expect(policy.device).toBe('cpu');
-  expect(asked.length).toBeGreaterThan(8);
+  expect(asked.length).toBeGreaterThan(5);
   expect(new Set(asked)).toEqual(new Set(['cpu']));
 });
 
@@ -96,6 +96,6 @@ it('sampling makes every tensor on the device of the weights', async () => {
   for await (const response of generate(sampler, [request], settings)) expect(response.tokenIds).toHaveLength(3);
   sampler.dispose();
   disposeAll(weights);
-  expect(asked.length).toBeGreaterThan(8);
+  expect(asked.length).toBeGreaterThan(5);
   expect(new Set(asked)).toEqual(new Set(['cpu']));
 });

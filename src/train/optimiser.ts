@@ -153,10 +153,14 @@ function fusedUpdate(
   }: AdamWSettings & { learningRate: number; names: readonly string[] },
 ): () => void {
   const pick = (weights: ReadonlyMap<string, Tensor>): Tensor[] => names.map((name) => weightOf(weights, name));
-  const steps = pick(masters).map(({ device }) => float32([state.updates + 1], { shape: [], device }));
-  const tensors = [pick(masters), pick(gradients), pick(state.firstMoments), pick(state.secondMoments)] as const;
+  const weights = pick(masters);
+  const [first] = weights;
+  if (first === undefined) return () => {};
+  // One number for all of them: it is only read, and one for each would be as many copies to a card.
+  const step = float32([state.updates + 1], { shape: [], device: first.device });
+  const tensors = [weights, pick(gradients), pick(state.firstMoments), pick(state.secondMoments)] as const;
   return () => {
-    if (names.length === 0) return;
+    const steps = weights.map(() => step);
     _fused_adamw_(...tensors, [], steps, learningRate, beta1, beta2, weightDecay, epsilon, false, false);
   };
 }

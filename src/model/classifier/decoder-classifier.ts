@@ -9,7 +9,7 @@ import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '
 import type { ModelConfig } from '../config.ts';
 import { mapValues } from '../decoder.ts';
 import type { Computation } from '../encoder/encoder.ts';
-import { embedTokens, hiddenRows, type PackedTokens, packedContext } from '../packed.ts';
+import { embedTokens, hiddenRows, type PackedTokens, packedContext, packedRotations } from '../packed.ts';
 import { readModelConfig } from '../read-config.ts';
 import { longAfter } from '../rope.ts';
 import { openWeights } from '../weight-files.ts';
@@ -62,18 +62,16 @@ export function openDecoderClassifier(directory: string, { dtype, device = 'cpu'
           sequences.map((ids) => withoutPadding(ids, padId)),
           longAfter(config),
         );
-        const hidden_ND = hiddenRows(
-          () => ({
-            context: packedContext(config, tokens, {
-              device,
-              vector: weightOf,
-              linear: linearOf,
-              linears: (x, names) => mapValues(names, (name) => linearOf(x, name)),
-            }),
-            x_TD: embedTokens(weightOf(EMBEDDING), int64(tokens.ids_T, { device }), { config, dtype }),
+        const hidden_ND = hiddenRows(() => ({
+          context: packedContext(config, tokens, {
+            rotation: packedRotations(config, tokens, device),
+            vector: weightOf,
+            linear: linearOf,
+            linears: (x, names) => mapValues(names, (name) => linearOf(x, name)),
           }),
-          rows,
-        );
+          x_TD: embedTokens(weightOf(EMBEDDING), int64(tokens.ids_T, { device }), { config, dtype }),
+          rows_R: int64(rows, { device }),
+        }));
         return noGrad(() => Array.from(toFloat32Array(linear(to_dtype(hidden_ND, 'float32'), weightOf(SCORE)))));
       }),
     dispose: () => disposeAll([weights, stored]),
