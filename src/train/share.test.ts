@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { isOnCpu } from '../../test/support/device.ts';
 import {
+  config,
   DPO,
   difference,
   disposeOpened,
@@ -16,6 +17,7 @@ import {
   trainIn,
   trees,
 } from '../../test/support/shared-training.ts';
+import { targetShapes } from '../model/adapter/lora.ts';
 import { type PairTree, type TokenTree, treeTokens } from '../score/trees.ts';
 import { groupInProcess } from '../torch/group.testing.ts';
 import type { Group } from '../torch/group.ts';
@@ -101,6 +103,34 @@ it('ranks call their collectives in one order, also where one of them hears late
   const [first, second] = await Promise.all(made);
   expect(metricsOf(second)).toEqual(metricsOf(first));
 });
+
+it.each(['none', 'optimiser', 'full'] as const)(
+  "of an adapter only the factors' gradients are added up, sharding %s",
+  async (sharding) => {
+    const summed: number[] = [];
+    const watched = groupInProcess(2).map(
+      (group): Group => ({
+        ...group,
+        sum: (name, tensors) => {
+          if (name.startsWith('gradients')) summed.push(...tensors.map(({ size }) => size));
+          return group.sum(name, tensors);
+        },
+        reduceSlices: (name, whole, own) => {
+          summed.push(whole.size);
+          return group.reduceSlices(name, whole, own);
+        },
+      }),
+    );
+    const kind: Kind = { sharding, lora: LORA };
+    await Promise.all(watched.map((group) => trainIn(group, kind, preferences(DPO), steps.slice(0, 1))));
+    const shapes = [...targetShapes(config, LORA.targets).values()];
+    const factors = shapes.reduce((sum, [rows, columns]) => sum + LORA.rank * (rows + columns), 0);
+    const total = summed.reduce((sum, size) => sum + size, 0) / 2; // of two ranks
+    // Slices of one length are filled up with zeros.
+    expect(total).toBeGreaterThanOrEqual(factors);
+    expect(total).toBeLessThan(1.1 * factors);
+  },
+);
 
 it.each(['optimiser', 'full'] as const)(
   'what shares itself with nobody computes what one process computes, to the bit in bf16, sharding %s',

@@ -85,7 +85,8 @@ export function ranksBelow(pid: number | undefined): Map<number, number> {
   );
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process runs. */
+export function isAlive(pid: number): boolean {
   const status = `/proc/${pid}/status`;
   return existsSync(status) && !readFileSync(status, 'utf8').includes('State:\tZ');
 }
