@@ -33,7 +33,7 @@ export function settingsPage(): string {
   const changes = CHANGES.map((change) => `| ${change} | ${MEANING[change]} |`);
   return `${[
     '# Settings',
-    'Every setting of a recipe, made from the schema by `npm run docs`. A setting without a default must be set. Unknown keys are',
+    'Every setting of a recipe, made from the schema by `npm run docs`. The column *default* says what counts where a setting is left out. Unknown keys are',
     'refused with the nearest right one. On the command line: `--set training.learningRate=1e-6`.',
     '',
     'The column *in a run* says what happens when a setting is changed on a run in progress (docs/resuming.md):',
@@ -67,6 +67,7 @@ interface Unwrapped {
   defaultValue: unknown;
   hasDefault: boolean;
   isNullable: boolean;
+  isOptional: boolean;
   description: string;
   change: Change | null;
 }
@@ -77,6 +78,7 @@ function unwrap(schema: z.ZodType): Unwrapped {
     defaultValue: undefined,
     hasDefault: false,
     isNullable: false,
+    isOptional: false,
     description: '',
     change: null,
   };
@@ -90,6 +92,9 @@ function unwrap(schema: z.ZodType): Unwrapped {
       found.inner = inner.def.innerType as z.ZodType;
     } else if (inner instanceof z.ZodNullable) {
       found.isNullable = true;
+      found.inner = inner.def.innerType as z.ZodType;
+    } else if (inner instanceof z.ZodOptional) {
+      found.isOptional = true;
       found.inner = inner.def.innerType as z.ZodType;
     } else return found;
   }
@@ -148,10 +153,15 @@ function shapeOf(schema: z.ZodType): Record<string, z.ZodType> {
   return schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {};
 }
 
-function rowOf(path: string, { inner, hasDefault, defaultValue, isNullable, description, change }: Unwrapped): string {
+function rowOf(path: string, setting: Unwrapped): string {
+  const { inner, isNullable, description, change } = setting;
   const allowed = `${allowedText(inner)}${isNullable ? ' or null' : ''}`;
-  const standard = hasDefault ? `\`${JSON.stringify(defaultValue)}\`` : 'must be set';
-  return `| \`${path}\` | ${cell(allowed)} | ${cell(standard)} | ${change ?? ''} | ${cell(description)} |`;
+  return `| \`${path}\` | ${cell(allowed)} | ${cell(standardText(setting))} | ${change ?? ''} | ${cell(description)} |`;
+}
+
+function standardText({ hasDefault, defaultValue, isOptional }: Unwrapped): string {
+  if (hasDefault) return `\`${JSON.stringify(defaultValue)}\``;
+  return isOptional ? 'may be left out' : 'must be set';
 }
 
 /** What the loader says is allowed, when it is given something that is nowhere allowed. */

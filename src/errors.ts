@@ -42,7 +42,7 @@ export class RunError extends SelmError {}
 export class FileError extends SelmError {}
 /** The Hugging Face Hub cannot be reached, refuses, or does not have what was asked. Never shows the token. */
 export class HubError extends SelmError {}
-/** A tracker's server cannot be reached or refuses. It is said once and stops no run. Never shows a token. */
+/** A tracker's server cannot be reached or refuses. It is reported once and stops no run. Never shows a token. */
 export class TrackerError extends SelmError {}
 /** LibTorch or the native addon is missing, or of another version. */
 export class EngineError extends SelmError {}

@@ -1,4 +1,4 @@
-/** @file What people's labels moved: the policy's answers of before and after the training on them, and the margins of their pairs. */
+/** @file What people's labels changed: the policy's answers before and after the training on them, and the margins of their pairs. */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AfterwardsPage, MovedPrompt } from '../src/server/api.ts';

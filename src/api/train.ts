@@ -33,7 +33,7 @@ export interface Training<Outcome = RunOutcome> extends AsyncIterable<LoopEvent>
 }
 
 /**
- * Runs a recipe: a YAML file, or its content as a value. A run directory that is there already is gone on with. Events can
+ * Runs a recipe: a YAML file, or its content as a value. An existing run directory is continued. Events can
  * be iterated once; the loop throws what `result` rejects with, and leaving it early does not stop the run.
  * Throws RecipeError at once for a recipe that cannot be used.
  */

@@ -31,7 +31,7 @@ export type Vote = z.output<typeof vote>;
 /** A vote, or that one is taken back. */
 export type VoteEvent = z.output<typeof event>;
 
-/** The log of an arena as it was written, and what of it stands: one vote of an annotator on a bout, the latest last. */
+/** The log of an arena as it was written, and the votes that count: an annotator's latest vote on each bout, the latest last. */
 export interface Votes {
   events: readonly VoteEvent[];
   standing: readonly Vote[];

@@ -17,7 +17,7 @@ interface AfterwardsOptions {
 /** The command. */
 export function afterwardsCommand(): Command {
   return new Command('afterwards')
-    .description('ask the new policy the prompts that people labelled again: answers and margins of before and after')
+    .description('have the new policy answer the prompts that people labelled: answers and margins before and after')
     .argument('<run>', RUN_ARGUMENT)
     .option('--iteration <t>', 'which iteration (default: the last with a model)', wholeNumber(1))
     .option('--limit <n>', 'at most so many prompts', wholeNumber(1), 100)

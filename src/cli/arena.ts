@@ -86,7 +86,7 @@ async function make(folder: string, options: MakeArenaOptions): Promise<void> {
 
 function ratingsCommand(): Command {
   return new Command('ratings')
-    .description('who stands how, by the votes until now')
+    .description('show the ratings that the votes so far give')
     .argument('<folder>', 'folder of an arena')
     .option('--json', 'one JSON object')
     .action((folder: string, { json }: { json?: true }) => {

@@ -23,7 +23,7 @@ const MEANING: Readonly<Record<DisposableKind, string>> = {
 /** The command. */
 export function cleanCommand(): Command {
   return new Command('clean')
-    .description('show what of a run may be deleted and how much that frees; --yes deletes it')
+    .description('show what may be deleted of a run and how much space that frees; --yes deletes it')
     .argument('<run>', RUN_ARGUMENT)
     .option('--keep-models', 'leave the models of all iterations')
     .option('--yes', 'delete what is shown')

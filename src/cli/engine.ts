@@ -18,7 +18,10 @@ export function engineCommand(): Command {
     .description(`find LibTorch ${DEFAULT_VERSION} or fetch it by pip, and build the native addon against it`)
     .option('--from <path>', 'a torch wheel, a folder of wheels, or a folder that is a LibTorch')
     .option('--index-url <url>', 'package index in place of the one that pip is configured with')
-    .option('--cuda', 'with the libraries for NVIDIA GPUs (about 3 GB more; sizes are said before they are fetched)')
+    .option(
+      '--cuda',
+      'with the libraries for NVIDIA GPUs (about 3 GB more; sizes are printed before anything is fetched)',
+    )
     .addOption(
       new Option(
         '--variant <name>',

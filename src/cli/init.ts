@@ -131,7 +131,7 @@ function badRowsText({ read, used, dropped }: DataAudit): string | null {
   return `${read - used} of ${read} rows (${reasons})`;
 }
 
-/** An eighth of the prompts, at most 128; none where that would be a handful, of which nothing follows. */
+/** An eighth of the prompts, at most 128; none if that would be a handful, from which nothing follows. */
 export function holdOutFor(prompts: number): number {
   const eighth = Math.min(128, Math.floor(prompts / 8));
   return eighth < 16 ? 0 : eighth;

@@ -33,7 +33,10 @@ export function pairsCommand(): Command {
     .option('--id <pair>', 'show the whole lineage of this pair; the start of its id is enough')
     .option('--json', 'one line of JSON a pair')
     .option('--trl', "one line of JSON a pair in TRL's form, which data.train and TRL read")
-    .option('--labels', 'what people called good or bad, as rows for KTO: also what was both bad, which makes no pair')
+    .option(
+      '--labels',
+      'responses that people called good or bad, as rows for KTO; also two that were both bad, which make no pair',
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  $ selm pairs quickstart --iteration 1 --limit 5\n  $ selm pairs quickstart --id 4f1c\n  $ selm pairs quickstart --trl > pairs.jsonl\n  $ selm pairs people --labels > labels.jsonl   # for selm sft recipes/kto-labels.yaml',

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { packageRoot } from '../files/package-root.ts';
+import { factsKey } from '../forecast/facts.ts';
 import { loadSweep } from '../recipe/sweep.ts';
 import { planSweep, type SweepPlan } from '../sweep/plan.ts';
 import { dryRunSweep, type RunForecast } from './sweep-dry-run.ts';
@@ -25,6 +26,12 @@ it.each(shipped)('recipes/%s is read with all its arms, and a run of it has a fo
   const text = await dryRunSweep({ ...plan, runs: plan.runs.slice(-1) }, { json: true, rates });
   const [{ iterations = 0, steps = 0 } = {}] = (JSON.parse(text) as { runs: Partial<RunForecast>[] }).runs;
   expect(steps / iterations).toBeGreaterThan(1);
+});
+
+it('arms that differ in training alone share what a forecast reads of model and data', () => {
+  const arms = planOf(join('sweeps', 'alpha.yaml')).runs.filter(({ seed }) => seed === 1);
+  expect(arms.length).toBeGreaterThan(1);
+  expect(new Set(arms.map(({ recipe }) => factsKey(recipe))).size).toBe(1);
 });
 
 it('the grid of Figure 5 varies iterations, batch size, learning-rate cycle and update rule, each around the same point', () => {

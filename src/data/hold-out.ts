@@ -8,7 +8,7 @@ import { sha256 } from '../files/hash.ts';
 import { type BadRowRule, badRowError } from './read.ts';
 import type { ParsedRow, PreferenceRow } from './rows.ts';
 
-/** How many prompts, of which seed. */
+/** How many prompts, and the seed that chooses them. */
 export interface HoldOutOptions {
   count: number;
   seed: number;

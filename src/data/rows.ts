@@ -205,7 +205,7 @@ function rowOf(value: Record<string, unknown>): Omit<PreferenceRow, 'source'> {
     throw new Refusal('only one of chosen and rejected', missing, 'it is missing, and the other one is there');
   }
   if (!has('chosen')) {
-    // The answer of a whole conversation is left out; a prompt that ends in the assistant's words is gone on with.
+    // The answer of a whole conversation is left out; a prompt that ends in the assistant's words is continued.
     const field = has('prompt') ? 'prompt' : 'messages';
     if (!has(field)) throw new Refusal('no prompt', 'prompt', noPromptDetail(value));
     const prompt = promptOf(value[field], field);

@@ -64,7 +64,7 @@ function conversationOf(row: Record<string, unknown>): Conversation {
   );
 }
 
-/** A prompt with one response, of which the response is learned. */
+/** A prompt with one response; the response is learned. */
 export function conversationOfResponse(prompt: Prompt, { text, message }: Response): Conversation {
   if (prompt.kind === 'text') return { kind: 'text', prompt: prompt.text, completion: text };
   const answer = message ?? { role: 'assistant', content: text };

@@ -46,7 +46,7 @@ export function raterAgreement(
   return { percent, alpha, ac1, items: several.length, ratings };
 }
 
-/** What of an item adds up: [agreeing share, has pairs, has ratings, share of each category, coincidences by category]. */
+/** The sums that an item contributes to: [agreeing share, has pairs, has ratings, share of each category, coincidences by category]. */
 function sumsOf(ratings: readonly number[], categories: number): number[] {
   const counts = Array.from({ length: categories }, (_, k) => ratings.filter((rating) => rating === k).length);
   const all = ratings.length;

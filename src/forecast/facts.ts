@@ -73,7 +73,7 @@ export async function factsOf(recipe: Recipe, { rows }: { rows: number | null })
   if (!isHubName(recipe.model)) checkModelFolder(recipe.model);
   const base = baseDirectory(recipe.model);
   const modelIsHere = existsSync(join(base, 'config.json'));
-  // Files of the tokenizer that disagree are told also where there are no rows to measure with it.
+  // Tokenizer files that disagree are an error even if there are no rows to measure.
   if (existsSync(join(base, 'tokenizer.json'))) readTokenizerSettings(base);
   const knownModel = published.models[nameOnHub(recipe.model)];
   const config = modelIsHere

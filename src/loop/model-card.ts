@@ -1,5 +1,5 @@
 /**
- * @file The card beside a run's model: by what method it was made, of which data, with which settings, and what was
+ * @file The card beside a run's model: by which method it was made, from which data, with which settings, and what was
  * measured. Written after the iteration's measurement, outside the folder's manifest; the same run gives the same bytes.
  */
 import { basename, join } from 'node:path';

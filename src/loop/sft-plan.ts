@@ -15,7 +15,7 @@ import type { Lesson } from './stages/lesson.ts';
 import { loadOrScoreReference } from './stages/reference.ts';
 import { type IterationContext, runStage } from './stages/stage.ts';
 
-/** What of its surroundings a fine-tuning uses. */
+/** The part of its surroundings that a fine-tuning uses. */
 export type FineTuningContext = Pick<IterationContext, 'ledger' | 'announce' | 'signal' | 'iteration' | 'team'> & {
   recipe: SftRecipe;
 };

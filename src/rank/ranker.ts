@@ -22,7 +22,7 @@ export interface RankItem {
   candidates: Candidate[];
   /** Where the prompt lies in the data, for messages about it; absent where it came from a program. */
   source?: { file: string; line: number };
-  /** Why this prompt comes to be ranked, where not all do, in words; only people read it, and are told. */
+  /** Why this prompt is among those that are ranked, in words, where not all are. Only people get to read it. */
   why?: string;
 }
 

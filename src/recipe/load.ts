@@ -71,7 +71,7 @@ export function parseSftRecipe(
  * schema of today is given back as it is.
  */
 export function completeRecipe(kept: Recipe): Recipe {
-  const sft = kept.sft ?? null; // absent in one of before there was the section
+  const sft = kept.sft ?? null; // absent in recipes from before the section existed
   const section =
     sft === null ? null : { objective: sft.objective, data: sft.data, text: sft.text, training: sft.training };
   const parsed = recipeSchema.safeParse({ ...kept, sft: section });

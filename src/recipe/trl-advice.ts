@@ -101,7 +101,7 @@ export function leftOver(fields: Fields, unmatched: Unmatched[]): void {
   }
 }
 
-/** What is said of a field that no version of TRL has, as far as is known here. */
+/** The advice for a field that no version of TRL is known to have. */
 export function unknown(field: string, fields: readonly string[]): string {
   const near = nearest(field, fields);
   return near === null ? 'it is not known here' : `it is not known here: did you mean ${near}`;

@@ -33,7 +33,7 @@ export function objectiveOf(fields: Fields, unmatched: Unmatched[]): Record<stri
   };
 }
 
-/** The weight of each loss; 1 where nothing is said. */
+/** The weight of each loss; 1 where none is given. */
 function lossWeights(fields: Fields, names: readonly string[]): Map<string, number> {
   const parsed = z.array(z.coerce.number()).optional().safeParse(fields.take('loss_weights'));
   if (!parsed.success || (parsed.data !== undefined && parsed.data.length !== names.length))

@@ -154,7 +154,7 @@ function modelText(method: string, iteration: number): string {
   return iteration === 0 ? 'base' : `${method}, iteration ${iteration}`;
 }
 
-/** What was left out of the numbers, or asked with less than it should have; the same of every model is said once. */
+/** What was left out of the numbers, or asked with less than it should have; what holds for every model is said once. */
 function problemsOf(methods: readonly MethodReport[]): string[] {
   const lines = methods.flatMap((method) =>
     method.benchmarks.flatMap(({ iteration, scores }) =>

@@ -38,7 +38,7 @@ export interface LineChartOptions extends AxisText {
   style?: 'points' | 'trace' | 'line';
   /** Vertical lines, e.g. where an iteration begins. */
   marks?: number[];
-  /** What is said where there is no point. @default 'Nothing was measured' */
+  /** The text in place of a chart without points. @default 'Nothing was measured' */
   whenEmpty?: string;
 }
 

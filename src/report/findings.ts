@@ -186,7 +186,7 @@ export function warnings(data: ReportData): string[] {
     ...trainingWarnings(method),
     ...method.pairs.flatMap((counts) => pairWarnings(method.name, counts)),
   ]);
-  return [...new Set(found)]; // what is said of the base is said once
+  return [...new Set(found)]; // what holds for the base is said once
 }
 
 function evaluationWarnings({ name }: MethodReport, policies: PolicyNumbers[]): string[] {

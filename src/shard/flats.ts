@@ -1,5 +1,5 @@
 /**
- * @file Flats as tensors: what of them a rank holds, how one becomes whole for a while, and how the gradients of all ranks
+ * @file Flats as tensors: the part that a rank holds, how a flat becomes whole for a while, and how the gradients of all ranks
  * become the gradient of its slice. Collectives go through the group alone, so that it may be Gloo's or another's.
  */
 import { noGrad, requireGrad, setGradient } from '../torch/autograd.ts';
@@ -71,7 +71,7 @@ export function openFlat(layout: FlatLayout, options: FlatOptions): Flat {
   });
 }
 
-/** Copies into a slice what of the weights lies in it. */
+/** Copies the part of the weights that lies in a slice into it. */
 export function fillSlice(
   own: Tensor,
   { layout, group, read }: Pick<FlatOptions, 'group' | 'read'> & { layout: FlatLayout },

@@ -90,7 +90,7 @@ export function sliceLength({ length }: FlatLayout, ranks: number): number {
   return length / ranks;
 }
 
-/** What of the weights lies in a rank's slice, in order. */
+/** The parts of weights that lie in a rank's slice, in order. */
 export function piecesOf(layout: FlatLayout, { rank, size }: { rank: number; size: number }): Piece[] {
   const slice = sliceLength(layout, size);
   const from = rank * slice;

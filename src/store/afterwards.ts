@@ -1,5 +1,5 @@
 /**
- * @file What people's labels moved: for the prompts that they answered about, the policy's answers of before and after the training on
+ * @file What people's labels changed: for the prompts that they answered about, the policy's answers before and after the training on
  * them, and the implicit margin of the pair that came of them. `selm afterwards` measures it; a file an iteration, in the run's folder.
  */
 import { readdirSync, readFileSync } from 'node:fs';

@@ -16,7 +16,7 @@ const scoresSchema = z.object({
   benchmark: z.string(),
   title: z.string(),
   shots: z.number(),
-  /** Hash of what the scores rest on beside the model: rows and examples, or a judge; null in a run of before it was kept. */
+  /** Hash of what the scores rest on beside the model: rows and examples, or a judge; null in runs from before it was kept. */
   basis: z.string().nullable().default(null),
   mainMetric: z.string(),
   metrics: z.record(

@@ -74,7 +74,7 @@ export function changesBetween(
   progress: () => Progress,
 ): RunChange[] {
   const settings = differences(recipe, asked.recipe)
-    // The fine-tuning inside a run is a run of its own, which says what of it may change.
+    // The fine-tuning inside a run is a run of its own, which decides what may change in it.
     .filter(({ field }) => !field.startsWith('sft.'))
     .filter(({ field }) => !isPath(field, asked.recipe))
     .map((difference) => ({ ...difference, effect: effectOf(difference, { recipe, asked: asked.recipe, progress }) }));

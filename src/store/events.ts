@@ -40,7 +40,7 @@ export interface EventSource {
   iteration: number;
 }
 
-/** What a watcher receives: a notice, whose it is, when it was told (milliseconds since 1970), and its place among all. */
+/** What a watcher receives: a notice, whose it is, when it was sent (milliseconds since 1970), and its place among all. */
 export type LoopEvent = Notice & EventSource & { timeMs: number; sequence: number };
 
 /** Receives events as they happen. What it throws ends the run: a watcher that must not do that catches its own errors. */

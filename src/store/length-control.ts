@@ -18,7 +18,7 @@ const fitSchema = z.object({
   difficulties: z.array(z.number()),
 });
 
-/** Parser of what is kept; the fit is a sentence where there is none, and null in a run of before there were fits. */
+/** Parser of what is kept; where there is no fit it says why, and it is null in runs from before there were fits. */
 export const alpacaSchema = benchmarksSchema.extend({
   lengthControl: z
     .union([fitSchema, z.object({ problem: z.string() })])

@@ -57,7 +57,7 @@ const EMPTY: ReadEvents = { events: [], lastId: 0, isAll: true };
 
 /**
  * The events behind an id, as many as fit into one read; 0 is the beginning. Null where the id is none of this log (the
- * run was begun anew): start again from 0. A run without a log has no events.
+ * run was started over): start again from 0. A run without a log has no events.
  */
 export function readEvents(
   runPath: string,

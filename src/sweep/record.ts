@@ -62,7 +62,7 @@ export function readSweepRecord(folder: string): SweepRecord | null {
   if (!parsed.success) {
     throw new RunError(
       'SWEEP_DAMAGED',
-      `Cannot read "${file}": it is not the record of a sweep of format version ${FORMAT_VERSION}: run \`selm sweep\` on its file again, which writes it anew`,
+      `Cannot read "${file}": it is not the record of a sweep of format version ${FORMAT_VERSION}: run \`selm sweep\` on its file again, which rewrites it`,
       { details: { file } },
     );
   }

@@ -21,7 +21,7 @@ export interface Response {
   message?: Message | undefined;
 }
 
-/** What a response reads, and what of it is scored. The prompts of one pair can differ. */
+/** The text of a response, and the part of it that is scored. The prompts of one pair can differ. */
 export interface RenderedSequence {
   promptIds: number[];
   responseIds: number[];

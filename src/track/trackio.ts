@@ -1,4 +1,4 @@
-/** @file trackio, Hugging Face's tracker: its server's `bulk_log`. Every step has an id, of which the server keeps one. */
+/** @file trackio, Hugging Face's tracker: its server's `bulk_log`. Every step has an id, and the server keeps one log for each id. */
 import { sha256 } from '../files/hash.ts';
 import { below, callJson } from './http.ts';
 import { groupedName } from './names.ts';

@@ -188,7 +188,7 @@ async function sharedFacts(options: AlpacaOptions): Promise<SharedFacts | { prob
   }
 }
 
-/** Missing outputs are told: the leaderboard's average is over all of them. */
+/** Missing outputs are reported: the leaderboard's average is over all of them. */
 async function lengthsOfOutputs(file: string): Promise<number[]> {
   const { records, problems } = await readResultFile(file);
   const missing = problems.length + records.filter(({ value }) => textOf(value.output) === null).length;

@@ -94,7 +94,7 @@ export async function judgeModel(context: IterationContext, { reference, modelDi
   const { read, temperature, topP, maxNewTokens, limit } = alpaca;
   const { model } = judgeOf(recipe.evaluate.judge, alpaca);
   const { shared } = reference;
-  // A run of before there was length control is judged again where it can be had now: from the outputs and replies that are there.
+  // A run from before there was length control is scored again if it can have it now, from the existing outputs and replies.
   const facts = 'facts' in shared ? [shared.sha256] : [];
   const decisive = [model, read, temperature, topP, maxNewTokens, limit, reference.sha256, ...facts];
   const settings = sha256(JSON.stringify(decisive));

@@ -1,6 +1,6 @@
 /**
  * @file What follows from a measurement: the best iteration is kept under the name `best`, and a run whose recipe says so ends when an
- * iteration falls behind. Both are decided from the ledger each time, so that another setting decides anew.
+ * iteration falls behind. Both are decided from the ledger each time, so that another setting takes effect at once.
  */
 import { join } from 'node:path';
 import { RecipeError } from '../../errors.ts';

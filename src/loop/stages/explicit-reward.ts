@@ -222,7 +222,7 @@ function writeRewardModel(
   );
 }
 
-/** What of a tree decides what is learned from it. */
+/** The parts of a tree that decide what is learned from it. */
 function planEntry(tree: RewardTree | null): unknown {
   if (tree === null) return null;
   const sequences = [tree.promptIds, ...tree.continuations].map((ids) => ids.join(' '));

@@ -31,7 +31,7 @@ export const scoringWork: SharedWork<ScoringSetting, readonly TokenTree[], Map<s
   },
 };
 
-/** What of its surroundings scoring uses. */
+/** The part of its surroundings that scoring uses. */
 export type ScoringContext = Pick<IterationContext, 'team' | 'signal'> & { recipe: TrainingRecipe };
 
 /** Scores the trees of some steps that are not `known`, batch by batch. */

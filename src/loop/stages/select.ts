@@ -83,7 +83,7 @@ export function openSelection(
   };
 }
 
-/** What could be asked of prompts with two different answers or more; of others the pair stage says that there is nothing to compare. */
+/** The possible questions about prompts with two or more different answers. Of the others the pair stage says that there is nothing to compare. */
 function questionsOf(
   context: IterationContext,
   items: readonly RankItem[],

@@ -48,7 +48,7 @@ export interface TrainingJob<Item extends TokenTree> {
   write(directory: string, policy: Policy, stored: StoredPolicy | null): WrittenFiles;
 }
 
-/** What of its surroundings a training uses. */
+/** The part of its surroundings that a training uses. */
 export type TrainingContext = Pick<IterationContext, 'ledger' | 'announce' | 'signal' | 'iteration' | 'team'>;
 
 /** Trains and saves, from the newest checkpoint on; a model that this plan has saved already is left as it is. */

@@ -13,7 +13,7 @@ import { hubSettings } from '../../hub/settings.ts';
 export interface BaseName {
   /** `base_model_name_or_path`: a folder, or a name on the Hub. */
   base: string;
-  /** Branch, tag or commit on the Hub; null where nothing is said. */
+  /** Branch, tag or commit on the Hub; null where none is given. */
   revision: string | null;
 }
 

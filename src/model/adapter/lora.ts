@@ -32,7 +32,7 @@ export interface Adapter {
   rankStabilised: boolean;
   /** Factor of B A. */
   scale: number;
-  /** What of the base the adapter is for: PEFT names modules by the whole model. */
+  /** The part of the base that the adapter is for: PEFT names modules by the whole model. */
   part: ModelConfig['part'];
   /** By the name of the base's weight. */
   factors: ReadonlyMap<string, LowRank>;

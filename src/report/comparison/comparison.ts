@@ -20,7 +20,7 @@ const EXAMPLES = 3;
 /** Answers beside each other that a person reads. */
 const MOST_ANSWERS = 6;
 
-/** One sentence an arm against the baseline, the decided ones first; that there is nothing to compare, where there is one arm. */
+/** One sentence for each arm against the baseline, the decided ones first; with a single arm, that there is nothing to compare. */
 export function comparisonVerdicts(data: ComparisonData): string[] {
   const comparisons = armComparisons(data);
   if (comparisons.length === 0) return ['There is one arm with measurements, so that nothing is compared.'];

@@ -74,7 +74,7 @@ async function serveWeights(
   const known = versionSchema.safeParse((await server.get('/weight_info')).body);
   const version = known.success ? known.data.weight_version : null;
   const confirm = async (): Promise<void> => {
-    // A server of before there were versions is loaded anew each time.
+    // A server that is too old to state a version loads the model each time.
     if (version !== null) await server.postOnce('/update_weight_version', { new_version: sha256 });
   };
   if (version === sha256) return { name, confirm: async () => {} };
