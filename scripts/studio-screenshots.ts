@@ -13,6 +13,7 @@ import { ask, peopleFolder, QuestionLog, questionOf, say } from '../src/rank/peo
 import { serveStudio } from '../src/server/listen.ts';
 import { writeStudioRun } from '../src/server/studio-run.testing.ts';
 import { writeAfterwards } from '../src/store/afterwards.ts';
+import { openLedger } from '../src/store/ledger.ts';
 
 const WIDE = { width: 1280, height: 900 };
 const PHONE = { width: 390, height: 844 };
@@ -39,9 +40,13 @@ const POOR = [
   'Happy birthday.',
 ];
 
-/** A run that asks people, and what they said of its first questions. */
+/** A run that waits for people, and what they said of its first questions. */
 async function writeAsking(path: string): Promise<void> {
   const people = peopleFolder(writeStudioRun(path, { ranker: 'people', iterations: 1 }));
+  {
+    using ledger = openLedger(join(path, 'run.db'));
+    ledger.stages.begin(1, 'rank');
+  }
   const reason = 'reward-model is 51:49 between its best and its worst here';
   const questions = PROMPTS.map((prompt, n) =>
     questionOf({ promptId: `prompt-${n}`, prompt, reason }, [GOOD[n] ?? '', POOR[n] ?? '']),

@@ -130,7 +130,7 @@ function Ratings({ id }: { id: string }): JSX.Element {
         {value.votes} votes, {value.skipped} of them skipped
         {value.leftShare === null ? '' : `; ${(100 * value.leftShare).toFixed(0)} % of the decisions for the left side`}
         . Ratings by Bradley and Terry: 400 points are odds of ten to one, 1000 is the mean of all; a tie is half a win
-        for each. Intervals count votes as independent.
+        for each. Votes of one voter, and on one prompt, do not count as independent.
       </p>
       {value.votes === 0 ? null : (
         <p class="hint">

@@ -19,11 +19,12 @@ import { type Refusal, requestProblem, shownText } from './guard.ts';
 import { Leases } from './leases.ts';
 import type { OpenRuns } from './open-runs.ts';
 import { pairDetail, pairPage, promptPage, promptSamples } from './pairs.ts';
-import { giveAnswer, givenAnswer, takeQuestions, tasksOf, votesOf } from './people.ts';
+import { giveAnswer, givenAnswer, takeQuestions, votesOf } from './people.ts';
 import { comparisonOf, reportOf } from './report.ts';
 import { givenRevocation, Revocations } from './revocations.ts';
 import { curvesOf, detailOf } from './run-detail.ts';
 import { Streams } from './stream.ts';
+import { tasksOf } from './tasks.ts';
 import {
   ANNOTATOR_NAME,
   cookieHeader,

@@ -13,9 +13,8 @@ import {
 } from '../rank/people/questions.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type SecondRankerSections, secondRankerOf } from '../recipe/second-ranker.ts';
-import type { GivenAnswer, OpenQuestions, ShownQuestion, Task } from './api.ts';
+import type { GivenAnswer, OpenQuestions, ShownQuestion } from './api.ts';
 import type { Leases } from './leases.ts';
-import type { OpenRuns } from './open-runs.ts';
 
 /** Questions that a page is given at once: the next is there while the last is on its way. */
 const NEXT = 5;
@@ -39,18 +38,6 @@ export const givenAnswer = z.strictObject({
 export function questionsLeft(questions: QuestionLog, recipe: Parameters<typeof votesOf>[0]): number {
   const votes = votesOf(recipe);
   return votes === null ? 0 : openTo(questions.read(), { votes, annotator: null }).length;
-}
-
-/** The runs that ask people, with what is left for an annotator. */
-export function tasksOf(runs: OpenRuns, annotator: string): Task[] {
-  return runs.summaries().flatMap(({ id, standing }) => {
-    if (standing === 'unreadable') return [];
-    const { questions, config } = runs.open(id);
-    const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
-    if (votes === null) return [];
-    const { open, answered } = questionsFor(questions.read(), { votes, annotator });
-    return [{ id, open, answered }];
-  });
 }
 
 /** How many people answer each question of a run; null where it asks none. */
@@ -81,7 +68,8 @@ export function takeQuestions(
   return found;
 }
 
-function questionsFor(
+/** The questions that are open to somebody, and what this one has done. */
+export function questionsFor(
   questions: Questions,
   { votes, annotator }: Answering,
   isFree: (question: Question) => boolean = () => true,
