@@ -16,6 +16,7 @@ import { type Studio, serveStudio } from '../../src/server/listen.ts';
 import { writeStudioRun } from '../../src/server/studio-run.testing.ts';
 import { writeAfterwards } from '../../src/store/afterwards.ts';
 import { openEventLog } from '../../src/store/event-log.ts';
+import { openLedger } from '../../src/store/ledger.ts';
 import { hostileTexts } from '../support/hostile-texts.ts';
 
 const program = [process.env.CHROMIUM ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
@@ -153,6 +154,37 @@ describe.skipIf(program === undefined)('the studio in a browser', () => {
     await page.locator('.candidates').waitFor();
     expect(await page.locator('mark').allTextContents()).toEqual(['good', 'bad']);
   }, 60_000);
+
+  it('draws curves on by the steps that are told, and does not ask for all of them after each', async () => {
+    const runs = mkdtempSync(join(tmpdir(), 'selm-growing-'));
+    const run = writeStudioRun(join(runs, 'growing'));
+    const watched = await serveStudio({ folders: [runs], port: 0, token });
+    const page = await browser.newPage();
+    let asked = 0;
+    page.on('request', (request) => {
+      asked += request.url().includes('/curves?') ? 1 : 0;
+    });
+    await page.goto(watched.url);
+    await page.goto(`http://127.0.0.1:${watched.port}/#/run/growing/curves`);
+    const loss = page.locator('.chart').first().locator('.legend b');
+    await loss.waitFor();
+    using log = openEventLog(run);
+    using ledger = openLedger(join(run, 'run.db'));
+    const measure = async (step: number): Promise<void> => {
+      const values = { loss: 100 + step, lr: 0.1 };
+      ledger.putMetric({ iteration: 2, stage: 'train', step, values });
+      log.through(() => {}, { iteration: 2 })({ kind: 'metrics', step, values });
+      await loss.getByText(String(100 + step), { exact: true }).waitFor({ timeout: 4000 });
+    };
+    await measure(4); // the first of an iteration that the page is told of: it asks for where the curves begin
+    await page.waitForTimeout(5500);
+    const before = asked;
+    for (const step of [5, 6, 7, 8, 9]) await measure(step);
+    expect(asked).toBe(before);
+    await page.close();
+    await watched.close();
+    rmSync(runs, { recursive: true, force: true });
+  }, 90_000);
 
   it('says that the server is gone, and goes on by itself when it is back', async () => {
     const { page } = await open();

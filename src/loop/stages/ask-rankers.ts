@@ -5,18 +5,11 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import { rankItems, rankWith, selectedItems } from './rank.ts';
 import { askSecondOpinion, rankOtherwise, tellAgreement } from './second-opinion.ts';
-import { openSelection, type Selection } from './select.ts';
+import { openSelection, type SelectInput, type Selection } from './select.ts';
 import { type IterationContext, runStage } from './stage.ts';
 
-export interface AskInput {
-  rows: readonly PreferenceRow[];
-  /** Rows of earlier slices, whose labels were given. */
-  earlierRows?: readonly PreferenceRow[];
-  policyDirectory: string;
-}
-
 /** Selects, ranks, and asks for the second opinion: the stages that the recipe has of these. */
-export async function askRankers(context: IterationContext, input: AskInput): Promise<void> {
+export async function askRankers(context: IterationContext, input: SelectInput): Promise<void> {
   const { rows } = input;
   const { select, secondOpinion } = context.recipe;
   const selection = await beginSelection(context, input);
@@ -26,7 +19,7 @@ export async function askRankers(context: IterationContext, input: AskInput): Pr
 }
 
 /** Chooses what is asked first; null where everything is ranked. */
-export async function beginSelection(context: IterationContext, input: AskInput): Promise<Selection | null> {
+export async function beginSelection(context: IterationContext, input: SelectInput): Promise<Selection | null> {
   const { recipe, announce } = context;
   const { select } = recipe;
   if (select === null) return null;
@@ -35,7 +28,7 @@ export async function beginSelection(context: IterationContext, input: AskInput)
   const selection = openSelection(context, { ...input, settings: select });
   await runStage(context, 'select', async () => {
     announce({ kind: 'stage-started', stage: 'select', total: input.rows.length, done: 0, unit: 'prompts' });
-    return (await selection.chooseRound()) ?? 'nothing is asked about';
+    return (await selection.begin()) ?? 'nothing is asked about';
   });
   return selection;
 }
@@ -50,7 +43,7 @@ export async function rankSelected(
   const items = rankItems(ledger, iteration, rows);
   for (;;) {
     const done = await rankWith(context, { stage, ranker, items: selectedItems(context, items) });
-    const next = selection === null ? null : await selection.chooseRound();
+    const next = selection === null ? null : await selection.next();
     if (next === null) return done;
     announce({ kind: 'note', text: `Asked next, in ${next}` });
   }

@@ -30,11 +30,12 @@ import { planSteps } from '../../train/plan.ts';
 import { buildRewardTree, type RewardTree } from '../../train/reward-step.ts';
 import { learningRateAt, warmupSteps } from '../../train/schedule.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { type AskInput, beginSelection, rankSelected } from './ask-rankers.ts';
+import { beginSelection, rankSelected } from './ask-rankers.ts';
 import { type Comparison, comparisonsOf } from './comparisons.ts';
 import { pairResponses } from './pair.ts';
 import { rankItems, rankWith } from './rank.ts';
 import { tellAgreement } from './second-opinion.ts';
+import type { SelectInput } from './select.ts';
 import { type IterationContext, runStage } from './stage.ts';
 import { trainAndSave } from './train-and-save.ts';
 import type { StoredPolicy } from './training-settings.ts';
@@ -42,7 +43,7 @@ import type { StoredPolicy } from './training-settings.ts';
 /** Label, fit, rank and pair; afterwards the iteration's pairs are those of the reward model. */
 export async function pairByRewardModel(
   context: IterationContext,
-  input: AskInput & { settings: RewardModelSettings },
+  input: SelectInput & { settings: RewardModelSettings },
 ): Promise<void> {
   const { run, iteration, ledger, tokenizer, recipe } = context;
   const selection = await beginSelection(context, input);
@@ -103,7 +104,7 @@ interface RewardPrompt {
 }
 
 /** The comparisons of earlier iterations, then every prompt of this one. */
-function rewardPrompts(context: IterationContext, { rows, earlierRows = [] }: AskInput): RewardPrompt[] {
+function rewardPrompts(context: IterationContext, { rows, earlierRows = [] }: SelectInput): RewardPrompt[] {
   const { ledger, iteration } = context;
   const promptOf = new Map([...earlierRows, ...rows].map(({ promptId, prompt }) => [promptId, prompt]));
   const earlier = Array.from({ length: iteration - 1 }, (_, i) => i + 1).flatMap((t) =>
@@ -144,7 +145,7 @@ function rewardTree(
 /** Trains a reward model from the recipe's model on every comparison so far, and saves it. */
 async function fitRewardModel(
   context: IterationContext,
-  input: AskInput & { settings: RewardModelSettings },
+  input: SelectInput & { settings: RewardModelSettings },
 ): Promise<void> {
   const { recipe, run, ledger, iteration, announce } = context;
   const { settings } = input;

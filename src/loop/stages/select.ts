@@ -23,7 +23,8 @@ import { type Knowledge, type Learner, openLearner, pairOf } from './knowledge.t
 import { rankItems } from './rank.ts';
 import type { IterationContext } from './stage.ts';
 
-interface SelectInput {
+/** What a selection is made from. */
+export interface SelectInput {
   rows: readonly PreferenceRow[];
   /** Rows of earlier slices, whose labels were given. */
   earlierRows?: readonly PreferenceRow[];
@@ -44,13 +45,12 @@ interface Question {
   slope: number;
 }
 
-/** The selection of one iteration. */
+/** The selection of one iteration. Both methods write what is asked to the ledger, and give a sentence about it; null: nothing. */
 export interface Selection {
-  /**
-   * Chooses what the next round asks by what is known by now, and writes it to the ledger. Everything that was chosen before must have
-   * its verdict. Gives a sentence about it; null where nothing more is asked.
-   */
-  chooseRound(): Promise<string | null>;
+  /** Chooses what the first round asks, whatever was chosen before. */
+  begin(): Promise<string | null>;
+  /** Chooses what the next round asks by what is known by now: everything that was chosen before must have its verdict. */
+  next(): Promise<string | null>;
 }
 
 /** The selection of an iteration as far as it has come. */
@@ -62,24 +62,26 @@ export function openSelection(
   const items = rankItems(ledger, iteration, input.rows);
   // What no answer changes is made once, in the first round that needs it.
   let learner: Learner | null = null;
+  const choose = async (before: Pick<RecordOf<'selection'>, 'asked' | 'rounds'>): Promise<string | null> => {
+    const already = new Set(before.asked.map(({ promptId }) => promptId));
+    for (let round = before.rounds + 1; round <= settings.rounds; round++) {
+      learner ??= await openLearner(context, items, { settings, ...input });
+      const questions = questionsOf(context, items, { settings, knowledge: learner(already) });
+      const chosen = chosenQuestions(context, questions, { settings, already, round });
+      const asked = [...before.asked, ...chosen.map((each) => recordOf(context, each, settings))];
+      ledger.putRecord(iteration, 'selection', { asked, passed: items.length - asked.length, rounds: round });
+      if (chosen.length === 0) continue; // a round too small for a question leaves its labels to the next
+      const labels = chosen.reduce((sum, { question }) => sum + labelsOf(question, settings, recipe.ranker), 0);
+      const drawn = chosen.filter(({ isDrawn }) => isDrawn).length;
+      const which = settings.rounds === 1 ? '' : `round ${round} of ${settings.rounds}: `;
+      return `${which}${chosen.length} of ${items.length} prompts, ${labels} labels at most, ${drawn} of them drawn at random`;
+    }
+    return null;
+  };
+  const nothing = { asked: [], rounds: 0 };
   return {
-    async chooseRound() {
-      const before = ledger.record(iteration, 'selection') ?? { asked: [], passed: items.length, rounds: 0 };
-      const already = new Set(before.asked.map(({ promptId }) => promptId));
-      for (let round = before.rounds + 1; round <= settings.rounds; round++) {
-        learner ??= await openLearner(context, items, { settings, ...input });
-        const questions = questionsOf(context, items, { settings, knowledge: learner(already) });
-        const chosen = chosenQuestions(context, questions, { settings, already, round });
-        const asked = [...before.asked, ...chosen.map((each) => recordOf(context, each, settings))];
-        ledger.putRecord(iteration, 'selection', { asked, passed: items.length - asked.length, rounds: round });
-        if (chosen.length === 0) continue; // a round too small for a question leaves its labels to the next
-        const labels = chosen.reduce((sum, { question }) => sum + labelsOf(question, settings, recipe.ranker), 0);
-        const drawn = chosen.filter(({ isDrawn }) => isDrawn).length;
-        const which = settings.rounds === 1 ? '' : `round ${round} of ${settings.rounds}: `;
-        return `${which}${chosen.length} of ${items.length} prompts, ${labels} labels at most, ${drawn} of them drawn at random`;
-      }
-      return null;
-    },
+    begin: () => choose(nothing),
+    next: async () => choose(ledger.record(iteration, 'selection') ?? nothing),
   };
 }
 
