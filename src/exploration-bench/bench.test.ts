@@ -145,6 +145,11 @@ describe('compareMethods()', () => {
     expect(of('dpo')?.unfound).toEqual({ neverSampled: 12, neverChosen: 0, outLearned: 0 });
   });
 
+  it('leaves out a method that has no run yet, and corrects for the others', () => {
+    const more = { ...grid, methods: [...grid.methods, { ...grid.methods[1], name: 'popo' }] };
+    expect(compareMethods(more, results)).toEqual(comparison);
+  });
+
   it('is shown as tables and as a picture that is well-formed', () => {
     expect(comparisonTables(grid, comparison)).toContain('### two');
     const picture = comparisonPicture(grid, results);

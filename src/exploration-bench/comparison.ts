@@ -156,8 +156,9 @@ function areaUnder(curve: readonly { at: number; gain: number }[], budget: numbe
   return total / budget;
 }
 
-/** Compares all methods of a benchmark; seeds that a method has no result of are left out. */
-export function compareMethods(grid: ComparedGrid, results: ResultsByWorld): BenchComparison {
+/** Compares the methods of a benchmark that have a result; seeds that a method has no result of are left out. */
+export function compareMethods(wholeGrid: ComparedGrid, results: ResultsByWorld): BenchComparison {
+  const grid = withoutUntried(wholeGrid, results);
   const scored = grid.worlds.flatMap(({ name: world, budget }) =>
     grid.methods.map(({ name: method }) => {
       const runs = (results.get(world) ?? []).map((cell) => cell[method] ?? null);
@@ -188,6 +189,12 @@ export function compareMethods(grid: ComparedGrid, results: ResultsByWorld): Ben
     };
   });
   return { inWorlds, overall: overallOf(grid, inWorlds, minusBaseline) };
+}
+
+/** The grid without methods that have no result in any world: there is nothing to show of them, and nothing to correct for. */
+function withoutUntried(grid: ComparedGrid, results: ResultsByWorld): ComparedGrid {
+  const tried = new Set([...results.values()].flat().flatMap((cell) => Object.keys(cell)));
+  return { ...grid, methods: grid.methods.filter(({ name }) => name === grid.baseline || tried.has(name)) };
 }
 
 /** A method's number minus the baseline's in a world, by seed; null where one of the two is not there. */
