@@ -1,5 +1,5 @@
 /**
- * @file Checks that imports in src/ point downward (the order is in `LAYERS`), that folders do not import each other in
+ * @file Checks that imports in src/ point downward (the order is in `LAYERS`), that neither folders nor files import each other in
  * a circle, and that the native addon is touched by few. Run: `npm run check`; a test runs it too.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -118,21 +118,28 @@ function importProblems({ from, to, names }: Import): string[] {
   return [];
 }
 
-/** Pairs of folders that import each other, which within a row the rows do not forbid. */
+/** Folders, and files of one folder, that import each other in a circle, types included: the rows do not forbid it. */
 function circles(imports: readonly Import[]): string[] {
+  const folders = inCircles(imports.map(({ from, to }) => [folderOf(from), folderOf(to)]));
+  const files = inCircles(imports.map(({ from, to }) => [from, to]));
+  return [
+    ...(folders.length === 0 ? [] : [`Folders import each other in a circle: ${folders.join(', ')}`]),
+    ...(folders.length > 0 || files.length === 0 ? [] : [`Files import each other in a circle: ${files.join(', ')}`]),
+  ];
+}
+
+/** The names that are part of a circle, or lie between two. */
+function inCircles(pairs: readonly (readonly [from: string, to: string])[]): string[] {
   const edges = new Map<string, Set<string>>();
-  for (const { from, to } of imports) {
-    const [folder, target] = [folderOf(from), folderOf(to)];
-    if (folder === target) continue;
-    edges.set(folder, (edges.get(folder) ?? new Set()).add(target));
+  for (const [from, to] of pairs) if (from !== to) edges.set(from, (edges.get(from) ?? new Set()).add(to));
+  for (;;) {
+    const imported = new Set([...edges.values()].flatMap((targets) => [...targets]));
+    const outside = [...edges].filter(
+      ([name, targets]) => !imported.has(name) || ![...targets].some((target) => edges.has(target)),
+    );
+    if (outside.length === 0) return [...edges.keys()].sort();
+    for (const [name] of outside) edges.delete(name);
   }
-  const reaches = (start: string, end: string, seen = new Set<string>()): boolean => {
-    if (seen.has(start)) return false;
-    seen.add(start);
-    return [...(edges.get(start) ?? [])].some((next) => next === end || reaches(next, end, seen));
-  };
-  const inCircle = [...edges.keys()].filter((folder) => reaches(folder, folder)).sort();
-  return inCircle.length === 0 ? [] : [`Folders import each other in a circle: ${inCircle.join(', ')}`];
 }
 
 const invoked = process.argv[1];

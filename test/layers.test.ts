@@ -55,6 +55,16 @@ test('layerProblems() finds folders of one row that import each other', () => {
   expect(layerProblems(files)).toEqual(['Folders import each other in a circle: data, text']);
 });
 
+test('layerProblems() finds files of one folder that import each other, also by a type or when a function runs', () => {
+  const files = [
+    source('text/a.ts', "import { b } from './b.ts';"),
+    source('text/b.ts', "const { c } = await import('./c.ts');"),
+    source('text/c.ts', "import type { A } from './a.ts';"),
+    source('text/d.ts', "import { a } from './a.ts';"),
+  ];
+  expect(layerProblems(files)).toEqual(['Files import each other in a circle: text/a.ts, text/b.ts, text/c.ts']);
+});
+
 test('layerProblems() does not take an import in a comment for one', () => {
   const text = "// import { load } from '../model/load.ts'\n/** import { load } from '../model/load.ts' */\n";
   expect(layerProblems([source(join('torch', 'tensor.ts'), text)])).toEqual([]);
