@@ -68,6 +68,9 @@ const ON_A_DEVICE = [
   'src/rank/model/*.test.ts',
 ];
 
+/** These bring a pretended GPU of their own, beside the CPU. */
+const BESIDE_THE_CPU = ['src/sample/late-tokens.test.ts', 'src/train/copies.test.ts'];
+
 const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts', 'web/**/*.test.ts'];
 const APART = ['test/long/**', 'test/peers/**', 'test/vllm/**', '**/node_modules/**'];
 
@@ -78,7 +81,7 @@ const TIERS: Record<string, { include: string[]; exclude: string[] }> = {
   long: { include: ['test/long/**/*.test.ts', 'test/trl.test.ts'], exclude: [] },
   peers: { include: ['test/peers/**/*.test.ts'], exclude: [] },
   vllm: { include: ['test/vllm/**/*.test.ts'], exclude: [] },
-  device: { include: ON_A_DEVICE, exclude: APART },
+  device: { include: ON_A_DEVICE, exclude: [...APART, ...BESIDE_THE_CPU] },
 };
 
 const tier = process.env.SELM_TESTS ?? 'whole';

@@ -14,6 +14,7 @@ import { openPolicy, type Policy } from '../../src/score/policy.ts';
 import type { Activations } from '../../src/score/stream.ts';
 import { buildTree, type PairTree } from '../../src/score/trees.ts';
 import { noGrad } from '../../src/torch/autograd.ts';
+import { deviceMemory, memoryStatistics } from '../../src/torch/memory.ts';
 import { add_Scalar, arange, cos, mul_Scalar, narrow, reshape, to_dtype } from '../../src/torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor, toFloat32Array } from '../../src/torch/tensor.ts';
 import { chooseActivations, roomOn } from '../../src/train/activations.ts';
@@ -93,6 +94,8 @@ export interface TrainingResult extends Record<string, number | string> {
   utilisation: number;
   /** Whether activations were kept or computed again, as the card's free memory allowed. */
   activations: Activations;
+  /** Most bytes of tensors since the process began, on the device. */
+  peakTensorBytes: number;
 }
 
 /** Steps of SELM; the first is not timed, because libraries choose their kernels in it. */
@@ -163,6 +166,7 @@ function timeSteps(
     firstPreferenceLoss,
     utilisation: (flopsPerToken * tokens) / seconds / peaks.flops,
     activations,
+    peakTensorBytes: deviceMemory(work.device)?.peakBytes ?? memoryStatistics().peakTensorBytes,
   };
 }
 

@@ -54,7 +54,10 @@ export async function runRecipe(
   if (written.threads !== null) setThreads(written.threads);
   const { device, note } = chooseDevice({
     device: written.device,
-    dtypes: [written.training.dtype, written.sampling.dtype],
+    dtypes: [
+      ...[written.training.dtype, written.sampling.dtype],
+      ...('dtype' in written.ranker ? [written.ranker.dtype] : []),
+    ],
   });
   const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team, waits };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });

@@ -11,7 +11,7 @@ import { cat, index_select } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { Draws, type HeardToken, type TokenChoice } from './drawing.ts';
 import { advance, firstUniforms, layRows, nextUniforms, type RowLayout } from './layout.ts';
-import { pagesFor } from './pages.ts';
+import { PAGE_TOKENS, pagesFor } from './pages.ts';
 import { BLOCK_TOKENS, knownBlocks, pagesOf, type SharedBlock, settleBlocks, sharedBlocks } from './prefixes.ts';
 import { type Cache, decode, openCache, prefill, type Sampler } from './sampler.ts';
 
@@ -236,7 +236,10 @@ class Batch {
     const last = this.#laid;
     const areSame = last !== null && last.rows.length === rows.length && rows.every((row, i) => row === last.rows[i]);
     if (areSame && inNeed.length === 0) {
-      advance(last.layout);
+      advance(
+        last.layout,
+        rows.some(({ drawn }) => (drawn - 1) % PAGE_TOKENS === 0),
+      );
       return last.layout;
     }
     disposeAll(last?.layout);

@@ -10,17 +10,19 @@ import { noGrad } from '../torch/autograd.ts';
 import {
   add__Scalar,
   add_Tensor,
+  copy_,
   div_Tensor_mode,
   gather,
   mul_Scalar,
   remainder_Scalar,
   select_int,
+  squeeze_dim,
   uniforms,
-  view,
+  unsqueeze,
 } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
 import { int64Together } from '../torch/together.ts';
-import { PAGE_TOKENS } from './pages.ts';
+import { PAGE_TOKENS, placeOf } from './pages.ts';
 
 /** One sequence of a decoding batch: its pages, its prompt's, and its random numbers. */
 export interface DecodeRow {
@@ -37,12 +39,18 @@ export interface RowLayout {
   tables_BM: Tensor;
   /** Tokens that the new one sees of its prompt and of its response, itself included, [B, 2]. */
   lengths_B2: Tensor;
-  /** Index of the new token in its response, [B, 1]. */
-  positions_B1: Tensor;
-  /** Its row in the rotary tables, [B]. */
+  /** The second of these: a part of them, [B]. */
+  ownLengths_B: Tensor;
+  /** The next three, as one, [3, B]. */
+  counts_3B: Tensor;
+  /** Index of the new token in its response. */
+  positions_B: Tensor;
+  /** Its row in the rotary tables. */
   rotary_B: Tensor;
-  /** Where a row's own pages begin in its table, [B, 1]. */
-  firstOwn_B1: Tensor;
+  /** Where it goes: page * PAGE_TOKENS + token of the page. */
+  places_B: Tensor;
+  /** Where a row's own pages begin in its table, [B]. */
+  firstOwn_B: Tensor;
   /** PAGE_TOKENS, [1]. */
   pageTokens: Tensor;
   keys_B4: Tensor;
@@ -55,7 +63,12 @@ export function layRows(
 ): RowLayout {
   const count = rows.length;
   const width = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
-  return int64Together(
+  const positions = rows.map(({ position }) => position);
+  const rotary = rows.map(({ prompt, position }) =>
+    rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
+  );
+  const places = rows.map(({ pages, position }) => placeOf(pages, position));
+  const parts = int64Together(
     {
       tables_BM: {
         shape: [count, width],
@@ -68,40 +81,44 @@ export function layRows(
         shape: [count, 2],
         numbers: rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
       },
-      positions_B1: { shape: [count, 1], numbers: rows.map(({ position }) => position) },
-      rotary_B: {
-        numbers: rows.map(({ prompt, position }) =>
-          rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
-        ),
-      },
-      firstOwn_B1: { shape: [count, 1], numbers: rows.map(({ prompt }) => prompt.pages.length) },
+      counts_3B: { shape: [3, count], numbers: [...positions, ...rotary, ...places] },
+      firstOwn_B: { numbers: rows.map(({ prompt }) => prompt.pages.length) },
       pageTokens: { numbers: [PAGE_TOKENS] },
       keys_B4: { shape: [count, 4], numbers: rows.flatMap(({ key }) => wordsOf(key)) },
     },
     device,
   );
+  return {
+    ...parts,
+    ownLengths_B: select_int(parts.lengths_B2, 1, 1),
+    positions_B: select_int(parts.counts_3B, 0, 0),
+    rotary_B: select_int(parts.counts_3B, 0, 1),
+    places_B: select_int(parts.counts_3B, 0, 2),
+  };
 }
 
-/** Makes the next token of each row the new one. */
-export function advance({ lengths_B2, positions_B1, rotary_B }: RowLayout): void {
+/** Makes the next token of each row the new one; `startsPage` says whether one of them is the first of a page. */
+export function advance(layout: RowLayout, startsPage: boolean): void {
   scope('advance', () =>
     noGrad(() => {
-      for (const counts of [select_int(lengths_B2, 1, 1), positions_B1, rotary_B]) add__Scalar(counts, 1);
+      add__Scalar(layout.counts_3B, 1);
+      add__Scalar(layout.ownLengths_B, 1);
+      if (startsPage) copy_(layout.places_B, placesByTables(layout));
     }),
   );
 }
 
-/** Where the new tokens go: page * PAGE_TOKENS + token of the page, [B]. */
-export function placesOf({ tables_BM, positions_B1, firstOwn_B1, pageTokens }: RowLayout): Tensor {
-  const ownPages_B1 = div_Tensor_mode(positions_B1, pageTokens, { roundingMode: 'floor' });
-  const pages_B1 = gather(tables_BM, 1, add_Tensor(ownPages_B1, firstOwn_B1));
-  const places_B1 = add_Tensor(mul_Scalar(pages_B1, PAGE_TOKENS), remainder_Scalar(positions_B1, PAGE_TOKENS));
-  return view(places_B1, [positions_B1.shape[0] ?? 0]);
+/** placeOf each row's new token, by the tables. */
+function placesByTables({ tables_BM, positions_B, firstOwn_B, pageTokens }: RowLayout): Tensor {
+  const ownPages_B = div_Tensor_mode(positions_B, pageTokens, { roundingMode: 'floor' });
+  const pages_B1 = gather(tables_BM, 1, unsqueeze(add_Tensor(ownPages_B, firstOwn_B), 1));
+  const within_B = remainder_Scalar(positions_B, PAGE_TOKENS);
+  return add_Tensor(mul_Scalar(squeeze_dim(pages_B1, 1), PAGE_TOKENS), within_B);
 }
 
 /** The uniform numbers that draw the tokens after the new ones, [B]: a response's n-th token has the n-th number of its key. */
-export function nextUniforms({ keys_B4, lengths_B2 }: RowLayout): Tensor {
-  return uniforms(keys_B4, select_int(lengths_B2, 1, 1));
+export function nextUniforms({ keys_B4, ownLengths_B }: RowLayout): Tensor {
+  return uniforms(keys_B4, ownLengths_B);
 }
 
 /** The uniform numbers that draw the first tokens of responses, [B]. */

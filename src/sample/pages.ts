@@ -17,6 +17,13 @@ export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_TOKENS);
 }
 
+/** Where a token of a sequence lies in a pool: its page's number and its place there. */
+export function placeOf(pages: readonly number[], position: number): number {
+  const page = pages[Math.floor(position / PAGE_TOKENS)];
+  if (page === undefined) throw new Error(`No page for position ${position}`);
+  return page * PAGE_TOKENS + (position % PAGE_TOKENS);
+}
+
 /** Keys [pages, K, d, 16] and values [pages, K, 16, d] of one layer. */
 export interface LayerPages {
   keys: Tensor;

@@ -11,8 +11,8 @@ import { blockSettings, logitsByRows, openRowWeights, type RowWeights } from '..
 import { noGrad } from '../torch/autograd.ts';
 import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
-import { placesOf, type RowLayout } from './layout.ts';
-import { PAGE_TOKENS, PagePool, pagesFor } from './pages.ts';
+import type { RowLayout } from './layout.ts';
+import { PAGE_TOKENS, PagePool, pagesFor, placeOf } from './pages.ts';
 
 /**
  * Type of sampling's products. In `bfloat16` both factors are rounded to bf16 and sums are kept in fp32, by the fastest
@@ -62,11 +62,6 @@ export function openCache({ config, dtype, embedding: { device } }: Sampler, len
     disposeAll(rotary);
   };
   return { pages, length, rotary, dispose };
-}
-
-function required<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new Error(`No ${what}`);
-  return value;
 }
 
 /** New tokens of a pass, [T] each: their ids, their places in the pages, and their rows in the rotary tables. */
@@ -198,17 +193,12 @@ function promptTrees(given: readonly PrefillPrompt[]): {
   return { prompts: order.flatMap((i) => given[i] ?? []), order, segments, known, seen };
 }
 
-/** Where a token lies in a pool: its page's number and its place there. */
-function placeOf(pages: readonly number[], position: number): number {
-  return required(pages[Math.floor(position / PAGE_TOKENS)], 'page') * PAGE_TOKENS + (position % PAGE_TOKENS);
-}
-
 /** Runs one token of every row of a layout, ids [rows], and returns the logits after it, [rows, V]. */
 export function decode(sampler: Sampler, cache: Cache, layout: RowLayout, ids_T: Tensor): Tensor {
   return noGrad(() =>
     scope('decode', () => {
-      const { tables_BM: tables, lengths_B2: lengths, rotary_B } = layout;
-      const tokens = { ids_T, places_T: placesOf(layout), rotary_T: rotary_B };
+      const { tables_BM: tables, lengths_B2: lengths, places_B, rotary_B } = layout;
+      const tokens = { ids_T, places_T: places_B, rotary_T: rotary_B };
       return logitsByRows(sampler, runBlocks(sampler, cache, tokens, { kind: 'decode', tables, lengths }));
     }),
   );
