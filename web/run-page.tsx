@@ -128,6 +128,7 @@ function useLive(
   const [version, setVersion] = useState(0);
   const [latest, setLatest] = useState<Measured | null>(null);
   const [log, setLog] = useState<readonly LoggedEvent[]>([]);
+  // What came since the page was asked for the last time, and the iteration of the last step.
   const news = useRef({ askedMs: 0, steps: false, others: false, iteration: -1 });
   const resetting = useRef(onReset);
   resetting.current = onReset;
@@ -149,14 +150,15 @@ function useLive(
         if (event === 'summary') setSummary(data as RunSummary);
         if (event !== 'event') return;
         const told = data as LoggedEvent;
+        const { current } = news;
+        // Curves grow by one more step; where an iteration begins, and whatever else happens, is asked for.
+        const isOneMore = told.kind === 'metrics' && told.iteration === current.iteration;
+        if (isOneMore) current.steps = true;
+        else current.others = true;
         if (told.kind === 'metrics') {
+          current.iteration = told.iteration;
           setLatest(told);
-          // The first step of an iteration is where its curves begin.
-          const isFirst = told.iteration !== news.current.iteration;
-          Object.assign(news.current, { steps: true, iteration: told.iteration });
-          if (isFirst) news.current.others = true;
-        } else news.current.others = true;
-        if (told.kind !== 'metrics' && told.kind !== 'stage-started') setLog((before) => [...before, told].slice(-500));
+        } else if (told.kind !== 'stage-started') setLog((before) => [...before, told].slice(-500));
       },
       connection,
     });

@@ -169,6 +169,20 @@ test('a run that is started again asks nothing twice', async () => {
   expect(readQuestions(peopleFolder(runPath)).asked.size).toBe(asked);
 });
 
+test('a second round of questions is asked when the first is settled', async () => {
+  const runPath = temporaryFolder();
+  const log = new QuestionLog(peopleFolder(runPath));
+  for (const [round, promptId] of ['p', 'q'].entries()) {
+    const rankings = ranked(runPath, [item(promptId, ['a', 'b'])]);
+    await vi.waitFor(() => expect(log.read().asked.size).toBe(round + 1));
+    const open = [...log.read().asked.values()].filter(({ id }) => !log.read().settled.has(id));
+    expect(open.map((each) => each.promptId)).toEqual([promptId]);
+    await say(log, answer(open[0]?.id ?? '', 'first'));
+    expect(await rankings).toMatchObject([{ promptId, order: [0, 1] }]);
+  }
+  expect(log.read().settled.size).toBe(2);
+});
+
 test('a run that shall not wait asks, ends, and goes on when it is started again after the answers', async () => {
   const runPath = temporaryFolder();
   const services = { answers: () => memoryAnswers(), runPath: () => runPath, waits: false };
