@@ -65,7 +65,7 @@ import {
   toFloat64Array,
   toIntegers,
 } from '../src/torch/tensor.ts';
-import { isOnCpu } from './support/device.ts';
+import { isOnCpu, isPretended } from './support/device.ts';
 
 /** Whether operators run in native/kernels/cpu: not on a device, nor where a test leaves them out. */
 const hasOwnKernels = process.env.SELM_KERNELS !== 'composed' && isOnCpu;
@@ -652,6 +652,30 @@ describe('the choice of a token', () => {
       expect([...toFloat64Array(found)]).toEqual(keys.map((key, i) => uniformAt(key, counters[i] ?? Number.NaN)));
     });
   });
+
+  it.each([
+    [0, 0, 1],
+    [1, 0, 1],
+    [1, 3, 1],
+    [1, 0, 0.5],
+  ])(
+    'of logits that are not finite is refused, or its log-probability is no number: %s, %s, %s',
+    (temperature, topK, topP) => {
+      scope('not finite', () => {
+        const rows = Float32Array.from({ length: 80 }, (_, i) => (i === 7 ? Number.NaN : i === 50 ? Infinity : i % 5));
+        const draw = (): [Tensor, Tensor] =>
+          sampleTokens(tensorFrom(rows, [2, 40], 'float32'), temperature, topK, topP, doubles([0.2, 0.9]));
+        if (process.env.SELM_KERNELS !== 'composed' && (isOnCpu || isPretended)) {
+          expect(draw).toThrow('the logits of a row are not finite');
+          return;
+        }
+        const [ids, logProbs] = draw();
+        expect([...toFloat64Array(logProbs)]).toEqual([Number.NaN, Number.NaN]);
+        // A row of the embedding that exists: the next pass may have begun with it.
+        for (const id of toIntegers(ids)) expect(id).toBeLessThan(40);
+      });
+    },
+  );
 
   it('takes the first of equal logits when greedy, and gives its log-probability', () => {
     scope('greedy', () => {
