@@ -157,9 +157,16 @@ export const evaluate = z
       .default(null)
       .describe('Names of the fields in that file; null: as in data.columns')
       .meta({ change: 'measure' }),
-    limit: integer(1).nullable().default(null).meta({ change: 'measure' }),
-    samples: integer(1).default(1).meta({ change: 'measure' }),
-    temperature: fromZero().default(0.7).meta({ change: 'measure' }),
+    limit: integer(1)
+      .nullable()
+      .default(null)
+      .describe('Held-out prompts that are used, from the first on; null: all')
+      .meta({ change: 'measure' }),
+    samples: integer(1).default(1).describe('Answers to each held-out prompt').meta({ change: 'measure' }),
+    temperature: fromZero()
+      .default(0.7)
+      .describe('Of the answers; KL is measured at 1 only')
+      .meta({ change: 'measure' }),
     maxNewTokens: integer(1).nullable().default(null).describe("null: sampling's").meta({ change: 'measure' }),
     greedy: yesOrNo()
       .default(false)

@@ -120,7 +120,7 @@ export const judgeRanker = z.strictObject({
       calls: integer(1).nullable().default(null).describe('Requests, failed ones included').meta({ change: 'free' }),
       money: z
         .strictObject({
-          limit: positive().meta({ change: 'free' }),
+          limit: positive().describe('Most that may be spent').meta({ change: 'free' }),
           promptPrice: fromZero().describe('Of a million prompt tokens').meta({ change: 'free' }),
           completionPrice: fromZero().describe('Of a million completion tokens').meta({ change: 'free' }),
         })
@@ -216,7 +216,7 @@ export const rewardModel = z
       .default(1)
       .describe('Softness of the maximum that optimism looks at, in units of reward; 0 is the hard maximum')
       .meta({ change: 'rank' }),
-    learningRate: positive().meta({ change: 'rank' }),
+    learningRate: positive().describe('Highest learning rate of its fit').meta({ change: 'rank' }),
     epochs: integer(1)
       .default(1)
       .describe('Passes over the prompts of an iteration and the comparisons before it')

@@ -111,9 +111,12 @@ const sampling = z
       .default(null)
       .describe("Temperature of all of a prompt's responses but the policy's first, as a partner to it; null: the same")
       .meta({ change: 'sample' }),
-    topP: probability().default(1).meta({ change: 'sample' }),
+    topP: probability()
+      .default(1)
+      .describe('Sample among the likeliest tokens that reach this probability together; 1 is off')
+      .meta({ change: 'sample' }),
     topK: integer(0).default(0).describe('0 is off').meta({ change: 'sample' }),
-    maxNewTokens: integer(1).default(1024).meta({ change: 'sample' }),
+    maxNewTokens: integer(1).default(1024).describe('Longer responses are cut').meta({ change: 'sample' }),
     batchSize: integer(1)
       .default(64)
       .describe('Responses generated at once: memory and speed, never the result')

@@ -26,6 +26,7 @@ const adapter = z
           .meta({ change: 'never' }),
         dropout: number('0: dropout is not computed', (value) => value === 0)
           .default(0)
+          .describe('For configurations of PEFT that name it')
           .meta({ change: 'never' }),
       }),
     ],
@@ -48,10 +49,16 @@ export const optimisation = {
     .default(false)
     .describe('Leave out the last step of an epoch where it is smaller, as the trainer of the authors did')
     .meta({ change: 'train' }),
-  weightDecay: fromZero().default(0).meta({ change: 'train' }),
-  adamBeta1: decay().default(0.9).meta({ change: 'train' }),
-  adamBeta2: decay().default(0.999).meta({ change: 'train' }),
-  adamEpsilon: positive().default(1e-8).meta({ change: 'train' }),
+  weightDecay: fromZero()
+    .default(0)
+    .describe('Of AdamW, for matrices; norms and biases do not decay')
+    .meta({ change: 'train' }),
+  adamBeta1: decay().default(0.9).describe("AdamW's memory of gradients").meta({ change: 'train' }),
+  adamBeta2: decay().default(0.999).describe("AdamW's memory of their squares").meta({ change: 'train' }),
+  adamEpsilon: positive()
+    .default(1e-8)
+    .describe('Added to the root of the squares before AdamW divides by it')
+    .meta({ change: 'train' }),
   maxGradNorm: positive()
     .nullable()
     .default(1)
@@ -81,6 +88,9 @@ export const optimisation = {
       'What ranks share of the model in training: nothing; masters and moments (ZeRO-1); weights and gradients too (ZeRO-3)',
     )
     .meta({ change: 'free' }),
-  checkpointEverySteps: integer(1).default(50).meta({ change: 'free' }),
+  checkpointEverySteps: integer(1)
+    .default(50)
+    .describe('What a crash can cost, in steps; a stop by a signal saves first')
+    .meta({ change: 'free' }),
   adapter,
 };
