@@ -28,12 +28,17 @@ function get(path: string): string {
   return `GET /api/runs/${run}/${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n\r\n`;
 }
 
-function page(): void {
+async function page(): Promise<void> {
   let isStale = true;
   const events = connected().on('data', () => {
     isStale = true;
   });
-  events.write(get('events'));
+  // A page shows what there is, and follows from there on.
+  const headers = { authorization: `Bearer ${token}` };
+  const detail = await fetch(`http://127.0.0.1:${port}/api/runs/${run}`, { headers });
+  const { lastEventId } = (await detail.json()) as { lastEventId: number };
+  if (events.destroyed) return;
+  events.write(get(`events?after=${lastEventId}`));
   const curves = connected().resume();
   const again = (): void => {
     if (isStale) curves.write(get(`curves?points=500&names=${names.map(encodeURIComponent).join(',')}`));
@@ -49,7 +54,7 @@ function page(): void {
 }
 
 for await (const _ of createInterface({ input: process.stdin })) {
-  if (open.size === 0) for (let n = 0; n < Number(count); n++) page();
+  if (open.size === 0) for (let n = 0; n < Number(count); n++) void page();
   else {
     for (const timer of timers) clearInterval(timer);
     for (const socket of open) socket.destroy();
