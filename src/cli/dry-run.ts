@@ -197,7 +197,7 @@ function timeLines(
     'saving',
   ];
   return [
-    `Time, an estimate at the rates of such work, tried here now (GFLOP/s: ${gigaflops(rates.train)} in training, ${gigaflops(rates.score)} scoring, ${gigaflops(rates.prefill)} on prompts, ${gigaflops(rates.decode)} sampling)`,
+    `Time, an estimate at the rates of such work, tried here now on ${rates.device} (GFLOP/s: ${gigaflops(rates.train)} in training, ${gigaflops(rates.score)} scoring, ${gigaflops(rates.prefill)} on prompts, ${gigaflops(rates.decode)} sampling)`,
     ...(fineTuneSeconds > 0
       ? [`  Supervised fine-tuning before the first iteration: ${duration(fineTuneSeconds)}`]
       : []),

@@ -9,7 +9,7 @@ import type { RecipeFacts } from './facts.ts';
 import { type Forecast, forecast } from './forecast.ts';
 import type { WorkRates } from './time.ts';
 
-const RATES: WorkRates = { train: 1e12, score: 1e12, prefill: 4e11, decode: 1e11, update: 1e9 };
+const RATES: WorkRates = { train: 1e12, score: 1e12, prefill: 4e11, decode: 1e11, update: 1e9, device: 'cpu' };
 
 async function dryRun(
   name: string,

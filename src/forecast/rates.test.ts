@@ -61,9 +61,16 @@ it.each([
   const recipe = loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'), { overrides });
   const before = memoryStatistics().liveTensors;
   const tokens = { prompt: 8, longestPrompt: 16, response: 12, sampled: 12, atMost: false };
-  const rates = await measureRates(recipe, { config: small, tokens, together: 4 });
+  const { device, ...rates } = await measureRates(recipe, { config: small, tokens, together: 4 });
+  expect(device).toBe('cpu');
   // A machine that does less than a million operations a second, or more than 10^15, is none.
   for (const rate of Object.values(rates))
     expect(Math.log10(rate)).toSatisfy((power: number) => power > 5 && power < 15);
   expect(memoryStatistics().liveTensors).toBe(before);
+});
+
+it('a recipe for a card that this machine has not is tried on the CPU', async () => {
+  const recipe = loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'), { overrides: ['device=cuda:7'] });
+  const tokens = { prompt: 4, longestPrompt: 4, response: 4, sampled: 4, atMost: false };
+  expect(await measureRates(recipe, { config: small, tokens, together: 1 })).toMatchObject({ device: 'cpu' });
 });

@@ -65,12 +65,17 @@ export function cutModel(config: ModelConfig): ModelConfig {
 /** The rates of a recipe's work. Takes seconds. */
 export async function measureRates(recipe: Recipe, facts: TrialFacts): Promise<WorkRates> {
   const config = cutModel(facts.config);
-  const { device } = chooseDevice(recipe);
+  // A recipe for a card is planned on machines without one, too.
+  const { device } = chooseDevice({ device: recipe.device === 'cpu' ? 'cpu' : 'auto' });
   const dtype = storedDtype(config);
   const weights = outlive(scope('trial weights', () => trialWeights(config, { dtype, device })));
   try {
     const model = { config, weights };
-    return { ...(await trainingRates(recipe, model, facts.tokens)), ...(await samplingRates(recipe, model, facts)) };
+    return {
+      device,
+      ...(await trainingRates(recipe, model, facts.tokens)),
+      ...(await samplingRates(recipe, model, facts)),
+    };
   } finally {
     disposeAll(weights);
   }
@@ -117,7 +122,7 @@ async function trainingRates(
   recipe: Recipe,
   model: TrialModel,
   tokens: TokenFacts,
-): Promise<Omit<WorkRates, 'prefill' | 'decode'>> {
+): Promise<Pick<WorkRates, 'train' | 'score' | 'update'>> {
   const { config } = model;
   const { training, objective } = recipe;
   const { dtype, states, adapter } = training;

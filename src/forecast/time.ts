@@ -30,6 +30,8 @@ export interface WorkRates {
   decode: number;
   /** Weights a second that the optimiser changes. */
   update: number;
+  /** Where that was. */
+  device: string;
 }
 
 /** Forward passes that a pass forward and backward counts as: three, and one more where activations are computed again. */
