@@ -4,6 +4,7 @@
  */
 
 import { readRows } from '../src/data/read.ts';
+import { blockWeights } from '../src/forecast/operations.ts';
 import { loadModel } from '../src/model/load.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
 import { microBatches } from '../src/score/packing.ts';
@@ -16,7 +17,7 @@ import { openOptimiser } from '../src/train/optimiser.ts';
 import { withoutPause } from '../src/train/pausing.ts';
 import { trainingStep } from '../src/train/step.ts';
 import { renderPairAsTrl } from '../test/trl-rendering.ts';
-import { blockWeights, productRate } from './rates.ts';
+import { productRate } from './rates.ts';
 
 const [modelPath = '', dataPath = '', ...numbers] = process.argv.slice(2);
 const [steps = 8, batch = 8] = numbers.slice(0, 2).map(Number);
@@ -84,7 +85,9 @@ const met = plan
   .flat()
   .reduce(
     (sum, { ids_T, rows_S }) =>
-      sum + ids_T.length * blockWeights(config) + rows_S.length * config.vocabularySize * config.hiddenSize,
+      sum +
+      ids_T.length * config.layers * blockWeights(config) +
+      rows_S.length * config.vocabularySize * config.hiddenSize,
     0,
   );
 const memory = memoryStatistics();

@@ -1,6 +1,4 @@
-/** @file What a share of the machine's limit is a share of: a large product's rate in the same process, and a model's useful operations. */
-import type { ModelConfig } from '../src/model/config.ts';
-import { EMBEDDING, expectedWeights, HEAD } from '../src/model/weights.ts';
+/** @file What a share of the machine's limit is a share of: a large product's rate in the same process. */
 import { noGrad } from '../src/torch/autograd.ts';
 import { full, matmul } from '../src/torch/ops.ts';
 import { scope } from '../src/torch/tensor.ts';
@@ -19,11 +17,4 @@ export function productRate(dtype: 'float32' | 'bfloat16'): number {
       return Math.max(...rates);
     }),
   );
-}
-
-/** Numbers in the matrices of all blocks: a token's way forward takes two operations for each. */
-export function blockWeights(config: ModelConfig): number {
-  return [...expectedWeights(config)]
-    .filter(([name, shape]) => shape.length === 2 && name !== EMBEDDING && name !== HEAD)
-    .reduce((sum, [, [outputs = 0, inputs = 0]]) => sum + outputs * inputs, 0);
 }

@@ -5,13 +5,14 @@
  * Usage: sample-run.ts MODEL PROMPTS.jsonl TOKENS SAMPLES BATCH DTYPE THREADS
  */
 import { readFileSync } from 'node:fs';
+import { blockWeights } from '../src/forecast/operations.ts';
 import { loadModel } from '../src/model/load.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
 import { memoryStatistics } from '../src/torch/memory.ts';
 import { setThreads } from '../src/torch/native.ts';
-import { blockWeights, productRate } from './rates.ts';
+import { productRate } from './rates.ts';
 
 const [modelPath = '', promptsPath = '', ...numbers] = process.argv.slice(2);
 const [maxNewTokens = 128, samples = 1, batchSize = 64] = numbers.slice(0, 3).map(Number);
@@ -58,7 +59,7 @@ const prefillSeconds = (performance.now() - prefillMs) / 1000;
 const promptTokens = requests.reduce((sum, { promptIds }) => sum + promptIds.length, 0);
 
 // Attention is left out, and the head, which sees one token a prompt.
-const flopsPerToken = 2 * blockWeights(model.config);
+const flopsPerToken = 2 * model.config.layers * blockWeights(model.config);
 const prefillRate = promptTokens / prefillSeconds;
 const peak = productRate(dtype);
 

@@ -11,16 +11,8 @@ import { openSampler, type Sampler } from './sampler.ts';
 const uses: DeviceUse[] = vi.hoisted(() => []);
 
 vi.mock('../torch/native.ts', async (importActual) => {
-  const actual = await importActual<typeof import('../torch/native.ts')>();
-  const { withPretendedDevices } = await import('../../test/support/pretended-device.ts');
-  let pretended: ReturnType<typeof actual.native> | null = null;
-  return {
-    ...actual,
-    native: () => {
-      pretended ??= withPretendedDevices(actual.native(), (use) => uses.push(use));
-      return pretended;
-    },
-  };
+  const { pretendedModule } = await import('../../test/support/pretended-device.ts');
+  return pretendedModule(await importActual<typeof import('../torch/native.ts')>(), (use) => uses.push(use));
 });
 
 const config = smallConfig();

@@ -125,6 +125,21 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
   return new Proxy(actual, { get: (addon, name) => Reflect.get(pretended, name) ?? Reflect.get(addon, name) });
 }
 
+/** src/torch/native.ts with a pretended addon, for `vi.mock`. */
+export function pretendedModule<Module extends { native: () => Native }>(
+  actual: Module,
+  sees?: (use: DeviceUse) => void,
+): Module {
+  let pretended: Native | null = null;
+  return {
+    ...actual,
+    native: () => {
+      pretended ??= withPretendedDevices(actual.native(), sees);
+      return pretended;
+    },
+  };
+}
+
 function handlesIn(value: NativeValue): Handle[] {
   if (Array.isArray(value)) return value.flatMap(handlesIn);
   return typeof value === 'number' ? [value] : [];

@@ -18,15 +18,8 @@ const unnamed = vi.hoisted(() => (): string | undefined => {
 vi.mock('../../src/torch/native.ts', async (importActual) => {
   const actual = await importActual<typeof import('../../src/torch/native.ts')>();
   if (!isPretended) return actual;
-  const { withPretendedDevices } = await import('./pretended-device.ts');
-  let pretended: ReturnType<typeof actual.native> | null = null;
-  return {
-    ...actual,
-    native: () => {
-      pretended ??= withPretendedDevices(actual.native());
-      return pretended;
-    },
-  };
+  const { pretendedModule } = await import('./pretended-device.ts');
+  return pretendedModule(actual);
 });
 
 vi.mock('../../src/torch/tensor.ts', async (importActual) => {
