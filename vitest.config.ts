@@ -69,7 +69,11 @@ const ON_A_DEVICE = [
 ];
 
 /** These bring a pretended GPU of their own, beside the CPU. */
-const BESIDE_THE_CPU = ['src/sample/late-tokens.test.ts', 'src/train/copies.test.ts'];
+const BESIDE_THE_CPU = [
+  'src/sample/graph-passes.test.ts',
+  'src/sample/late-tokens.test.ts',
+  'src/train/copies.test.ts',
+];
 
 const ALL = ['src/**/*.test.ts', 'test/**/*.test.ts', 'web/**/*.test.ts'];
 const APART = ['test/long/**', 'test/peers/**', 'test/vllm/**', '**/node_modules/**'];

@@ -155,6 +155,7 @@ NAPI_MODULE_INIT() {
     selm::defineAutograd(env, exports);
     selm::defineTransfer(env, exports);
     selm::defineMemory(env, exports);
+    selm::defineGraphs(env, exports);
     selm::defineSignals(env, exports);
     selm::defineKeyStore(env, exports);
     selm::defineProcessGroup(env, exports);

@@ -76,6 +76,7 @@ void defineDispatch(napi_env env, napi_value exports);
 void defineAutograd(napi_env env, napi_value exports);
 void defineTransfer(napi_env env, napi_value exports);
 void defineMemory(napi_env env, napi_value exports);
+void defineGraphs(napi_env env, napi_value exports);
 void defineSignals(napi_env env, napi_value exports);
 void defineKeyStore(napi_env env, napi_value exports);
 void defineProcessGroup(napi_env env, napi_value exports);

@@ -21,6 +21,7 @@ import { sha256Folder } from '../files/hash.ts';
 import {
   type EngineRecord,
   engineDirectory,
+  GRAPHS_LIBRARY,
   libtorchVersionOf,
   NCCL_LIBRARY,
   nativeSources,
@@ -131,9 +132,10 @@ export async function buildEngine(libtorchDirectory: string, options: BuildOptio
   // By rename: a process that runs on the previous addon keeps its file.
   copyFileSync(built, join(output, `.selm.node.${process.pid}`));
   renameSync(join(output, `.selm.node.${process.pid}`), join(output, 'selm.node'));
-  const nccl = join(work, NCCL_LIBRARY);
-  if (existsSync(nccl)) copyFileSync(nccl, join(output, NCCL_LIBRARY));
-  else rmSync(join(output, NCCL_LIBRARY), { force: true });
+  for (const part of [NCCL_LIBRARY, GRAPHS_LIBRARY]) {
+    if (existsSync(join(work, part))) copyFileSync(join(work, part), join(output, part));
+    else rmSync(join(output, part), { force: true });
+  }
   writeFileAtomic(join(output, 'engine.json'), `${JSON.stringify(record, null, 2)}\n`);
   log(`The engine is built and tried (${Math.round((performance.now() - started) / 1000)} s)`);
   return record;

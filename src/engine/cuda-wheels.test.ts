@@ -11,9 +11,9 @@ Requires-Dist: nvidia-extra==1; extra == "more"
 Requires-Dist: triton~=3.9.0; platform_system == "Linux" and python_version < "3.16"
 `;
 
-test('cudaRequirements() takes the libraries of NVIDIA and nothing of Python', () => {
+test('cudaRequirements() takes the libraries of NVIDIA, headers for graphs, and nothing of Python', () => {
   expect(cudaRequirements(METADATA)).toEqual([
-    'cuda-toolkit[cublas,cudart,cufft]==13.2.2',
+    'cuda-toolkit[cublas,cudart,cufft,crt]==13.2.2',
     'nvidia-cudnn-cu13==9.26.0.51',
   ]);
   expect(cudaRequirements('Name: torch\nRequires-Dist: numpy\n')).toEqual([]);

@@ -18,15 +18,16 @@ export interface PlannedWheel {
 }
 
 /**
- * Requirements of a wheel's METADATA that are NVIDIA's libraries: `cuda-toolkit[cublas,...]==13.2.2`, `nvidia-...==...`.
- * Python's own packages, and those of its compilers, are none.
+ * Requirements of a wheel's METADATA that are NVIDIA's libraries: `cuda-toolkit[cublas,...]==13.2.2`, `nvidia-...==...`, and with the toolkit
+ * the headers that its runtime's need (crt: 0.1 MB), for graphs (native/graphs). Python's own packages, and those of its compilers, are none.
  */
 export function cudaRequirements(metadata: string): string[] {
   return metadata.split('\n').flatMap((line) => {
     const found = /^Requires-Dist:\s*((?:cuda-toolkit|nvidia-)[^;]*?)\s*(?:;(.*))?$/.exec(line);
     const [, requirement, marker = ''] = found ?? [];
     // An extra is what somebody else asks for.
-    return requirement === undefined || /\bextra\s*==/.test(marker) ? [] : [requirement.replaceAll(' ', '')];
+    if (requirement === undefined || /\bextra\s*==/.test(marker)) return [];
+    return [requirement.replaceAll(' ', '').replace(/^(cuda-toolkit\[[^\]]*)\]/, '$1,crt]')];
   });
 }
 

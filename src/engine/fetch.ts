@@ -43,13 +43,14 @@ const BYTES_NEEDED = 2.5e9;
 const BYTES_NEEDED_FROM_WHEEL = 1e9;
 
 /**
- * Unpacks the members of a wheel that a C++ program needs, on the CPU or with CUDA; zipfile checks each member's CRC and its
- * path.
+ * Unpacks the members of a wheel that a C++ program needs, on the CPU or with CUDA (then CUDA's own headers too, for graphs); zipfile
+ * checks each member's CRC and its path.
  */
 const UNPACK = `
-import re, sys, zipfile
+import os, re, sys, zipfile
 wheel, folder, half = sys.argv[1:]
 libraries = r'nvidia/.*/lib(cudart|cupti)\\.so[.0-9]*$' if half == 'cpu' else r'nvidia/.*\\.so[.0-9]*$'
+if half == 'cuda' and re.match('nvidia_cuda_(runtime|crt)-', os.path.basename(wheel)): libraries += '|nvidia/.*/include/'
 keep = re.compile(r'torch/include/|torch/version\\.py$|torch/lib/[^/]+\\.(so|dylib)[.0-9]*$|torch\\.libs/|' + libraries +
                   r'|[^/]+\\.dist-info/(METADATA$|licenses/|LICENSE)')
 cuda = 'torch_cuda|c10_cuda|caffe2_nvrtc|torch_nvshmem|nvshmem|' if half == 'cpu' else ''

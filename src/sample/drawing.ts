@@ -24,6 +24,18 @@ export interface TokenChoice {
   topK: number;
 }
 
+/** Tokens that were drawn, and their log-probabilities in nats at temperature 1, [B]. */
+export interface Drawn {
+  ids_B: Tensor;
+  logProbs_B: Tensor;
+}
+
+/** Draws a token from each row of logits [B, V], by its uniform number [B]. */
+export function drawTokens({ temperature, topK, topP }: TokenChoice, logits_BV: Tensor, uniforms_B: Tensor): Drawn {
+  const [ids_B, logProbs_B] = sampleTokens(logits_BV, temperature, topK, topP, uniforms_B);
+  return { ids_B, logProbs_B };
+}
+
 /** A token as the host hears of it. */
 export interface HeardToken<Sequence> {
   sequence: Sequence;
@@ -40,24 +52,21 @@ interface NewestDraw<Sequence> {
 
 /** The draws of a batch. A class because it is the state that drawing changes. */
 export class Draws<Sequence extends object> {
-  readonly #choice: TokenChoice;
   readonly #device: string;
   #newest: NewestDraw<Sequence>[] = [];
   #underWay: { sequences: readonly Sequence[]; fetch: Fetch }[] = [];
 
-  constructor(choice: TokenChoice, device: string) {
-    this.#choice = choice;
+  constructor(device: string) {
     this.#device = device;
   }
 
-  /** Draws the next token of each sequence from its row of logits [B, V], by its uniform number [B]. */
-  draw(sequences: readonly Sequence[], logits_BV: Tensor, uniforms_B: Tensor): void {
-    const { temperature, topK, topP } = this.#choice;
-    scope('draw', () => {
-      const [ids_B, logProbs_B] = sampleTokens(logits_BV, temperature, topK, topP, uniforms_B);
-      this.#underWay.push({ sequences, fetch: fetchLater([ids_B, logProbs_B]) });
-      this.#newest.push({ sequences, ids_B: outlive(ids_B) });
-    });
+  /**
+   * Takes the next token of each sequence, as it was drawn. The tensors may be written over by a pass that comes after the one that
+   * reads the newest tokens.
+   */
+  add(sequences: readonly Sequence[], { ids_B, logProbs_B }: Drawn): void {
+    this.#underWay.push({ sequences, fetch: fetchLater([ids_B, logProbs_B]) });
+    this.#newest.push({ sequences, ids_B: outlive(ids_B) });
   }
 
   /** The newest tokens of sequences, [B], in the open scope. All others are forgotten: who is not asked for does not go on. */

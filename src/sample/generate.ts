@@ -8,12 +8,14 @@ import { InterruptedError, ModelError } from '../errors.ts';
 import { longAfter } from '../model/rope.ts';
 import type { RandomKey } from '../random.ts';
 import { cat, index_select } from '../torch/ops.ts';
-import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
-import { Draws, type HeardToken, type TokenChoice } from './drawing.ts';
-import { advance, firstUniforms, layRows, nextUniforms, type RowLayout } from './layout.ts';
+import { int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
+import { type Drawn, Draws, drawTokens, type HeardToken, type TokenChoice } from './drawing.ts';
+import { firstUniforms } from './layout.ts';
+import { openPasses } from './open-passes.ts';
 import { PAGE_TOKENS, pagesFor } from './pages.ts';
+import type { DecodePasses } from './passes.ts';
 import { BLOCK_TOKENS, knownBlocks, pagesOf, type SharedBlock, settleBlocks, sharedBlocks } from './prefixes.ts';
-import { type Cache, decode, openCache, prefill, type Sampler } from './sampler.ts';
+import { type Cache, openCache, prefill, type Sampler } from './sampler.ts';
 
 /** How tokens are chosen, and how many at most. */
 export interface SamplingSettings extends TokenChoice {
@@ -55,6 +57,8 @@ export interface GenerateOptions extends SamplingSettings {
   signal?: AbortSignal | undefined;
   /** Called after every pass with the tokens that it made. */
   onTokens?: ((count: number) => void) | undefined;
+  /** Hears what makes sampling slower than it could be. @default a warning of the process */
+  onNotice?: ((notice: string) => void) | undefined;
 }
 
 /**
@@ -90,12 +94,6 @@ interface Sequence {
   hasEnded: boolean;
 }
 
-/** Rows of the last pass, laid out for the next. */
-interface LaidRows {
-  rows: readonly Sequence[];
-  layout: RowLayout;
-}
-
 /** Generates all samples of all requests; responses come in the order in which they finish. */
 export async function* generate(
   sampler: Sampler,
@@ -123,12 +121,12 @@ export async function* generate(
   }
 }
 
-/** Pages of a full batch whose responses are all as long as they may be. */
+/** Pages of a full batch whose responses are all as long as they may be, and one that may be nobody's (graph-passes.ts). */
 function fullBatchPages(work: readonly GenerationRequest[], { batchSize, maxNewTokens }: GenerateOptions): number {
   const samples = work.reduce((sum, request) => sum + request.samples.length, 0);
   const prompts = work.reduce((sum, request) => sum + pagesFor(request.promptIds.length), 0);
   const share = Math.min(1, batchSize / samples);
-  return Math.ceil(share * (prompts + samples * pagesFor(maxNewTokens)));
+  return 1 + Math.ceil(share * (prompts + samples * pagesFor(maxNewTokens)));
 }
 
 /**
@@ -171,7 +169,9 @@ class Batch {
   #prompts: ActivePrompt[] = [];
   #sequences: Sequence[] = [];
   readonly #draws: Draws<Sequence>;
-  #laid: LaidRows | null = null;
+  readonly #passes: DecodePasses;
+  /** Rows of the last pass, as they are laid out. */
+  #laid: readonly Sequence[] = [];
 
   constructor(
     sampler: Sampler,
@@ -182,7 +182,8 @@ class Batch {
     this.#cache = cache;
     this.#options = setup.options;
     this.#stop = new Set(setup.options.stopIds);
-    this.#draws = new Draws(setup.options, sampler.embedding.device);
+    this.#draws = new Draws(sampler.embedding.device);
+    this.#passes = openPasses({ sampler, cache, choice: setup.options }, setup.options);
     this.#queue = [...setup.queue].reverse();
     const limit = longAfter(sampler.config);
     const prompts = setup.queue.map((request) => {
@@ -204,7 +205,7 @@ class Batch {
   dispose(): void {
     for (const prompt of this.#prompts) prompt.logits?.dispose();
     this.#draws.dispose();
-    disposeAll(this.#laid?.layout);
+    this.#passes.dispose();
   }
 
   /** Admits what fits, then runs one token of every running sequence. Gives out what ended, as far as that is known. */
@@ -221,39 +222,31 @@ class Batch {
   /** Runs the newest token of each row, and draws the next one. */
   #decode(rows: readonly Sequence[]): void {
     scope('decode', () => {
-      const layout = this.#layoutOf(rows);
-      const logits_BV = decode(this.#sampler, this.#cache, layout, this.#draws.takeNewest(rows));
-      this.#draw(rows, logits_BV, nextUniforms(layout));
+      this.#layOut(rows);
+      this.#add(rows, this.#passes.run(this.#draws.takeNewest(rows)));
     });
   }
 
-  /** The layout of the last pass, advanced; a new one where rows came or went, or one needed a page. */
-  #layoutOf(rows: readonly Sequence[]): RowLayout {
+  /** Counts the rows of the last pass on, or lays rows out anew where some came or went, or one needed a page. */
+  #layOut(rows: readonly Sequence[]): void {
     const { pages } = this.#cache;
     const inNeed = rows.filter((row) => row.pages.length < pagesFor(row.drawn));
     for (const row of inNeed)
       row.pages.push(...pages.take(Math.min(PAGES_AT_ONCE, pagesFor(row.limit) - row.pages.length)));
-    const last = this.#laid;
-    const areSame = last !== null && last.rows.length === rows.length && rows.every((row, i) => row === last.rows[i]);
+    const areSame = this.#laid.length === rows.length && rows.every((row, i) => row === this.#laid[i]);
     if (areSame && inNeed.length === 0) {
-      advance(
-        last.layout,
-        rows.some(({ drawn }) => (drawn - 1) % PAGE_TOKENS === 0),
-      );
-      return last.layout;
+      this.#passes.advance(rows.some(({ drawn }) => (drawn - 1) % PAGE_TOKENS === 0));
+      return;
     }
-    disposeAll(last?.layout);
-    const { config, embedding } = this.#sampler;
-    const laid = rows.map(({ prompt, pages: own, drawn, key }) => ({
-      prompt: { pages: prompt.pages, length: prompt.request.promptIds.length },
-      pages: own,
-      position: drawn - 1,
-      key,
-    }));
-    const where = { config, device: embedding.device, length: this.#cache.length };
-    const layout = outlive(scope('lay out', () => layRows(laid, where)));
-    this.#laid = { rows, layout };
-    return layout;
+    this.#passes.lay(
+      rows.map(({ prompt, pages: own, drawn, key }) => ({
+        prompt: { pages: prompt.pages, length: prompt.request.promptIds.length },
+        pages: own,
+        position: drawn - 1,
+        key,
+      })),
+    );
+    this.#laid = rows;
   }
 
   /**
@@ -281,7 +274,8 @@ class Batch {
       // All samples of a prompt draw their first token from the same logits.
       const logits = started.flatMap(({ prompt }) => prompt.logits ?? []);
       const keys = started.map(({ key }) => key);
-      this.#draw(started, cat(logits), firstUniforms(keys, this.#sampler.embedding.device));
+      const uniforms_B = firstUniforms(keys, this.#sampler.embedding.device);
+      this.#add(started, drawTokens(this.#options, cat(logits), uniforms_B));
     });
     return true;
   }
@@ -331,8 +325,8 @@ class Batch {
     for (const { prompt, blocks } of fresh) settleBlocks(blocks, prompt.pages, this.#cache.pages);
   }
 
-  #draw(sequences: readonly Sequence[], logits_BV: Tensor, uniforms_B: Tensor): void {
-    this.#draws.draw(sequences, logits_BV, uniforms_B);
+  #add(sequences: readonly Sequence[], drawn: Drawn): void {
+    this.#draws.add(sequences, drawn);
     for (const sequence of sequences) sequence.drawn += 1;
   }
 

@@ -14,14 +14,15 @@ import {
   div_Tensor_mode,
   gather,
   mul_Scalar,
+  narrow,
   remainder_Scalar,
   select_int,
   squeeze_dim,
   uniforms,
   unsqueeze,
+  view,
 } from '../torch/ops.ts';
 import { int64, scope, type Tensor } from '../torch/tensor.ts';
-import { int64Together } from '../torch/together.ts';
 import { PAGE_TOKENS, placeOf } from './pages.ts';
 
 /** One sequence of a decoding batch: its pages, its prompt's, and its random numbers. */
@@ -33,8 +34,16 @@ export interface DecodeRow {
   key: RandomKey;
 }
 
-/** Rows as a pass of decoding reads them. Whoever lays them out frees them. */
+/** How large a layout is: rows, and pages of a row's table. */
+export interface LayoutShape {
+  rows: number;
+  width: number;
+}
+
+/** Rows as a pass of decoding reads them: parts of one tensor of integers. Whoever lays them out frees them. */
 export interface RowLayout {
+  /** All of them. */
+  numbers: Tensor;
   /** Pages of each row's prompt, then its own, [B, M]. */
   tables_BM: Tensor;
   /** Tokens that the new one sees of its prompt and of its response, itself included, [B, 2]. */
@@ -56,45 +65,72 @@ export interface RowLayout {
   keys_B4: Tensor;
 }
 
+/** The smallest shape of these rows. */
+export function shapeOf(rows: readonly DecodeRow[]): LayoutShape {
+  const width = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
+  return { rows: rows.length, width };
+}
+
+/** The integers of a layout in order; `length` is that of the cache's rotary tables. */
+export function layoutNumbers(
+  rows: readonly DecodeRow[],
+  { width }: LayoutShape,
+  { config, length }: { config: ModelConfig; length: number },
+): number[] {
+  const tables = rows.flatMap(({ prompt, pages }) => {
+    const unused = width - prompt.pages.length - pages.length;
+    return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
+  });
+  return [
+    ...tables,
+    ...rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
+    ...rows.map(({ position }) => position),
+    ...rows.map(({ prompt, position }) =>
+      rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
+    ),
+    ...rows.map(({ pages, position }) => placeOf(pages, position)),
+    ...rows.map(({ prompt }) => prompt.pages.length),
+    PAGE_TOKENS,
+    ...rows.flatMap(({ key }) => wordsOf(key)),
+  ];
+}
+
+/** How many integers a layout has. */
+export function layoutSize({ rows, width }: LayoutShape): number {
+  return rows * (width + 10) + 1;
+}
+
+/** The layout that a tensor of a layout's integers is. Its parts change with it. */
+export function layoutOver(numbers: Tensor, { rows, width }: LayoutShape): RowLayout {
+  let begin = 0;
+  const next = (...shape: [number, ...number[]]): Tensor => {
+    const size = shape.reduce((product, length) => product * length, 1);
+    const part = narrow(numbers, 0, begin, size);
+    begin += size;
+    return shape.length === 1 ? part : view(part, shape);
+  };
+  const tables_BM = next(rows, width);
+  const lengths_B2 = next(rows, 2);
+  const counts_3B = next(3, rows);
+  return {
+    ...{ numbers, tables_BM, lengths_B2, counts_3B },
+    firstOwn_B: next(rows),
+    pageTokens: next(1),
+    keys_B4: next(rows, 4),
+    ownLengths_B: select_int(lengths_B2, 1, 1),
+    positions_B: select_int(counts_3B, 0, 0),
+    rotary_B: select_int(counts_3B, 0, 1),
+    places_B: select_int(counts_3B, 0, 2),
+  };
+}
+
 /** Lays rows out, in one copy to the device; `length` is that of the cache's rotary tables. */
 export function layRows(
   rows: readonly DecodeRow[],
   { config, device, length }: { config: ModelConfig; device: string; length: number },
 ): RowLayout {
-  const count = rows.length;
-  const width = Math.max(...rows.map(({ prompt, pages }) => prompt.pages.length + pages.length));
-  const positions = rows.map(({ position }) => position);
-  const rotary = rows.map(({ prompt, position }) =>
-    rotaryRow(config, { position: prompt.length + position, promptLength: prompt.length, length }),
-  );
-  const places = rows.map(({ pages, position }) => placeOf(pages, position));
-  const parts = int64Together(
-    {
-      tables_BM: {
-        shape: [count, width],
-        numbers: rows.flatMap(({ prompt, pages }) => {
-          const unused = width - prompt.pages.length - pages.length;
-          return [...prompt.pages, ...pages, ...Array<number>(unused).fill(0)];
-        }),
-      },
-      lengths_B2: {
-        shape: [count, 2],
-        numbers: rows.flatMap(({ prompt, position }) => [prompt.length, position + 1]),
-      },
-      counts_3B: { shape: [3, count], numbers: [...positions, ...rotary, ...places] },
-      firstOwn_B: { numbers: rows.map(({ prompt }) => prompt.pages.length) },
-      pageTokens: { numbers: [PAGE_TOKENS] },
-      keys_B4: { shape: [count, 4], numbers: rows.flatMap(({ key }) => wordsOf(key)) },
-    },
-    device,
-  );
-  return {
-    ...parts,
-    ownLengths_B: select_int(parts.lengths_B2, 1, 1),
-    positions_B: select_int(parts.counts_3B, 0, 0),
-    rotary_B: select_int(parts.counts_3B, 0, 1),
-    places_B: select_int(parts.counts_3B, 0, 2),
-  };
+  const shape = shapeOf(rows);
+  return layoutOver(int64(layoutNumbers(rows, shape, { config, length }), { device }), shape);
 }
 
 /** Makes the next token of each row the new one; `startsPage` says whether one of them is the first of a page. */

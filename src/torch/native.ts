@@ -48,6 +48,12 @@ export interface Native {
   resetPeak(): null;
   failAllocation(countdown: number): null;
   openLibrary(path: string): string | null;
+  openGraphs(path: string): string | null;
+  beginCapture(device: string): null;
+  endCapture(): number;
+  giveUpCapture(): null;
+  replayGraph(graph: number): null;
+  dropGraph(graph: number): null;
   answerSignals(before: string, text: string): boolean;
   openStore(host: string, port: number, hosts: boolean, timeoutMs: number): Promise<number>;
   storePort(store: number): number;
@@ -92,6 +98,8 @@ export const engineDirectory: string = process.env.SELM_ENGINE ?? join(packageRo
 
 /** The engine's part for NCCL, which is built where CUDA's headers and NCCL's are (native/nccl). */
 export const NCCL_LIBRARY = 'selm_nccl.so';
+/** The engine's part for CUDA graphs, which is built where CUDA's headers are (native/graphs). */
+export const GRAPHS_LIBRARY = 'selm_graphs.so';
 
 const FIX = 'run `selm engine install`, then `selm doctor`';
 

@@ -5,19 +5,21 @@
  */
 import { parseSchema, type Schema } from '../../scripts/operator-schema.ts';
 import type { Handle, Native, NativeValue } from '../../src/torch/native.ts';
+import { handlesIn, PretendedGraphs } from './pretended-graphs.ts';
 
 /** Copies are what crosses devices. */
 const CROSSING = new Set(['aten::copy_', 'aten::_to_copy', 'aten::to', 'aten::_foreach_copy_']);
 
 /**
  * What a program does with a device. `to the device` and `to the host`: a copy that crosses; where the host waits for it, `waits` says so. `heard`:
- * the host waits for a copy that was begun before, by its number. `operator`: one of selm's own is called.
+ * the host waits for a copy that was begun before, by its number. `operator`: one of selm's own is called. `graph`: one is made, or replayed.
  */
 export type DeviceUse =
   | { kind: 'to the device' }
   | { kind: 'to the host'; waits: boolean; fetch: number | null }
   | { kind: 'heard'; fetch: number }
-  | { kind: 'operator'; name: string };
+  | { kind: 'operator'; name: string }
+  | { kind: 'graph'; is: 'captured' | 'replayed' | 'dropped'; graph: number };
 
 /** The addon, with tensors that are said to lie where they were asked to; `sees` is told of what is done with devices. */
 export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => void = () => {}): Native {
@@ -31,6 +33,12 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
     devices.set(handle, device);
     return handle;
   };
+
+  const free = (tensor: Handle): boolean => {
+    devices.delete(tensor);
+    return actual.free(tensor);
+  };
+  const graphs = new PretendedGraphs({ actual, call, free, isThere: (handle) => devices.has(handle) });
 
   function schemaOf(operator: number): Schema {
     const known = schemas.get(operator) ?? parseSchema(actual.schema(operator));
@@ -62,12 +70,15 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
     );
     const common = commonDevice(schema, handles);
     const device = typeof wanted === 'string' ? numbered(wanted) : (common ?? 'cpu');
-    if (schema.name.startsWith('selm::') && common !== null && common !== 'cpu')
+    if (schema.name.startsWith('selm::') && common !== null && common !== 'cpu' && !graphs.isCapturing)
       sees({ kind: 'operator', name: schema.name });
     if (CROSSING.has(schema.name)) seeCrossing(handles.map(deviceOf), device);
+    const written = writtenOf(schema);
+    graphs.beforeWriting(values.flatMap((value, i) => (written[i] ? handlesIn(value) : [])));
     const result = actual.call(operator, ...passed);
-    if (schema.returns.some((type) => type.startsWith('Tensor')))
-      for (const handle of handlesIn(result)) lie(handle, device);
+    const made = schema.returns.some((type) => type.startsWith('Tensor')) ? handlesIn(result) : [];
+    for (const handle of made) lie(handle, device);
+    graphs.write({ operator, values, made, isTensor: kinds.map((kind) => kind.startsWith('Tensor')) });
     return result;
   }
 
@@ -75,6 +86,7 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
   function seeCrossing([first = 'cpu', ...others]: readonly string[], wanted: string): void {
     const [from, to] = others.length > 0 ? [others.at(-1), first] : [first, wanted];
     if (from === to) return;
+    graphs.forbid('a copy between host and device');
     sees(to === 'cpu' ? { kind: 'to the host', waits: true, fetch: null } : { kind: 'to the device' });
   }
 
@@ -82,14 +94,21 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
     call,
     openLibrary: () => null,
     fromBytes: (...[buffer, byteOffset, byteLength, shape, dtype, device]) => {
-      if (device !== 'cpu') sees({ kind: 'to the device' });
+      if (device !== 'cpu') {
+        graphs.forbid('a copy to the device');
+        sees({ kind: 'to the device' });
+      }
       return lie(actual.fromBytes(buffer, byteOffset, byteLength, shape, dtype, 'cpu'), numbered(device));
     },
     toBytes: (tensor, buffer, byteOffset) => {
-      if (deviceOf(tensor) !== 'cpu') sees({ kind: 'to the host', waits: true, fetch: null });
+      if (deviceOf(tensor) !== 'cpu') {
+        graphs.forbid('a copy to the host');
+        sees({ kind: 'to the host', waits: true, fetch: null });
+      }
       return actual.toBytes(tensor, buffer, byteOffset);
     },
     fetchLater: (tensors) => {
+      graphs.forbid('a copy to the host');
       const fetch = actual.fetchLater(tensors);
       if (tensors.some((tensor) => deviceOf(tensor) !== 'cpu')) {
         fetches.add(fetch);
@@ -98,6 +117,7 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
       return fetch;
     },
     fetched: (fetch) => {
+      graphs.forbid('waiting for a copy');
       if (fetches.delete(fetch)) sees({ kind: 'heard', fetch });
       return actual.fetched(fetch);
     },
@@ -106,9 +126,30 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
       const [dtype, , ...shape] = actual.describe(tensor);
       return [dtype, deviceOf(tensor), ...shape];
     },
-    free: (tensor) => {
-      devices.delete(tensor);
-      return actual.free(tensor);
+    free,
+    openGraphs: () => null,
+    beginCapture: () => {
+      graphs.begin();
+      return null;
+    },
+    endCapture: () => {
+      const graph = graphs.end();
+      sees({ kind: 'graph', is: 'captured', graph });
+      return graph;
+    },
+    giveUpCapture: () => {
+      graphs.giveUp();
+      return null;
+    },
+    replayGraph: (graph) => {
+      sees({ kind: 'graph', is: 'replayed', graph });
+      graphs.replay(graph);
+      return null;
+    },
+    dropGraph: (graph) => {
+      sees({ kind: 'graph', is: 'dropped', graph });
+      graphs.drop(graph);
+      return null;
     },
     gradient: (tensor) => {
       const gradient = actual.gradient(tensor);
@@ -140,9 +181,10 @@ export function pretendedModule<Module extends { native: () => Native }>(
   };
 }
 
-function handlesIn(value: NativeValue): Handle[] {
-  if (Array.isArray(value)) return value.flatMap(handlesIn);
-  return typeof value === 'number' ? [value] : [];
+/** Which parameters of an operator are tensors that it writes. */
+function writtenOf({ parameters, text }: Schema): boolean[] {
+  const names = new Set([...text.matchAll(/\([a-z]!\)(?:\[\])? (\w+)/g)].map(([, name]) => name));
+  return parameters.map(({ name }) => names.has(name));
 }
 
 /** As LibTorch says it: `cuda` is `cuda:0`. */

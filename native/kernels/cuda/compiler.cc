@@ -166,11 +166,11 @@ void Program::start(const char* kernel, const Grid& grid, void** arguments) cons
   if (grid.blocks == 0 || grid.blocksY == 0) return;
   const c10::DeviceGuard guard(device_);
   enterContext(device_.index());
-  // LibTorch's default stream is the driver's null stream, and nothing here changes streams.
-  TORCH_CHECK(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_).id() == 0,
-              "kernels run on the default stream only");
+  // LibTorch's own stream of this thread, so that a kernel comes after what it was asked before, and into a graph that is being captured.
+  const c10::impl::VirtualGuardImpl backend(device_.type());
+  void* const stream = backend.getStreamNativeHandle(backend.getStream(device_));
   check(library().launch(functionOf(module_, kernel, grid.sharedBytes), static_cast<unsigned>(grid.blocks),
-                         static_cast<unsigned>(grid.blocksY), 1, grid.threads, 1, 1, grid.sharedBytes, nullptr,
+                         static_cast<unsigned>(grid.blocksY), 1, grid.threads, 1, 1, grid.sharedBytes, stream,
                          arguments, nullptr),
         "start a kernel");
 }
