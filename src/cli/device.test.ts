@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it, vi } from 'vitest';
 import type { DeviceUse } from '../../test/support/pretended-device.ts';
 import { packageRoot } from '../files/package-root.ts';
-import { ALONE } from '../ranks/team.ts';
+import { teamOf } from '../ranks/team.testing.ts';
+import { ALONE, type Team } from '../ranks/team.ts';
 import { deviceOption } from './device.ts';
 import { evalModel } from './eval/model.ts';
 import { withOutputModel } from './eval/output-model.ts';
@@ -24,21 +25,21 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const stories = join(packageRoot, 'assets', 'stories260K');
 const fixtures = join(packageRoot, 'test', 'fixtures');
 const says: string[] = [];
-const listening = { signal: new AbortController().signal, say: (text: string) => void says.push(text), team: ALONE };
+const listening = { signal: new AbortController().signal, say: (text: string) => void says.push(text) };
 
 beforeEach(() => {
   uses.length = 0;
   says.length = 0;
 });
 
-const commands: Record<string, (device: string) => Promise<string>> = {
+const commands: Record<string, (device: string, team: Team) => Promise<string>> = {
   generate: async (device) => {
     const lines: string[] = [];
     const sampling = { samples: 2, temperature: 1, topP: 0.9, topK: 0, maxNewTokens: 12, seed: 3 };
     for await (const line of respond(stories, { prompt: 'Tom saw', text: true, ...sampling, device })) lines.push(line);
     return lines.join('\n');
   },
-  eval: (device) =>
+  eval: (device, team) =>
     evalModel(
       stories,
       {
@@ -49,15 +50,17 @@ const commands: Record<string, (device: string) => Promise<string>> = {
           data: join(fixtures, 'evaluate/benchmarks/data'),
           dtype: 'float32',
         },
-        ...{ batchTokens: 512, batchSize: 4, store: join(folder, `${device}.db`), json: true, device },
+        ...{ batchTokens: 512, batchSize: 4, store: newStore(), json: true, device },
       },
-      listening,
+      { ...listening, team },
     ),
-  'eval alpaca': (device) =>
-    withOutputModel(stories, { store: join(folder, `${device}-outputs.db`), device }, listening, async (model) => {
+  'eval alpaca': (device, team) => {
+    const options = { store: newStore(), device };
+    return withOutputModel(stories, options, { ...listening, team }, async (model) => {
       const settings = { temperature: 0, topP: 1, maxNewTokens: 8, seed: 0 };
-      return JSON.stringify(await model.sample([model.asPrompt('Tom saw a dog.')], settings));
-    }),
+      return JSON.stringify(await model.sample(['Tom saw a dog.', 'Lily ran.'].map(model.asPrompt), settings));
+    });
+  },
   rank: async (device) => {
     const rows = join(folder, 'rows.jsonl');
     const output = join(folder, `${device}.jsonl`);
@@ -66,15 +69,26 @@ const commands: Record<string, (device: string) => Promise<string>> = {
     return readFileSync(output, 'utf8');
   },
 };
+/** A place of its own for what is kept: nothing is taken from another device or team. */
+let stores = 0;
+const newStore = (): string => join(folder, `${++stores}.db`);
 const rewardModel = join(fixtures, 'rankers', 'roberta-reward');
 
 it.each(Object.keys(commands))('selm %s --device cuda says what the CPU says', async (name) => {
   const command = commands[name];
-  const expected = await command?.('cpu');
+  const expected = await command?.('cpu', ALONE);
   expect(uses).toEqual([]);
-  expect(await command?.('cuda')).toBe(expected);
+  expect(await command?.('cuda', ALONE)).toBe(expected);
   // The weights went there, or were read there.
   expect(uses.length).toBeGreaterThan(10);
+});
+
+it('selm eval alpaca --device cuda --ranks 2 says what one process on the CPU says', async () => {
+  const alpaca = commands['eval alpaca'];
+  const expected = await alpaca?.('cpu', ALONE);
+  expect(uses).toEqual([]);
+  expect(await alpaca?.('cuda', teamOf(2))).toBe(expected);
+  expect(uses.length).toBeGreaterThan(20);
 });
 
 it('a device of another name is refused before anything is opened', () => {
