@@ -1,8 +1,8 @@
 /**
- * @file What watching costs: how long the pages of a large run take (10,000 pairs, a million numbers), what a run pays for
- * an event, and what a studio with 50 open pages takes of the processor while a run tells something.
+ * @file What watching costs: how long the pages of a large run take (10,000 pairs, a million numbers) and the list of 200 runs, what a
+ * run pays for an event, and what a studio with 50 open pages takes of the processor while a run tells something.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -20,6 +20,8 @@ const PAIRS = 10_000;
 const STEPS = 20_000; // of each of two iterations, with 25 numbers a step
 const NUMBERS = 25;
 const PAGES = 50;
+const RUNS = 200;
+const BETWEEN_LOOKS_MS = 500; // a look at all runs is good for 400 ms
 const SECONDS = 60; // processor time is counted in hundredths of a second
 const TOKEN = 'token-of-the-benchmark';
 
@@ -41,6 +43,7 @@ export async function benchStudio(args: string[]): Promise<void> {
     const studio = await serveStudio({ folders: [folder], port: 0, token: TOKEN, assets: new Map() });
     await measurePages(studio);
     await studio.close();
+    await measureList(join(folder, 'many'));
     await measureStreams(folder, run);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -129,6 +132,26 @@ async function measurePages(studio: Studio): Promise<void> {
       `${sorted[3]?.toFixed(0)} ms (${sorted[0]?.toFixed(0)} to ${sorted[6]?.toFixed(0)}), ${answers[0]?.kilobytes.toFixed(0)} KB`,
     );
   }
+}
+
+/** Finished runs that are alike. */
+async function measureList(folder: string): Promise<void> {
+  const first = writeStudioRun(join(folder, 'run-0'), { pairs: 50, steps: 100 });
+  for (let n = 1; n < RUNS; n++) cpSync(first, join(folder, `run-${n}`), { recursive: true });
+  const studio = await serveStudio({ folders: [folder], port: 0, token: TOKEN, assets: new Map() });
+  const answers = [];
+  for (let look = 0; look < 6; look++) {
+    answers.push(await ask(studio, '/api/runs'));
+    await setTimeout(BETWEEN_LOOKS_MS);
+  }
+  await studio.close();
+  const [cold, ...warm] = answers.map(({ ms }) => ms);
+  const sorted = warm.sort((a, b) => a - b);
+  say(`the list of ${RUNS} runs, the first time`, `${cold?.toFixed(0)} ms, ${answers[0]?.kilobytes.toFixed(0)} KB`);
+  say(
+    `the list of ${RUNS} runs, later`,
+    `${sorted[2]?.toFixed(0)} ms (${sorted[0]?.toFixed(0)} to ${sorted[4]?.toFixed(0)})`,
+  );
 }
 
 /** The studio, the pages and the run that tells something are processes of their own: only the studio's processor time is counted. */

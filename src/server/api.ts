@@ -4,6 +4,7 @@ import type { TAGS } from '../rank/people/questions.ts';
 import type { RawAnswer } from '../rank/services.ts';
 import type { CandidateOrigin, RankingRecord } from '../store/ledger-rows.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
+import type { ShownTurn } from '../text/shown.ts';
 
 export type { LoggedEvent } from '../store/read-events.ts';
 
@@ -28,6 +29,8 @@ export interface RunSummary {
   id: string;
   name: string;
   kind: 'selm' | 'fine-tuning';
+  /** Whether people answer its questions. */
+  asksPeople: boolean;
   standing: RunStanding;
   /** Null before the first stage, and where nothing can be read. */
   place: { iteration: number; iterations: number; stage: string } | null;
@@ -53,8 +56,6 @@ export interface RunDetail extends RunSummary {
   /** Names of what was measured step by step, and iteration by iteration. */
   metrics: { steps: string[]; iterations: string[] };
   pairCounts: { iteration: number; pairs: number }[];
-  /** Whether people answer its questions. */
-  asksPeople: boolean;
   /** Whether `/report` has something to show: fine-tunings have none. */
   hasReport: boolean;
   /** The last events worth a line, oldest first. */
@@ -156,6 +157,8 @@ export interface Task {
 export interface ShownQuestion {
   id: string;
   prompt: string;
+  /** The prompt by turns, where it is a conversation of several; else empty. */
+  turns: readonly ShownTurn[];
   left: string;
   right: string;
   /** Why this prompt is asked about; empty where all are. */

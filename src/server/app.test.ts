@@ -505,7 +505,7 @@ test('gold questions tell who fails, repeated ones who agrees with themselves; b
   // The repetition is for who answered the first one; nothing tells a gold question from another.
   expect(next.map(({ id }) => id)).toEqual([plain.id, ...gold.map(({ id }) => id)]);
   expect(new Set(next.flatMap((each) => Object.keys(each)))).toEqual(
-    new Set(['id', 'prompt', 'left', 'right', 'reason']),
+    new Set(['id', 'prompt', 'turns', 'left', 'right', 'reason']),
   );
   const besides = {
     strength: 'some' as const,

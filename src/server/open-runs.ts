@@ -9,6 +9,7 @@ import { lockHolder } from '../files/lock.ts';
 import { peopleFolder, QuestionLog } from '../rank/people/questions.ts';
 import { EVENT_LOG_NAME } from '../store/event-log.ts';
 import { type LedgerViews, openLedgerViews } from '../store/ledger-views.ts';
+import { lastEvents } from '../store/read-events.ts';
 import { type AnyRecipe, type RunConfig, readRunConfig } from '../store/run-config.ts';
 import { Answers } from './answers.ts';
 import type { RunSummary } from './api.ts';
@@ -43,6 +44,8 @@ const FRESH_MS = 400;
 export interface OpenRunsOptions {
   /** Milliseconds since 1970. @default Date.now */
   clock?: () => number;
+  /** Opens a ledger. @default openLedgerViews */
+  openLedger?: typeof openLedgerViews;
 }
 
 /** The runs below some folders. Close it when nobody looks any more. */
@@ -50,14 +53,16 @@ export class OpenRuns {
   /** Where runs are looked for. */
   readonly folders: readonly string[];
   readonly #clock: () => number;
+  readonly #openLedger: typeof openLedgerViews;
   readonly #open = new Map<string, Entry>();
   readonly #summaries = new Map<string, { stamp: string; summary: RunSummary }>();
   #places: ReadonlyMap<string, ListedRun> = new Map();
   #last: { ms: number; summaries: RunSummary[] } | null = null;
 
-  constructor(folders: readonly string[], { clock = Date.now }: OpenRunsOptions = {}) {
+  constructor(folders: readonly string[], { clock = Date.now, openLedger = openLedgerViews }: OpenRunsOptions = {}) {
     this.folders = folders;
     this.#clock = clock;
+    this.#openLedger = openLedger;
   }
 
   /** All runs, in the order of their ids, those that cannot be read with the reason. */
@@ -111,14 +116,31 @@ export class OpenRuns {
     return summary;
   }
 
+  /** Only a glance at a run that no page shows: a long list neither reads all of its ledgers nor takes the place of those that are open. */
   #newSummary(listed: ListedRun): RunSummary {
     try {
+      if (!this.#open.has(listed.path)) return this.#glance(listed);
       const opened = this.#opened(listed);
       return summaryOf({ ...opened, events: opened.recent.events() });
     } catch (error) {
       if (error instanceof SelmError) return unreadableRun(listed, error);
       throw error;
     }
+  }
+
+  #glance(listed: ListedRun): RunSummary {
+    const { path } = listed;
+    const config = this.#configOf(listed);
+    using views = this.#openLedger(join(path, 'run.db'), 'glance');
+    const questions = new QuestionLog(peopleFolder(path));
+    const events = lastEvents(path).events.map(({ event }) => event);
+    return summaryOf({ listed, config, views, questions, events });
+  }
+
+  #configOf({ id, path }: ListedRun): RunConfig<AnyRecipe> {
+    const config = readRunConfig<AnyRecipe>(path);
+    if (config === null) throw unknownRun(id);
+    return config;
   }
 
   #opened(listed: ListedRun): OpenedRun {
@@ -129,11 +151,9 @@ export class OpenRuns {
       known.usedMs = this.#clock();
       return known;
     }
-    known?.views.close();
-    this.#open.delete(path);
-    const config = readRunConfig<AnyRecipe>(path);
-    if (config === null) throw unknownRun(listed.id);
-    const views = openLedgerViews(join(path, 'run.db'));
+    this.#close(path);
+    const config = this.#configOf(listed);
+    const views = this.#openLedger(join(path, 'run.db'));
     const entry = {
       listed,
       config,
@@ -152,10 +172,12 @@ export class OpenRuns {
 
   #makeRoom(): void {
     const oldest = [...this.#open].sort(([, a], [, b]) => a.usedMs - b.usedMs);
-    for (const [path, { views }] of oldest.slice(0, Math.max(0, oldest.length - MOST_OPEN))) {
-      views.close();
-      this.#open.delete(path);
-    }
+    for (const [path] of oldest.slice(0, Math.max(0, oldest.length - MOST_OPEN))) this.#close(path);
+  }
+
+  #close(path: string): void {
+    this.#open.get(path)?.views.close();
+    this.#open.delete(path);
   }
 }
 
@@ -178,7 +200,8 @@ function stampOf({ id, path }: ListedRun): string {
     'people/answers.jsonl',
   ].map((name) => {
     const found = statSync(join(path, name), { throwIfNoEntry: false });
-    return `${found?.ino}:${found?.size}:${found?.mtimeMs}`;
+    // An empty file says nothing: whoever opens a ledger leaves an empty one of SQLite's beside it.
+    return found === undefined || found.size === 0 ? 'nothing' : `${found.ino}:${found.size}:${found.mtimeMs}`;
   });
   return [id, ...files, lockHolder(join(path, 'run.lock')) !== null].join(' ');
 }

@@ -115,9 +115,9 @@ export async function giveAnswer(
   await say(log, { kind: 'answer', ...who, ...said });
 }
 
-function shown({ id, prompt, texts: [first, second], reason }: Question, annotator: string): ShownQuestion {
+function shown({ id, prompt, turns, texts: [first, second], reason }: Question, annotator: string): ShownQuestion {
   const [left, right] = leftOf(id, annotator) === 'first' ? [first, second] : [second, first];
-  return { id, prompt, left, right, reason };
+  return { id, prompt, turns, left, right, reason };
 }
 
 /** Which text stands left: a coin, thrown once for each annotator and question. */

@@ -6,7 +6,6 @@ import { type LoggedEvent, lastEvents } from '../store/read-events.ts';
 import type { AnyRecipe } from '../store/run-config.ts';
 import type { Curve, Curves, RunDetail } from './api.ts';
 import type { OpenedRun } from './open-runs.ts';
-import { votesOf } from './people.ts';
 import { summaryOf } from './summary.ts';
 
 /** Lines of the log that the page of a run begins with, and how far back they are looked for. */
@@ -28,7 +27,6 @@ export async function detailOf(run: OpenedRun): Promise<RunDetail> {
       .map(({ iteration, stage, status, seconds, attempt }) => ({ iteration, stage, status, seconds, attempt })),
     metrics: { steps: series.names(), iterations: iterationCurves(views).map(({ name }) => name) },
     pairCounts: views.pairCounts(),
-    asksPeople: 'ranker' in config.recipe && votesOf(config.recipe) !== null,
     hasReport: 'ranker' in config.recipe,
     log: events
       .map(({ event }) => event)

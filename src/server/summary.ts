@@ -7,7 +7,7 @@ import { type RunCommand, readRunCommand } from '../store/run-command.ts';
 import type { AnyRecipe, RunConfig } from '../store/run-config.ts';
 import { fineTuningState, type RunState, runState } from '../store/run-state.ts';
 import type { RunStanding, RunSummary } from './api.ts';
-import { questionsLeft } from './people.ts';
+import { questionsLeft, votesOf } from './people.ts';
 import { progressOf, secondsLeftOf } from './progress.ts';
 import type { ListedRun } from './run-list.ts';
 
@@ -41,6 +41,7 @@ export function summaryOf({ listed, config, views, questions, events }: ReadRun)
     id: listed.id,
     name: recipe.name,
     kind: isSelm ? 'selm' : 'fine-tuning',
+    asksPeople: isSelm && votesOf(recipe) !== null,
     standing,
     place: stage === null ? null : { iteration: stage.iteration, iterations, stage: stage.stage },
     progress,
@@ -67,6 +68,7 @@ export function unreadableRun(listed: ListedRun, error: SelmError): RunSummary {
     id: listed.id,
     name: listed.id,
     kind: 'selm',
+    asksPeople: false,
     standing: 'unreadable',
     place: null,
     progress: null,

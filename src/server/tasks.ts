@@ -5,8 +5,8 @@ import { questionsFor, votesOf } from './people.ts';
 
 /** Those that can be read. */
 export function tasksOf(runs: OpenRuns, annotator: string): Task[] {
-  return runs.summaries().flatMap(({ id, standing }) => {
-    if (standing === 'unreadable') return [];
+  return runs.summaries().flatMap(({ id, asksPeople }) => {
+    if (!asksPeople) return [];
     const { questions, config } = runs.open(id);
     const votes = 'ranker' in config.recipe ? votesOf(config.recipe) : null;
     if (votes === null) return [];

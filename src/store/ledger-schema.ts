@@ -141,19 +141,23 @@ ${tablesOfVersion4('')}
 ${currentMetrics('')}
 `;
 
+/** How a ledger is opened. `glance`: for reading a few of its rows; what is damaged elsewhere in it is not looked for, which would read all of it. */
+export type LedgerAccess = 'write' | 'read' | 'glance';
+
 /** Opens run.db, creating its tables in an empty file. Throws RunError for a foreign, newer or damaged file. */
-export function openDatabase(path: string, access: 'write' | 'read'): Database {
-  if (access === 'read' && !existsSync(path)) {
+export function openDatabase(path: string, access: LedgerAccess): Database {
+  if (access !== 'write' && !existsSync(path)) {
     throw new RunError('LEDGER_MISSING', `Cannot open ledger "${path}": it does not exist: give the folder of a run`, {
       details: { path },
     });
   }
   let database: Database | undefined;
   try {
-    database = new Database(path, { readonly: access === 'read' });
+    database = new Database(path, { readonly: access !== 'write' });
     checkOwner(database, path);
     if (access === 'write') prepareForWriting(database);
     else for (const tables of READ_BESIDE.slice(pragmaNumber(database, 'user_version') - 1)) database.exec(tables);
+    if (access === 'glance') return database;
     const [verdict] = database.pragma('quick_check(1)', { simple: false }) as { quick_check: string }[];
     if (verdict?.quick_check !== 'ok') throw damaged(path, verdict?.quick_check);
     return database;

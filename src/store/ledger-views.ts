@@ -6,7 +6,7 @@ import type { PreferenceRow } from '../data/rows.ts';
 import { Ledger } from './ledger.ts';
 import { LedgerFile } from './ledger-file.ts';
 import { type CandidateOrigin, parseJson, type RankingRecord, type Row, toRanking } from './ledger-rows.ts';
-import { openDatabase } from './ledger-schema.ts';
+import { type LedgerAccess, openDatabase } from './ledger-schema.ts';
 
 /** Which pairs, and in which order. */
 export interface PairQuery {
@@ -68,8 +68,8 @@ const ORDERS = {
 } as const;
 
 /** Opens the ledger at `path` for watching. Throws what `openLedger` throws. */
-export function openLedgerViews(path: string): LedgerViews {
-  return new LedgerViews(new LedgerFile(openDatabase(path, 'read'), path));
+export function openLedgerViews(path: string, access: Exclude<LedgerAccess, 'write'> = 'read'): LedgerViews {
+  return new LedgerViews(new LedgerFile(openDatabase(path, access), path));
 }
 
 /** A ledger open for watching. Close it, or let `using` do so. */
