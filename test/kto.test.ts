@@ -79,7 +79,7 @@ describe("steps of KTO on labels equal those of TRL 1.16's KTOTrainer", () => {
       kind: fixture.schedule,
     };
     const taken = trainLabels(
-      { policy, optimiser, steps, firstStep: 0, checkpoints: null, reference },
+      { policy, optimiser, steps, firstStep: 0, checkpoints: null, reference, startsAtReference: true },
       {
         objective,
         adamW: { beta1, beta2, epsilon, weightDecay },

@@ -9,16 +9,27 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { pairsText } from '../src/cli/pairs.ts';
+import { readLog } from '../src/files/durable-log.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 import { temporaryFolder } from '../src/files/temporary.testing.ts';
 import { measureAfterwards } from '../src/loop/evaluation/afterwards.ts';
 import { runRecipe } from '../src/loop/run.ts';
 import { runSft } from '../src/loop/sft.ts';
-import { ask, peopleFolder, QuestionLog, questionOf, readQuestions, say } from '../src/rank/people/questions.ts';
+import {
+  ask,
+  type Choice,
+  peopleFolder,
+  QuestionLog,
+  questionOf,
+  readQuestions,
+  say,
+} from '../src/rank/people/questions.ts';
 import { loadRecipe, loadSftRecipe } from '../src/recipe/load.ts';
+import type { Recipe } from '../src/recipe/schema.ts';
 import type { AfterwardsPage, GivenAnswer, OpenQuestions, RunSummary } from '../src/server/api.ts';
 import { type Studio, serveStudio } from '../src/server/listen.ts';
 import { writeStudioRun } from '../src/server/studio-run.testing.ts';
+import { openLedger } from '../src/store/ledger.ts';
 import { writeSmallRecipe } from './support/small-recipe.ts';
 import { pairsOf } from './support/small-run.ts';
 
@@ -106,6 +117,71 @@ test('a run waits for people, goes on by itself, and makes the pairs of whoever 
     expect(Math.abs(marginAfter)).toBeGreaterThan(0);
     expect([before.length, after.length]).toEqual([2, 2]);
   }
+}, 120_000);
+
+/** Runs a recipe, and answers each of its questions as soon as it is asked. */
+async function runAnswered(recipe: Recipe, choose: (texts: readonly [string, string]) => Choice): Promise<void> {
+  const running = runRecipe(recipe);
+  let isDone = false;
+  void running.finally(() => {
+    isDone = true;
+  });
+  const log = new QuestionLog(peopleFolder(recipe.output));
+  while (!isDone) {
+    await setTimeout(30);
+    const { asked, answersTo } = log.read();
+    for (const { id, texts } of asked.values()) {
+      if (answersTo.has(id)) continue;
+      const how = { strength: 'some', isFlagged: false, edit: null, left: 'first', seconds: 1 } as const;
+      const who = { question: id, annotator: 'ada', key: `key of ${id}`, timeMs: 1 };
+      await say(log, { kind: 'answer', ...who, choice: choose(texts), ...how, tags: [] });
+    }
+  }
+  await running;
+}
+
+/** As the reward of the small recipe. */
+function moreOfTheLetter([first, second]: readonly [string, string]): Choice {
+  return first.split('a').length >= second.split('a').length ? 'first' : 'second';
+}
+
+test('with rounds a run asks people a part at a time: it settles the answers to one, and only then asks the next', async () => {
+  const folder = temporaryFolder();
+  const select = { budget: 6, rounds: 3, prompts: 'doubt', beliefs: 'reward-model' };
+  const changes = { iterations: 1, ranker: { kind: 'people' }, select, evaluate: { explorationPrompts: 0 } };
+  const recipe = loadRecipe(writeSmallRecipe(folder, changes), { overrides: [`output=${join(folder, 'rounds')}`] });
+  await runAnswered(recipe, moreOfTheLetter);
+
+  const lines = readLog(join(peopleFolder(recipe.output), 'questions.jsonl')) as { kind: 'asked' | 'settled' }[];
+  expect(lines.map(({ kind }) => kind)).toEqual([1, 2, 3].flatMap(() => ['asked', 'asked', 'settled']));
+  using ledger = openLedger(join(recipe.output, 'run.db'));
+  const selection = ledger.record(1, 'selection');
+  expect(selection?.rounds).toBe(3);
+  const { asked } = readQuestions(peopleFolder(recipe.output));
+  expect(selection?.asked.map(({ promptId }) => promptId)).toEqual([...asked.values()].map(({ promptId }) => promptId));
+  expect(selection?.asked.filter(({ isDrawn }) => !isDrawn).length).toBeGreaterThan(2);
+  for (const { promptId, chosen, rejected } of pairsOf(recipe.output, 1)) {
+    const texts = [...asked.values()].find((each) => each.promptId === promptId)?.texts;
+    expect(moreOfTheLetter([chosen, rejected])).toBe('first');
+    expect(texts).toEqual([chosen, rejected].sort());
+  }
+}, 120_000);
+
+test('with examples: labels iterations train KTO on every text that was called good or bad, although only one prompt makes a pair', async () => {
+  const folder = temporaryFolder();
+  const preference = { kind: 'kto', beta: 0.1, examples: 'labels' };
+  const objective = { preference, exploration: { kind: 'none' } };
+  const changes = { ranker: { kind: 'people' }, reference: 'initial', select: { budget: 6 }, objective };
+  const recipe = loadRecipe(writeSmallRecipe(folder, changes), { overrides: [`output=${join(folder, 'labels')}`] });
+  let answered = 0;
+  await runAnswered(recipe, (texts) => (answered++ === 0 ? moreOfTheLetter(texts) : 'both-bad'));
+
+  expect(answered).toBe(12);
+  expect([1, 2].map((iteration) => pairsOf(recipe.output, iteration).length)).toEqual([1, 0]);
+  using ledger = openLedger(join(recipe.output, 'run.db'));
+  const total = (name: string): number => ledger.metrics().reduce((sum, { values }) => sum + (values[name] ?? 0), 0);
+  expect([total('responses'), total('desirable')]).toEqual([24, 1]);
+  expect(existsSync(join(recipe.output, 'iteration-2', 'model', 'model.safetensors'))).toBe(true);
 }, 120_000);
 
 test(

@@ -14,7 +14,7 @@ import { measuresExploration } from './stages/explore-plan.ts';
 import { pairResponses } from './stages/pair.ts';
 import { sampleResponses } from './stages/sample.ts';
 import { type IterationContext, runStage } from './stages/stage.ts';
-import { trainOnPairs } from './stages/train.ts';
+import { trainNextPolicy } from './stages/train.ts';
 
 /** What an iteration starts from. Directories of models in Hugging Face layout. */
 export interface IterationInput {
@@ -53,7 +53,7 @@ export async function runIteration(context: IterationContext, input: IterationIn
 
   // pi_t = argmin of -log sigma(beta Delta) + alpha beta (log pi(y) - log pi_ref(y)), from pi_{t-1}
   const objective = objectiveOf(context);
-  await trainOnPairs(context, { ...input, objective });
+  await trainNextPolicy(context, { ...input, objective });
 
   // what the optimism did: log pi_t(y) - log pi_ref(y), and its gradient beside DPO's
   if (measuresExploration(context.recipe)) {
@@ -67,7 +67,7 @@ export async function runWarmStart(context: IterationContext, input: IterationIn
   await runStage(context, 'pair', () => pairResponses(context, input.rows));
   const { preference, chosenLikelihood } = context.recipe.objective;
   const objective: ObjectiveOptions = { preference, exploration: { kind: 'none' }, chosenLikelihood };
-  await trainOnPairs(context, { ...input, objective });
+  await trainNextPolicy(context, { ...input, objective });
 }
 
 /** The objective with this iteration's alpha. With alpha = 0 there is no term, and y costs nothing. */

@@ -51,7 +51,7 @@ export async function planFineTuning(context: FineTuningContext, { trees }: Conv
       return {
         steps: labelled satisfies LabelledTree[][],
         id: sha256(JSON.stringify([...decided, labels, objective])),
-        lesson: { kind: 'labels', reference, objective },
+        lesson: { kind: 'labels', reference, startsAtReference: true, objective },
       };
     }
   }

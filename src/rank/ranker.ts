@@ -36,6 +36,8 @@ export interface Judgement {
   answerKey: string;
   /** How much it counts beside others, where somebody says so. @default 1 */
   weight?: number;
+  /** Whether whoever compared the two called neither of them good. @default false */
+  areBothBad?: true;
   /** What somebody wrote in place of the better of the two: best of all. */
   edit?: string;
 }

@@ -2,6 +2,7 @@
 import { isHubName, parseHubName } from '../hub/name.ts';
 import { checkLicenses } from './licenses.ts';
 import { checkMixture } from './mixture.ts';
+import { learnsFromLabels } from './objective.ts';
 import type { ParsedRecipe } from './schema.ts';
 import { needsBeliefs, RULES_OF_DOUBT } from './select.ts';
 import type { ParsedSftRecipe } from './sft.ts';
@@ -139,6 +140,7 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   }
   problems.push(
     ...checkLabels(recipe),
+    ...checkExamples(recipe),
     ...checkPairWeights(recipe),
     ...checkSelect(recipe),
     ...checkUnasked(recipe),
@@ -235,6 +237,22 @@ function checkLabels({ labels, update, objective: { preference } }: ParsedRecipe
   const problem =
     "is soft, and sppo takes the ranker's probabilities already: set it to hard, or objective.preference.targets to hard";
   return [{ path: ['labels'], problem }];
+}
+
+/** Training on labels of single texts, which only people give, and which have no pairs for what goes by pairs. */
+function checkExamples({ ranker, labels, pairWeights, rewardModel, objective }: ParsedRecipe): RecipeProblem[] {
+  const { preference, exploration, chosenLikelihood } = objective;
+  if (!learnsFromLabels(preference)) return [];
+  const path = ['objective', 'preference', 'examples'];
+  const problems = [
+    ...(ranker.kind === 'people' ? [] : [`ranker.kind is ${ranker.kind}: only people call a text good or bad`]),
+    ...(exploration.kind === 'none' ? [] : [`objective.exploration.kind is ${exploration.kind}: set it to none`]),
+    ...(chosenLikelihood === 0 ? [] : [`objective.chosenLikelihood is ${chosenLikelihood}: set it to 0`]),
+    ...(labels === 'hard' ? [] : [`labels is ${labels}, which is about pairs: set it to hard`]),
+    ...(pairWeights === 'equal' ? [] : [`pairWeights is ${pairWeights}: set it to equal`]),
+    ...(rewardModel === null ? [] : ['rewardModel is set, and makes the pairs: leave it out']),
+  ];
+  return problems.map((problem) => ({ path, problem: `is labels, and ${problem}; or set it to pairs` }));
 }
 
 /** Weights by margin need the ranker's scores. */

@@ -101,6 +101,7 @@ const KIND_OF_SETTING = new Map([
   ['targets', 'sppo'],
   ['chosenWeight', 'kto'],
   ['rejectedWeight', 'kto'],
+  ['examples', 'kto'],
 ]);
 
 function unknownKey(path: readonly PropertyKey[], key: string, { root, keys: elsewhere }: Place): string {

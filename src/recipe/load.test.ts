@@ -459,6 +459,16 @@ test.each([
     'labels is soft, and update is keep, which ranks nothing: set it to hard',
   ],
   [
+    'labels of single texts that nobody gives',
+    edit('{ kind: dpo }', '{ kind: kto, examples: labels }').replace('selm, alpha: 1e-3', 'none'),
+    'objective.preference.examples is labels, and ranker.kind is function: only people call a text good or bad; or set it to pairs',
+  ],
+  [
+    'labels of single texts for a loss on pairs',
+    edit('{ kind: dpo }', '{ kind: dpo, examples: labels }'),
+    'objective.preference.examples is only for kind kto, this is "dpo": remove it',
+  ],
+  [
     'soft labels that would count twice',
     `${edit('kind: dpo', 'kind: sppo, beta: 0.1')}labels: soft\n`,
     "labels is soft, and sppo takes the ranker's probabilities already",

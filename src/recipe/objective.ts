@@ -48,11 +48,22 @@ export const preference = z
           .default(1)
           .describe('Weight of the rejected responses, lambda_U of the paper')
           .meta({ change: 'train' }),
+        examples: oneOf(['pairs', 'labels'])
+          .default('pairs')
+          .describe(
+            'pairs: the chosen and the rejected response of each pair. labels: every text that people called good or bad, those of a prompt where both are bad too, which makes no pair',
+          )
+          .meta({ change: 'train' }),
       }),
     ],
     { error: 'one of dpo, dpop, ipo, hinge, sppo, kto' },
   )
   .describe('Loss on a pair');
+
+/** Whether iterations learn from texts that people called good or bad, in place of pairs. */
+export function learnsFromLabels(settings: z.output<typeof preference>): boolean {
+  return settings.kind === 'kto' && settings.examples === 'labels';
+}
 
 const alpha = () =>
   z.union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {

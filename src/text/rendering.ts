@@ -32,6 +32,18 @@ export interface RenderedPair {
   responsesCut: number;
 }
 
+/** One response with its prompt, cut to fit, scored as `renderPair` has it. */
+export function renderResponse(
+  tokenizer: Tokenizer,
+  { prompt, response }: { prompt: Prompt; response: PairResponse },
+  settings: TextSettings,
+): RenderedSequence {
+  const prepared = prepare(tokenizer, { prompt, responses: [response] }, settings.rendering);
+  const [fitted] = fittedSequences(tokenizer, [prepared], settings)[0] ?? [];
+  if (fitted === undefined) throw new Error('A prompt has one response');
+  return fitted.cut;
+}
+
 /**
  * The sequences of a pair, cut to fit. `clean` scores the very ids that the policy sampled; the authors' code encodes the
  * text again, and so does `faithful`. Throws TextError for what measureRows() finds at fault.

@@ -195,14 +195,14 @@ const FIRST_LOSS_TOLERANCE = 1e-5;
 
 /** Trains on all steps; gives out each step's metrics, under TRL's names, once its update is made. */
 export function trainLabels(
-  input: StepsInput<LabelledTree> & Pick<LabelStepInput, 'reference'>,
+  input: StepsInput<LabelledTree> & Pick<LabelStepInput, 'reference'> & { startsAtReference: boolean },
   settings: Optimisation & Pick<LabelStepInput, 'objective'>,
 ): AsyncGenerator<TakenStep> {
-  const { policy, optimiser, reference, group = ALONE } = input;
+  const { policy, optimiser, reference, startsAtReference, group = ALONE } = input;
   return runSteps(input, settings, function* (trees, { step, learningRate }) {
     const name = `step ${step + 1}`;
     const result = yield* labelStep(policy, optimiser, { ...settings, trees, reference, group, name, learningRate });
-    if (step === 0) checkFirstLoss(result, trees, settings.objective);
+    if (step === 0 && startsAtReference) checkFirstLoss(result, trees, settings.objective);
     const { chosen, rejected } = result;
     return {
       loss: result.loss,

@@ -1,10 +1,16 @@
 /** @file How much the measurement of exploration may cost: a bounded share of the training that it follows. Pure. */
 import { ruleNeeds } from '../../rank/pairing.ts';
+import { learnsFromLabels } from '../../recipe/objective.ts';
 import type { Recipe } from '../../recipe/schema.ts';
 
 /** Whether iterations end with a measurement of their exploration. */
-export function measuresExploration({ update, evaluate }: Pick<Recipe, 'update' | 'evaluate'>): boolean {
-  return evaluate.explorationPrompts > 0 && ruleNeeds(update).samples;
+export function measuresExploration({
+  update,
+  objective,
+  evaluate,
+}: Pick<Recipe, 'update' | 'objective' | 'evaluate'>): boolean {
+  // Its gradients are of pairs.
+  return evaluate.explorationPrompts > 0 && ruleNeeds(update).samples && !learnsFromLabels(objective.preference);
 }
 
 /** The measurement costs at most about this share of its iteration's training. */

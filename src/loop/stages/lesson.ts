@@ -16,7 +16,12 @@ export type Lesson =
       startsAtReference: boolean;
       objective: ObjectiveOptions;
     }
-  | { kind: 'labels'; reference: ReadonlyMap<string, TreeLogProbs>; objective: LabelLoss }
+  | {
+      kind: 'labels';
+      reference: ReadonlyMap<string, TreeLogProbs>;
+      startsAtReference: boolean;
+      objective: LabelLoss;
+    }
   | { kind: 'conversations' }
   | { kind: 'rewards'; objective: RewardObjective };
 
@@ -30,10 +35,10 @@ export function learn(lesson: Lesson, input: StepsInput<TokenTree>, settings: Op
       return trainPolicy({ ...pairs, reference, startsAtReference }, { ...settings, objective });
     }
     case 'labels': {
-      const { objective, reference } = lesson;
+      const { objective, reference, startsAtReference } = lesson;
       // Trees of labels are responses with their labels.
       const responses = input as StepsInput<LabelledTree>;
-      return trainLabels({ ...responses, reference }, { ...settings, objective });
+      return trainLabels({ ...responses, reference, startsAtReference }, { ...settings, objective });
     }
     case 'conversations':
       return trainSupervised(input, settings);

@@ -18,6 +18,7 @@ import {
   unrankedPairs,
 } from '../../rank/pairing.ts';
 import type { RankItem } from '../../rank/ranker.ts';
+import { learnsFromLabels } from '../../recipe/objective.ts';
 import type { Calibration } from '../../select/calibration.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { PairRecord, RankingRecord } from '../../store/ledger-rows.ts';
@@ -131,7 +132,8 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
     add(from, `${pair.chosenFrom.kind} over ${pair.rejectedFrom.kind}`);
   }
   const pairs = records.length;
-  if (pairs === 0) {
+  const needsPairs = iteration === 0 || !learnsFromLabels(recipe.objective.preference);
+  if (pairs === 0 && needsPairs) {
     const reasons = [...skipped].map(([reason, count]) => `${count} ${reason}`).join(', ');
     throw new RunError(
       'NO_PAIRS',

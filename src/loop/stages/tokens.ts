@@ -27,39 +27,23 @@ export function tokenisePairs(
 ): { trees: PairTree[]; counts: TokenCounts } {
   const { recipe, ledger, tokenizer } = context;
   const counts: TokenCounts = { promptsCut: 0, responsesCut: 0, equalPairs: 0 };
-  const sampled = new Map<string, ResponseRecord>();
-  for (const iteration of new Set(pairs.map((pair) => pair.iteration))) {
-    for (const response of ledger.responses(iteration))
-      sampled.set(sampleKey(iteration, response.promptId, response.sampleIndex), response);
-  }
-  const responseOf = (pair: StoredPair, row: PreferenceRow, text: string, from: CandidateOrigin): PairResponse => {
-    if (from.kind === 'edit') return { text };
-    if (from.kind !== 'response')
-      return { text, message: from.kind === 'chosen' ? row.chosenMessage : row.rejectedMessage };
-    const sample = sampled.get(sampleKey(pair.iteration, pair.promptId, from.sampleIndex ?? 0));
-    return { text, sampledIds: sample === undefined ? undefined : endedIds(sample, tokenizer) };
-  };
+  const responseOf = responsesToScore(context, new Set(pairs.map(({ iteration }) => iteration)));
   const { preference, exploration } = options.objective;
   const withResponse = exploration.kind !== 'none';
   const probabilitiesOf =
     preference.kind === 'sppo' && preference.targets === 'ranker' ? pairProbabilities(ledger, pairs) : null;
   const trees = pairs.flatMap((pair) => {
-    const row = options.rows.get(pair.promptId);
-    if (row === undefined) {
-      throw new DataError(
-        'PROMPT_GONE',
-        `Cannot train pair ${pair.pairId}: the data no longer hold its prompt ${pair.promptId}: restore the data files`,
-      );
-    }
+    const row = rowOf(options.rows, pair.promptId, `pair ${pair.pairId}`);
+    const place = { ...pair, row };
     const own = withResponse ? pair.response : null;
     const explored: CandidateOrigin = { kind: 'response', sampleIndex: exploredSample(recipe) };
     const { promptCut, responsesCut, ...sequences } = renderPair(
       tokenizer,
       {
         prompt: row.prompt,
-        chosen: responseOf(pair, row, pair.chosen, pair.chosenFrom),
-        rejected: responseOf(pair, row, pair.rejected, pair.rejectedFrom),
-        response: own === null ? null : responseOf(pair, row, own, explored),
+        chosen: responseOf(place, pair.chosen, pair.chosenFrom),
+        rejected: responseOf(place, pair.rejected, pair.rejectedFrom),
+        response: own === null ? null : responseOf(place, own, explored),
       },
       recipe.text,
     );
@@ -74,6 +58,42 @@ export function tokenisePairs(
     return [row.dataset === undefined ? tree : { ...tree, dataset: row.dataset }];
   });
   return { trees, counts };
+}
+
+/** The row of a prompt. Throws DataError PROMPT_GONE, with `what` is trained on it. */
+export function rowOf(rows: ReadonlyMap<string, PreferenceRow>, promptId: string, what: string): PreferenceRow {
+  const row = rows.get(promptId);
+  if (row !== undefined) return row;
+  throw new DataError(
+    'PROMPT_GONE',
+    `Cannot train ${what}: the data no longer hold its prompt ${promptId}: restore the data files`,
+  );
+}
+
+/** Where a text that is trained on was said. */
+interface TextPlace {
+  iteration: number;
+  promptId: string;
+  row: PreferenceRow;
+}
+
+/** Texts as they are scored, by where each comes from: what was sampled in these iterations with its ids. */
+export function responsesToScore(
+  { ledger, tokenizer }: Pick<IterationContext, 'ledger' | 'tokenizer'>,
+  iterations: ReadonlySet<number>,
+): (place: TextPlace, text: string, from: CandidateOrigin) => PairResponse {
+  const sampled = new Map<string, ResponseRecord>();
+  for (const iteration of iterations) {
+    for (const response of ledger.responses(iteration))
+      sampled.set(sampleKey(iteration, response.promptId, response.sampleIndex), response);
+  }
+  return ({ iteration, promptId, row }, text, from) => {
+    if (from.kind === 'edit') return { text };
+    if (from.kind !== 'response')
+      return { text, message: from.kind === 'chosen' ? row.chosenMessage : row.rejectedMessage };
+    const sample = sampled.get(sampleKey(iteration, promptId, from.sampleIndex ?? 0));
+    return { text, sampledIds: sample === undefined ? undefined : endedIds(sample, tokenizer) };
+  };
 }
 
 /** The ranker's win probabilities of a pair's two responses; null for a pair that no ranker judged. */

@@ -3,12 +3,14 @@
  * time. They stand between the others and look like them; no ranking is made of them, and no run waits for them. Pure.
  */
 import { sha256 } from '../../files/hash.ts';
+import type { ShownTurn } from '../../text/shown.ts';
 import { type Question, questionOf } from './questions.ts';
 
 /** A prompt with a better and a worse text, as everybody sees it. */
 export interface Gold {
   promptId: string;
   prompt: string;
+  turns?: readonly ShownTurn[];
   chosen: string;
   rejected: string;
 }
@@ -50,8 +52,8 @@ export function withChecks(
 }
 
 /** A gold question; its id comes from its texts, as any other's. */
-function goldQuestion({ promptId, prompt, chosen, rejected }: Gold): Question {
-  const question = questionOf({ promptId, prompt }, [chosen, rejected]);
+function goldQuestion({ chosen, rejected, ...prompt }: Gold): Question {
+  const question = questionOf(prompt, [chosen, rejected]);
   return { ...question, gold: question.texts[0] === chosen ? 'first' : 'second' };
 }
 

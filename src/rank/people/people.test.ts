@@ -160,6 +160,45 @@ test('questions are asked in the order of the items, and say why they are', asyn
   expect([...asked.values()].map(({ reason }) => reason)).toEqual(['because unsure', 'because drawn']);
 });
 
+test('a conversation is asked about turn by turn, a single message as the text that it is', async () => {
+  const runPath = temporaryFolder();
+  const [one, several] = [
+    [{ role: 'user', content: 'Hello' }],
+    [
+      { role: 'user', content: 'What is 2 + 2?' },
+      { role: 'assistant', content: '**4**' },
+      { role: 'user', content: 'And 3 + 3?' },
+    ],
+  ];
+  const items = [one, several].map((messages = [], n) => ({
+    ...item(`p${n}`, ['a', 'aa']),
+    prompt: { kind: 'chat' as const, messages },
+  }));
+  const rankings = ranked(runPath, items);
+  await answering(runPath, rankings);
+  const [first, second] = [...readQuestions(peopleFolder(runPath)).asked.values()];
+  expect([first?.prompt, first?.turns]).toEqual(['Hello', []]);
+  expect(second?.turns).toEqual([
+    { role: 'user', text: 'What is 2 + 2?' },
+    { role: 'assistant', text: '**4**' },
+    { role: 'user', text: 'And 3 + 3?' },
+  ]);
+});
+
+test('a comparison that most call both bad says so, beside the tie that it is', async () => {
+  const runPath = temporaryFolder();
+  const rankings = ranked(runPath, [item('p', ['a', 'aa'])], { votes: 3 });
+  const folder = peopleFolder(runPath);
+  const id = await vi.waitFor(() => [...readQuestions(folder).asked.keys()][0] ?? expect.fail('no question yet'));
+  for (const [name, choice] of [
+    ['ada', 'both-bad'],
+    ['ben', 'both-bad'],
+    ['cleo', 'first'],
+  ] as const)
+    await say(new QuestionLog(folder), answer(id, choice, name));
+  expect(await rankings).toMatchObject([{ ties: [[0, 1]], judgements: [{ areBothBad: true }] }]);
+});
+
 test('a run that is started again asks nothing twice', async () => {
   const runPath = temporaryFolder();
   const first = ranked(runPath, [item('p', ['aa', 'a', 'aaa'])]);

@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import { collectRows, readRows } from '../../data/read.ts';
 import { DataError, InterruptedError, RankerError } from '../../errors.ts';
 import type { RankerSettings } from '../../recipe/schema.ts';
-import { shownPrompt } from '../../text/shown.ts';
+import { shownPrompt, shownTurns } from '../../text/shown.ts';
 import type { Judgement, Ranker, RankItem, Ranking } from '../ranker.ts';
 import type { RankerServices } from '../services.ts';
 import { type Gold, withChecks } from './checks.ts';
@@ -86,7 +86,7 @@ async function readGold(file: string): Promise<Gold[]> {
   const gold = rows.flatMap(({ promptId, prompt, chosen, rejected }) =>
     chosen === null || rejected === null || chosen === rejected
       ? []
-      : [{ promptId, prompt: shownPrompt(prompt), chosen, rejected }],
+      : [{ promptId, prompt: shownPrompt(prompt), turns: shownTurns(prompt), chosen, rejected }],
   );
   if (gold.length > 0) return gold;
   throw new DataError(
@@ -138,7 +138,7 @@ interface Known {
   ranking: Ranking;
   ids: string[];
   /** What was asked, as indices of the candidates. */
-  compared: { id: string; shown: [number, number]; weight: number; edit: string | null }[];
+  compared: { id: string; shown: [number, number]; weight: number; areBothBad: boolean; edit: string | null }[];
 }
 type Next = Known | { kind: 'asks'; question: Question };
 
@@ -146,7 +146,7 @@ type Next = Known | { kind: 'asks'; question: Question };
 function nextOf(item: RankItem, { answersTo }: Questions, { votes, muchBetter }: PeopleSettings): Next {
   const { promptId, prompt, candidates, why } = item;
   const texts = textsOf(item);
-  const asked = { promptId, prompt: shownPrompt(prompt), reason: why ?? '' };
+  const asked = { promptId, prompt: shownPrompt(prompt), turns: shownTurns(prompt), reason: why ?? '' };
   const question = (a: number, b: number): Question => questionOf(asked, [texts[a] ?? '', texts[b] ?? '']);
   const ids: string[] = [];
   const compared: Known['compared'] = [];
@@ -157,7 +157,8 @@ function nextOf(item: RankItem, { answersTo }: Questions, { votes, muchBetter }:
     if (answers.length < votes) return null;
     ids.push(id);
     const shown: [number, number] = [indexOf(pair[0]), indexOf(pair[1])];
-    compared.push({ id, shown, weight: weightOf(answers, muchBetter), edit: editOf(answers) });
+    const areBothBad = areCalledBad(answers);
+    compared.push({ id, shown, weight: weightOf(answers, muchBetter), areBothBad, edit: editOf(answers) });
     return comparisonOf(answers, pair[0] === texts[a]);
   });
   switch (ordering.kind) {
@@ -185,6 +186,12 @@ function comparisonOf(answers: readonly Answer[], isInOrder: boolean): Compariso
   return first > second === isInOrder ? 'first' : 'second';
 }
 
+/** Whether more than half of those who said anything call both texts bad. */
+function areCalledBad(answers: readonly Answer[]): boolean {
+  const said = answers.filter(({ choice }) => choice !== 'skip');
+  return said.filter(({ choice }) => choice === 'both-bad').length > said.length / 2;
+}
+
 /** Mean weight of the votes for one or the other; 1 where there is none. */
 function weightOf(answers: readonly Answer[], muchBetter: number): number {
   const weights = answers.flatMap(({ choice, strength }) =>
@@ -203,11 +210,12 @@ function editOf(answers: readonly Answer[]): string | null {
 function judgementsOf({ compared }: Known, { probabilities }: VoteModel): { judgements?: Judgement[] } {
   if (compared.length === 0) return {};
   return {
-    judgements: compared.map(({ id, shown, weight, edit }) => ({
+    judgements: compared.map(({ id, shown, weight, areBothBad, edit }) => ({
       shown,
       value: probabilities.get(id) ?? 0.5,
       answerKey: id,
       ...(weight === 1 ? {} : { weight }),
+      ...(areBothBad ? { areBothBad } : {}),
       ...(edit === null ? {} : { edit }),
     })),
   };

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { RankerError } from '../../errors.ts';
 import { append, LogReader, whileLocked } from '../../files/durable-log.ts';
 import { sha256 } from '../../files/hash.ts';
+import type { ShownTurn } from '../../text/shown.ts';
 import { OWNER } from './owner.ts';
 
 /** Two texts to one prompt, in an order of their own: how they are shown is another matter. */
@@ -15,6 +16,8 @@ export interface Question {
   promptId: string;
   /** As a person reads it. */
   prompt: string;
+  /** The same by turns, where it is a conversation of several; else empty. */
+  turns: readonly ShownTurn[];
   texts: readonly [string, string];
   /** Why people are asked about this prompt, in words for them. */
   reason: string;
@@ -34,6 +37,7 @@ const question = z.object({
   id: z.string(),
   promptId: z.string(),
   prompt: z.string(),
+  turns: z.array(z.object({ role: z.string(), text: z.string() })).default([]),
   texts: z.tuple([z.string(), z.string()]),
   reason: z.string().default(''),
   gold: z.enum(['first', 'second']).nullable().default(null),
@@ -94,12 +98,17 @@ export function peopleFolder(runPath: string): string {
 
 /** A question about two texts, the same whichever comes first. */
 export function questionOf(
-  { promptId, prompt, reason = '' }: { promptId: string; prompt: string; reason?: string },
+  {
+    promptId,
+    prompt,
+    turns = [],
+    reason = '',
+  }: { promptId: string; prompt: string; turns?: readonly ShownTurn[]; reason?: string },
   [a, b]: readonly [string, string],
 ): Question {
   const texts: [string, string] = a < b ? [a, b] : [b, a];
   const id = sha256(JSON.stringify([promptId, ...texts])).slice(0, 32);
-  return { id, promptId, prompt, texts, reason, gold: null, again: null };
+  return { id, promptId, prompt, turns, texts, reason, gold: null, again: null };
 }
 
 /** Everything asked and said in a run. */
