@@ -63,9 +63,9 @@ function VoteTab({ id }: { id: string }): JSX.Element {
         <p class="empty">You have voted on everything that is here.</p>
       ) : (
         <article>
-          <p class="prompt" dir="auto">
-            {item.prompt}
-          </p>
+          <div class="prompt">
+            <Text text={item.prompt} other={null} />
+          </div>
           <div class="answers two">
             {(['left', 'right'] as const).map((side) => (
               <div class="answer" key={side}>

@@ -91,9 +91,15 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
       ) : (
         <article>
           {question.reason === '' ? null : <p class="hint">Why this one: {question.reason}</p>}
-          <p class="prompt" dir="auto">
-            {question.prompt}
-          </p>
+          <div class="prompt">
+            {question.turns.length === 0 ? <Text text={question.prompt} other={null} /> : null}
+            {question.turns.map(({ role, text }, index) => (
+              <section key={index} aria-label={role}>
+                <p class="hint">{role}</p>
+                <Text text={text} other={null} />
+              </section>
+            ))}
+          </div>
           <div class="answers two">
             {EDITS.map(({ side, key }) => (
               <div class="answer" key={side}>

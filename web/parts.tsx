@@ -46,9 +46,15 @@ export function Trouble({ problem }: { problem: Problem | null }): JSX.Element |
   if (problem === null) return null;
   return (
     <p class="trouble" role="alert">
-      {problem.message} <span class="hint">({problem.code})</span>
+      <Sentence text={problem.message} /> <span class="hint">({problem.code})</span>
     </p>
   );
+}
+
+/** What the program says, in which a piece between backticks is to be typed as it stands. */
+export function Sentence({ text }: { text: string }): JSX.Element {
+  const pieces = text.split(/`([^`\n]+)`/);
+  return <>{pieces.map((piece, index) => (index % 2 === 1 ? <code key={index}>{piece}</code> : piece))}</>;
 }
 
 /** A command with a button that copies it. */

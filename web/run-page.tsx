@@ -10,7 +10,7 @@ import { bytes, duration, placeText } from './format.ts';
 import { LabelTab } from './label.tsx';
 import type { Measured } from './live-curves.ts';
 import { PairsTab, PairView } from './pairs.tsx';
-import { Command, ProgressBar, Standing, Trouble } from './parts.tsx';
+import { Command, ProgressBar, Sentence, Standing, Trouble } from './parts.tsx';
 import { type Route, routeTo, TABS, type Tab } from './route.ts';
 import { SamplesTab } from './samples.tsx';
 import { type Connection, follow, useAnswer } from './server.ts';
@@ -108,12 +108,12 @@ function Head({ run, hasReport }: { run: RunSummary; hasReport: boolean }): JSX.
       </div>
       {facts.length === 0 ? null : <p class="hint">{facts.join(' · ')}</p>}
       {run.progress === null ? null : <ProgressBar progress={run.progress} label="Progress of this stage" />}
-      {run.error === null ? null : (
-        <p class="trouble" role="alert">
-          {run.error.message} <span class="hint">({run.error.code})</span>
+      <Trouble problem={run.error} />
+      {run.standing === 'running' ? null : (
+        <p class="hint">
+          <Sentence text={run.next.text} />
         </p>
       )}
-      {run.standing === 'running' ? null : <p class="hint">{run.next.text}</p>}
       {run.next.command === null ? null : <Command text={run.next.command} />}
     </header>
   );
@@ -179,7 +179,9 @@ function Log({ events }: { events: readonly LoggedEvent[] }): JSX.Element {
       {[...events].reverse().map((event, index) => (
         <li key={events.length - index} class={event.kind}>
           <time dateTime={new Date(event.timeMs).toISOString()}>{new Date(event.timeMs).toLocaleString()}</time>
-          <span>{eventText(event)}</span>
+          <span>
+            <Sentence text={eventText(event)} />
+          </span>
         </li>
       ))}
     </ol>

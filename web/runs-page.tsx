@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { RunSummary } from '../src/server/api.ts';
 import { ArenaList } from './arena-page.tsx';
 import { ago, bytes, duration, placeText } from './format.ts';
-import { Command, ProgressBar, SearchField, Standing } from './parts.tsx';
+import { Command, ProgressBar, SearchField, Sentence, Standing } from './parts.tsx';
 import { routeTo } from './route.ts';
 import { type Connection, follow } from './server.ts';
 
@@ -73,8 +73,16 @@ function RunCard({ run }: { run: RunSummary }): JSX.Element {
       </div>
       <p class="hint">{facts.join(' · ')}</p>
       {run.progress === null ? null : <ProgressBar progress={run.progress} label={`Progress of ${run.id}`} />}
-      {run.error === null ? null : <p class="trouble">{run.error.message}</p>}
-      {run.standing === 'unreadable' || run.standing === 'running' ? null : <p class="hint">{run.next.text}</p>}
+      {run.error === null ? null : (
+        <p class="trouble">
+          <Sentence text={run.error.message} />
+        </p>
+      )}
+      {run.standing === 'unreadable' || run.standing === 'running' ? null : (
+        <p class="hint">
+          <Sentence text={run.next.text} />
+        </p>
+      )}
       {run.standing === 'waiting' ? <a href={routeTo(run.id, { tab: 'label' })}>answer its questions</a> : null}
       {run.next.command === null ? null : <Command text={run.next.command} />}
     </>

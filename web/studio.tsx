@@ -4,6 +4,7 @@ import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { Me } from '../src/server/api.ts';
 import { ArenaPage } from './arena-page.tsx';
 import { LabelPage } from './label-page.tsx';
+import { Sentence } from './parts.tsx';
 import { followAddress, type Route, route } from './route.ts';
 import { RunPage } from './run-page.tsx';
 import { RunsPage } from './runs-page.tsx';
@@ -38,7 +39,7 @@ function Studio(): JSX.Element {
       </header>
       {connection === 'open' ? null : (
         <p class="trouble banner" role="alert">
-          {TROUBLES[connection]}
+          <Sentence text={TROUBLES[connection]} />
         </p>
       )}
       {me === null ? null : shown.page === 'arena' ? (
