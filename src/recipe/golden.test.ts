@@ -27,6 +27,7 @@ secondOpinion secondOpinion.share secondOpinion.doubtMargin secondOpinion.decide
 objective
 objective.preference objective.preference.kind objective.preference.beta objective.preference.labelSmoothing
 objective.preference.penalty objective.preference.targets objective.preference.chosenWeight objective.preference.rejectedWeight
+objective.preference.examples
 objective.exploration objective.exploration.kind objective.exploration.alpha objective.chosenLikelihood
 rewardModel rewardModel.labels rewardModel.alpha rewardModel.beta rewardModel.learningRate rewardModel.epochs rewardModel.batchSize
 training training.batchSize training.epochs training.learningRate training.cycle training.schedule training.warmupRatio
