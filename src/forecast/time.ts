@@ -9,6 +9,7 @@ import {
   scoringsOfAPair,
 } from '../loop/stages/explore-plan.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { epochsAt } from '../recipe/iterations.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { chooseActivations } from '../train/activations.ts';
@@ -135,7 +136,7 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     const scored = tokens.response * (2 + third);
     const perPair = tokens.prompt + scored;
     const pair = { tokens: perPair, scored };
-    const used = Math.min(pairs * training.epochs, schedule.totalSteps * training.batchSize);
+    const used = Math.min(pairs * epochsAt(training.epochs, iteration), schedule.totalSteps * training.batchSize);
     const prompts = responses / Math.max(1, sampling.samples + sampling.referenceSamples);
     const measured =
       iteration === 0 || !measuresExploration(recipe)

@@ -1,4 +1,4 @@
-/** @file What a recipe means for one iteration: its slice of the rows, its weight of the exploration term. */
+/** @file What a recipe means for one iteration: its slice of the rows, its weight of the exploration term, its passes over the pairs. */
 import type { Columns } from '../data/known-forms.ts';
 import { type Slice, sliceRows } from '../data/slices.ts';
 import { DataError, RecipeError } from '../errors.ts';
@@ -68,4 +68,21 @@ export function alphaAt(alpha: number | readonly number[], iteration: number): n
     );
   }
   return value;
+}
+
+/**
+ * Passes over the pairs of an iteration, counted from 1, or of the warm start, 0: one number for all, or a list with one an
+ * iteration, whose first is the warm start's too.
+ *
+ * @throws RecipeError EPOCHS_LIST_TOO_SHORT
+ */
+export function epochsAt(epochs: number | readonly number[], iteration: number): number {
+  if (typeof epochs === 'number') return epochs;
+  const value = epochs[Math.max(1, iteration) - 1];
+  if (value !== undefined) return value;
+  throw new RecipeError(
+    'EPOCHS_LIST_TOO_SHORT',
+    `Cannot find the passes of iteration ${iteration}: training.epochs lists ${epochs.length}: give one number for each iteration, or one for all`,
+    { details: { epochs: [...epochs], iteration } },
+  );
 }

@@ -2,6 +2,7 @@
 import type { PreferenceRow } from '../../data/rows.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
+import { epochsAt } from '../../recipe/iterations.ts';
 import type { TokenTree, TreeLogProbs } from '../../score/trees.ts';
 import { planSteps } from '../../train/plan.ts';
 import type { StepMetrics } from '../../train/run-steps.ts';
@@ -51,7 +52,9 @@ export function learnedIterations({ recipe, iteration }: Pick<IterationContext, 
 /** Trees in their steps, shuffled anew in each epoch. */
 export function stepsOf<Tree>({ recipe, iteration }: IterationContext, trees: readonly Tree[]): Tree[][] {
   const { training, seed } = recipe;
-  const keys = Array.from({ length: training.epochs }, (_, epoch) => randomKey(seed, 'shuffle', iteration, epoch));
+  const keys = Array.from({ length: epochsAt(training.epochs, iteration) }, (_, epoch) =>
+    randomKey(seed, 'shuffle', iteration, epoch),
+  );
   return planSteps(trees.length, { ...training, keys }).map((indices) =>
     indices.flatMap((index) => trees[index] ?? []),
   );

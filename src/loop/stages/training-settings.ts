@@ -16,8 +16,10 @@ import { openRewardPolicy } from '../../train/reward-step.ts';
 import type { Optimisation } from '../../train/run-steps.ts';
 import type { Lesson } from './lesson.ts';
 
-/** What a training needs of a recipe, of either kind. */
-export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device' | 'training'>;
+/** What a training needs of a recipe, of either kind. How often it passes over its data is in its steps already. */
+export type TrainingRecipe = Pick<SftRecipe, 'name' | 'model' | 'seed' | 'device'> & {
+  training: Omit<SftRecipe['training'], 'epochs'>;
+};
 
 /** How the steps of a training are made, and the learning rate of each. */
 export function optimisationOf(
