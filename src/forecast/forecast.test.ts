@@ -76,6 +76,11 @@ describe('a dry run of the published recipes', () => {
     ]);
   });
 
+  it('passes over the pairs of an iteration as often as its place of a list says, the warm start as the first', async () => {
+    const { iterations } = await dryRun('zephyr-7b', { overrides: ['training.epochs=[3, 2, 1]'] });
+    expect(iterations.map(({ schedule }) => schedule.totalSteps)).toEqual([3 * 59, 3 * 59, 2 * 59, 59]);
+  });
+
   it('reads the data once for recipes that agree in them', async () => {
     const known = new Map<string, RecipeFacts>();
     const planned = async (override: string): Promise<Forecast> => {
