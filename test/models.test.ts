@@ -123,8 +123,8 @@ describe.each(readdirSync(root))('the checkpoint %s', (name) => {
       clearGradients(policy);
       forwardBackward(policy, batch, {
         activations: 'keep',
-        head: (hidden_SD) => ({
-          gradient_SD: headForwardBackward(policy, batch, { hidden_SD, derivatives: (ranges) => ranges.map(() => -1) }),
+        head: (rows) => ({
+          gradient_SD: headForwardBackward(policy, batch, { rows, derivatives: (ranges) => ranges.map(() => -1) }),
           result: undefined,
         }),
       });

@@ -5,6 +5,7 @@ import { ALONE, type Group } from '../torch/group.ts';
 import { zeros } from '../torch/ops.ts';
 import { gatheredForwardBackward, type Waiting } from './gathered.ts';
 import { microBatches } from './packing.ts';
+import type { ScoredRows } from './stream.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -57,9 +58,9 @@ it('while a block computes, forward and backward, the gather of the next one is 
   });
   const [batch] = microBatches(trees, settings.microBatchTokens);
   if (batch === undefined) throw new Error('A batch');
-  const head = ({ shape }: { shape: readonly number[] }) => {
+  const head = ({ hidden_SD }: ScoredRows) => {
     computing.push(['head', onTheWay()]);
-    return zeros([...shape]);
+    return zeros(hidden_SD.shape);
   };
   await toTheEnd(gatheredForwardBackward(policy, batch, { name: 'step 1', head }), arrive);
   expect(computing).toEqual([

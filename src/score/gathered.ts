@@ -12,7 +12,7 @@ import { scoreRanges } from './head.ts';
 import { byPair } from './log-probs.ts';
 import type { PackedTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
-import { addEmbeddingGradient, backwardThrough, embed, placeStream } from './stream.ts';
+import { addEmbeddingGradient, backwardThrough, embed, placeStream, type ScoredRows } from './stream.ts';
 import type { TokenTree, TreeLogProbs } from './trees.ts';
 
 /** Work that waits for other ranks, and gives signals and collectives their turn. */
@@ -47,6 +47,7 @@ interface Stream {
   batch: PackedTrees<TokenTree>;
   context: BlockContext;
   rows_S: Tensor;
+  targets_S: Tensor;
   x_TD: Tensor;
 }
 
@@ -54,8 +55,8 @@ function openStream({ policy, batch }: Pass): { stream: Stream | null; free(): v
   if (batch === null) return { stream: null, free: () => {} };
   const held = hold('a pass', () =>
     noGrad(() => {
-      const { context, ids_T, rows_S } = placeStream(policy, batch);
-      return { batch, context, rows_S, x_TD: scope('embed', () => embed(policy, ids_T)) };
+      const { ids_T, ...placed } = placeStream(policy, batch);
+      return { batch, ...placed, x_TD: scope('embed', () => embed(policy, ids_T)) };
     }),
   );
   return { stream: held.result, free: held.free };
@@ -104,7 +105,7 @@ function* forward(
 export function* gatheredForwardBackward(
   policy: Policy,
   batch: Batch,
-  { name, head }: { name: string; head: (hidden_SD: Tensor) => Tensor },
+  { name, head }: { name: string; head: (rows: ScoredRows) => Tensor },
 ): Waiting<void> {
   const pass = openPass(policy, batch, name);
   const ends = gather(pass, 'ends', true);
@@ -160,25 +161,25 @@ export function* gatheredForwardBackward(
 }
 
 /** The gradient by the last block's output. */
-function throughHead(stream: Stream, x_SD: Tensor, head: (hidden_SD: Tensor) => Tensor): Tensor {
+function throughHead(stream: Stream, x_SD: Tensor, head: (rows: ScoredRows) => Tensor): Tensor {
   return outlive(
     scope('head', () => {
       const last_SD = requireGrad(detach(x_SD));
       const hidden_SD = enableGrad(() => finalNorm(last_SD, stream.context));
       return backwardThrough(
         hidden_SD,
-        noGrad(() => head(detach(hidden_SD))),
+        noGrad(() => head({ hidden_SD: detach(hidden_SD), targets_S: stream.targets_S })),
         last_SD,
       );
     }),
   );
 }
 
-/** What `use` makes of the final hidden states of the scored rows, [S, D]; null for a rank without a batch. */
+/** What `use` makes of the scored rows; null for a rank without a batch. */
 export function* gatheredHidden<Result>(
   policy: Policy,
   batch: Batch,
-  { name, use }: { name: string; use: (hidden_SD: Tensor, batch: PackedTrees<TokenTree>) => Result },
+  { name, use }: { name: string; use: (rows: ScoredRows, batch: PackedTrees<TokenTree>) => Result },
 ): Waiting<Result | null> {
   const pass = openPass(policy, batch, name);
   const ends = gather(pass, 'ends', false);
@@ -193,7 +194,9 @@ export function* gatheredHidden<Result>(
   try {
     const { x_SD } = yield* forward(pass, stream, { keepLast: false, take });
     if (stream === null || x_SD === null || batch === null) return null;
-    const result = scope('use hidden states', () => noGrad(() => use(finalNorm(x_SD, stream.context), batch)));
+    const { context, targets_S } = stream;
+    const rows = (): ScoredRows => ({ hidden_SD: finalNorm(x_SD, context), targets_S });
+    const result = scope('use hidden states', () => noGrad(() => use(rows(), batch)));
     x_SD.dispose('its use');
     return result;
   } finally {
@@ -205,6 +208,6 @@ export function* gatheredHidden<Result>(
 
 /** Summed log-probabilities of every continuation of every tree of a batch, by pair, as scoreTrees. */
 export function* gatheredScores(policy: Policy, batch: Batch, name: string): Waiting<Map<string, TreeLogProbs>> {
-  const use = (hidden_SD: Tensor, own: PackedTrees<TokenTree>) => byPair(own, scoreRanges(policy, own, hidden_SD));
+  const use = (rows: ScoredRows, own: PackedTrees<TokenTree>) => byPair(own, scoreRanges(policy, own, rows));
   return (yield* gatheredHidden(policy, batch, { name, use })) ?? new Map();
 }

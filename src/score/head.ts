@@ -8,9 +8,10 @@ import { headName, weightOf } from '../model/weights.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { cardMemory } from '../torch/gpus.ts';
 import { addProduct_, cat, logProbGradient_, mixedLinear, narrow, softCap_, t, targetLogProbs } from '../torch/ops.ts';
-import { float32, int64, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
+import { float32, scope, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import type { PackedTrees, ScoredRange } from './packing.ts';
 import type { ComputeDtype, Policy } from './policy.ts';
+import type { ScoredRows } from './stream.ts';
 import type { TokenTree } from './trees.ts';
 
 /** Most bytes of logits alive at once on the CPU: large enough for efficient products, small beside a model. */
@@ -33,12 +34,9 @@ interface TreeGroup extends Chunk {
 }
 
 /** The head's work on one batch: what every chunk reads, and what it fills its own rows of. */
-interface HeadPass {
+interface HeadPass extends ScoredRows {
   policy: Policy;
   batch: PackedTrees<TokenTree>;
-  hidden_SD: Tensor;
-  /** The scored tokens, on the policy's device. */
-  targets_S: Tensor;
   /** Log-probability of each scored token; filled by `score`. */
   logProbs_S: Float32Array;
   /** Derivative of the loss by each of them; filled by `settle`. */
@@ -108,10 +106,9 @@ export function logitsOf(policy: Policy, hidden_SD: Tensor): Tensor {
   return logitSoftCap > 0 ? softCap_(logits_SV, logitSoftCap) : logits_SV;
 }
 
-function openPass(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): HeadPass {
+function openPass(policy: Policy, batch: PackedTrees<TokenTree>, rows: ScoredRows): HeadPass {
   const empty = (): Float32Array => new Float32Array(batch.targets_S.length);
-  const targets_S = int64(batch.targets_S, { device: policy.device });
-  return { policy, batch, hidden_SD, targets_S, logProbs_S: empty(), slopes_S: empty() };
+  return { policy, batch, ...rows, logProbs_S: empty(), slopes_S: empty() };
 }
 
 function rowsOf({ hidden_SD }: HeadPass, { begin, end }: Chunk): Tensor {
@@ -151,11 +148,11 @@ function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C 
 }
 
 /** Summed log-probability of every continuation of the batch, in order of `batch.ranges`. */
-export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, hidden_SD: Tensor): number[] {
+export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, rows: ScoredRows): number[] {
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
   const groups = planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device));
   return scope('score', () => {
-    const pass = openPass(policy, batch, hidden_SD);
+    const pass = openPass(policy, batch, rows);
     for (const chunk of groups.flatMap(({ chunks }) => chunks))
       scope('score a chunk', () => noGrad(() => void score(pass, chunk)));
     return sumRanges(batch.ranges, pass.logProbs_S);
@@ -175,9 +172,9 @@ export type Observer = (logits_CV: Tensor, targets_C: Int32Array) => void;
 export function headForwardBackward(
   policy: Policy,
   batch: PackedTrees<TokenTree>,
-  options: { hidden_SD: Tensor; derivatives: Derivatives; observe?: Observer | undefined },
+  options: { rows: ScoredRows; derivatives: Derivatives; observe?: Observer | undefined },
 ): Tensor {
-  const pass = openPass(policy, batch, options.hidden_SD);
+  const pass = openPass(policy, batch, options.rows);
   const scoreSeen = (chunk: Chunk): ChunkLogits => {
     const scored = score(pass, chunk);
     options.observe?.(scored.logits_CV, batch.targets_S.subarray(chunk.begin, chunk.end));

@@ -3,17 +3,18 @@
  * are those of training, so that at the first step policy and reference agree to the bit and the loss is ln 2.
  */
 import { longAfter } from '../model/rope.ts';
+import { disposeAll } from '../torch/tensor.ts';
 import { scoreRanges } from './head.ts';
 import { microBatchTrees, type PackedTrees, packTrees } from './packing.ts';
 import type { Policy } from './policy.ts';
-import { scoredHidden } from './stream.ts';
+import { scoredRows } from './stream.ts';
 import type { TokenTree, TreeLogProbs } from './trees.ts';
 
 /** Summed log-probabilities of every continuation of every tree of a batch, by pair. */
 export function scoreTrees(policy: Policy, batch: PackedTrees<TokenTree>): Map<string, TreeLogProbs> {
-  const hidden_SD = scoredHidden(policy, batch);
-  const logProbs = scoreRanges(policy, batch, hidden_SD);
-  hidden_SD.dispose();
+  const rows = scoredRows(policy, batch);
+  const logProbs = scoreRanges(policy, batch, rows);
+  disposeAll(rows);
   return byPair(batch, logProbs);
 }
 

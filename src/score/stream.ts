@@ -21,11 +21,18 @@ export type Activations = 'keep' | 'recompute';
 interface PlacedStream {
   context: BlockContext;
   ids_T: Tensor;
-  /** Rows that predict a scored token. */
+  /** Rows that predict a scored token, and these tokens. */
   rows_S: Tensor;
+  targets_S: Tensor;
 }
 
-/** Puts what a pass reads of a stream on the policy's device, in one copy; no graph. */
+/** What the head reads: the final hidden states of the rows that predict a scored token, and these tokens. */
+export interface ScoredRows {
+  hidden_SD: Tensor;
+  targets_S: Tensor;
+}
+
+/** Puts what a pass and its head read of a stream on the policy's device, in one copy; no graph. */
 export function placeStream(policy: Policy, batch: PackedTrees<TokenTree>): PlacedStream {
   const { config } = policy;
   return noGrad(() => {
@@ -33,16 +40,17 @@ export function placeStream(policy: Policy, batch: PackedTrees<TokenTree>): Plac
     const parts = {
       ids_T: { numbers: batch.ids_T },
       rows_S: { numbers: batch.rows_S },
+      targets_S: { numbers: batch.targets_S },
       rotary_T: { numbers: rotaryRows(config, batch, length) },
     };
-    const { ids_T, rows_S, rotary_T } = int64Together(parts, policy.device);
+    const { rotary_T, ...placed } = int64Together(parts, policy.device);
     const context = packedContext(config, batch, {
       rotation: rotations(config, tables, rotary_T),
       vector: (name) => weightOf(policy.vectors, name),
       linear: (x, name) => policyLinear(policy, x, name),
       linears: (x, names) => policyLinears(policy, x, names),
     });
-    return { context, ids_T, rows_S };
+    return { context, ...placed };
   });
 }
 
@@ -81,25 +89,30 @@ export function embed({ masters, compute, config, dtype }: Policy, ids_T: Tensor
   return embedTokens(masters.get(EMBEDDING) ?? weightOf(compute, EMBEDDING), ids_T, { config, dtype });
 }
 
-/** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
-export function scoredHidden(policy: Policy, batch: PackedTrees<TokenTree>): Tensor {
-  return hiddenRows(() => {
-    const { context, ids_T, rows_S } = placeStream(policy, batch);
-    return { context, x_TD: embed(policy, ids_T), rows_R: rows_S };
+/** What the head reads of a batch; no graph. */
+export function scoredRows(policy: Policy, batch: PackedTrees<TokenTree>): ScoredRows {
+  return scope('scored rows', () => {
+    const { context, ids_T, rows_S, targets_S } = placeStream(policy, batch);
+    return { hidden_SD: hiddenRows(() => ({ context, x_TD: embed(policy, ids_T), rows_R: rows_S })), targets_S };
   });
 }
 
+/** Final hidden states of the rows that predict a scored token, [S, D]; no graph. */
+export function scoredHidden(policy: Policy, batch: PackedTrees<TokenTree>): Tensor {
+  return scope('scored hidden states', () => scoredRows(policy, batch).hidden_SD);
+}
+
 /**
- * Forward pass, then `head` (which sees the hidden states [S, D] of the scored rows and returns the gradient by them),
+ * Forward pass, then `head` (which sees the scored rows and returns the gradient by their hidden states [S, D]),
  * then the backward pass: gradients are added to the policy's. Returns what `head` returned besides.
  */
 export function forwardBackward<R>(
   policy: Policy,
   batch: PackedTrees<TokenTree>,
-  options: { activations: Activations; head: (hidden_SD: Tensor) => { gradient_SD: Tensor; result: R } },
+  options: { activations: Activations; head: (rows: ScoredRows) => { gradient_SD: Tensor; result: R } },
 ): R {
   return scope('forward and backward', () => {
-    const { context, ids_T, rows_S } = placeStream(policy, batch);
+    const { context, ids_T, rows_S, targets_S } = placeStream(policy, batch);
     const inputs: Tensor[] = [];
     const outputs: Tensor[] = [];
     const block = (input_TD: Tensor, layer: number): Tensor =>
@@ -118,7 +131,7 @@ export function forwardBackward<R>(
     }
     const last_SD = requireGrad(detach(x_TD));
     const hidden_SD = enableGrad(() => scope('final norm', () => finalNorm(last_SD, context)));
-    const { gradient_SD, result } = noGrad(() => options.head(detach(hidden_SD)));
+    const { gradient_SD, result } = noGrad(() => options.head({ hidden_SD: detach(hidden_SD), targets_S }));
     let gradient_TD = backwardThrough(hidden_SD, gradient_SD, last_SD);
     for (let layer = policy.config.layers - 1; layer >= 0; layer--) {
       const input_TD = inputs[layer];

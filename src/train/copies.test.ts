@@ -69,6 +69,6 @@ it.each([
   expect(batches).toHaveLength(3);
   // The log-probabilities of each micro-batch; then the norm.
   expect(count('to the host')).toBe(batches.length + 1);
-  // The stream, the scored tokens, and what the loss says of them; then the number of the update, for matrices and for what is none.
-  expect(count('to the device')).toBe(3 * batches.length + (lora === null ? 2 : 1));
+  // All that is read of the stream, and what the loss says of its tokens; then the number of the update, for matrices and for what is none.
+  expect(count('to the device')).toBe(2 * batches.length + (lora === null ? 2 : 1));
 });

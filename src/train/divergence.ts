@@ -6,7 +6,7 @@ import { TrainingError } from '../errors.ts';
 import { gatheredHidden } from '../score/gathered.ts';
 import type { PackedTrees } from '../score/packing.ts';
 import type { Policy } from '../score/policy.ts';
-import { scoredHidden } from '../score/stream.ts';
+import { scoredRows } from '../score/stream.ts';
 import type { TokenTree } from '../score/trees.ts';
 import { noGrad } from '../torch/autograd.ts';
 import { to_dtype } from '../torch/ops.ts';
@@ -63,7 +63,7 @@ export function* checkTrained(
   const weightsAreFine = Number.isFinite(normOf([...policy.masters.values()]));
   if (!(yield* everywhere('weights', weightsAreFine)))
     throw diverged('its weights are no longer finite numbers', progress);
-  const areNumbers = (hidden_SD: Tensor): boolean =>
+  const areNumbers = ({ hidden_SD }: { hidden_SD: Tensor }): boolean =>
     toFloat32Array(to_dtype(hidden_SD, 'float32')).every(Number.isFinite);
   const isGathered = policy.shards?.gathered != null;
   let computes = true;
@@ -71,7 +71,7 @@ export function* checkTrained(
     const found =
       isGathered || batch === null
         ? yield* gatheredHidden(policy, batch, { name, use: areNumbers })
-        : scope('check the policy', () => noGrad(() => areNumbers(scoredHidden(policy, batch))));
+        : scope('check the policy', () => noGrad(() => areNumbers(scoredRows(policy, batch))));
     computes &&= found ?? true;
   }
   if (!(yield* everywhere('hidden states', computes)))

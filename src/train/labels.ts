@@ -112,7 +112,7 @@ export function* labelStepGradients(policy: Policy, input: LabelStepInput): Paus
   clearGradients(policy);
   const batches = microBatches(shareOf(trees, group, long), microBatchTokens, long);
   const shared = cutStep(trees, { group, name, microBatchTokens, long });
-  yield* backwardPasses(policy, { batches, shared, activations }, (batch, hidden_SD) => {
+  yield* backwardPasses(policy, { batches, shared, activations }, (batch, rows) => {
     // Every tree has one response, so that a range is a tree.
     const derivatives = (_: readonly unknown[], logProbs: readonly number[]): number[] =>
       batch.trees.map((tree, i) => {
@@ -123,7 +123,7 @@ export function* labelStepGradients(policy: Policy, input: LabelStepInput): Paus
         sums[tree.desirable ? 'chosenLogProb' : 'rejectedLogProb'] += logProb;
         return gradient / trees.length;
       });
-    return headForwardBackward(policy, batch, { hidden_SD, derivatives });
+    return headForwardBackward(policy, batch, { rows, derivatives });
   });
   const all = yield* sumNumbers(
     { group, name },

@@ -5,7 +5,7 @@ import { gatheredForwardBackward, gatheredScores } from '../score/gathered.ts';
 import { scoreTrees } from '../score/log-probs.ts';
 import type { PackedTrees } from '../score/packing.ts';
 import type { Policy } from '../score/policy.ts';
-import { type Activations, forwardBackward } from '../score/stream.ts';
+import { type Activations, forwardBackward, type ScoredRows } from '../score/stream.ts';
 import type { TokenTree, TreeLogProbs } from '../score/trees.ts';
 import type { Tensor } from '../torch/tensor.ts';
 import type { Pausing } from './pausing.ts';
@@ -30,20 +30,20 @@ export function* passesOf<Tree extends TokenTree>({
 export function* backwardPasses<Tree extends TokenTree>(
   policy: Policy,
   { activations, ...passes }: Passes<Tree> & { activations: Activations },
-  head: (batch: PackedTrees<Tree>, hidden_SD: Tensor) => Tensor,
+  head: (batch: PackedTrees<Tree>, rows: ScoredRows) => Tensor,
 ): Pausing<void> {
   if (policy.shards?.gathered == null) {
     for (const [index, batch] of passes.batches.entries()) {
       if (index > 0) yield;
       forwardBackward(policy, batch, {
         activations,
-        head: (hidden_SD) => ({ gradient_SD: head(batch, hidden_SD), result: undefined }),
+        head: (rows) => ({ gradient_SD: head(batch, rows), result: undefined }),
       });
     }
     return;
   }
   for (const [batch, name] of passesOf(passes)) {
-    const own = batch === null ? (hidden_SD: Tensor) => hidden_SD : (hidden_SD: Tensor) => head(batch, hidden_SD);
+    const own = (rows: ScoredRows): Tensor => (batch === null ? rows.hidden_SD : head(batch, rows));
     yield* gatheredForwardBackward(policy, batch, { name, head: own });
   }
 }

@@ -183,7 +183,7 @@ export function* accumulateRewardGradients(
     return slopes;
   };
 
-  yield* backwardPasses(policy, { batches, shared, activations }, (batch, hidden_SD) =>
+  yield* backwardPasses(policy, { batches, shared, activations }, (batch, { hidden_SD }) =>
     headGradient(policy, batch, { hidden_SD, derivatives }),
   );
   return {

@@ -198,7 +198,7 @@ export function* accumulateGradients(
   const pairs: PairResult[] = [];
   const objective = { options: input.objective, baseline: totals.baseline };
   clearGradients(policy);
-  yield* backwardPasses(policy, input, (batch, hidden_SD) => {
+  yield* backwardPasses(policy, input, (batch, rows) => {
     const derivatives = (ranges: readonly ScoredRange[], logProbs: readonly number[]): number[] => {
       const result: number[] = [];
       for (let i = 0; i < ranges.length; ) {
@@ -216,7 +216,7 @@ export function* accumulateGradients(
       }
       return result;
     };
-    return headForwardBackward(policy, batch, { hidden_SD, derivatives });
+    return headForwardBackward(policy, batch, { rows, derivatives });
   });
   return {
     pairs,

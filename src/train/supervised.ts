@@ -64,7 +64,7 @@ export function* supervisedGradients(
   let logProb = 0;
   let hits = 0;
   clearGradients(policy);
-  yield* backwardPasses(policy, input, (batch, hidden_SD) => {
+  yield* backwardPasses(policy, input, (batch, rows) => {
     const derivatives = (ranges: readonly unknown[], logProbs: readonly number[]): number[] => {
       for (const each of logProbs) logProb += each;
       return ranges.map(() => -1 / scored);
@@ -72,7 +72,7 @@ export function* supervisedGradients(
     const observe = (logits_CV: Tensor, targets_C: Int32Array): void => {
       hits += countHits(logits_CV, targets_C);
     };
-    return headForwardBackward(policy, batch, { hidden_SD, derivatives, observe });
+    return headForwardBackward(policy, batch, { rows, derivatives, observe });
   });
   const tokens = input.batches.reduce((sum, batch) => sum + batch.ids_T.length, 0);
   return { loss: -logProb / scored, scoredTokens: scored, hits, tokens };
