@@ -5,6 +5,7 @@ import { PARTS, peaksOf, readResult, tableOf, WHOLE_SECONDS } from '../bench/gpu
 import {
   bytesPerStep,
   decode,
+  graphs,
   prefill,
   productWeights,
   randomPairs,
@@ -42,6 +43,12 @@ it('decodes with tokens and bytes a second, and counts weights once and keys and
   expect(result.bandwidthShare).toBeCloseTo((result.tokensPerSecond / 2) * (bytes / 1e9), 6);
   // Two layers of two heads of 8, keys and values, two bytes each.
   expect(bytes - 2 * productWeights(config)).toBe(2 * 6.5 * (2 * 2 * 2 * 8 * 2));
+});
+
+it('counts the responses that are the same with graphs as without', async () => {
+  const result = await graphs(work, { batch: 3 });
+  expect(result).toMatchObject({ batch: 3, sameResponses: 3, notices: 'none' });
+  expect(process.env.SELM_GRAPHS).toBeUndefined();
 });
 
 it('prefills and scores', async () => {

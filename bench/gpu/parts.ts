@@ -2,7 +2,7 @@
  * @file What the benchmark of a GPU consists of: its parts in order, how long each may take, and what runs it. Every part is a process of
  * its own, so that one that fails or hangs costs only itself, and the memory of the card is whole for the next.
  */
-import { decode, type Peaks, prefill, score, trainSteps, type Workload } from './work.ts';
+import { decode, graphs, type Peaks, prefill, score, trainSteps, type Workload } from './work.ts';
 
 /** A part's result: numbers and words for its row of the table; null for a number that is not known, as a share of no known peak. */
 export type PartResult = Record<string, number | string | null>;
@@ -16,7 +16,7 @@ export type Part =
   | { name: string; limitSeconds: number; kind: 'peer'; task: 'dpo' | 'generate' };
 
 export const PARTS: readonly Part[] = [
-  { name: 'device tests', limitSeconds: 100, kind: 'tests' },
+  { name: 'device tests', limitSeconds: 95, kind: 'tests' },
   { name: 'lora', limitSeconds: 45, kind: 'own', run: (work, peaks) => trainSteps(work, { lora: true, peaks }) },
   {
     name: 'all weights',
@@ -24,12 +24,13 @@ export const PARTS: readonly Part[] = [
     kind: 'own',
     run: (work, peaks) => trainSteps(work, { lora: false, peaks }),
   },
+  { name: 'graphs', limitSeconds: 30, kind: 'own', run: (work) => graphs(work, { batch: 64 }) },
   { name: 'decode 64', limitSeconds: 30, kind: 'own', run: (work, peaks) => decode(work, { batch: 64, peaks }) },
   { name: 'decode 256', limitSeconds: 45, kind: 'own', run: (work, peaks) => decode(work, { batch: 256, peaks }) },
   { name: 'prefill', limitSeconds: 25, kind: 'own', run: (work, peaks) => prefill(work, { prompts: 64, peaks }) },
   { name: 'score', limitSeconds: 25, kind: 'own', run: (work, peaks) => score(work, { peaks }) },
-  { name: 'peers dpo', limitSeconds: 60, kind: 'peer', task: 'dpo' },
-  { name: 'peers generate', limitSeconds: 60, kind: 'peer', task: 'generate' },
+  { name: 'peers dpo', limitSeconds: 55, kind: 'peer', task: 'dpo' },
+  { name: 'peers generate', limitSeconds: 55, kind: 'peer', task: 'generate' },
 ];
 
 /** Seconds of the whole, with the build before it. */

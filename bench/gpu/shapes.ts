@@ -30,7 +30,7 @@ export function workOf(size: Size, device: string): Workload {
   return size === 'full'
     ? {
         ...{ config, device, pairs: 16, promptTokens: 256, responseTokens: 256, microBatchTokens: 8192 },
-        ...{ steps: 3, newTokens: 65, prefillTokens: 512 },
+        ...{ steps: 3, newTokens: 97, prefillTokens: 512 },
       }
     : {
         ...{ config, device, pairs: 4, promptTokens: 16, responseTokens: 16, microBatchTokens: 128 },

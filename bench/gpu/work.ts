@@ -216,6 +216,8 @@ export interface DecodingResult extends Record<string, number | string> {
   millisecondsPerStep: number;
   /** Bytes of bytesPerStep a second, of what the memory can give. */
   bandwidthShare: number;
+  /** What sampling said of graphs: none where it had them. */
+  notices: string;
 }
 
 /** Responses of `batch` prompts at once, each of newTokens. */
@@ -224,9 +226,9 @@ export async function decode(
   { batch, peaks }: { batch: number; peaks: Peaks },
 ): Promise<DecodingResult> {
   const { config, newTokens, promptTokens } = work;
-  return withSampler(work, async (sample) => {
-    const run = (count: number, name: string): Promise<number> =>
-      sample({ name, prompts: batch, promptTokens, newTokens: count });
+  return withSampler(work, async (sample, notices) => {
+    const run = async (count: number, name: string): Promise<number> =>
+      (await sample({ name, prompts: batch, promptTokens, newTokens: count })).seconds;
     // Prompts and the first token are in both, so that the difference is decoding alone.
     await run(2, 'warm-up');
     const short = await run(1, 'short');
@@ -238,7 +240,53 @@ export async function decode(
       tokensPerSecond: (batch * steps) / seconds,
       millisecondsPerStep: (1000 * seconds) / steps,
       bandwidthShare: (bytes * steps) / seconds / peaks.bytesPerSecond,
+      notices: notices.join('; ') || 'none',
     };
+  });
+}
+
+/** What graphs of the decoding step change. */
+export interface GraphsResult extends Record<string, number | string> {
+  batch: number;
+  /** Responses whose tokens are the same with graphs as without: all of them, or a graph computes something else. */
+  sameResponses: number;
+  millisecondsPerStepWithout: number;
+  millisecondsPerStepWith: number;
+  /** What sampling said of graphs: none where it had them. */
+  notices: string;
+}
+
+/** The same responses without graphs and with them, each twice: the faster counts. */
+export async function graphs(work: Workload, { batch }: { batch: number }): Promise<GraphsResult> {
+  const { newTokens, promptTokens } = work;
+  const whole = { name: 'graphs', prompts: batch, promptTokens };
+  return withSampler(work, async (sample, notices) => {
+    const setting = process.env.SELM_GRAPHS;
+    const runs = { off: [] as Sampled[], on: [] as Sampled[] };
+    try {
+      await sample({ ...whole, newTokens: 2 });
+      const { seconds: short } = await sample({ ...whole, newTokens: 1 });
+      for (const which of ['off', 'on', 'off', 'on'] as const) {
+        process.env.SELM_GRAPHS = which;
+        runs[which].push(await sample({ ...whole, newTokens }));
+      }
+      const perStep = (found: readonly Sampled[]): number =>
+        (1000 * (Math.min(...found.map(({ seconds }) => seconds)) - short)) / (newTokens - 1);
+      const expected = runs.off[0]?.responses ?? new Map<string, string>();
+      const same = [...expected].filter(([id, tokens]) =>
+        runs.on.every(({ responses }) => responses.get(id) === tokens),
+      );
+      return {
+        batch,
+        sameResponses: same.length,
+        millisecondsPerStepWithout: perStep(runs.off),
+        millisecondsPerStepWith: perStep(runs.on),
+        notices: notices.join('; ') || 'none',
+      };
+    } finally {
+      if (setting === undefined) delete process.env.SELM_GRAPHS;
+      else process.env.SELM_GRAPHS = setting;
+    }
   });
 }
 
@@ -256,7 +304,8 @@ export async function prefill(
 ): Promise<ForwardResult> {
   const { config, prefillTokens } = work;
   return withSampler(work, async (sample) => {
-    const run = (name: string): Promise<number> => sample({ name, prompts, promptTokens: prefillTokens, newTokens: 1 });
+    const run = async (name: string): Promise<number> =>
+      (await sample({ name, prompts, promptTokens: prefillTokens, newTokens: 1 })).seconds;
     await run('warm-up');
     const tokensPerSecond = (prompts * prefillTokens) / (await run('timed'));
     const blocks = productWeights(config) - config.vocabularySize * config.hiddenSize;
@@ -285,14 +334,21 @@ export function score(work: Workload, { peaks }: { peaks: Peaks }): ForwardResul
 
 type Sampling = { name: string; prompts: number; promptTokens: number; newTokens: number };
 
-/** A sampler of random weights for as long as `body` runs, which is given the seconds that a sampling took. */
+/** How long a sampling took, and the tokens of each response by its prompt. */
+interface Sampled {
+  seconds: number;
+  responses: Map<string, string>;
+}
+
+/** A sampler of random weights for as long as `body` runs; `notices` are those of all samplings. */
 async function withSampler<T>(
   { config, device }: Workload,
-  body: (sample: (sampling: Sampling) => Promise<number>) => Promise<T>,
+  body: (sample: (sampling: Sampling) => Promise<Sampled>, notices: readonly string[]) => Promise<T>,
 ): Promise<T> {
   const weights = randomWeights(config, device);
   const sampler = openSampler({ config, weights }, { dtype: 'bfloat16' });
   disposeAll(weights);
+  const notices: string[] = [];
   try {
     return await body(async ({ name, prompts, promptTokens, newTokens }) => {
       const requests = Array.from({ length: prompts }, (_, index) => ({
@@ -301,10 +357,15 @@ async function withSampler<T>(
         samples: [{ sampleIndex: 0, key: randomKey(1, name, index) }],
       }));
       const settings = { temperature: 1, topP: 1, topK: 0, maxNewTokens: newTokens, stopIds: [], batchSize: prompts };
+      const onNotice = (notice: string): void => {
+        if (!notices.includes(notice)) notices.push(notice);
+      };
+      const responses = new Map<string, string>();
       const startedMs = performance.now();
-      for await (const _ of generate(sampler, requests, settings));
-      return (performance.now() - startedMs) / 1000;
-    });
+      for await (const { promptId, tokenIds } of generate(sampler, requests, { ...settings, onNotice }))
+        responses.set(promptId, tokenIds.join());
+      return { seconds: (performance.now() - startedMs) / 1000, responses };
+    }, notices);
   } finally {
     sampler.dispose();
   }
