@@ -54,7 +54,7 @@ switch (what) {
   npm run bench -- loop --model FOLDER [--prompts 64] [--samples 4] [--tokens 128] [--dtype bfloat16] [--save NAME]
   npm run bench -- lora [--model 15m|110m]
   npm run bench -- memory [--save NAME]
-  npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4]
+  npm run bench -- pairrm [--dtype float32|bfloat16|both] [--layers 24] [--triples 4] [--save NAME]
   npm run bench -- ranks [--dtype float32|bfloat16] [--kind full|lora] [--steps 6] [--batch 32]
   npm run bench -- sample [--model smollm2|15m|110m|FOLDER] [--dtype float32|bfloat16|both] [--samples 1] [--peers all|none|vLLM|transformers] [--save NAME]
   npm run bench -- studio [--cost PAIRS] [--threads 2]

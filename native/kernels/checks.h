@@ -179,4 +179,58 @@ inline void checkSampling(const at::Tensor& logits, double temperature, double t
               topP, " must be positive");
 }
 
+inline void checkPackLinear(const at::Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2 && weight.is_floating_point(), "pack_linear: a weight must be [O, I] of numbers, got ",
+              weight.sizes(), " in ", weight.scalar_type());
+}
+
+inline void checkPackedLinear(const at::Tensor& x, const at::Tensor& bias, std::string_view activation) {
+  TORCH_CHECK(x.dim() == 2 && bias.dim() == 1, "packed_linear: x must be [T, I] and the bias [O], got ", x.sizes(),
+              " and ", bias.sizes());
+  TORCH_CHECK(activation == "none" || activation == "gelu", "packed_linear: activation ", activation,
+              " is not one of none, gelu");
+}
+
+inline void checkDisentangled(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                              const std::optional<at::Tensor>& relativeKeys,
+                              const std::optional<at::Tensor>& relativeQueries, at::IntArrayRef rows,
+                              at::IntArrayRef queryPositions, at::IntArrayRef keyPositions, at::IntArrayRef sequences) {
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(1) == k.size(1) &&
+                  q.size(2) == k.size(2) && q.scalar_type() == k.scalar_type() && k.scalar_type() == v.scalar_type(),
+              "disentangled_attention: q ", q.sizes(), ", k ", k.sizes(), " and v ", v.sizes(),
+              " are not [Q, H, d] and twice [T, H, d] of one type");
+  int64_t tableRows = std::numeric_limits<int64_t>::max();
+  for (const auto* table : {&relativeKeys, &relativeQueries}) {
+    if (!table->has_value() || !(*table)->defined()) continue;
+    tableRows = std::min(tableRows, (*table)->size(0));
+    TORCH_CHECK((*table)->dim() == 3 && (*table)->size(1) == q.size(1) && (*table)->size(2) == q.size(2) &&
+                    (*table)->scalar_type() == q.scalar_type(),
+                "disentangled_attention: a table ", (*table)->sizes(), " is not [R, H, d] like q ", q.sizes());
+  }
+  TORCH_CHECK(rows.size() % 2 == 1 &&
+                  std::all_of(rows.begin(), rows.end(), [&](int64_t row) { return row >= 0 && row < tableRows; }),
+              "disentangled_attention: rows must be one for each distance from -m to m, each of the table's ",
+              tableRows);
+  int64_t query = 0, key = 0;
+  const int64_t most = rows.size() / 2;
+  for (size_t i = 0; i + 1 < sequences.size(); i += 2) {
+    const int64_t asked = sequences[i], known = sequences[i + 1];
+    TORCH_CHECK(asked >= 0 && known > 0 && query + asked <= static_cast<int64_t>(queryPositions.size()) &&
+                    key + known <= static_cast<int64_t>(keyPositions.size()),
+                "disentangled_attention: sequence ", i / 2, " asks for ", asked, " of ", known,
+                " tokens, more than there are");
+    const int64_t first = keyPositions[key], last = keyPositions[key + known - 1];
+    TORCH_CHECK(
+        asked == 0 || (last - queryPositions[query] <= most && queryPositions[query + asked - 1] - first <= most),
+        "disentangled_attention: sequence ", i / 2, " has distances beyond ", most);
+    query += asked;
+    key += known;
+  }
+  TORCH_CHECK(sequences.size() % 2 == 0 && query == q.size(0) && key == k.size(0) &&
+                  query == static_cast<int64_t>(queryPositions.size()) &&
+                  key == static_cast<int64_t>(keyPositions.size()),
+              "disentangled_attention: sequences of ", query, " queries and ", key, " keys do not cover q ", q.sizes(),
+              " and k ", k.sizes());
+}
+
 }  // namespace selm

@@ -58,4 +58,13 @@ void writePages(at::Tensor& keys, at::Tensor& values, const at::Tensor& k, const
 std::tuple<at::Tensor, at::Tensor> readPages(const at::Tensor& keys, const at::Tensor& values,
                                              const at::Tensor& places);
 
+std::tuple<at::Tensor, at::Tensor> packLinear(const at::Tensor& weight);
+at::Tensor packedLinear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& scales, const at::Tensor& bias,
+                        std::string_view activation);
+at::Tensor disentangledAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const std::optional<at::Tensor>& relativeKeys,
+                                 const std::optional<at::Tensor>& relativeQueries, at::IntArrayRef rows,
+                                 at::IntArrayRef queryPositions, at::IntArrayRef keyPositions,
+                                 at::IntArrayRef sequences);
+
 }  // namespace selm::composite

@@ -106,6 +106,17 @@ TORCH_LIBRARY(selm, library) {
   // In the type in which the next product reads it: bf16 unless arithmetic is float32.
   library.def("row_gated(Tensor x, Tensor packed, int outputs, str activation, str arithmetic=\"float32\") -> Tensor");
 
+  // An encoder's weights [O, I] laid out for packed_linear, and the scales that go with them: the backend's own layout, or the weights as they
+  // are. packed_linear gives activation(x W^T + bias), [T, O] in x's type, the weights' own; activation `none` or `gelu`.
+  library.def("pack_linear(Tensor weight) -> (Tensor packed, Tensor scales)");
+  library.def("packed_linear(Tensor x, Tensor packed, Tensor scales, Tensor bias, str activation=\"none\") -> Tensor");
+  // Attention of queries [Q, H, d] to the keys and values [T, H, d] of their sequence, all at positions that ascend, with rows of relative keys
+  // and queries [R, H, d] (DeBERTa's): softmax((q.k + q.Kr[r] + k.Qr[r]) / sqrt(terms d)) v, [Q, H d]. rows are those of the distances -m to
+  // m between a query and a key; sequences lists how many queries and keys each has.
+  library.def(
+      "disentangled_attention(Tensor q, Tensor k, Tensor v, Tensor? relative_keys, Tensor? relative_queries, int[] "
+      "rows, int[] query_positions, int[] key_positions, int[] sequences) -> Tensor");
+
   // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/paged_attention.cc has the
   // picture). write_pages puts k and v [T, K, d] at places [T], page * 16 + token of the page.
   library.def("write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()");

@@ -1842,6 +1842,54 @@ export function rowGated(
   return asTensor(invoke(op_rowGated, x, packed, outputs, activation, options.arithmetic));
 }
 
+const op_packLinear = operator('selm::pack_linear', '');
+/** `selm::pack_linear(Tensor weight) -> (Tensor packed, Tensor scales)` */
+export function packLinear(weight: Tensor): [Tensor, Tensor] {
+  const result = invoke(op_packLinear, weight) as NativeValue[];
+  return [asTensor(result[0]), asTensor(result[1])];
+}
+
+const op_packedLinear = operator('selm::packed_linear', '');
+/** `selm::packed_linear(Tensor x, Tensor packed, Tensor scales, Tensor bias, str activation="none") -> Tensor` */
+export function packedLinear(
+  x: Tensor,
+  packed: Tensor,
+  scales: Tensor,
+  bias: Tensor,
+  options: { activation?: string | undefined } = {},
+): Tensor {
+  return asTensor(invoke(op_packedLinear, x, packed, scales, bias, options.activation));
+}
+
+const op_disentangledAttention = operator('selm::disentangled_attention', '');
+/** `selm::disentangled_attention(Tensor q, Tensor k, Tensor v, Tensor? relative_keys, Tensor? relative_queries, int[] rows, int[] query_positions, int[] key_positions, int[] sequences) -> Tensor` */
+export function disentangledAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  relativeKeys: Tensor | null,
+  relativeQueries: Tensor | null,
+  rows: readonly number[],
+  queryPositions: readonly number[],
+  keyPositions: readonly number[],
+  sequences: readonly number[],
+): Tensor {
+  return asTensor(
+    invoke(
+      op_disentangledAttention,
+      q,
+      k,
+      v,
+      relativeKeys,
+      relativeQueries,
+      rows,
+      queryPositions,
+      keyPositions,
+      sequences,
+    ),
+  );
+}
+
 const op_writePages = operator('selm::write_pages', '');
 /** `selm::write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()` */
 export function writePages(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, places: Tensor): void {

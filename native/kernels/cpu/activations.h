@@ -1,4 +1,4 @@
-// Activations of a gate.
+// Activations: of a gate, and of an encoder.
 #pragma once
 #include <c10/util/Exception.h>
 
@@ -19,6 +19,21 @@ struct GeluTanh {
   static constexpr float kCube = 0.044715f;
   static Float16 inner(Float16 x) { return (x * x * kCube + 1.0f) * x * kTwice; }
   static Float16 slope(Float16 x) { return (x * x * (3.0f * kCube) + 1.0f) * kTwice; }
+};
+
+// gelu itself, x Phi(x), with an error below 2e-7 |x|: the tail of the normal distribution by Abramowitz and Stegun, 7.1.26.
+struct Gelu {
+  static Float16 of(Float16 x) {
+    const Float16 distance = (x < 0.0f ? -x : x) * 0.70710678118654752f;
+    const Float16 t = 1.0f / (distance * 0.3275911f + 1.0f);
+    Float16 p = splat(1.061405429f);
+    p = p * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    const Float16 tail = p * t * exponential(-(distance * distance)) * 0.5f;
+    return x * (x < 0.0f ? tail : 1.0f - tail);
+  }
 };
 
 template <typename Activation>

@@ -8,7 +8,8 @@ import { disposeAll, scope, type Tensor, toFloat32Array } from '../../torch/tens
 import { readConfigFile, refuseField, textField } from '../config-file.ts';
 import { debertaShapes, openDeberta } from '../encoder/deberta.ts';
 import { normaliseDebertaConfig } from '../encoder/deberta-config.ts';
-import { addLinear, type Computation, type Encoder, encodeRows, weightsFor } from '../encoder/encoder.ts';
+import { addLinear, type Encoder, encodeRows } from '../encoder/encoder.ts';
+import { type Computation, weightsFor } from '../encoder/encoder-weights.ts';
 import { normaliseRobertaConfig, openRoberta, robertaShapes } from '../encoder/roberta.ts';
 import { openWeights } from '../weight-files.ts';
 import { openDecoderClassifier } from './decoder-classifier.ts';

@@ -8,7 +8,7 @@ import { linear, to_device, to_dtype } from '../../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor, toFloat32Array } from '../../torch/tensor.ts';
 import type { ModelConfig } from '../config.ts';
 import { mapValues } from '../decoder.ts';
-import type { Computation } from '../encoder/encoder.ts';
+import type { Computation } from '../encoder/encoder-weights.ts';
 import { embedTokens, hiddenRows, type PackedTokens, packedContext, packedRotations } from '../packed.ts';
 import { readModelConfig } from '../read-config.ts';
 import { longAfter } from '../rope.ts';

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { parseConfig, refuseField, textField } from '../config-file.ts';
-import type { EncoderSizes } from './encoder.ts';
+import type { EncoderSizes } from './encoder-weights.ts';
 
 /** A DeBERTa encoder as deberta.ts runs it. */
 export interface DebertaConfig extends EncoderSizes {

@@ -15,7 +15,8 @@ import { readConfigFile } from '../config-file.ts';
 import { openWeights } from '../weight-files.ts';
 import { debertaShapes, openDeberta } from './deberta.ts';
 import { normaliseDebertaConfig, relativeBucket } from './deberta-config.ts';
-import { type EncoderDtype, encodeRows } from './encoder.ts';
+import { encodeRows } from './encoder.ts';
+import type { EncoderDtype } from './encoder-weights.ts';
 
 const root = join(packageRoot, 'test', 'fixtures', 'rankers', 'encoders');
 

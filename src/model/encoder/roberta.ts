@@ -6,24 +6,19 @@
 import { z } from 'zod';
 import {
   add_Tensor,
+  cat,
   index_select,
   narrow,
+  reshape,
   scaled_dot_product_attention,
   squeeze_dim,
+  transpose_int,
   unsqueeze,
 } from '../../torch/ops.ts';
 import { disposeAll, int64, type Tensor } from '../../torch/tensor.ts';
 import { parseConfig, refuseField, textField } from '../config-file.ts';
-import { weightOf } from '../weights.ts';
-import {
-  type Computation,
-  type Encoder,
-  type EncoderSizes,
-  encoderNorm,
-  encoderShapes,
-  WORDS,
-  weightsFor,
-} from './encoder.ts';
+import { type Attention, type Encoder, encoderNorm, encoderShapes, WORDS } from './encoder.ts';
+import { type Computation, type EncoderSizes, encoderWeights } from './encoder-weights.ts';
 
 /** A RoBERTa encoder. */
 export interface RobertaConfig extends EncoderSizes {
@@ -96,9 +91,8 @@ export function openRoberta(
   stored: ReadonlyMap<string, Tensor>,
   computation: Computation,
 ): Encoder & { dispose(): void } {
-  const weights = weightsFor(stored, computation);
-  const weight = (name: string): Tensor => weightOf(weights, name);
-  const partial = { sizes: config, projections: PROJECTIONS, weight };
+  const { weight, blocks, tensors } = encoderWeights(stored, { sizes: config, projections: PROJECTIONS }, computation);
+  const partial = { sizes: config, weight, blocks };
   return {
     ...partial,
     embed: (ids_T, positions) => {
@@ -111,9 +105,30 @@ export function openRoberta(
       const typed_TD = add_Tensor(words_TD, narrow(weight('embeddings.token_type_embeddings.weight'), 0, 0, 1));
       return encoderNorm(partial, add_Tensor(typed_TD, places_TD), 'embeddings.LayerNorm');
     },
-    relate: () => null,
-    attend: ({ q_HQd, k_HKd, v_HKd }) =>
-      squeeze_dim(scaled_dot_product_attention(unsqueeze(q_HQd, 0), unsqueeze(k_HKd, 0), unsqueeze(v_HKd, 0)), 0),
-    dispose: () => disposeAll(weights),
+    attend,
+    dispose: () => disposeAll(tensors),
   };
+}
+
+function attend({ q_QHd, k_THd, v_THd, stream: { sequences } }: Attention): Tensor {
+  const [, heads = 0, headSize = 0] = q_QHd.shape;
+  const contexts: Tensor[] = [];
+  let [query, key] = [0, 0];
+  for (let i = 0; i < sequences.length; i += 2) {
+    const [queries = 0, keys = 0] = sequences.slice(i, i + 2);
+    const ofHeads = (x: Tensor, start: number, length: number): Tensor =>
+      unsqueeze(transpose_int(narrow(x, 0, start, length), 0, 1), 0);
+    const context_HQd = squeeze_dim(
+      scaled_dot_product_attention(
+        ofHeads(q_QHd, query, queries),
+        ofHeads(k_THd, key, keys),
+        ofHeads(v_THd, key, keys),
+      ),
+      0,
+    );
+    contexts.push(reshape(transpose_int(context_HQd, 0, 1), [queries, heads * headSize]));
+    query += queries;
+    key += keys;
+  }
+  return cat(contexts);
 }

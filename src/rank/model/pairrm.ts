@@ -10,7 +10,7 @@
 
 import { basename } from 'node:path';
 import { RankerError } from '../../errors.ts';
-import type { EncoderDtype } from '../../model/encoder/encoder.ts';
+import type { EncoderDtype } from '../../model/encoder/encoder-weights.ts';
 import { modelFingerprint } from '../../model/fingerprint.ts';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { scoresFromMatrix } from '../comparisons.ts';

@@ -10,7 +10,7 @@ import { basename } from 'node:path';
 import { RankerError } from '../../errors.ts';
 import { openClassifier } from '../../model/classifier/classifier.ts';
 import type { Classifier } from '../../model/classifier/score-head.ts';
-import type { EncoderDtype } from '../../model/encoder/encoder.ts';
+import type { EncoderDtype } from '../../model/encoder/encoder-weights.ts';
 import { modelFingerprint } from '../../model/fingerprint.ts';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { type Ranker, type RankItem, type Ranking, rankingFromScores } from '../ranker.ts';

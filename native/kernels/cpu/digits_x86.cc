@@ -1,0 +1,153 @@
+// Compiled for AMX whatever machine compiles, and called only where hasDigits() found it.
+#include "digits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "paths.h"
+#include "vector.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+namespace selm {
+
+#if defined(__x86_64__)
+bool hasDigits() {
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned kInt8 = 1u << 25;
+    return canRun(Bf16Path::amx) && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kInt8) != 0;
+  }();
+  return has;
+}
+#else
+bool hasDigits() { return false; }
+#endif
+
+namespace {
+
+typedef int8_t Bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+
+constexpr int64_t kTile = kDigitRows * kDigitStep;
+// A little less than the largest number of three digits, 127 (65536 + 256 + 1), which rounding must not pass.
+constexpr float kLargest = 8355000.0f;
+// Rows without a larger number are zeros: the inverse of their scale would be no number.
+constexpr float kSmallest = 1e-31f;
+
+Float16 magnitude(Float16 x) { return x < 0.0f ? -x : x; }
+
+// What is multiplied with a row to make its numbers whole, and what the whole numbers are multiplied with.
+struct RowScale {
+  float toWhole, back;
+};
+RowScale scaleOf(const float* row, int64_t inputs) {
+  Float16 most = splat(0), zeros = splat(0);
+  for (int64_t i = 0; i < inputs; i += kLanes) {
+    const Float16 x = load(row + i, inputs - i);
+    most = maximum(most, magnitude(x));
+    zeros += x * 0.0f;
+  }
+  const float largestOne = largest(most);
+  if (!(sum(zeros) == 0.0f)) return {0.0f, std::numeric_limits<float>::quiet_NaN()};
+  if (largestOne < kSmallest) return {0.0f, 0.0f};
+  return {kLargest / largestOne, largestOne / kLargest};
+}
+
+// The lowest digit, which is taken off: what is left counts the next one's unit.
+Bytes16 takeDigit(Int16& whole) {
+  const Int16 digit = (whole << 24) >> 24;
+  whole = (whole - digit) >> 8;
+  return __builtin_convertvector(digit, Bytes16);
+}
+
+}  // namespace
+
+void digitsOfRows(const float* rows, int64_t stride, int64_t count, int64_t inputs, int8_t* tiles, float* scales) {
+  const int64_t padded = digitSteps(inputs) * kDigitStep;
+  for (int64_t r = 0; r < kDigitRows; r++) {
+    const float* row = rows + r * stride;
+    const RowScale scale = r < count ? scaleOf(row, inputs) : RowScale{0.0f, 0.0f};
+    scales[r] = scale.back;
+    for (int64_t i = 0; i < padded; i += kLanes) {
+      const bool isThere = scale.toWhole > 0.0f && i < inputs;
+      const Float16 scaled = isThere ? load(row + i, inputs - i) * scale.toWhole : splat(0);
+      Int16 whole = __builtin_convertvector(scaled + (scaled < 0.0f ? splat(-0.5f) : splat(0.5f)), Int16);
+      int8_t* to = tiles + i / kDigitStep * kDigitTiles + r * kDigitStep + i % kDigitStep;
+      for (int64_t digit = kDigits - 1; digit >= 0; digit--)
+        *reinterpret_cast<Bytes16*>(to + digit * kTile) = takeDigit(whole);
+    }
+  }
+}
+
+void digitPanel(const int8_t* tiles, int64_t inputs, int8_t* panel) {
+  const int64_t squares = digitSteps(inputs) * kDigits * 2;  // of 16 outputs by 16 times four inputs
+  for (int64_t square = 0; square < squares; square++) {
+    const int8_t* from = tiles + square * kTile / 2;
+    int8_t* to = panel + square * kTile / 2;
+    for (int64_t output = 0; output < 16; output++) {
+      for (int64_t four = 0; four < 16; four++)
+        std::memcpy(to + (four * 16 + output) * 4, from + output * kDigitStep + four * 4, 4);
+    }
+  }
+}
+
+#if defined(__x86_64__)
+
+#define SELM_AMX_INT8 __attribute__((target("amx-tile,amx-int8,avx512f")))
+
+namespace {
+
+//                  panel: B0 B1
+//   rows:  A0             C0 C1      Every step of a pair of digits adds four products of tiles to the sums of the pair's level.
+//          A1             C2 C3
+template <bool kGoesOn>
+SELM_AMX_INT8 void multiplyLevels(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums) {
+  constexpr int64_t kRow = 64;  // bytes
+  constexpr int64_t kSquare = kLevel / 4;
+  for (int64_t level = 0; level < kDigits; level++, sums += kLevel) {
+    if constexpr (kGoesOn) {
+      _tile_loadd(0, sums, kRow);
+      _tile_loadd(1, sums + kSquare, kRow);
+      _tile_loadd(2, sums + 2 * kSquare, kRow);
+      _tile_loadd(3, sums + 3 * kSquare, kRow);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    for (int64_t digit = 0; digit <= level; digit++) {
+      const int8_t *a = tiles + digit * kTile, *b = panel + (level - digit) * kTile;
+      for (int64_t step = 0; step < steps; step++, a += kDigitTiles, b += kDigitTiles) {
+        _tile_loadd(6, b, kRow);
+        _tile_loadd(7, b + kTile / 2, kRow);
+        _tile_loadd(4, a, kRow);
+        _tile_loadd(5, a + kTile / 2, kRow);
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+      }
+    }
+    _tile_stored(0, sums, kRow);
+    _tile_stored(1, sums + kSquare, kRow);
+    _tile_stored(2, sums + 2 * kSquare, kRow);
+    _tile_stored(3, sums + 3 * kSquare, kRow);
+  }
+}
+
+}  // namespace
+
+void multiplyDigits(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums, bool goesOn) {
+  if (goesOn) return multiplyLevels<true>(tiles, panel, steps, sums);
+  multiplyLevels<false>(tiles, panel, steps, sums);
+}
+#else
+void multiplyDigits(const int8_t*, const int8_t*, int64_t, int32_t*, bool) {}
+#endif
+
+}  // namespace selm
