@@ -1,5 +1,6 @@
 // Products of matrices in training: y = x W^T forwards, dx = dy W and dW = dy^T x backwards. By tiles where the processor has them,
-// elsewhere by LibTorch. The left factor is read in tiles of rows, the right one in panels (tile_packing.h):
+// elsewhere by LibTorch. piece_product.cc has those of fp32; in bf16 the left factor is read in tiles of rows, the right one in panels
+// (tile_packing.h):
 //
 //   a [M, K]                b [K, N] in panels of 32 columns
 //
@@ -20,6 +21,7 @@
 #include "../checks.h"
 #include "../composite.h"
 #include "panels.h"
+#include "piece_product.h"
 #include "team.h"
 #include "tile_packing.h"
 
@@ -246,21 +248,32 @@ at::Tensor productOf(at::TensorList a, at::TensorList b, int64_t inputs, const f
   return y.copy_(sums);
 }
 
+at::Tensor floatProductOf(at::TensorList a, at::TensorList b, const float* bias) {
+  at::Tensor y = at::empty({a[0].size(0), b[0].size(1)}, a[0].options());
+  multiplyInPieces(a, b, y, bias, false);
+  return y;
+}
+
 at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias_) {
   checkProduct(a, b, bias_);
   const bool hasBias = bias_.has_value() && bias_->defined();
+  const at::Tensor bias = hasBias ? bias_->to(at::kFloat).contiguous() : at::Tensor();
+  const float* biases = hasBias ? bias.data_ptr<float>() : nullptr;
+  if (hasPieceProduct(a, b)) return floatProductOf(a, b, biases);
   if (!hasKernel(a, b)) {
     const at::Tensor left = productOperand(a);
     return at::linear(left, productOperand(b).t(), hasBias ? bias_->to(left.scalar_type()) : at::Tensor())
         .to(a.scalar_type());
   }
-  const at::Tensor bias = hasBias ? bias_->to(at::kFloat).contiguous() : at::Tensor();
-  const float* biases = hasBias ? bias.data_ptr<float>() : nullptr;
   return productOf(a, b, a.size(1), biases);
 }
 
 at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   checkSum(sum, a, b);
+  if (hasPieceProduct(a, b) && sum.is_contiguous()) {
+    multiplyInPieces(a, b, sum, nullptr, true);
+    return sum;
+  }
   if (!hasKernel(a, b) || !sum.is_contiguous())
     return composite::addProduct_(sum, productOperand(a), productOperand(b));
   if (sum.scalar_type() == at::kFloat) {
@@ -302,12 +315,14 @@ void addProducts_(at::TensorList sums, at::TensorList a_, const at::Tensor& b_) 
 
 at::Tensor sumOfProducts(at::TensorList a, at::TensorList b) {
   checkProducts(a, b);
-  bool takesAll = true;
+  bool takesAll = true, takesPieces = true;
   int64_t inputs = 0;
   for (size_t i = 0; i < a.size(); i++) {
     takesAll = takesAll && hasKernel(a[i], b[i]);
+    takesPieces = takesPieces && hasPieceProduct(a[i], b[i]);
     inputs += wholeTiles(a[i].size(1));
   }
+  if (takesPieces) return floatProductOf(a, b, nullptr);
   if (takesAll) return productOf(a, b, inputs, nullptr);
   at::Tensor sum = matrixProduct(a[0], b[0], std::nullopt);
   for (size_t i = 1; i < a.size(); i++) sum.add_(matrixProduct(a[i], b[i], std::nullopt));

@@ -6,10 +6,9 @@
 
 #include <algorithm>
 
-namespace selm {
+#include "turn_x86.h"
 
-#define SELM_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define SELM_AVX512_INLINE SELM_AVX512 inline __attribute__((always_inline))
+namespace selm {
 
 namespace {
 
@@ -23,31 +22,6 @@ uint32_t firstOnes(int64_t count) { return count >= 32 ? ~0u : (1u << std::max<i
 // Numbers from x on, zeros past the last.
 SELM_AVX512_INLINE __m512i thirtyTwo(const Bf16* x, int64_t count) {
   return _mm512_maskz_loadu_epi16(firstOnes(count), x);
-}
-
-// 16 x 16 numbers of 32 bits, turned: first 2 x 2 and 4 x 4 within quarters, then the quarters.
-SELM_AVX512_INLINE void turn(__m512i (&square)[16]) {
-  __m512i pairs[16], fours[16];
-  for (int i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_unpacklo_epi32(square[i], square[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_epi32(square[i], square[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
-    fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
-    fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
-    fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
-  }
-  for (int c = 0; c < 4; c++) {
-    const __m512i evenUpper = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0x88),
-                  evenLower = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0x88);
-    const __m512i oddUpper = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0xdd),
-                  oddLower = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0xdd);
-    square[c] = _mm512_shuffle_i32x4(evenUpper, evenLower, 0x88);
-    square[4 + c] = _mm512_shuffle_i32x4(oddUpper, oddLower, 0x88);
-    square[8 + c] = _mm512_shuffle_i32x4(evenUpper, evenLower, 0xdd);
-    square[12 + c] = _mm512_shuffle_i32x4(oddUpper, oddLower, 0xdd);
-  }
 }
 
 // Two inputs of 32 lanes, lane by lane beside each other: lanes 0 to 15, and the others. The lanes beside them are the next ones (tile_packing.h).

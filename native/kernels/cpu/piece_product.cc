@@ -1,0 +1,214 @@
+// How threads share a product in pieces:
+//
+//   a [M, K]                b [K, N] in panels of 32 columns
+//
+//   +---------+             | panel 0 | panel 1 | ... | panel p | ...      As many panels as kSlabBytes hold are a slab. All threads pack one;
+//   |  block  |             | K1      | K1      |     |         |          then each takes a block of rows, and of it as many inputs as stay in
+//   +---------+             | K2      | K2      |     |         |          the larger cache (K1 and K2: a stretch), and multiplies these with
+//   |  block  |             +---------+---------+-----+---------+          one panel after the other, kNearSteps at a time: so much of a panel
+//   +---------+             | K3      | K3      |     |         |          stays in the nearest cache while the rows of the block pass by.
+//                                     slab
+//
+// What stretches give is added up in y, whose block stays in the cache, too. Of more inputs than kSlabSteps only so many are packed at a time.
+#include "piece_product.h"
+
+#include <vector>
+
+#include "../checks.h"
+#include "piece_tiles.h"
+#include "paths.h"
+#include "team.h"
+#include "vector.h"
+
+namespace selm {
+namespace {
+
+using Bf16 = c10::BFloat16;
+
+// A step is 32 inputs.
+constexpr int64_t kNearSteps = 4;
+constexpr int64_t kStretchSteps = 12;
+constexpr int64_t kSlabSteps = 64;
+constexpr int64_t kBlockBytes = 768 << 10;  // of a block's packed rows
+constexpr int64_t kSlabBytes = 8 << 20;
+constexpr int64_t kMostGroups = 16;            // of 32 rows in a block
+constexpr int64_t kSums = kTileRows * kPanel;  // of a group and a panel
+
+int64_t partsOf(int64_t size, int64_t part) { return (size + part - 1) / part; }
+
+// Some inputs of two factors, and where they lie among the packed ones of their stretch.
+struct Part {
+  at::Tensor left, right;  // both by lanes: [M, inputs] and [N, inputs]
+  int64_t firstStep;
+
+  int64_t steps() const { return partsOf(left.size(1), kStep); }
+};
+
+// Inputs that are summed before anything is written, and where they lie among those of their slab.
+struct Stretch {
+  std::vector<Part> parts;
+  int64_t firstStep, steps;
+};
+
+FloatLanes lanesOf(const at::Tensor& factor, int64_t first) {
+  return {factor.data_ptr<float>() + first * factor.stride(0), factor.stride(0), factor.stride(1),
+          std::min(kTileRows, factor.size(0) - first), factor.size(1)};
+}
+
+// Where sums go.
+struct Results {
+  float* y;
+  int64_t columns;
+  const float* bias;
+  bool adds;
+
+  // To what was written something is added.
+  void goOn() {
+    bias = nullptr;
+    adds = true;
+  }
+  void fetch(int64_t row, int64_t rows, int64_t column) const {
+    for (int64_t r = row; r < row + rows; r++) {
+      for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(y + r * columns + column + i, 1);
+    }
+  }
+  // `more` is added to the sums; null for nothing.
+  void write(int64_t row, int64_t rows, int64_t column, const float* sums, const float* more) const {
+    const int64_t width = std::min(kPanel, columns - column);
+    for (int64_t r = 0; r < rows; r++) {
+      float* to = y + (row + r) * columns + column;
+      for (int64_t i = 0; i < width; i += kLanes) {
+        Float16 value = load(sums + r * kPanel + i);
+        if (more != nullptr) value += load(more + r * kPanel + i);
+        if (bias != nullptr) value += load(bias + column + i, width - i);
+        store(to + i, adds ? load(to + i, width - i) + value : value, width - i);
+      }
+    }
+  }
+};
+
+at::Tensor room(int64_t numbers) { return at::empty({numbers}, at::TensorOptions().dtype(at::kBFloat16)); }
+
+// A block of rows, packed; and what is being computed of it.
+struct Block {
+  int64_t first, rows;
+  at::Tensor packed;
+  alignas(64) float sums[kMostGroups * kSums];
+
+  int64_t groups() const { return partsOf(rows, kTileRows); }
+};
+
+// Sums of a block and a panel, in the order of its rows.
+void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Results& results, int64_t column) {
+  alignas(64) float some[kSums];
+  const Bf16* const rows = block.packed.data_ptr<Bf16>();
+  const int64_t parts = partsOf(steps, kNearSteps);
+  for (int64_t part = 0; part < parts; part++) {
+    const int64_t begin = steps * part / parts, end = steps * (part + 1) / parts;
+    for (int64_t group = 0; group < block.groups(); group++) {
+      const int64_t row = group * kTileRows, count = std::min(kTileRows, block.rows - row);
+      const bool isFirst = part == 0, isLast = part == parts - 1;
+      float *const sums = block.sums + group * kSums, *const found = isFirst ? sums : some;
+      if (isLast) results.fetch(block.first + row, count, column);
+      multiplyPieces(rows + (group * steps + begin) * kGroupStep, panel + begin * kGroupStep, end - begin, found);
+      if (isLast) {
+        results.write(block.first + row, count, column, sums, isFirst ? nullptr : some);
+      } else if (!isFirst) {
+        for (int64_t i = 0; i < kSums; i += kLanes) store(sums + i, load(sums + i) + load(some + i));
+      }
+    }
+  }
+}
+
+void packPanels(const std::vector<Stretch>& stretches, int64_t firstPanel, int64_t count, int64_t size, Bf16* to) {
+  shareRanges(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; panel++) {
+      for (const Stretch& stretch : stretches) {
+        for (const Part& part : stretch.parts)
+          rightTiles(lanesOf(part.right, (firstPanel + panel) * kPanel),
+                     to + panel * size + (stretch.firstStep + part.firstStep) * kGroupStep);
+      }
+    }
+  });
+}
+
+void packBlock(const Stretch& stretch, Block& block) {
+  Bf16* const to = block.packed.data_ptr<Bf16>();
+  for (int64_t group = 0; group < block.groups(); group++) {
+    for (const Part& part : stretch.parts)
+      leftTiles(lanesOf(part.left, block.first + group * kTileRows),
+                to + (group * stretch.steps + part.firstStep) * kGroupStep);
+  }
+}
+
+// What all stretches give together, or is added to y.
+void multiplyStretches(const std::vector<Stretch>& stretches, const Results& results) {
+  const int64_t rows = stretches[0].parts[0].left.size(0), steps = stretches.back().firstStep + stretches.back().steps;
+  const int64_t blockSize = stretches[0].steps * kGroupStep, panelSize = steps * kGroupStep;
+  const int64_t panels = panelsFor(results.columns), groups = partsOf(rows, kTileRows), threads = teamSize();
+  const int64_t most = std::clamp<int64_t>(kBlockBytes / (blockSize * sizeof(Bf16)), 1, kMostGroups);
+  // As many blocks for every thread, unless there are not as many groups: then threads share the panels, too.
+  const int64_t blocks = std::min(groups, partsOf(partsOf(groups, most), threads) * threads);
+  const int64_t columnTasks = blocks < threads ? threads : 1;
+  const int64_t slab = std::clamp<int64_t>(kSlabBytes / (panelSize * sizeof(Bf16)), 1, panels);
+  const at::Tensor packed = room(slab * panelSize);
+  Bf16* const slabPanels = packed.data_ptr<Bf16>();
+  for (int64_t first = 0; first < panels; first += slab) {
+    const int64_t count = std::min(slab, panels - first);
+    packPanels(stretches, first, count, panelSize, slabPanels);
+    shareTasks(blocks * columnTasks, [&](int64_t task) {
+      const int64_t index = task / columnTasks, share = task % columnTasks;
+      const int64_t begin = groups * index / blocks, end = groups * (index + 1) / blocks, row = begin * kTileRows;
+      Block block{row, std::min(rows, end * kTileRows) - row, room((end - begin) * blockSize), {}};
+      const AmxTiles prepared;
+      Results own = results;
+      for (const Stretch& stretch : stretches) {
+        packBlock(stretch, block);
+        for (int64_t panel = count * share / columnTasks; panel < count * (share + 1) / columnTasks; panel++)
+          multiplyPanel(block, slabPanels + panel * panelSize + stretch.firstStep * kGroupStep, stretch.steps, own,
+                        (first + panel) * kPanel);
+        own.goOn();
+      }
+    });
+  }
+}
+
+// One stride of a factor is 1, or it is copied.
+at::Tensor oneWay(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
+
+}  // namespace
+
+bool hasPieceProduct(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == at::kFloat && a.size(0) > 0 && a.size(1) >= kStep && b.size(1) >= kPanel &&
+         canRun(Bf16Path::amx);
+}
+
+void multiplyInPieces(at::TensorList a, at::TensorList b, const at::Tensor& sum, const float* bias, bool adds) {
+  Results results{sum.data_ptr<float>(), sum.size(1), bias, adds};
+  int64_t left = 0;  // steps to go
+  for (const at::Tensor& factor : a) left += partsOf(factor.size(1), kStep);
+  // Stretches of equal length, but the last.
+  const int64_t length = partsOf(left, partsOf(left, kStretchSteps));
+  std::vector<Stretch> stretches;
+  const auto finish = [&] {
+    multiplyStretches(stretches, results);
+    results.goOn();
+    stretches.clear();
+  };
+  for (size_t i = 0; i < a.size(); i++) {
+    const at::Tensor rows = oneWay(a[i]), columns = oneWay(b[i]).t();
+    for (int64_t input = 0; input < rows.size(1);) {
+      if (stretches.empty()) stretches.push_back({{}, 0, 0});
+      if (stretches.back().steps == length) stretches.push_back({{}, stretches.back().firstStep + length, 0});
+      Stretch& stretch = stretches.back();
+      const int64_t depth = std::min((length - stretch.steps) * kStep, rows.size(1) - input);
+      stretch.parts.push_back({rows.narrow(1, input, depth), columns.narrow(1, input, depth), stretch.steps});
+      stretch.steps += stretch.parts.back().steps();
+      input += depth;
+      if (stretch.steps == length && stretch.firstStep + 2 * length > kSlabSteps) finish();
+    }
+  }
+  if (!stretches.empty()) finish();
+}
+
+}  // namespace selm
