@@ -10,17 +10,25 @@
 namespace selm {
 namespace {
 
+using Pool = std::shared_ptr<const c10::MempoolId_t>;
+
+// Where all graphs take their memory: they run one after another, and none keeps anything there between two runs. With the last of them its
+// memory is given up, and LibTorch takes no graph into such a pool: the next one begins another.
+Pool pool() {
+  static auto& latest = *new std::weak_ptr<const c10::MempoolId_t>;
+  Pool living = latest.lock();
+  if (living == nullptr) living = std::make_shared<const c10::MempoolId_t>(at::cuda::graph_pool_handle());
+  latest = living;
+  return living;
+}
+
 class CudaGraph final : public Graph {
  public:
+  explicit CudaGraph(Pool pool) : memory(std::move(pool)) {}
   void replay() override { graph.replay(); }
+  Pool memory;
   at::cuda::CUDAGraph graph;
 };
-
-// Where all graphs take their memory: they run one after another, and none keeps anything there between two runs.
-c10::MempoolId_t pool() {
-  static const c10::MempoolId_t id = at::cuda::graph_pool_handle();
-  return id;
-}
 
 // The default stream cannot be captured. It is always the same other one: libraries of products keep memory for each that they saw.
 c10::cuda::CUDAStream streamOf(c10::DeviceIndex device) {
@@ -33,9 +41,9 @@ c10::cuda::CUDAStream streamOf(c10::DeviceIndex device) {
 class CudaCapture final : public Capture {
  public:
   explicit CudaCapture(c10::DeviceIndex device)
-      : device_(device), onStream_(streamOf(device)), graph_(std::make_unique<CudaGraph>()) {
+      : device_(device), onStream_(streamOf(device)), graph_(std::make_unique<CudaGraph>(pool())) {
     // Other threads (of collectives, of the driver) go on meanwhile.
-    graph_->graph.capture_begin(pool(), cudaStreamCaptureModeThreadLocal);
+    graph_->graph.capture_begin(*graph_->memory, cudaStreamCaptureModeThreadLocal);
   }
 
   ~CudaCapture() override {
@@ -45,10 +53,11 @@ class CudaCapture final : public Capture {
       graph_->graph.capture_end();
     } catch (const c10::Error&) {
     }
+    const Pool memory = graph_->memory;
     graph_.reset();
     try {
       // Older versions of LibTorch leave the pool open after a capture that failed; where it is closed, this fails.
-      c10::cuda::CUDACachingAllocator::endAllocateToPool(device_, pool());
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(device_, *memory);
     } catch (const c10::Error&) {
     }
   }

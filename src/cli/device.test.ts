@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it, vi } from 'vitest';
 import type { DeviceUse } from '../../test/support/pretended-device.ts';
+import { generate } from '../api/model.ts';
 import { packageRoot } from '../files/package-root.ts';
 import { teamOf } from '../ranks/team.testing.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
@@ -89,6 +90,18 @@ it('selm eval alpaca --device cuda --ranks 2 says what one process on the CPU sa
   expect(uses).toEqual([]);
   expect(await alpaca?.('cuda', teamOf(2))).toBe(expected);
   expect(uses.length).toBeGreaterThan(20);
+});
+
+it("the library's generate() with device auto computes on a GPU that works", async () => {
+  const textsOn = async (device: string): Promise<string[]> => {
+    const texts: string[] = [];
+    for await (const { text } of generate(stories, ['Tom saw'], { maxNewTokens: 6, device })) texts.push(text);
+    return texts;
+  };
+  const expected = await textsOn('cpu');
+  expect(uses).toEqual([]);
+  expect(await textsOn('auto')).toEqual(expected);
+  expect(uses.length).toBeGreaterThan(10);
 });
 
 it('a device of another name is refused before anything is opened', () => {
