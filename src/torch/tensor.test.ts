@@ -101,8 +101,10 @@ describe('Tensor', () => {
       using tensor = tensorFrom(bytes, shape, dtype);
       expect([tensor.dtype, tensor.shape, toBytes(tensor)]).toEqual([dtype, shape, bytes]);
     }
-    using integers = int64([-1, 2 ** 40]);
-    expect(toIntegers(integers)).toEqual([-1, 2 ** 40]);
+    using integers = int64([-1, 2 ** 40, -(2 ** 33) - 5, Number.MAX_SAFE_INTEGER]);
+    expect(toIntegers(integers)).toEqual([-1, 2 ** 40, -(2 ** 33) - 5, Number.MAX_SAFE_INTEGER]);
+    for (const none of [0.5, Number.NaN, 2 ** 53])
+      expect(() => int64([1, none])).toThrow(`Cannot make an int64 tensor of ${none}`);
   });
 
   it('refuses bytes that do not fill its shape', () => {
