@@ -50,7 +50,10 @@ export function learnedIterations({ recipe, iteration }: Pick<IterationContext, 
 }
 
 /** Trees in their steps, shuffled anew in each epoch. */
-export function stepsOf<Tree>({ recipe, iteration }: IterationContext, trees: readonly Tree[]): Tree[][] {
+export function stepsOf<Tree>(
+  { recipe, iteration }: Pick<IterationContext, 'recipe' | 'iteration'>,
+  trees: readonly Tree[],
+): Tree[][] {
   const { training, seed } = recipe;
   const keys = Array.from({ length: epochsAt(training.epochs, iteration) }, (_, epoch) =>
     randomKey(seed, 'shuffle', iteration, epoch),
