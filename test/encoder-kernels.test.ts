@@ -121,7 +121,7 @@ interface Case {
   asked?: readonly number[];
 }
 
-function attention({ lengths, terms, asked }: Case, dtype: Dtype): Tensor {
+function attention({ lengths, terms, asked }: Case, dtype: Dtype, arithmetic = 'fastest'): Tensor {
   const longest = Math.max(...lengths);
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const places = lengths.map((length) => Array.from({ length }, (_, i) => i));
@@ -143,7 +143,20 @@ function attention({ lengths, terms, asked }: Case, dtype: Dtype): Tensor {
     queries.flat(),
     places.flat(),
     lengths.flatMap((length, i) => [queries[i]?.length ?? 0, length]),
+    { arithmetic },
   );
+}
+
+function canRun(dtype: Dtype, arithmetic: string): boolean {
+  return scope('try', () => {
+    try {
+      attention({ lengths: [1], terms: 'none' }, dtype, arithmetic);
+      return true;
+    } catch (error) {
+      if (String(error).includes('this processor does not have')) return false;
+      throw error;
+    }
+  });
 }
 
 describe('disentangled_attention', () => {
@@ -165,6 +178,21 @@ describe('disentangled_attention', () => {
       expect(error(float32Of(attention(each, 'bfloat16')), expected)).toBeLessThan(
         each.asked === undefined ? 0.03 : 0.1,
       );
+    });
+  });
+
+  // By kernels for other processors: those that this one can run.
+  const ways = [
+    ['float32', 'vector'],
+    ['bfloat16', 'vector'],
+    ['bfloat16', 'avx512_bf16'],
+  ] as const;
+  it.each(ways.filter(([dtype, way]) => canRun(dtype, way)))('is the same in %s by %s', (dtype, arithmetic) => {
+    scope('test', () => {
+      const each: Case = { lengths: [70, 33], terms: 'both' };
+      const expected = toFloat64Array(attention(each, 'float64'));
+      const found = float32Of(attention(each, dtype, arithmetic));
+      expect(error(found, expected)).toBeLessThan(dtype === 'float32' ? 1e-5 : 0.03);
     });
   });
 

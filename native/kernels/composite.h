@@ -65,6 +65,6 @@ at::Tensor disentangledAttention(const at::Tensor& q, const at::Tensor& k, const
                                  const std::optional<at::Tensor>& relativeKeys,
                                  const std::optional<at::Tensor>& relativeQueries, at::IntArrayRef rows,
                                  at::IntArrayRef queryPositions, at::IntArrayRef keyPositions,
-                                 at::IntArrayRef sequences);
+                                 at::IntArrayRef sequences, std::string_view arithmetic);
 
 }  // namespace selm::composite

@@ -44,7 +44,7 @@ at::Tensor disentangledAttention(const at::Tensor& q, const at::Tensor& k, const
                                  const std::optional<at::Tensor>& relativeKeys,
                                  const std::optional<at::Tensor>& relativeQueries, at::IntArrayRef rows,
                                  at::IntArrayRef queryPositions, at::IntArrayRef keyPositions,
-                                 at::IntArrayRef sequences) {
+                                 at::IntArrayRef sequences, std::string_view) {
   checkDisentangled(q, k, v, relativeKeys, relativeQueries, rows, queryPositions, keyPositions, sequences);
   const auto isThere = [](const std::optional<at::Tensor>& x) { return x.has_value() && x->defined() ? 1 : 0; };
   const int64_t terms = 1 + isThere(relativeKeys) + isThere(relativeQueries), middle = rows.size() / 2;

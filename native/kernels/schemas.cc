@@ -112,10 +112,11 @@ TORCH_LIBRARY(selm, library) {
   library.def("packed_linear(Tensor x, Tensor packed, Tensor scales, Tensor bias, str activation=\"none\") -> Tensor");
   // Attention of queries [Q, H, d] to the keys and values [T, H, d] of their sequence, all at positions that ascend, with rows of relative keys
   // and queries [R, H, d] (DeBERTa's): softmax((q.k + q.Kr[r] + k.Qr[r]) / sqrt(terms d)) v, [Q, H d]. rows are those of the distances -m to
-  // m between a query and a key; sequences lists how many queries and keys each has.
+  // m between a query and a key; sequences lists how many queries and keys each has; arithmetic is `fastest` or, for tests, the name of a path
+  // (cpu/paths.h).
   library.def(
       "disentangled_attention(Tensor q, Tensor k, Tensor v, Tensor? relative_keys, Tensor? relative_queries, int[] "
-      "rows, int[] query_positions, int[] key_positions, int[] sequences) -> Tensor");
+      "rows, int[] query_positions, int[] key_positions, int[] sequences, str arithmetic=\"fastest\") -> Tensor");
 
   // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/paged_attention.cc has the
   // picture). write_pages puts k and v [T, K, d] at places [T], page * 16 + token of the page.

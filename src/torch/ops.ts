@@ -1862,7 +1862,7 @@ export function packedLinear(
 }
 
 const op_disentangledAttention = operator('selm::disentangled_attention', '');
-/** `selm::disentangled_attention(Tensor q, Tensor k, Tensor v, Tensor? relative_keys, Tensor? relative_queries, int[] rows, int[] query_positions, int[] key_positions, int[] sequences) -> Tensor` */
+/** `selm::disentangled_attention(Tensor q, Tensor k, Tensor v, Tensor? relative_keys, Tensor? relative_queries, int[] rows, int[] query_positions, int[] key_positions, int[] sequences, str arithmetic="fastest") -> Tensor` */
 export function disentangledAttention(
   q: Tensor,
   k: Tensor,
@@ -1873,6 +1873,7 @@ export function disentangledAttention(
   queryPositions: readonly number[],
   keyPositions: readonly number[],
   sequences: readonly number[],
+  options: { arithmetic?: string | undefined } = {},
 ): Tensor {
   return asTensor(
     invoke(
@@ -1886,6 +1887,7 @@ export function disentangledAttention(
       queryPositions,
       keyPositions,
       sequences,
+      options.arithmetic,
     ),
   );
 }

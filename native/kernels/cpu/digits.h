@@ -31,11 +31,29 @@ bool hasDigits();
 // Takes `count` rows apart, at most 32, `stride` numbers from one to the next; missing rows and inputs are zeros. Tiles lie step by step, each
 // step digit by digit: 32 rows of 64 inputs. A row with a number that is not finite has the scale NaN.
 void digitsOfRows(const float* rows, int64_t stride, int64_t count, int64_t inputs, int8_t* tiles, float* scales);
-// Turns such tiles of 32 outputs into a panel: of each half of 16 outputs, four inputs of each output beside each other.
+// Turns such tiles of 32 outputs into a panel: four inputs of each output beside each other.
 void digitPanel(const int8_t* tiles, int64_t inputs, int8_t* panel);
 // sums [level][half of the rows][half of the outputs][16][16] of 32 rows and a panel, over so many steps; goes on from what they are, or begins
 // with zero. The thread holds AmxTiles (panels.h) meanwhile.
 void multiplyDigits(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums, bool goesOn);
+
+// A little less than the largest number of three digits, 127 (65536 + 256 + 1), which rounding must not pass.
+constexpr float kLargestWhole = 8355000.0f;
+// Sixteen inputs of a row, which scaling has brought below kLargestWhole: their digits, each in its own tile. `to` is their place in the first.
+inline void putDigits(Float16 scaled, int8_t* to) {
+  typedef int8_t Bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+  Int16 whole = __builtin_convertvector(scaled + (scaled < 0.0f ? splat(-0.5f) : splat(0.5f)), Int16);
+  // The lowest digit is taken off; what is left counts the next one's unit.
+  for (int64_t digit = kDigits - 1; digit >= 0; digit--) {
+    const Int16 lowest = (whole << 24) >> 24;
+    whole = (whole - lowest) >> 8;
+    *reinterpret_cast<Bytes16*>(to + digit * kDigitRows * kDigitStep) = __builtin_convertvector(lowest, Bytes16);
+  }
+}
+// Where the digits of an input of a row of 32 begin.
+inline int64_t digitPlace(int64_t row, int64_t input) {
+  return input / kDigitStep * kDigitTiles + row * kDigitStep + input % kDigitStep;
+}
 
 // What the levels of a row add up to, for 16 outputs: in units of kLevelUnit times both scales.
 constexpr float kLevelUnit = 65536.0f;

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "paths.h"
-#include "vector.h"
+#include "tile_packing.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -30,11 +30,7 @@ bool hasDigits() { return false; }
 
 namespace {
 
-typedef int8_t Bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-
 constexpr int64_t kTile = kDigitRows * kDigitStep;
-// A little less than the largest number of three digits, 127 (65536 + 256 + 1), which rounding must not pass.
-constexpr float kLargest = 8355000.0f;
 // Rows without a larger number are zeros: the inverse of their scale would be no number.
 constexpr float kSmallest = 1e-31f;
 
@@ -54,14 +50,7 @@ RowScale scaleOf(const float* row, int64_t inputs) {
   const float largestOne = largest(most);
   if (!(sum(zeros) == 0.0f)) return {0.0f, std::numeric_limits<float>::quiet_NaN()};
   if (largestOne < kSmallest) return {0.0f, 0.0f};
-  return {kLargest / largestOne, largestOne / kLargest};
-}
-
-// The lowest digit, which is taken off: what is left counts the next one's unit.
-Bytes16 takeDigit(Int16& whole) {
-  const Int16 digit = (whole << 24) >> 24;
-  whole = (whole - digit) >> 8;
-  return __builtin_convertvector(digit, Bytes16);
+  return {kLargestWhole / largestOne, largestOne / kLargestWhole};
 }
 
 }  // namespace
@@ -74,25 +63,17 @@ void digitsOfRows(const float* rows, int64_t stride, int64_t count, int64_t inpu
     scales[r] = scale.back;
     for (int64_t i = 0; i < padded; i += kLanes) {
       const bool isThere = scale.toWhole > 0.0f && i < inputs;
-      const Float16 scaled = isThere ? load(row + i, inputs - i) * scale.toWhole : splat(0);
-      Int16 whole = __builtin_convertvector(scaled + (scaled < 0.0f ? splat(-0.5f) : splat(0.5f)), Int16);
-      int8_t* to = tiles + i / kDigitStep * kDigitTiles + r * kDigitStep + i % kDigitStep;
-      for (int64_t digit = kDigits - 1; digit >= 0; digit--)
-        *reinterpret_cast<Bytes16*>(to + digit * kTile) = takeDigit(whole);
+      putDigits(isThere ? load(row + i, inputs - i) * scale.toWhole : splat(0), tiles + digitPlace(r, i));
     }
   }
 }
 
+// A row of a tile is 64 bytes, as many as 32 numbers of bf16: pairs of those are turned in their own panels.
 void digitPanel(const int8_t* tiles, int64_t inputs, int8_t* panel) {
-  const int64_t squares = digitSteps(inputs) * kDigits * 2;  // of 16 outputs by 16 times four inputs
-  for (int64_t square = 0; square < squares; square++) {
-    const int8_t* from = tiles + square * kTile / 2;
-    int8_t* to = panel + square * kTile / 2;
-    for (int64_t output = 0; output < 16; output++) {
-      for (int64_t four = 0; four < 16; four++)
-        std::memcpy(to + (four * 16 + output) * 4, from + output * kDigitStep + four * 4, 4);
-    }
-  }
+  for (int64_t tile = 0; tile < digitSteps(inputs) * kDigits; tile++)
+    panelOfRows(
+        {reinterpret_cast<const c10::BFloat16*>(tiles + tile * kTile), kDigitStep / 2, kDigitRows, kDigitStep / 2},
+        reinterpret_cast<c10::BFloat16*>(panel + tile * kTile));
 }
 
 #if defined(__x86_64__)
@@ -106,7 +87,7 @@ namespace {
 //          A1             C2 C3
 template <bool kGoesOn>
 SELM_AMX_INT8 void multiplyLevels(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums) {
-  constexpr int64_t kRow = 64;  // bytes
+  constexpr int64_t kRow = 64, kPanelRow = 128;  // bytes
   constexpr int64_t kSquare = kLevel / 4;
   for (int64_t level = 0; level < kDigits; level++, sums += kLevel) {
     if constexpr (kGoesOn) {
@@ -123,8 +104,8 @@ SELM_AMX_INT8 void multiplyLevels(const int8_t* tiles, const int8_t* panel, int6
     for (int64_t digit = 0; digit <= level; digit++) {
       const int8_t *a = tiles + digit * kTile, *b = panel + (level - digit) * kTile;
       for (int64_t step = 0; step < steps; step++, a += kDigitTiles, b += kDigitTiles) {
-        _tile_loadd(6, b, kRow);
-        _tile_loadd(7, b + kTile / 2, kRow);
+        _tile_loadd(6, b, kPanelRow);
+        _tile_loadd(7, b + kRow, kPanelRow);
         _tile_loadd(4, a, kRow);
         _tile_loadd(5, a + kTile / 2, kRow);
         _tile_dpbssd(0, 4, 6);

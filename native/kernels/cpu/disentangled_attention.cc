@@ -2,13 +2,14 @@
 //
 //   (q_i . k_j  +  q_i . Kr[i - j]  +  k_j . Qr[i - j]) scale        Kr, Qr: rows of relative keys and queries, one a distance
 //
-// One task is one head. It works through a sequence by 32 queries at a time, all products being those of rows with panels (panels.h):
+// One task is one head. It works through a sequence by 32 queries at a time, all products being those of rows with panels
+// (attention_products.h):
 //
 //   q . Kr                                                        k . Qr
 //
 //   rows are queries, a panel is 32 distances from j - i = -31    rows are distances, a panel is 32 keys. A block of 32 queries and
 //   on: each row is written one place further to the right than   32 keys needs 63 distances; each key reads one distance further up
-//   the one above it, and stands beside its keys                  than the key at its left (`leaned`)
+//   the one above it, and stands beside its keys                  than the key at its left (`forLeaned`)
 //
 //   query 0        [. . . 0 1 2 3 ..                              i - j =  2   . . . .
 //   query 1      [. . . 0 1 2 3 ..                                         1   # . . .    the lanes of one query
@@ -26,7 +27,7 @@
 #include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
-#include "panels.h"
+#include "attention_products.h"
 #include "team.h"
 
 namespace selm {
@@ -34,151 +35,88 @@ namespace {
 
 using Bf16 = c10::BFloat16;
 
-constexpr int64_t kTile = kTileRows;  // queries of a block, keys and distances of a panel
-constexpr int64_t kSquare = kTile * kPanel;
+constexpr int64_t kTile = kBlockLanes;  // queries of a block, keys and distances of a panel
+constexpr int64_t kSquare = kTile * kTile;
 constexpr int64_t kTogether = 4;
-static_assert(kTile == 32 && kPanel == 32 && kStep == 32);
 
-int64_t tilesFor(int64_t count) { return (count + kTile - 1) / kTile; }
-
-template <typename X>
-using RowsByPanel = void (*)(const X*, int64_t, const X*, float*, int64_t, bool);
-
-RowsByPanel<float> kernelFor(const float*) { return vectorPanel; }
-RowsByPanel<Bf16> kernelFor(const Bf16*) {
-  switch (fastestBf16Path()) {
-    case Bf16Path::amx:
-      return amxPanel;
-    case Bf16Path::avx512Bf16:
-      return avx512Bf16Panel;
-    case Bf16Path::vector:
-      return vectorPanel;
-  }
-  return vectorPanel;
-}
-
-// A head's rows in memory, `stride` numbers from one to the next.
-template <typename X>
-struct HeadRows {
-  const X* x;
-  int64_t stride, count, width;
-};
-
-// Inputs that lie beside each other in a panel.
-template <typename X>
-constexpr int64_t kBeside = std::is_same_v<X, Bf16> ? 2 : 1;
-
-// Rows, padded with zeros to whole tiles: [32 tiles, room].
-template <typename X>
-void padRows(const HeadRows<X>& rows, int64_t room, std::vector<X>& to) {
-  to.assign(tilesFor(rows.count) * kTile * room, X(0.0f));
-  for (int64_t r = 0; r < rows.count; r++) std::copy_n(rows.x + r * rows.stride, rows.width, to.data() + r * room);
-}
-
-// Padded rows as panels of 32 rows; inputs are their numbers.
-template <typename X>
-void panelsOfRows(const std::vector<X>& padded, int64_t room, std::vector<X>& to) {
-  to.resize(padded.size());
-  for (size_t first = 0; first < padded.size(); first += kPanel * room) {
-    const X* rows = padded.data() + first;
-    X* panel = to.data() + first;
-    for (int64_t i = 0; i < room; i += kBeside<X>, panel += kPanel * kBeside<X>) {
-      for (int64_t row = 0; row < kPanel; row++)
-        std::copy_n(rows + row * room + i, kBeside<X>, panel + row * kBeside<X>);
-    }
-  }
-}
-
-// Rows as panels of 32 of their numbers; inputs are the rows, padded with zeros to whole tiles.
-template <typename X>
-void panelsOfNumbers(const HeadRows<X>& rows, std::vector<X>& to) {
-  const int64_t inputs = tilesFor(rows.count) * kTile;
-  to.assign(panelsFor(rows.width) * inputs * kPanel, X(0.0f));
-  for (int64_t first = 0; first < rows.width; first += kPanel) {
-    X* panel = to.data() + first * inputs;
-    const int64_t width = std::min(kPanel, rows.width - first);
-    for (int64_t row = 0; row < rows.count; row++) {
-      const X* from = rows.x + row * rows.stride + first;
-      X* place = panel + row / kBeside<X> * kBeside<X> * kPanel + row % kBeside<X>;
-      for (int64_t n = 0; n < width; n++) place[n * kBeside<X>] = from[n];
-    }
-  }
-}
-
-// Row (lane % 16) places above row 15: out[r] takes its lane l from rows[r + 15 - l]. Each step moves those lanes up by 1, 2, 4 and 8 rows
-// whose number has that bit.
-constexpr int64_t kLeanRows = kTile + kLanes - 1;
+// Lanes whose number has a bit.
 template <int Bit>
-inline void leanBy(Float16 (&rows)[kLeanRows], int64_t first) {
-  constexpr Int16 moves = {0,
-                           Bit & 1 ? -1 : 0,
-                           Bit & 2 ? -1 : 0,
-                           Bit & 3 ? -1 : 0,
-                           Bit & 4 ? -1 : 0,
-                           Bit & 5 ? -1 : 0,
-                           Bit & 6 ? -1 : 0,
-                           Bit & 7 ? -1 : 0,
-                           Bit & 8 ? -1 : 0,
-                           Bit & 9 ? -1 : 0,
-                           Bit & 10 ? -1 : 0,
-                           Bit & 11 ? -1 : 0,
-                           Bit & 12 ? -1 : 0,
-                           Bit & 13 ? -1 : 0,
-                           Bit & 14 ? -1 : 0,
-                           Bit & 15 ? -1 : 0};
-  for (int64_t r = kLeanRows - 1; r >= first; r--) rows[r] = moves ? rows[r - Bit] : rows[r];
-}
-inline void lean(const float* from, Float16 (&rows)[kLeanRows]) {
-  for (int64_t r = 0; r < kLeanRows; r++) rows[r] = load(from + r * kPanel);
-  leanBy<1>(rows, 1);
-  leanBy<2>(rows, 3);
-  leanBy<4>(rows, 7);
-  leanBy<8>(rows, 15);
+Int16 lanesWith() {
+  Int16 lanes{};
+  for (int lane = 0; lane < kLanes; lane++) lanes[lane] = lane & Bit ? -1 : 0;
+  return lanes;
 }
 
-// Relative keys or queries of one head by distance, for sequences of up to so many tiles: row w holds distance w - (32 tiles - 1).
+// Calls body(i, row) for rows i of 32, where lane l of the row is that of row i + 15 - l of `from`: lanes are delayed by 1, 2, 4 and 8 rows
+// where their number has that bit, and what is delayed waits in a ring.
+template <typename Body>
+inline void forLeaned(const float* from, int64_t count, Body body) {
+  const Int16 by1 = lanesWith<1>(), by2 = lanesWith<2>(), by4 = lanesWith<4>(), by8 = lanesWith<8>();
+  Float16 last{}, two[2] = {}, four[4] = {}, eight[8] = {};
+  for (int64_t first = 0; first < count + kLanes - 1; first += 8) {
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < 8; i++) {
+      const Float16 row = load(from + (first + i) * kTile);
+      const Float16 a = by1 ? last : row, b = by2 ? two[i % 2] : a, c = by4 ? four[i % 4] : b, d = by8 ? eight[i] : c;
+      last = row;
+      two[i % 2] = a;
+      four[i % 4] = b;
+      eight[i] = c;
+      const int64_t to = first + i - (kLanes - 1);
+      if (to >= 0 && to < count) body(to, d);
+    }
+  }
+}
+
+// Relative keys or queries of one head by distance, for sequences of up to so many tiles: row w holds distance w - (32 tiles - 1), or the opposite.
 template <typename X>
-void rowsByDistance(const at::Tensor& relative, int64_t head, at::IntArrayRef rows, int64_t tiles, bool isReversed,
-                    int64_t room, std::vector<X>& to) {
-  const int64_t width = relative.size(2), stride = relative.stride(0), middle = static_cast<int64_t>(rows.size()) / 2;
+std::vector<X> rowsByDistance(const at::Tensor& relative, int64_t head, at::IntArrayRef rows, int64_t tiles,
+                              bool isOpposite) {
+  const int64_t width = relative.size(2), middle = static_cast<int64_t>(rows.size()) / 2;
   const X* from = relative.data_ptr<X>() + head * width;
-  to.assign(2 * tiles * kTile * room, X(0.0f));
+  std::vector<X> all(2 * tiles * kTile * width, X(0.0f));
   for (int64_t w = 0; w < 2 * tiles * kTile; w++) {
-    const int64_t distance = w - (tiles * kTile - 1), place = middle + (isReversed ? -distance : distance);
+    const int64_t distance = w - (tiles * kTile - 1), place = middle + (isOpposite ? -distance : distance);
     // Beyond the table there is no pair of tokens.
     if (place >= 0 && place < static_cast<int64_t>(rows.size()))
-      std::copy_n(from + rows[place] * stride, width, to.data() + w * room);
+      std::copy_n(from + rows[place] * relative.stride(0), width, all.data() + w * width);
   }
+  return all;
 }
 
-// One head of all sequences.
-template <typename X>
+// One head of all sequences, the longest of which has so many tiles.
+template <typename Products>
 class Head {
  public:
-  Head(int64_t width, int64_t tiles) : width_(width), room_(tilesFor(width) * kTile), most_(tiles) {}
+  using X = typename Products::Number;
+  Head(const Products& products, int64_t width, int64_t tiles) : products_(products), width_(width), most_(tiles) {}
 
   void readRelative(const std::optional<at::Tensor>& keys, const std::optional<at::Tensor>& queries,
                     at::IntArrayRef rows, int64_t head) {
-    hasKeys_ = keys.has_value() && keys->defined();
-    hasQueries_ = queries.has_value() && queries->defined();
-    std::vector<X> byDistance;
+    hasKeys_ = keys.has_value();
+    hasQueries_ = queries.has_value();
+    const int64_t count = 2 * most_ * kTile;
     if (hasKeys_) {
-      rowsByDistance(*keys, head, rows, most_, true, room_, byDistance);
-      panelsOfRows(byDistance, room_, relativeKeys_);
+      const std::vector<X> byDistance = rowsByDistance<X>(*keys, head, rows, most_, true);
+      products_.rows({byDistance.data(), width_, count, width_}, padded_);
+      products_.panels(padded_, relativeKeys_);
     }
-    if (hasQueries_) rowsByDistance(*queries, head, rows, most_, false, room_, relativeQueries_);
+    if (hasQueries_) {
+      const std::vector<X> byDistance = rowsByDistance<X>(*queries, head, rows, most_, false);
+      products_.rows({byDistance.data(), width_, count, width_}, relativeQueries_);
+    }
   }
 
   void attend(const HeadRows<X>& q, const HeadRows<X>& k, const HeadRows<X>& v, float scale, X* out, int64_t stride) {
-    tiles_ = tilesFor(k.count);
+    tiles_ = blocksFor(k.count);
     keys_ = k.count;
-    padRows(k, room_, padded_);
-    panelsOfRows(padded_, room_, keyPanels_);
-    padRows(q, room_, queries_);
-    panelsOfNumbers(v, valuePanels_);
+    products_.rows(k, padded_);
+    products_.panels(padded_, keyPanels_);
+    products_.rows(q, queries_);
+    products_.panelsOfNumbers(v, valuePanels_);
+    products_.shares(keys_, weights_);
     rowLength_ = tiles_ * kTile + 2 * kTile;
     scores_.resize(kTile * rowLength_);
-    weights_.resize(kTile * tiles_ * kTile);
     for (int64_t first = 0; first < tiles_; first += kTogether) {
       const int64_t last = std::min(first + kTogether, tiles_);
       if (hasQueries_) askDistances(first, last);
@@ -200,35 +138,40 @@ class Head {
   void askDistances(int64_t first, int64_t last) {
     distances_.resize(tiles_ * (kTogether + 1) * kSquare);
     for (int64_t keyTile = 0; keyTile < tiles_; keyTile++) {
-      const X* rows = relativeQueries_.data() + (first - keyTile + most_ - 1) * kTile * room_;
-      for (int64_t t = 0; t <= last - first; t++)
-        product_(rows + t * kTile * room_, room_, keyPanels_.data() + keyTile * kTile * room_,
-                 distancesOf(keyTile) + t * kSquare, kTile, false);
+      for (int64_t t = 0; t <= last - first; t++) {
+        const int64_t rows = first - keyTile + most_ - 1 + t;
+        float* to = distancesOf(keyTile) + t * kSquare;
+        products_.multiply(relativeQueries_, rows, keyPanels_, keyTile, kTile, square_);
+        for (int64_t i = 0; i < kTile; i++) {
+          for (int64_t half = 0; half < kTile; half += kLanes)
+            store(to + i * kTile + half, Products::read(square_, relativeQueries_, rows, keyPanels_, keyTile, i, half));
+        }
+      }
     }
   }
 
   void score(int64_t tile, int64_t inGroup, int64_t count) {
-    const X* rows = queries_.data() + tile * kTile * room_;
-    alignas(64) float square[kSquare];
     for (int64_t t = 0; hasKeys_ && t <= tiles_; t++) {
-      product_(rows, room_, relativeKeys_.data() + (most_ - 1 - tile + t) * kTile * room_, square, count, false);
+      const int64_t panel = most_ - 1 - tile + t;
+      products_.multiply(queries_, tile, relativeKeys_, panel, count, square_);
       for (int64_t i = 0; i < count; i++) {
-        float* to = scoresOf(i) + (t - 1) * kTile + i + 1;
-        store(to, load(square + i * kPanel));
-        store(to + kLanes, load(square + i * kPanel + kLanes));
+        for (int64_t half = 0; half < kTile; half += kLanes)
+          store(scoresOf(i) + (t - 1) * kTile + i + 1 + half,
+                Products::read(square_, queries_, tile, relativeKeys_, panel, i, half));
       }
     }
     if (!hasKeys_) std::fill(scores_.begin(), scores_.end(), 0.0f);
     for (int64_t keyTile = 0; keyTile < tiles_; keyTile++) {
-      product_(rows, room_, keyPanels_.data() + keyTile * kTile * room_, square, count, false);
-      for (int64_t half = 0; half < kPanel; half += kLanes) {
-        Float16 leaned[kLeanRows];
-        if (hasQueries_) lean(distancesOf(keyTile) + (inGroup * kTile + kLanes - half) * kPanel + half, leaned);
-        for (int64_t i = 0; i < count; i++) {
+      products_.multiply(queries_, tile, keyPanels_, keyTile, count, square_);
+      for (int64_t half = 0; half < kTile; half += kLanes) {
+        const auto add = [&](int64_t i, Float16 ofDistance) {
           float* to = scoresOf(i) + keyTile * kTile + half;
-          Float16 sum = load(to) + load(square + i * kPanel + half);
-          if (hasQueries_) sum += leaned[i + kLanes - 1];
-          store(to, sum);
+          store(to, load(to) + Products::read(square_, queries_, tile, keyPanels_, keyTile, i, half) + ofDistance);
+        };
+        if (hasQueries_) {
+          forLeaned(distancesOf(keyTile) + (inGroup * kTile + kLanes - half) * kTile + half, count, add);
+        } else {
+          for (int64_t i = 0; i < count; i++) add(i, splat(0));
         }
       }
     }
@@ -244,54 +187,81 @@ class Head {
     const float top = largest(best) * scale;
     for (int64_t j = 0; j < room; j += kLanes) {
       const Float16 weight = exponential(load(scores + j) * scale - top);
-      store(weights_.data() + query * room + j, weight);
+      Products::put(weight, query, j, weights_);
       total += weight;
     }
     return 1.0f / sum(total);
   }
 
   void combine(const float* inverses, int64_t count, X* out, int64_t stride) {
-    const int64_t inputs = tiles_ * kTile;
-    alignas(64) float sums[kSquare];
-    for (int64_t first = 0; first < width_; first += kPanel) {
-      product_(weights_.data(), inputs, valuePanels_.data() + first * inputs, sums, count, false);
+    for (int64_t first = 0; first < width_; first += kTile) {
+      const int64_t panel = first / kTile;
+      products_.multiply(weights_, 0, valuePanels_, panel, count, square_);
       for (int64_t i = 0; i < count; i++) {
-        for (int64_t n = 0; n < std::min(kPanel, width_ - first); n += kLanes)
-          store(out + i * stride + first + n, load(sums + i * kPanel + n) * inverses[i], width_ - first - n);
+        for (int64_t n = 0; n < std::min(kTile, width_ - first); n += kLanes)
+          store(out + i * stride + first + n,
+                Products::read(square_, weights_, 0, valuePanels_, panel, i, n) * inverses[i], width_ - first - n);
       }
     }
   }
 
-  const RowsByPanel<X> product_ = kernelFor(static_cast<const X*>(nullptr));
-  int64_t width_, room_, most_;  // of a head's numbers, padded; tiles of the longest sequence
+  using Factor = typename Products::Factor;
+  const Products products_;
+  const int64_t width_, most_;
   bool hasKeys_ = false, hasQueries_ = false;
   int64_t tiles_ = 0, keys_ = 0, rowLength_ = 0;
-  std::vector<X> relativeKeys_, relativeQueries_, padded_, queries_, keyPanels_, valuePanels_, weights_;
-  std::vector<float> scores_, distances_;
+  Factor relativeKeys_, relativeQueries_, padded_, queries_, keyPanels_, valuePanels_, weights_;
+  LineVector<float> scores_, distances_;
+  typename Products::Square square_;
 };
 
-template <typename X>
-void attendAll(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-               const std::optional<at::Tensor>& relativeKeys, const std::optional<at::Tensor>& relativeQueries,
-               at::IntArrayRef rows, at::IntArrayRef sequences, float scale, at::Tensor& out) {
-  const int64_t heads = q.size(1), width = q.size(2);
+// What the operator is called with, its tensors as the kernel reads them.
+struct Call {
+  at::Tensor q, k, v;
+  std::optional<at::Tensor> relativeKeys, relativeQueries;
+  at::IntArrayRef rows, sequences;
+  float scale;
+};
+
+template <typename Products>
+void attendAll(const Products& products, bool usesTiles, const Call& call, at::Tensor& out) {
+  using X = typename Products::Number;
+  const int64_t heads = call.q.size(1), width = call.q.size(2);
   int64_t longest = 0;
-  for (size_t i = 1; i < sequences.size(); i += 2) longest = std::max(longest, sequences[i]);
+  for (size_t i = 1; i < call.sequences.size(); i += 2) longest = std::max(longest, call.sequences[i]);
   shareTasks(heads, [&](int64_t head) {
     std::optional<AmxTiles> prepared;
-    if (std::is_same_v<X, Bf16> && fastestBf16Path() == Bf16Path::amx) prepared.emplace();
-    Head<X> one(width, tilesFor(longest));
-    one.readRelative(relativeKeys, relativeQueries, rows, head);
+    if (usesTiles) prepared.emplace();
+    Head<Products> one(products, width, blocksFor(longest));
+    one.readRelative(call.relativeKeys, call.relativeQueries, call.rows, head);
     int64_t start = 0;
-    for (size_t i = 1; i < sequences.size(); i += 2) {
-      const int64_t count = sequences[i];
+    for (size_t i = 1; i < call.sequences.size(); i += 2) {
+      const int64_t count = call.sequences[i];
       const auto of = [&](const at::Tensor& x) {
         return HeadRows<X>{x.data_ptr<X>() + start * x.stride(0) + head * width, x.stride(0), count, width};
       };
-      one.attend(of(q), of(k), of(v), scale, out.data_ptr<X>() + (start * heads + head) * width, heads * width);
+      one.attend(of(call.q), of(call.k), of(call.v), call.scale, out.data_ptr<X>() + (start * heads + head) * width,
+                 heads * width);
       start += count;
     }
   });
+}
+
+void attendBy(std::string_view arithmetic, const Call& call, at::Tensor& out) {
+  const Bf16Path path = bf16PathOf(arithmetic);
+  const bool usesTiles = path == Bf16Path::amx;
+  if (call.q.scalar_type() == at::kFloat) {
+    if (usesTiles && hasDigits()) return attendAll(DigitProducts(), true, call, out);
+    return attendAll(NumberProducts<float>(vectorPanel), false, call, out);
+  }
+  switch (path) {
+    case Bf16Path::amx:
+      return attendAll(NumberProducts<Bf16>(amxPanel), true, call, out);
+    case Bf16Path::avx512Bf16:
+      return attendAll(NumberProducts<Bf16>(avx512Bf16Panel), false, call, out);
+    case Bf16Path::vector:
+      return attendAll(NumberProducts<Bf16>(vectorPanel), false, call, out);
+  }
 }
 
 // Whether each sequence asks for all of its tokens, and has none left out.
@@ -314,24 +284,20 @@ at::Tensor disentangledAttention(const at::Tensor& q, const at::Tensor& k, const
                                  const std::optional<at::Tensor>& relativeKeys,
                                  const std::optional<at::Tensor>& relativeQueries, at::IntArrayRef rows,
                                  at::IntArrayRef queryPositions, at::IntArrayRef keyPositions,
-                                 at::IntArrayRef sequences) {
+                                 at::IntArrayRef sequences, std::string_view arithmetic) {
   checkDisentangled(q, k, v, relativeKeys, relativeQueries, rows, queryPositions, keyPositions, sequences);
   if ((q.scalar_type() != at::kFloat && q.scalar_type() != at::kBFloat16) ||
       !isWhole(queryPositions, keyPositions, sequences))
     return composite::disentangledAttention(q, k, v, relativeKeys, relativeQueries, rows, queryPositions, keyPositions,
-                                            sequences);
-  const auto byRowsOrNone = [](const std::optional<at::Tensor>& x) {
+                                            sequences, arithmetic);
+  const auto orNone = [](const std::optional<at::Tensor>& x) {
     return x.has_value() && x->defined() ? std::optional<at::Tensor>(x->contiguous()) : std::nullopt;
   };
-  const auto keys = byRowsOrNone(relativeKeys), queries = byRowsOrNone(relativeQueries);
-  const int64_t terms = 1 + (keys.has_value() ? 1 : 0) + (queries.has_value() ? 1 : 0);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(terms * q.size(2)));
+  Call call{byRows(q), byRows(k), byRows(v), orNone(relativeKeys), orNone(relativeQueries), rows, sequences, 0};
+  const int64_t terms = 1 + (call.relativeKeys.has_value() ? 1 : 0) + (call.relativeQueries.has_value() ? 1 : 0);
+  call.scale = 1.0f / std::sqrt(static_cast<float>(terms * q.size(2)));
   at::Tensor out = at::empty({q.size(0), q.size(1) * q.size(2)}, q.options());
-  if (q.scalar_type() == at::kFloat) {
-    attendAll<float>(byRows(q), byRows(k), byRows(v), keys, queries, rows, sequences, scale, out);
-  } else {
-    attendAll<Bf16>(byRows(q), byRows(k), byRows(v), keys, queries, rows, sequences, scale, out);
-  }
+  attendBy(arithmetic, call, out);
   return out;
 }
 

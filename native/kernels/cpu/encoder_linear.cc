@@ -103,6 +103,15 @@ struct DigitProduct {
   }
 };
 
+// The lines that a panel's results go to are on their way to the cache while they are computed.
+template <typename T>
+void fetchRows(const T* first, int64_t stride, int64_t rows) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t row = 0; row < std::min(rows, kRows); row++) {
+    for (int64_t i = 0; i < kPanel; i += kLine) __builtin_prefetch(first + row * stride + i, 1);
+  }
+}
+
 template <typename Activation, typename Product>
 void multiplyAll(const Product& product, int64_t rows, const at::Tensor& bias, at::Tensor& y) {
   using T = typename Product::Number;
@@ -121,9 +130,12 @@ void multiplyAll(const Product& product, int64_t rows, const at::Tensor& bias, a
     alignas(64) static thread_local typename Product::Sum sums[Product::kMostRows / kRows * Product::kSums];
     for (int64_t panel = begin; panel < end; panel++) {
       for (int64_t step = 0; step < steps; step += Product::kNearSteps) {
-        for (int64_t group = 0; group * kRows < count; group++)
+        for (int64_t group = 0; group * kRows < count; group++) {
+          if (step == 0)
+            fetchRows(to + (first + group * kRows) * outputs + panel * kPanel, outputs, count - group * kRows);
           product.multiply(block, group, panel, step, std::min(Product::kNearSteps, steps - step),
                            sums + group * Product::kSums);
+        }
       }
       for (int64_t row = 0; row < count; row++) {
         for (int64_t half = 0; half < kPanel && panel * kPanel + half < outputs; half += kLanes) {
