@@ -2,9 +2,9 @@
  * @file Makes the pictures of docs/studio.md and docs/arena.md, with chromium (or $CHROMIUM): of a quickstart that has run with its twin, and of a
  * made run that asks people and a made arena. `tsx scripts/studio-screenshots.ts [runs] [folder]`: without runs those of the made ones only.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { readArena, writeArena } from '../src/arena/arena.ts';
@@ -91,14 +91,19 @@ async function writeDuel(path: string): Promise<void> {
   }
 }
 
-const [runs, images = fileURLToPath(new URL('../docs/images', import.meta.url))] = process.argv.slice(2);
+const [runs, folder] = process.argv.slice(2);
+const images = resolve(folder ?? fileURLToPath(new URL('../docs/images', import.meta.url)));
 const program = [process.env.CHROMIUM ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
 if (program === undefined) throw new Error('There is no browser: install chromium, or name one in $CHROMIUM');
-const made = mkdtempSync(join(tmpdir(), 'selm-pictures-'));
+const place = mkdtempSync(join(tmpdir(), 'selm-pictures-'));
+const made = join(place, 'runs');
 await writeAsking(join(made, 'asks'));
 await writeDuel(join(made, 'duel'));
 const hasRuns = runs !== undefined && existsSync(runs);
-const studio = await serveStudio({ folders: hasRuns ? [runs, made] : [made], port: 0 });
+if (hasRuns) cpSync(runs, made, { recursive: true });
+// Commands on the pages name the runs as from a project of somebody's own.
+process.chdir(place);
+const studio = await serveStudio({ folders: ['runs'], port: 0 });
 const browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox'] });
 for (const { name, address, size, scheme } of PICTURES) {
   if (!hasRuns && address.startsWith('/run/quickstart')) continue;
@@ -113,4 +118,4 @@ for (const { name, address, size, scheme } of PICTURES) {
 }
 await browser.close();
 await studio.close();
-rmSync(made, { recursive: true, force: true });
+rmSync(place, { recursive: true, force: true });

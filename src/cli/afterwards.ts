@@ -3,8 +3,9 @@
  * `selm studio`.
  */
 import { Command } from 'commander';
+import { selmCommand } from '../files/command-line.ts';
 import { watchStop } from './eval/stop.ts';
-import { formatNumber, formatTable, oneLine, selmCommand } from './format.ts';
+import { formatNumber, formatTable, oneLine } from './format.ts';
 import { wholeNumber } from './numbers.ts';
 import { openRunArgument, RUN_ARGUMENT } from './run-argument.ts';
 

@@ -7,12 +7,13 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { readArena } from '../arena/arena.ts';
 import { eventsOfVotes, rowsOfVotes, type Standings, standingsOf } from '../arena/standings.ts';
 import { readVotes } from '../arena/votes.ts';
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import { createFile } from '../files/new-file.ts';
 import type { Contender, MakeArenaOptions } from './arena-make.ts';
 import { columnsOption } from './columns.ts';
 import { deviceOption } from './device.ts';
 import { watchOnRanks } from './eval/stop.ts';
-import { formatTable, selmCommand, shorterPath } from './format.ts';
+import { formatTable } from './format.ts';
 import { numberBetween, wholeNumber } from './numbers.ts';
 import { ranksOption } from './ranks.ts';
 

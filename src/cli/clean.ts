@@ -2,9 +2,10 @@
  * @file `selm clean RUN` lists what may be deleted of a run and how much space that frees. It deletes only with --yes.
  */
 import { Command } from 'commander';
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import { formatBytes } from '../files/fs.ts';
 import { type DisposableKind, deleteDisposables, disposablesOf } from '../store/disposable.ts';
-import { formatTable, selmCommand, shorterPath } from './format.ts';
+import { formatTable } from './format.ts';
 import { openRunArgument, RUN_ARGUMENT } from './run-argument.ts';
 
 interface CleanOptions {

@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { RunError } from '../errors.ts';
 import { readJson } from '../evaluate/records.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
+import { shorterPath } from '../files/command-line.ts';
 import { makeFolder } from '../files/fs.ts';
 import { nearest } from '../recipe/nearest.ts';
 import { type ArmSource, type ComparisonSource, collectComparison } from '../report/comparison/collect.ts';
@@ -20,7 +21,6 @@ import { readRunConfig } from '../store/run-config.ts';
 import { readSweepRecord, type SweepRecord } from '../sweep/record.ts';
 import { implicitRewardsOf } from './compare-pairs.ts';
 import { UsageError } from './errors.ts';
-import { shorterPath } from './format.ts';
 import { wholeNumber } from './numbers.ts';
 import { openRunArgument } from './run-argument.ts';
 

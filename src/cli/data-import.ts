@@ -2,8 +2,8 @@
 import { Argument, Command, Option } from 'commander';
 import { IMPORT_FORMS, importRows } from '../data/imports/import.ts';
 import type { ImportedRow } from '../data/imports/row.ts';
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import { localFiles } from '../hub/local.ts';
-import { selmCommand, shorterPath } from './format.ts';
 import { hubAccess } from './hub.ts';
 
 /** What `--as` takes, and the rows that are meant. */

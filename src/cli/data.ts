@@ -5,12 +5,12 @@ import { FORMS, type Form } from '../data/forms.ts';
 import type { Columns } from '../data/known-forms.ts';
 import type { BadRowRule } from '../data/read.ts';
 import type { ParsedRow } from '../data/rows.ts';
+import { shorterPath } from '../files/command-line.ts';
 import { localFiles, localModel } from '../hub/local.ts';
 import type { PromptReading } from '../text/reading.ts';
 import type { Rendering } from '../text/rendering.ts';
 import { columnsOption } from './columns.ts';
 import { dataImportCommand } from './data-import.ts';
-import { shorterPath } from './format.ts';
 import { hubAccess } from './hub.ts';
 import { wholeNumber } from './numbers.ts';
 

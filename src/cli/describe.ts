@@ -1,4 +1,6 @@
 /** @file What `selm train` and `selm sft` say before and after a run: the recipe in a few lines, and where the results lie. */
+
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import type { RunOutcome } from '../loop/run.ts';
 import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
@@ -7,7 +9,7 @@ import { hasHeldOut, heldOutColumns } from '../recipe/iterations.ts';
 import type { BenchmarkSettings, Recipe, SelectSettings } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { columnsArguments } from './columns.ts';
-import { formatNumber, selmCommand, shorterPath } from './format.ts';
+import { formatNumber } from './format.ts';
 
 /** The settings that make the run what it is; all of them are in config.yaml of the run directory. */
 export function describeRecipe(recipe: Recipe): string {

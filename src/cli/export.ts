@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { GgufTensorType } from '../export/gguf.ts';
+import { shorterPath } from '../files/command-line.ts';
 import { formatBytes } from '../files/fs.ts';
-import { shorterPath } from './format.ts';
 
 /** The command. */
 export function exportCommand(): Command {

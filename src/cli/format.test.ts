@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatDuration, formatNumber, formatRate, formatTable, oneLine, selmCommand } from './format.ts';
+import { formatDuration, formatNumber, formatRate, formatTable, oneLine } from './format.ts';
 
 test.each([
   [0.04, '0.0 s'],
@@ -45,8 +45,4 @@ test('formatTable() aligns numbers right and texts left', () => {
     ['bcd', '10.5'],
   ];
   expect(formatTable(['id', 'score'], rows)).toBe('id   score\na        1\nbcd   10.5');
-});
-
-test('selmCommand() can be pasted into a shell', () => {
-  expect(selmCommand(['train', "it's here.yaml"], '/opt/x/bin/selm')).toContain("train 'it'\\''s here.yaml'");
 });

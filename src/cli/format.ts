@@ -1,5 +1,4 @@
-/** @file Numbers, tables and command lines as a person reads them on a terminal. Pure functions. */
-import { delimiter, dirname, relative, sep } from 'node:path';
+/** @file Numbers and tables as a person reads them on a terminal. Pure functions. */
 
 /** `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`. */
 export function formatDuration(seconds: number): string {
@@ -85,26 +84,4 @@ function wrappedLine(line: string, columns: number): string {
 /** Lines of `text`, each moved in by `indent`. */
 export function indented(text: string, indent: string): string {
   return text.replaceAll(/^/gm, indent);
-}
-
-/** A command line of this program that can be pasted into the shell, called as the user called it. */
-export function selmCommand(args: readonly string[], launcher = process.argv[1] ?? 'selm'): string {
-  return [launcherName(launcher), ...args.map(shellQuoted)].join(' ');
-}
-
-function launcherName(launcher: string): string {
-  const folder = dirname(launcher);
-  if ((process.env.PATH ?? '').split(delimiter).includes(folder)) return 'selm';
-  if (folder.endsWith(`node_modules${sep}.bin`)) return 'npx selm';
-  return shellQuoted(shorterPath(launcher));
-}
-
-/** `path` from the current directory where that is shorter than the absolute path. */
-export function shorterPath(path: string): string {
-  const near = relative(process.cwd(), path);
-  return near === '' ? '.' : near.length < path.length ? near : path;
-}
-
-function shellQuoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

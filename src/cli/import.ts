@@ -3,11 +3,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { shownValue } from '../errors.ts';
+import { selmCommand } from '../files/command-line.ts';
 import { fileError } from '../files/fs.ts';
 import { type ImportedRecipe, importTrl, TRAINERS, type Trainer } from '../recipe/import-trl.ts';
 import { parseRecipe, parseSftRecipe } from '../recipe/load.ts';
 import { parseSource } from '../recipe/source.ts';
-import { selmCommand } from './format.ts';
 import { REWARD_TEMPLATE } from './recipe-template.ts';
 
 interface ImportOptions {

@@ -5,10 +5,11 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { EngineError, InterruptedError, RankLostError } from '../errors.ts';
+import { selmCommand } from '../files/command-line.ts';
 import type { Watch } from '../store/events.ts';
 import { writeRunCommand } from '../store/run-command.ts';
 import { coloursOf } from './colour.ts';
-import { selmCommand, wrapped } from './format.ts';
+import { wrapped } from './format.ts';
 import { openProgress, tolerant } from './progress.ts';
 import { listenForStop } from './signals.ts';
 

@@ -1,8 +1,8 @@
 /** @file `selm merge ADAPTER OUT`: an adapter and its base as one whole model. */
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { shorterPath } from '../files/command-line.ts';
 import type { SavedDtype } from '../model/save.ts';
-import { shorterPath } from './format.ts';
 
 /** The command. */
 export function mergeCommand(): Command {

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { RunError } from '../errors.ts';
+import { shorterPath } from '../files/command-line.ts';
 import { formatBytes } from '../files/fs.ts';
-import { shorterPath } from './format.ts';
 import { openRunArgument, RUN_ARGUMENT } from './run-argument.ts';
 
 interface PushArguments {

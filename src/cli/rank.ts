@@ -1,9 +1,9 @@
 /** @file `selm rank FILE`: responses ranked by any ranker of the loop, without a run. */
 import { Command } from 'commander';
 import { InterruptedError } from '../errors.ts';
+import { selmCommand } from '../files/command-line.ts';
 import { onBadRowOption } from './data.ts';
 import { deviceOption } from './device.ts';
-import { selmCommand } from './format.ts';
 import type { RankOptions } from './rank-file.ts';
 import { listenForStop } from './signals.ts';
 

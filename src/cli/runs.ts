@@ -2,12 +2,13 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import { formatBytes } from '../files/fs.ts';
 import type { RunSummary } from '../server/api.ts';
 import { OpenRuns } from '../server/open-runs.ts';
 import { checkFolders } from '../server/run-list.ts';
 import { bytesIn } from '../store/disposable.ts';
-import { formatTable, selmCommand, shorterPath } from './format.ts';
+import { formatTable } from './format.ts';
 
 const RUNS = 'runs';
 

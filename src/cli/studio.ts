@@ -80,7 +80,13 @@ export async function studio(
   const revocations = new Revocations(folders[0] ?? RUNS);
   for (const name of revoke) revocations.put({ action: 'revoke', name });
   for (const visitor of invite) revocations.check(visitor);
-  const served = await serveStudio({ folders, port, token, log: (line) => process.stderr.write(`${line}\n`) });
+  const served = await serveStudio({
+    folders,
+    port,
+    token,
+    launcher: process.argv[1] ?? 'selm',
+    log: (line) => process.stderr.write(`${line}\n`),
+  });
   process.stdout.write(`The studio is at\n  ${served.url}\nCtrl-C stops it; runs go on.\n`);
   for (const visitor of invite)
     process.stdout.write(`${visitor.name} may ${visitor.right} at\n  ${served.invitation(visitor)}\n`);

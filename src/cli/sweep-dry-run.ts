@@ -1,4 +1,6 @@
 /** @file `selm sweep --dry-run`: what every run will roughly cost, and the sum. Nothing is sampled, nothing written. */
+
+import { shorterPath } from '../files/command-line.ts';
 import type { RecipeFacts } from '../forecast/facts.ts';
 import type { Forecast } from '../forecast/forecast.ts';
 import type { TrialFacts } from '../forecast/rates.ts';
@@ -6,7 +8,7 @@ import type { WorkRates } from '../forecast/time.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { PlannedRun, SweepPlan } from '../sweep/plan.ts';
 import { type Standing, standingOf } from '../sweep/standing.ts';
-import { formatDuration, formatTable, shorterPath } from './format.ts';
+import { formatDuration, formatTable } from './format.ts';
 
 /** The forecast of one run. */
 export interface RunForecast {

@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { RunError, SweepError } from '../errors.ts';
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import { loadSweep } from '../recipe/sweep.ts';
 import { collectComparison } from '../report/comparison/collect.ts';
 import { comparisonJson } from '../report/comparison/comparison.ts';
@@ -14,7 +15,6 @@ import { readSweepRecord, strayRuns, writeSweepRecord } from '../sweep/record.ts
 import { type RunEnd, runAll } from '../sweep/schedule.ts';
 import { standingOf } from '../sweep/standing.ts';
 import { sweepSource, writeComparison } from './compare.ts';
-import { selmCommand, shorterPath } from './format.ts';
 import { wholeNumber } from './numbers.ts';
 import { listenForStop } from './signals.ts';
 import { dryRunSweep } from './sweep-dry-run.ts';

@@ -1,15 +1,15 @@
 /** @file What people's labels moved, as a page shows it: what `selm afterwards` measured, beside who answered. */
-import { peopleFolder, readQuestions } from '../rank/people/questions.ts';
+import { selmCommand, shorterPath } from '../files/command-line.ts';
 import { readAfterwards } from '../store/afterwards.ts';
 import type { AfterwardsPage } from './api.ts';
-import type { ListedRun } from './run-list.ts';
+import type { OpenedRun } from './open-runs.ts';
 
 /** Prompts on a page. */
 const MOST = 200;
 
 /** The page; of one annotator the prompts that this one answered about. */
-export function afterwardsOf({ path }: ListedRun, annotator: string): AfterwardsPage {
-  const { asked, answers } = readQuestions(peopleFolder(path));
+export function afterwardsOf({ listed: { path }, questions, launcher }: OpenedRun, annotator: string): AfterwardsPage {
+  const { asked, answers } = questions.read();
   const byPrompt = new Map<string, Set<string>>();
   for (const { question, annotator: who } of answers) {
     const promptId = asked.get(question)?.promptId;
@@ -34,7 +34,7 @@ export function afterwardsOf({ path }: ListedRun, annotator: string): Afterwards
         prompts.map((each) => ({ iteration, ...each, annotators: [...(byPrompt.get(each.promptId) ?? [])].sort() })),
       )
       .slice(0, MOST),
-    command: `selm afterwards ${path}`,
+    command: selmCommand(['afterwards', shorterPath(path)], { launcher }),
   };
 }
 

@@ -92,7 +92,7 @@ test('lists the runs of a folder with what they are, twins inside them too', asy
     ['first', 'finished'],
     ['first/twin', 'finished'],
   ]);
-  expect(runs[0]?.next.command).toBe(`selm generate ${join(folder, 'first')}/iteration-2/model --prompt "Hello"`);
+  expect(runs[0]?.next.command).toBe(`selm generate ${join(folder, 'first')}/iteration-2/model --prompt Hello`);
 });
 
 test('a folder that is a run itself is shown under its name', async () => {

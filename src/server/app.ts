@@ -279,7 +279,7 @@ export function createStudio({
   });
   app.get('/api/runs/:id/afterwards', (c) => {
     const { annotator } = afterwardsQuery.parse(c.req.query());
-    return c.json(afterwardsOf(runs.find(c.req.param('id')), annotator));
+    return c.json(afterwardsOf(runs.open(c.req.param('id')), annotator));
   });
   app.post('/api/runs/:id/control', async (c) => {
     const { path } = runs.find(c.req.param('id'));

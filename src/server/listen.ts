@@ -16,6 +16,8 @@ export interface ListenOptions {
   token?: string | undefined;
   /** @default those of web/ */
   assets?: ReadonlyMap<string, Asset>;
+  /** The program that `selm` is, in commands to copy: a path or a name. @default selm */
+  launcher?: string;
   log?: (line: string) => void;
 }
 
@@ -37,10 +39,11 @@ export async function serveStudio({
   port,
   token = newToken(),
   assets,
+  launcher = 'selm',
   log = () => {},
 }: ListenOptions): Promise<Studio> {
   checkToken(token);
-  const runs = new OpenRuns(checkFolders(folders));
+  const runs = new OpenRuns(checkFolders(folders), { launcher });
   const pages = assets ?? (await studioAssets());
   const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
     // The application knows its port only when it listens; no request comes before.

@@ -28,6 +28,8 @@ export interface OpenedRun {
   recent: RecentEvents;
   /** What people are asked in it. */
   questions: QuestionLog;
+  /** The program that `selm` is, in commands to copy. */
+  launcher: string;
 }
 
 interface Entry extends OpenedRun {
@@ -46,12 +48,15 @@ export interface OpenRunsOptions {
   clock?: () => number;
   /** Opens a ledger. @default openLedgerViews */
   openLedger?: typeof openLedgerViews;
+  /** The program that `selm` is, in commands to copy: a path or a name. @default selm */
+  launcher?: string;
 }
 
 /** The runs below some folders. Close it when nobody looks any more. */
 export class OpenRuns {
   /** Where runs are looked for. */
   readonly folders: readonly string[];
+  readonly #launcher: string;
   readonly #clock: () => number;
   readonly #openLedger: typeof openLedgerViews;
   readonly #open = new Map<string, Entry>();
@@ -59,10 +64,14 @@ export class OpenRuns {
   #places: ReadonlyMap<string, ListedRun> = new Map();
   #last: { ms: number; summaries: RunSummary[] } | null = null;
 
-  constructor(folders: readonly string[], { clock = Date.now, openLedger = openLedgerViews }: OpenRunsOptions = {}) {
+  constructor(
+    folders: readonly string[],
+    { clock = Date.now, openLedger = openLedgerViews, launcher = 'selm' }: OpenRunsOptions = {},
+  ) {
     this.folders = folders;
     this.#clock = clock;
     this.#openLedger = openLedger;
+    this.#launcher = launcher;
   }
 
   /** All runs, in the order of their ids, those that cannot be read with the reason. */
@@ -134,7 +143,7 @@ export class OpenRuns {
     using views = this.#openLedger(join(path, 'run.db'), 'glance');
     const questions = new QuestionLog(peopleFolder(path));
     const events = lastEvents(path).events.map(({ event }) => event);
-    return summaryOf({ listed, config, views, questions, events });
+    return summaryOf({ listed, config, views, questions, launcher: this.#launcher, events });
   }
 
   #configOf({ id, path }: ListedRun): RunConfig<AnyRecipe> {
@@ -162,6 +171,7 @@ export class OpenRuns {
       answers: new Answers(this.#clock),
       recent: new RecentEvents(path),
       questions: new QuestionLog(peopleFolder(path)),
+      launcher: this.#launcher,
       file,
       usedMs: this.#clock(),
     };

@@ -1,5 +1,6 @@
 /** @file A run in a few facts: how it stands, where it is, how long it still takes, and what to do next. */
 import type { SelmError } from '../errors.ts';
+import { selmCommand, shellQuoted, shorterPath } from '../files/command-line.ts';
 import type { QuestionLog } from '../rank/people/questions.ts';
 import type { LedgerViews } from '../store/ledger-views.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
@@ -17,12 +18,14 @@ export interface ReadRun {
   config: RunConfig<AnyRecipe>;
   views: LedgerViews;
   questions: QuestionLog;
+  /** The program that `selm` is, in commands to copy. */
+  launcher: string;
   /** The last ones of its log. */
   events: readonly LoggedEvent[];
 }
 
 /** The facts of a run that can be read. */
-export function summaryOf({ listed, config, views, questions, events }: ReadRun): RunSummary {
+export function summaryOf({ listed, config, views, questions, launcher, events }: ReadRun): RunSummary {
   const { recipe } = config;
   const isSelm = 'ranker' in recipe;
   const state = isSelm ? runState(listed.path, recipe, views.ledger) : fineTuningState(listed.path, views.ledger);
@@ -53,7 +56,7 @@ export function summaryOf({ listed, config, views, questions, events }: ReadRun)
     next:
       waits > 0 && state.kind === 'running'
         ? waitsFor(waits)
-        : nextOf(standing, { path: listed.path, error, recipe, command }),
+        : nextOf(standing, { path: listed.path, error, recipe, command, launcher }),
     control: state.kind === 'running' ? 'stop' : command === null || standing === 'finished' ? null : 'go-on',
     createdAt: config.createdAt,
     lastSignMs: events.at(-1)?.timeMs ?? null,
@@ -108,10 +111,17 @@ function nextOf(
     error,
     recipe,
     command: known,
-  }: { path: string; error: RunSummary['error']; recipe: AnyRecipe; command: RunCommand | null },
+    launcher,
+  }: {
+    path: string;
+    error: RunSummary['error'];
+    recipe: AnyRecipe;
+    command: RunCommand | null;
+    launcher: string;
+  },
 ): RunSummary['next'] {
   const again = `the same \`selm ${'ranker' in recipe ? 'train' : 'sft'}\` command goes on where it stopped`;
-  const command = known === null ? null : `cd ${quoted(known.directory)} && selm ${known.words.map(quoted).join(' ')}`;
+  const command = known === null ? null : commandOf(known, launcher);
   switch (standing) {
     case 'running':
       return { text: 'It is at work: watch its curves', command: null };
@@ -130,7 +140,7 @@ function nextOf(
       const model = 'ranker' in recipe ? `${path}/iteration-${recipe.iterations}/model` : `${path}/model`;
       return {
         text: 'It is finished: read its report, or talk to its model',
-        command: `selm generate ${quoted(model)} --prompt "Hello"`,
+        command: selmCommand(['generate', shorterPath(model), '--prompt', 'Hello'], { launcher }),
       };
     }
     case 'unreadable':
@@ -138,6 +148,8 @@ function nextOf(
   }
 }
 
-function quoted(path: string): string {
-  return /^[\w./@:+=-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+/** The command that goes on with a run, from where the studio was started. */
+function commandOf({ words, directory }: RunCommand, launcher: string): string {
+  const command = selmCommand(words, { launcher, directory });
+  return directory === process.cwd() ? command : `cd ${shellQuoted(directory)} && ${command}`;
 }

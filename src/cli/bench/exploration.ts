@@ -20,8 +20,8 @@ import { comparisonPicture } from '../../exploration-bench/picture.ts';
 import { readRecord, recordText } from '../../exploration-bench/record.ts';
 import { comparisonTables } from '../../exploration-bench/tables.ts';
 import { writeFileAtomic } from '../../files/atomic.ts';
+import { selmCommand, shorterPath } from '../../files/command-line.ts';
 import { makeFolder } from '../../files/fs.ts';
-import { selmCommand, shorterPath } from '../format.ts';
 import { wholeNumber } from '../numbers.ts';
 import { listenForStop } from '../signals.ts';
 

@@ -3,8 +3,8 @@
  * command that continues.
  */
 import { InterruptedError } from '../../errors.ts';
+import { selmCommand } from '../../files/command-line.ts';
 import type { Team } from '../../ranks/team.ts';
-import { selmCommand } from '../format.ts';
 import { type RanksOptions, say, takePlace } from '../ranks.ts';
 import { listenForStop } from '../signals.ts';
 
