@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import type { ArenaItem, ArenaStandings, GivenVote, Me, OpenBouts, ShownBout } from '../src/server/api.ts';
 import { useAsking } from './asking.ts';
 import { AS_WRITTEN, AsWritten, Decisions } from './decisions.tsx';
+import { useFromItsStart } from './from-its-start.ts';
 import { useKeys } from './keys.ts';
 import { Marked, Rendered, Scroll, Trouble } from './parts.tsx';
 import { ARENA_TABS, type ArenaTab, arenaRoute } from './route.ts';
@@ -52,6 +53,7 @@ function VoteTab({ id }: { id: string }): JSX.Element {
     if (key === AS_WRITTEN) setAsWritten((before) => !before);
     return action !== undefined || key === AS_WRITTEN;
   });
+  const article = useFromItsStart(item?.id ?? null);
   const Text = isAsWritten ? Marked : Rendered;
   return (
     <section aria-label="Vote">
@@ -62,7 +64,7 @@ function VoteTab({ id }: { id: string }): JSX.Element {
       {item === null ? (
         <p class="empty">You have voted on everything that is here.</p>
       ) : (
-        <article>
+        <article ref={article}>
           <div class="prompt">
             <Text text={item.prompt} other={null} />
           </div>

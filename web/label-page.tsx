@@ -32,7 +32,7 @@ function Tasks(): JSX.Element {
               <a href={routeTo(id, { tab: 'label' })}>{id}</a>
             </h2>
             <p class="hint">
-              {open} questions are open, you answered {answered}
+              Questions: {open} open, {answered} answered by you
             </p>
           </li>
         ))}

@@ -5,6 +5,7 @@ import type { GivenAnswer, OpenQuestions, ShownQuestion, Tag } from '../src/serv
 import { useAsking } from './asking.ts';
 import { AS_WRITTEN, AsWritten, Decisions } from './decisions.tsx';
 import { Editor } from './editor.tsx';
+import { useFromItsStart } from './from-its-start.ts';
 import { useKeys } from './keys.ts';
 import { Marked, Rendered, Trouble } from './parts.tsx';
 
@@ -79,6 +80,7 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
     return key === AS_WRITTEN || [action, toggle, editing].some((each) => each !== undefined);
   });
 
+  const article = useFromItsStart(question?.id ?? null);
   const Text = isAsWritten ? Marked : Rendered;
   return (
     <section aria-label="Questions">
@@ -89,13 +91,13 @@ export function LabelTab({ runId, version }: { runId: string; version: number })
       {question === null ? (
         <p class="empty">Nothing is asked at the moment. When the run has a question, it appears here.</p>
       ) : (
-        <article>
+        <article ref={article}>
           {question.reason === '' ? null : <p class="hint">Why this one: {question.reason}</p>}
           <div class="prompt">
             {question.turns.length === 0 ? <Text text={question.prompt} other={null} /> : null}
             {question.turns.map(({ role, text }, index) => (
               <section key={index} aria-label={role}>
-                <p class="hint">{role}</p>
+                <p class="role">{role}</p>
                 <Text text={text} other={null} />
               </section>
             ))}

@@ -23,9 +23,9 @@ export function RunsPage({ connection }: { connection: (state: Connection) => vo
     [connection],
   );
   const wanted = search.toLowerCase();
-  const shown = (runs ?? []).filter(({ id, name, standing }) =>
-    `${id} ${name} ${standing}`.toLowerCase().includes(wanted),
-  );
+  const shown = (runs ?? [])
+    .filter(({ id, name, standing }) => `${id} ${name} ${standing}`.toLowerCase().includes(wanted))
+    .sort((a, b) => Number(goesOn(b)) - Number(goesOn(a)));
   const atWork = shown.filter(({ standing }) => standing === 'running').length;
   return (
     <main id="content" tabIndex={-1}>
@@ -42,7 +42,7 @@ export function RunsPage({ connection }: { connection: (state: Connection) => vo
       ) : null}
       {runs === null || runs.length === 0 ? null : (
         <p class="hint" role="status">
-          {shown.length} runs, {atWork} at work
+          Runs: {shown.length}, at work: {atWork}
         </p>
       )}
       <ul class="runs">
@@ -55,6 +55,11 @@ export function RunsPage({ connection }: { connection: (state: Connection) => vo
       <ArenaList />
     </main>
   );
+}
+
+/** Runs that go on come first: of many, they are what somebody comes to see. */
+function goesOn({ standing }: RunSummary): boolean {
+  return standing === 'running' || standing === 'waiting';
 }
 
 function RunCard({ run }: { run: RunSummary }): JSX.Element {

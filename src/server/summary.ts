@@ -101,7 +101,8 @@ function errorOf(state: RunState, events: readonly LoggedEvent[]): RunSummary['e
 }
 
 function waitsFor(questions: number): RunSummary['next'] {
-  return { text: `It waits for people: ${questions} questions are open; it goes on by itself`, command: null };
+  const open = questions === 1 ? '1 question is open' : `${questions} questions are open`;
+  return { text: `It waits for people: ${open}; it goes on by itself`, command: null };
 }
 
 function nextOf(

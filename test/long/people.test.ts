@@ -225,6 +225,36 @@ test.skipIf(program === undefined)(
 );
 
 test.skipIf(program === undefined)(
+  'a question is read from its start, however far down the one before it was left, and a conversation turn by turn',
+  async () => {
+    const folder = temporaryFolder();
+    const people = peopleFolder(writeStudioRun(join(folder, 'mine'), { ranker: 'people' }));
+    const long = (word: string): string => Array.from({ length: 60 }, (_, n) => `${word} ${n}`).join('\n\n');
+    const turns = [
+      { role: 'user', text: 'Is `sum` fast?' },
+      { role: 'assistant', text: '**Yes**.' },
+      { role: 'user', text: 'How fast?' },
+    ];
+    ask(people, [
+      questionOf({ promptId: 'p', prompt: 'first of two' }, [long('one'), long('two')]),
+      questionOf({ promptId: 'q', prompt: 'second of two', turns }, [long('three'), long('four')]),
+    ]);
+    const studio = await serve(folder);
+    onTestFinished(() => studio.close());
+    const page = await labelling(await browse(), studio, 'mine');
+    await page.getByText('first of two', { exact: true }).waitFor();
+    await page.evaluate('scrollTo(0, 1500)');
+    await page.keyboard.press('1');
+    await page.locator('.prompt code', { hasText: 'sum' }).waitFor();
+    expect(await page.locator('.prompt .role').allTextContents()).toEqual(['user', 'assistant', 'user']);
+    const top = Number(await page.evaluate("document.querySelector('.prompt').getBoundingClientRect().top"));
+    expect(top).toBeGreaterThanOrEqual(0);
+    expect(top).toBeLessThan(100);
+  },
+  60_000,
+);
+
+test.skipIf(program === undefined)(
   'Markdown is rendered, a key opens the editor, and what is kept there is the answer',
   async () => {
     const folder = temporaryFolder();
