@@ -31,6 +31,7 @@ constexpr int64_t kStretchSteps = 12;
 constexpr int64_t kSlabSteps = 64;
 constexpr int64_t kBlockBytes = 768 << 10;  // of a block's packed rows
 constexpr int64_t kSlabBytes = 8 << 20;
+constexpr int64_t kStreamedBytes = 32 << 20;   // of results that no cache would hold until they are read
 constexpr int64_t kMostGroups = 16;            // of 32 rows in a block
 constexpr int64_t kSums = kTileRows * kPanel;  // of a group and a panel
 
@@ -50,9 +51,20 @@ struct Stretch {
   int64_t firstStep, steps;
 };
 
-FloatLanes lanesOf(const at::Tensor& factor, int64_t first) {
-  return {factor.data_ptr<float>() + first * factor.stride(0), factor.stride(0), factor.stride(1),
-          std::min(kTileRows, factor.size(0) - first), factor.size(1)};
+// Packs lanes from `first` on, in groups that lie `groupSize` apart. Lanes that lie beside each other are packed step by step, all groups'
+// numbers of an input after each other, as they lie.
+void packGroups(void (*pack)(const FloatLanes&, Bf16*), const at::Tensor& factor, int64_t first, int64_t groups,
+                int64_t groupSize, Bf16* to) {
+  const int64_t lane = factor.stride(0), next = factor.stride(1), inputs = factor.size(1);
+  const int64_t depth = next == 1 ? inputs : kStep;
+  for (int64_t input = 0; input < inputs; input += depth) {
+    for (int64_t group = 0; group < groups; group++) {
+      const int64_t at = first + group * kTileRows;
+      pack({factor.data_ptr<float>() + at * lane + input * next, lane, next, std::min(kTileRows, factor.size(0) - at),
+            std::min(depth, inputs - input)},
+           to + group * groupSize + input / kStep * kGroupStep);
+    }
+  }
 }
 
 // Where sums go.
@@ -60,7 +72,7 @@ struct Results {
   float* y;
   int64_t columns;
   const float* bias;
-  bool adds;
+  bool adds, streams;
 
   // To what was written something is added.
   void goOn() {
@@ -75,6 +87,7 @@ struct Results {
   // `more` is added to the sums; null for nothing.
   void write(int64_t row, int64_t rows, int64_t column, const float* sums, const float* more) const {
     const int64_t width = std::min(kPanel, columns - column);
+    if (streams) return streamSums(y + row * columns + column, columns, rows, width, sums, more);
     for (int64_t r = 0; r < rows; r++) {
       float* to = y + (row + r) * columns + column;
       for (int64_t i = 0; i < width; i += kLanes) {
@@ -89,11 +102,11 @@ struct Results {
 
 at::Tensor room(int64_t numbers) { return at::empty({numbers}, at::TensorOptions().dtype(at::kBFloat16)); }
 
-// A block of rows, packed; and what is being computed of it.
+// A block of rows, packed; and room for its sums with a panel.
 struct Block {
   int64_t first, rows;
   at::Tensor packed;
-  alignas(64) float sums[kMostGroups * kSums];
+  float* sums;
 
   int64_t groups() const { return partsOf(rows, kTileRows); }
 };
@@ -109,7 +122,7 @@ void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Results
       const int64_t row = group * kTileRows, count = std::min(kTileRows, block.rows - row);
       const bool isFirst = part == 0, isLast = part == parts - 1;
       float *const sums = block.sums + group * kSums, *const found = isFirst ? sums : some;
-      if (isLast) results.fetch(block.first + row, count, column);
+      if (isLast && !results.streams) results.fetch(block.first + row, count, column);
       multiplyPieces(rows + (group * steps + begin) * kGroupStep, panel + begin * kGroupStep, end - begin, found);
       if (isLast) {
         results.write(block.first + row, count, column, sums, isFirst ? nullptr : some);
@@ -122,23 +135,18 @@ void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Results
 
 void packPanels(const std::vector<Stretch>& stretches, int64_t firstPanel, int64_t count, int64_t size, Bf16* to) {
   shareRanges(count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++) {
-      for (const Stretch& stretch : stretches) {
-        for (const Part& part : stretch.parts)
-          rightTiles(lanesOf(part.right, (firstPanel + panel) * kPanel),
-                     to + panel * size + (stretch.firstStep + part.firstStep) * kGroupStep);
-      }
+    for (const Stretch& stretch : stretches) {
+      for (const Part& part : stretch.parts)
+        packGroups(rightTiles, part.right, (firstPanel + begin) * kPanel, end - begin, size,
+                   to + begin * size + (stretch.firstStep + part.firstStep) * kGroupStep);
     }
   });
 }
 
 void packBlock(const Stretch& stretch, Block& block) {
-  Bf16* const to = block.packed.data_ptr<Bf16>();
-  for (int64_t group = 0; group < block.groups(); group++) {
-    for (const Part& part : stretch.parts)
-      leftTiles(lanesOf(part.left, block.first + group * kTileRows),
-                to + (group * stretch.steps + part.firstStep) * kGroupStep);
-  }
+  for (const Part& part : stretch.parts)
+    packGroups(leftTiles, part.left, block.first, block.groups(), stretch.steps * kGroupStep,
+               block.packed.data_ptr<Bf16>() + part.firstStep * kGroupStep);
 }
 
 // What all stretches give together, or is added to y.
@@ -159,7 +167,8 @@ void multiplyStretches(const std::vector<Stretch>& stretches, const Results& res
     shareTasks(blocks * columnTasks, [&](int64_t task) {
       const int64_t index = task / columnTasks, share = task % columnTasks;
       const int64_t begin = groups * index / blocks, end = groups * (index + 1) / blocks, row = begin * kTileRows;
-      Block block{row, std::min(rows, end * kTileRows) - row, room((end - begin) * blockSize), {}};
+      alignas(64) float sums[kMostGroups * kSums];
+      Block block{row, std::min(rows, end * kTileRows) - row, room((end - begin) * blockSize), sums};
       const AmxTiles prepared;
       Results own = results;
       for (const Stretch& stretch : stretches) {
@@ -184,11 +193,15 @@ bool hasPieceProduct(const at::Tensor& a, const at::Tensor& b) {
 }
 
 void multiplyInPieces(at::TensorList a, at::TensorList b, const at::Tensor& sum, const float* bias, bool adds) {
-  Results results{sum.data_ptr<float>(), sum.size(1), bias, adds};
-  int64_t left = 0;  // steps to go
-  for (const at::Tensor& factor : a) left += partsOf(factor.size(1), kStep);
+  float* const y = sum.data_ptr<float>();
+  int64_t steps = 0;
+  for (const at::Tensor& factor : a) steps += partsOf(factor.size(1), kStep);
   // Stretches of equal length, but the last.
-  const int64_t length = partsOf(left, partsOf(left, kStretchSteps));
+  const int64_t length = partsOf(steps, partsOf(steps, kStretchSteps));
+  const bool isWrittenOnce = length == steps && !adds && bias == nullptr,
+             hasWholeLines = sum.size(1) % kLanes == 0 && reinterpret_cast<uintptr_t>(y) % 64 == 0;
+  const bool streams = isWrittenOnce && hasWholeLines && sum.numel() * 4 >= kStreamedBytes;
+  Results results{y, sum.size(1), bias, adds, streams};
   std::vector<Stretch> stretches;
   const auto finish = [&] {
     multiplyStretches(stretches, results);

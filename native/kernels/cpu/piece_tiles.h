@@ -41,5 +41,8 @@ void rightTiles(const FloatLanes& lanes, c10::BFloat16* tiles);
 
 // y [32, 32] = a group of the left factor times a group of the right one; the caller holds AmxTiles.
 void multiplyPieces(const c10::BFloat16* left, const c10::BFloat16* right, int64_t steps, float* y);
+// Sums [rows, 32], with `more` added to them unless it is null, go past the caches to y: `width` columns, a multiple of 16, that begin with a
+// line of the cache.
+void streamSums(float* y, int64_t stride, int64_t rows, int64_t width, const float* sums, const float* more);
 
 }  // namespace selm

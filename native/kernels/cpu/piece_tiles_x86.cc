@@ -79,6 +79,21 @@ SELM_AVX512_INLINE void storeTurned(const Square& low, const Square& high, Bf16*
 template <bool kRowsAreLanes>
 SELM_AVX512 void packGroup(const FloatLanes& lanes, Bf16* tiles) {
   const bool alongInputs = lanes.next == 1;
+  // Vectors that keep their way are read one by one to their end: memory is fastest so.
+  if (alongInputs && kRowsAreLanes) {
+    for (int64_t lane = 0; lane < kTileRows; lane++) {
+      const float* x = lanes.x + lane * lanes.lane;
+      Bf16* row = tiles + lane * kStep;  // of two tiles that follow each other
+      const int64_t count = lane < lanes.count ? lanes.inputs : 0;
+      for (int64_t input = 0; input < lanes.inputs; input += kStep, row += kGroupStep) {
+        _mm_prefetch(reinterpret_cast<const char*>(x + lanes.lane + input), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(x + lanes.lane + input + kHalf), _MM_HINT_T0);
+        storePieces(_mm512_maskz_loadu_ps(firstOnes(count - input), x + input),
+                    _mm512_maskz_loadu_ps(firstOnes(count - input - kHalf), x + input + kHalf), row);
+      }
+    }
+    return;
+  }
   for (int64_t input = 0; input < lanes.inputs; input += kStep, tiles += kGroupStep) {
     for (int64_t half = 0; half < 2; half++) {
       const float* from = lanes.x + half * kHalf * lanes.lane + input * lanes.next;
@@ -149,6 +164,17 @@ SELM_AMX void multiplyPieces(const Bf16* left, const Bf16* right, int64_t steps,
   _tile_stored(3, y + 16 * 32 + 16, kResultRow);
 }
 
+SELM_AVX512 void streamSums(float* y, int64_t stride, int64_t rows, int64_t width, const float* sums,
+                            const float* more) {
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t i = 0; i < width; i += kHalf) {
+      __m512 value = _mm512_load_ps(sums + row * kTileRows + i);
+      if (more != nullptr) value = _mm512_add_ps(value, _mm512_load_ps(more + row * kTileRows + i));
+      _mm512_stream_ps(y + row * stride + i, value);
+    }
+  }
+}
+
 }  // namespace selm
 #else
 // Never called: paths.cc finds none of these instructions here.
@@ -156,5 +182,6 @@ namespace selm {
 void leftTiles(const FloatLanes&, c10::BFloat16*) {}
 void rightTiles(const FloatLanes&, c10::BFloat16*) {}
 void multiplyPieces(const c10::BFloat16*, const c10::BFloat16*, int64_t, float*) {}
+void streamSums(float*, int64_t, int64_t, int64_t, const float*, const float*) {}
 }  // namespace selm
 #endif
