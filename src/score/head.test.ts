@@ -1,7 +1,7 @@
-/** @file How many rows of logits are alive together, by where they lie. */
+/** @file Which rows of logits are alive together: how many, by where they lie, and of which trees. */
 import { expect, it } from 'vitest';
 import { smallConfig } from '../../test/support/small-model.ts';
-import { rowsPerChunk } from './head.ts';
+import { planGroups, rowsPerChunk } from './head.ts';
 
 const config = smallConfig({ vocab_size: 128_256 });
 const H100 = 81_559 * 2 ** 20;
@@ -20,4 +20,20 @@ it('a card has a share of its memory, in which a whole micro-batch of 8,192 toke
 it('a card has no more rows than make its products faster, and one at least', () => {
   expect(rowsPerChunk(smallConfig(), 'bfloat16', 'cuda', () => H100)).toBe(8192);
   expect(rowsPerChunk(config, 'bfloat16', 'cuda', () => 1)).toBe(1);
+});
+
+it('trees share a chunk up to a limit, a longer one has a chunk alone, and only one above the other limit is cut', () => {
+  const lengths = [3, 2, 4, 7, 11, 2];
+  const ends = lengths.map((_, tree) => lengths.slice(0, tree + 1).reduce((sum, length) => sum + length, 0));
+  const ranges = ends.map((end, tree) => ({ tree, continuation: 0, begin: end - (lengths[tree] ?? 0), end }));
+  expect(planGroups(ranges, { most: 8, together: 5 }).map(({ chunks }) => chunks)).toEqual([
+    [{ begin: 0, end: 5 }],
+    [{ begin: 5, end: 9 }],
+    [{ begin: 9, end: 16 }],
+    [
+      { begin: 16, end: 24 },
+      { begin: 24, end: 27 },
+    ],
+    [{ begin: 27, end: 29 }],
+  ]);
 });

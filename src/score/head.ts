@@ -16,6 +16,8 @@ import type { TokenTree } from './trees.ts';
 
 /** Most bytes of logits alive at once on the CPU: large enough for efficient products, small beside a model. */
 const LOGITS_BYTES = 96 * 2 ** 20;
+/** Trees share a chunk on the CPU up to here. In fp32 more rows make products no faster; those in bf16 pack the vocabulary for each chunk. */
+const SHARED_BYTES = { float32: LOGITS_BYTES / 2, bfloat16: LOGITS_BYTES };
 /** On a card a share of its memory, so that trees are whole in a chunk and no logits are computed twice; and where that is not known. */
 const CARD_SHARE = 1 / 32;
 const UNKNOWN_CARD_BYTES = 2 ** 30;
@@ -68,26 +70,33 @@ export function rowsPerChunk(
   return Math.min(MOST_CARD_ROWS, Math.max(1, Math.floor(budget / bytesPerRow)));
 }
 
-/** Whole trees together while they fit; a tree that does not fit is a group of several chunks. */
-function planGroups(batch: PackedTrees<TokenTree>, rows: number): TreeGroup[] {
-  const treeEnds = batch.ranges
-    .filter((range, i) => batch.ranges[i + 1]?.tree !== range.tree)
-    .map((range) => range.end);
+/** Whole trees together while they have at most `together` rows; a tree of more than `most` is a group of several chunks. */
+export function planGroups(
+  ranges: readonly ScoredRange[],
+  { most, together }: { most: number; together: number },
+): TreeGroup[] {
+  const treeEnds = ranges.filter((range, i) => ranges[i + 1]?.tree !== range.tree).map((range) => range.end);
   const groups: TreeGroup[] = [];
   let begin = 0;
   for (const end of treeEnds) {
     const last = groups.at(-1);
-    if (last !== undefined && end - last.begin <= rows) {
+    if (last !== undefined && end - last.begin <= together) {
       last.end = end;
       last.chunks = [{ begin: last.begin, end }];
     } else {
       const chunks: Chunk[] = [];
-      for (let from = begin; from < end; from += rows) chunks.push({ begin: from, end: Math.min(end, from + rows) });
+      for (let from = begin; from < end; from += most) chunks.push({ begin: from, end: Math.min(end, from + most) });
       groups.push({ begin, end, chunks });
     }
     begin = end;
   }
   return groups;
+}
+
+function groupsOf({ config, dtype, device }: Policy, { ranges }: PackedTrees<TokenTree>): TreeGroup[] {
+  const most = rowsPerChunk(config, dtype, device);
+  const share = device === 'cpu' ? SHARED_BYTES[dtype] / LOGITS_BYTES : 1;
+  return planGroups(ranges, { most, together: most * share });
 }
 
 /** A double-precision sum of each continuation's token log-probabilities. */
@@ -150,7 +159,7 @@ function differentiate(pass: HeadPass, chunk: Chunk, { logits_CV, normalisers_C 
 /** Summed log-probability of every continuation of the batch, in order of `batch.ranges`. */
 export function scoreRanges(policy: Policy, batch: PackedTrees<TokenTree>, rows: ScoredRows): number[] {
   // The chunks of training: the reference's numbers are then the bits that the first step will see.
-  const groups = planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device));
+  const groups = groupsOf(policy, batch);
   return scope('score', () => {
     const pass = openPass(policy, batch, rows);
     for (const chunk of groups.flatMap(({ chunks }) => chunks))
@@ -180,7 +189,7 @@ export function headForwardBackward(
     options.observe?.(scored.logits_CV, batch.targets_S.subarray(chunk.begin, chunk.end));
     return scored;
   };
-  const parts = planGroups(batch, rowsPerChunk(policy.config, policy.dtype, policy.device)).flatMap((group) => {
+  const parts = groupsOf(policy, batch).flatMap((group) => {
     const [only] = group.chunks;
     if (group.chunks.length === 1 && only !== undefined) {
       return scope('head', () => {
