@@ -83,7 +83,14 @@ class NumberProducts {
   // 32 rows for `put`, of inputs between 0 and 1.
   void shares(int64_t inputs, Factor& to) const { clear(kBlockLanes, inputs, to); }
   static void put(Float16 shares, int64_t row, int64_t input, Factor& to) {
-    store(to.numbers.data() + row * to.inputs + input, shares);
+    X* place = to.numbers.data() + row * to.inputs + input;
+    if constexpr (std::is_same_v<X, c10::BFloat16>) {
+      // Neither a sign nor what is no number has to be kept, so half a unit is added and the rest cut off.
+      const UInt16 bits = reinterpret_cast<UInt16>(shares) + 0x8000;
+      *reinterpret_cast<Half16*>(place) = __builtin_convertvector(bits >> 16, Half16);
+    } else {
+      store(place, shares);
+    }
   }
   // At least `count` rows of a block times a panel.
   void multiply(const Factor& rows, int64_t row, const Factor& panels, int64_t panel, int64_t count, Square& to) const {

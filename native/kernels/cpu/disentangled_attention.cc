@@ -150,42 +150,54 @@ class Head {
     }
   }
 
+  // Scores of a tile's queries, panel by panel: what distances give, then what keys do, while both are near.
   void score(int64_t tile, int64_t inGroup, int64_t count) {
-    for (int64_t t = 0; hasKeys_ && t <= tiles_; t++) {
-      const int64_t panel = most_ - 1 - tile + t;
-      products_.multiply(queries_, tile, relativeKeys_, panel, count, square_);
-      for (int64_t i = 0; i < count; i++) {
-        for (int64_t half = 0; half < kTile; half += kLanes)
-          store(scoresOf(i) + (t - 1) * kTile + i + 1 + half,
-                Products::read(square_, queries_, tile, relativeKeys_, panel, i, half));
-      }
-    }
     if (!hasKeys_) std::fill(scores_.begin(), scores_.end(), 0.0f);
-    for (int64_t keyTile = 0; keyTile < tiles_; keyTile++) {
-      products_.multiply(queries_, tile, keyPanels_, keyTile, count, square_);
-      for (int64_t half = 0; half < kTile; half += kLanes) {
-        const auto add = [&](int64_t i, Float16 ofDistance) {
-          float* to = scoresOf(i) + keyTile * kTile + half;
-          store(to, load(to) + Products::read(square_, queries_, tile, keyPanels_, keyTile, i, half) + ofDistance);
-        };
-        if (hasQueries_) {
-          forLeaned(distancesOf(keyTile) + (inGroup * kTile + kLanes - half) * kTile + half, count, add);
-        } else {
-          for (int64_t i = 0; i < count; i++) add(i, splat(0));
-        }
+    std::fill(best_, best_ + count, splat(-INFINITY));
+    for (int64_t t = 0; t <= tiles_; t++) {
+      if (hasKeys_) placeDistances(tile, t, count);
+      if (t > 0) addKeys(tile, t - 1, inGroup, count);
+    }
+  }
+
+  // q . Kr of panel t, which ends at the last key of tile t for the last query, and 31 keys before it for the first.
+  void placeDistances(int64_t tile, int64_t t, int64_t count) {
+    const int64_t panel = most_ - 1 - tile + t;
+    products_.multiply(queries_, tile, relativeKeys_, panel, count, square_);
+    for (int64_t i = 0; i < count; i++) {
+      for (int64_t half = 0; half < kTile; half += kLanes)
+        store(scoresOf(i) + (t - 1) * kTile + i + 1 + half,
+              Products::read(square_, queries_, tile, relativeKeys_, panel, i, half));
+    }
+  }
+
+  // Adds q . k and k . Qr; places without a key are hidden.
+  void addKeys(int64_t tile, int64_t keyTile, int64_t inGroup, int64_t count) {
+    products_.multiply(queries_, tile, keyPanels_, keyTile, count, square_);
+    for (int64_t half = 0; half < kTile; half += kLanes) {
+      const int64_t first = keyTile * kTile + half;
+      Float16 hidden = splat(0);
+      for (int64_t lane = std::max<int64_t>(0, keys_ - first); lane < kLanes; lane++) hidden[lane] = -INFINITY;
+      const auto add = [&](int64_t i, Float16 ofDistance) {
+        float* to = scoresOf(i) + first;
+        const Float16 ofKey = Products::read(square_, queries_, tile, keyPanels_, keyTile, i, half);
+        const Float16 score = load(to) + ofKey + (ofDistance + hidden);
+        store(to, score);
+        best_[i] = maximum(best_[i], score);
+      };
+      if (hasQueries_) {
+        forLeaned(distancesOf(keyTile) + (inGroup * kTile + kLanes - half) * kTile + half, count, add);
+      } else {
+        for (int64_t i = 0; i < count; i++) add(i, splat(0));
       }
     }
   }
 
   // Scores of a query become weights, of which the largest is 1; returns one over their sum.
   float weigh(int64_t query, float scale) {
-    float* scores = scoresOf(query);
-    const int64_t room = tiles_ * kTile;
-    std::fill(scores + keys_, scores + room, -INFINITY);
-    Float16 best = splat(-INFINITY), total = splat(0);
-    for (int64_t j = 0; j < room; j += kLanes) best = maximum(best, load(scores + j));
-    const float top = largest(best) * scale;
-    for (int64_t j = 0; j < room; j += kLanes) {
+    const float *scores = scoresOf(query), top = largest(best_[query]) * scale;
+    Float16 total = splat(0);
+    for (int64_t j = 0; j < tiles_ * kTile; j += kLanes) {
       const Float16 weight = exponential(load(scores + j) * scale - top);
       Products::put(weight, query, j, weights_);
       total += weight;
@@ -212,6 +224,7 @@ class Head {
   int64_t tiles_ = 0, keys_ = 0, rowLength_ = 0;
   Factor relativeKeys_, relativeQueries_, padded_, queries_, keyPanels_, valuePanels_, weights_;
   LineVector<float> scores_, distances_;
+  Float16 best_[kTile];  // of each query, lane by lane
   typename Products::Square square_;
 };
 
