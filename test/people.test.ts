@@ -3,7 +3,7 @@
  * run trains on exactly those answers; no answer that was acknowledged is lost, doubled or invented, whenever who is killed.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -181,7 +181,8 @@ test('with examples: labels iterations train KTO on every text that was called g
   using ledger = openLedger(join(recipe.output, 'run.db'));
   const total = (name: string): number => ledger.metrics().reduce((sum, { values }) => sum + (values[name] ?? 0), 0);
   expect([total('responses'), total('desirable')]).toEqual([24, 1]);
-  expect(existsSync(join(recipe.output, 'iteration-2', 'model', 'model.safetensors'))).toBe(true);
+  const card = readFileSync(join(recipe.output, 'iteration-2', 'model', 'README.md'), 'utf8');
+  expect(card).toContain('trains on every text that they called good or bad');
 }, 120_000);
 
 test(

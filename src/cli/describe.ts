@@ -6,6 +6,7 @@ import type { SftOutcome } from '../loop/sft.ts';
 import { describeRanker } from '../rank/open.ts';
 import { judgeOf } from '../recipe/evaluate.ts';
 import { hasHeldOut, heldOutColumns } from '../recipe/iterations.ts';
+import { examplesText } from '../recipe/objective.ts';
 import type { BenchmarkSettings, Recipe, SelectSettings } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { columnsArguments } from './columns.ts';
@@ -34,7 +35,7 @@ export function describeRecipe(recipe: Recipe): string {
     ['rank', `by ${describeRanker(recipe.ranker)}${opinionText(recipe)}; pairs: ${recipe.update}`],
     [
       'train',
-      `${objectiveText(recipe)}; ${weightsText(training)}; ${training.batchSize} pairs a step, learning rate ${training.learningRate}, ${training.dtype}`,
+      `${objectiveText(recipe)}; ${weightsText(training)}; ${training.batchSize} ${examplesText(recipe.objective.preference)} a step, learning rate ${training.learningRate}, ${training.dtype}`,
     ],
     [
       'evaluate',

@@ -10,6 +10,7 @@ import { baseDirectory } from '../model/adapter/adapter.ts';
 import { formatModelCard, licenceOf, licenceText, type ModelCard, markdownTable, modelName } from '../model/card.ts';
 import { describeRanker } from '../rank/open.ts';
 import { licensesOf } from '../recipe/licenses.ts';
+import { learnsFromLabels } from '../recipe/objective.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { Ledger } from '../store/ledger.ts';
 import type { StoredMetric } from '../store/ledger-rows.ts';
@@ -63,8 +64,11 @@ function methodText(recipe: Recipe, iteration: number): string {
     exploration.kind === 'none'
       ? 'without an exploration term'
       : `with the exploration term ${exploration.kind}, alpha ${JSON.stringify(exploration.alpha)}`;
+  const learned = learnsFromLabels(preference)
+    ? 'and trains on every text that they called good or bad, whether it is of a pair or not'
+    : `makes pairs (${recipe.update}) and trains on them`;
   return [
-    `Each iteration samples ${recipe.sampling.samples} ${recipe.sampling.samples === 1 ? 'response' : 'responses'} to every prompt of its slice, lets ${describeRanker(recipe.ranker)} rank them, makes pairs (${recipe.update}) and trains on them: ${loss}, ${bonus}.`,
+    `Each iteration samples ${recipe.sampling.samples} ${recipe.sampling.samples === 1 ? 'response' : 'responses'} to every prompt of its slice, lets ${describeRanker(recipe.ranker)} rank them, ${learned}: ${loss}, ${bonus}.`,
     `The reference is the ${recipe.reference} model. Self-Exploring Language Models: https://arxiv.org/abs/2405.19332.`,
   ].join('\n');
 }

@@ -65,6 +65,11 @@ export function learnsFromLabels(settings: z.output<typeof preference>): boolean
   return settings.kind === 'kto' && settings.examples === 'labels';
 }
 
+/** What the steps of an iteration are made of, in words. */
+export function examplesText(settings: z.output<typeof preference>): string {
+  return learnsFromLabels(settings) ? 'labelled responses' : 'pairs';
+}
+
 const alpha = () =>
   z.union([fromZero(), listOf(fromZero(), 'a list of numbers, one each iteration')], {
     error: 'a number from 0, or a list of them, one each iteration',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describeRanker } from '../rank/open.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import type { CandidateKind } from '../rank/ranker.ts';
+import { examplesText } from '../recipe/objective.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { type Evaluation, type EvaluationData, onCommonPrompts } from '../store/evaluations.ts';
 import { type Ledger, openLedger } from '../store/ledger.ts';
@@ -231,7 +232,7 @@ function settingsOf(recipe: Recipe): Fact[] {
     },
     {
       label: 'Training',
-      value: `${training.batchSize} pairs a step, learning rate ${training.learningRate} (${training.cycle}, ${training.schedule}), ${training.dtype}`,
+      value: `${training.batchSize} ${examplesText(preference)} a step, learning rate ${training.learningRate} (${training.cycle}, ${training.schedule}), ${training.dtype}`,
     },
     { label: 'Update rule', value: recipe.update },
   ];
