@@ -94,6 +94,15 @@ describe('a dry run of the published recipes', () => {
     expect(known.size).toBe(2);
   });
 
+  it('of people counts both texts of a comparison where labels of single texts are learned', async () => {
+    const stepsWith = async (overrides: string[]): Promise<number[]> =>
+      (await dryRun('people', { overrides })).iterations.map(({ schedule }) => schedule.totalSteps);
+    const kto = ['objective.preference.kind=kto'];
+    // 48 answers in batches of 8, twice.
+    expect(await stepsWith(kto)).toEqual([12, 12, 12, 12]);
+    expect(await stepsWith([...kto, 'objective.preference.examples=labels'])).toEqual([24, 24, 24, 24]);
+  });
+
   it.each(['llama-3-8b', 'phi-3-mini'])('of %s has them too', async (name) => {
     const plan = await dryRun(name);
     expect(slicesOf(plan)).toEqual([

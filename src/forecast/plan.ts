@@ -3,6 +3,7 @@ import type { Slice } from '../data/slices.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import { mostQuestions } from '../rank/people/order.ts';
 import { epochsAt, slicesOf } from '../recipe/iterations.ts';
+import { learnsFromLabels } from '../recipe/objective.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { stepsPerEpoch } from '../train/plan.ts';
 import { type LearningRateOptions, learningRateAt, scheduleOf } from '../train/schedule.ts';
@@ -44,7 +45,9 @@ export function planOf(recipe: Recipe, facts: RowFacts): IterationPlan[] {
     const asked = askedOf(recipe, { rows, candidates });
     const paired = leavesOut(recipe) && ruleNeeds(rule).ranking ? asked : rows;
     const pairs = earlier + paired * pairsPerPrompt(rule, { sampled, candidates: shown(recipe, candidates) });
-    const totalSteps = epochsAt(recipe.training.epochs, iteration) * stepsPerEpoch(pairs, recipe.training);
+    // Both texts of a comparison are examples where labels of single texts are learned.
+    const examples = iteration > 0 && learnsFromLabels(recipe.objective.preference) ? 2 * pairs : pairs;
+    const totalSteps = epochsAt(recipe.training.epochs, iteration) * stepsPerEpoch(examples, recipe.training);
     const schedule = scheduleOf(recipe, { iteration, totalSteps });
     const rates = shownSteps(schedule).map((step) => ({ step, learningRate: learningRateAt(step, schedule) }));
     plans.push({ iteration, slice, responses: rows * sampled, candidates, asked, pairs, schedule, rates });
