@@ -1,4 +1,4 @@
-/** @file Memory and processor time of a process with all that it started, from Linux's /proc: a tokenizer has its own. */
+/** @file Memory and time of a process with all that it started, from Linux's /proc: a tokenizer has its own. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 const PAGE_BYTES = 4096;
@@ -16,6 +16,22 @@ export function processorSeconds(pid: number): number {
     const fields = readFileSync(`/proc/${each}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) / TICKS_A_SECOND, 0);
   });
+}
+
+/** Seconds that threads of a process and its descendants were ready to run while others had the processors. */
+export function waitingSeconds(pid: number): number {
+  return sumOver(pid, (each) =>
+    readdirSync(`/proc/${each}/task`).reduce((sum, thread) => sum + waitedNanoseconds(each, thread) / 1e9, 0),
+  );
+}
+
+/** The second number of a thread's schedstat; 0 when it ended meanwhile. */
+function waitedNanoseconds(pid: number, thread: string): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[1]);
+  } catch {
+    return 0;
+  }
 }
 
 function sumOver(pid: number, value: (pid: number) => number): number {

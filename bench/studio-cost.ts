@@ -1,6 +1,8 @@
 /**
  * @file What a run loses to the pages that watch it: a real fine-tuning with a real studio, whose 50 pages are opened and closed again and
- * again while it trains. Steps a second with pages and without, window beside window in an order by chance.
+ * again while it trains. Steps a second with pages and without, window beside window in an order by chance. Steps vary by more than
+ * the pages cost, so the time is counted too for which the run's threads were ready and others had the processors: a step is late by that at
+ * most (what else is lost, as lines of a cache, is in the steps a second only).
  */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,7 +11,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { bootstrapMean } from '../src/evaluate/statistics.ts';
 import { lastEvents, readEvents } from '../src/store/read-events.ts';
-import { processorSeconds } from './process-tree.ts';
+import { processorSeconds, waitingSeconds } from './process-tree.ts';
 import { ended, portOf, startPages, startSelm, startStudio } from './studio-processes.ts';
 
 const PAGES = 50;
@@ -17,9 +19,10 @@ const PAGES = 50;
 const [SETTLE_MS, WINDOW_MS] = [1500, 5000];
 const TOKEN = 'token-of-the-benchmark';
 
-/** Processor seconds of the studio, and of the pages, and steps of the run, within a window. */
+/** Of a window: steps of the run, and for how much of it the run's threads waited, the studio ran, and the pages did. */
 interface Window {
   stepsPerSecond: number;
+  waitingShare: number;
   studioShare: number;
   pagesShare: number;
 }
@@ -36,20 +39,21 @@ export async function benchStudioCost({ pairs, threads }: { pairs: number; threa
     const run = join(folder, 'watched');
     const settings = [`output=${run}`, `threads=${threads}`, 'training.epochs=100000'];
     const words = ['sft', 'recipes/sft.yaml', ...settings.flatMap((each) => ['--set', each])];
-    started(startSelm(words, { SELM_THREADS: String(threads) }));
+    const trainer = started(startSelm(words, { SELM_THREADS: String(threads) }));
     while (!lastEvents(run).events.some(({ event }) => event.kind === 'metrics')) await setTimeout(200);
     const studio = started(startStudio(folder, TOKEN));
     const pages = started(startPages(await portOf(studio), TOKEN, { run: 'watched', count: PAGES }));
     await setTimeout(3000);
     const toggle = (): unknown => pages.stdin?.write('\n');
     const costs: number[] = [];
+    const waits: number[] = [];
     const watched: Window[] = [];
     for (let pair = 0; pair < pairs; pair++) {
       const isWatchedFirst = Math.random() < 0.5;
       const windows: Window[] = [];
       for (const isWatched of isWatchedFirst ? [true, false] : [false, true]) {
         if (isWatched) toggle();
-        windows.push(await measure(run, { studio, pages }));
+        windows.push(await measure(run, { trainer, studio, pages }));
         if (isWatched) toggle();
       }
       const [first, second] = windows;
@@ -57,13 +61,17 @@ export async function benchStudioCost({ pairs, threads }: { pairs: number; threa
       if (on === undefined || off === undefined) continue;
       watched.push(on);
       costs.push(100 * (1 - on.stepsPerSecond / off.stepsPerSecond));
+      waits.push(100 * (on.waitingShare - off.waitingShare));
     }
-    const { value, low, high } = bootstrapMean(costs, 1);
+    const said = (values: readonly number[]): string => {
+      const { value, low, high } = bootstrapMean(values, 1);
+      return `${value.toFixed(2)} % [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+    };
     const meanOf = (part: (each: Window) => number): number => bootstrapMean(watched.map(part), 1).value;
     process.stdout.write(
       [
         `${PAGES} pages on a run of ${threads} threads on ${availableParallelism()} cores, ${pairs} pairs of windows of ${WINDOW_MS / 1000} s`,
-        `the run loses ${value.toFixed(2)} % of its steps a second [${low.toFixed(2)}, ${high.toFixed(2)}]`,
+        `the run loses ${said(costs)} of its steps a second; its threads wait for ${said(waits)} more of the time`,
         `steps a second ${meanOf(({ stepsPerSecond }) => stepsPerSecond).toFixed(1)}`,
         `the studio takes ${(100 * meanOf(({ studioShare }) => studioShare)).toFixed(2)} % of a core, what stands for the pages ${(100 * meanOf(({ pagesShare }) => pagesShare)).toFixed(2)} %`,
         '',
@@ -75,13 +83,20 @@ export async function benchStudioCost({ pairs, threads }: { pairs: number; threa
   }
 }
 
-async function measure(run: string, { studio, pages }: Record<'studio' | 'pages', ChildProcess>): Promise<Window> {
+async function measure(
+  run: string,
+  { trainer, studio, pages }: Record<'trainer' | 'studio' | 'pages', ChildProcess>,
+): Promise<Window> {
   await setTimeout(SETTLE_MS);
   const { lastId } = lastEvents(run);
-  const used = (): [number, number] => [processorSeconds(studio.pid ?? 0), processorSeconds(pages.pid ?? 0)];
-  const [studioBefore, pagesBefore] = used();
+  const look = (): { waiting: number; studio: number; pages: number } => ({
+    waiting: waitingSeconds(trainer.pid ?? 0),
+    studio: processorSeconds(studio.pid ?? 0),
+    pages: processorSeconds(pages.pid ?? 0),
+  });
+  const before = look();
   await setTimeout(WINDOW_MS);
-  const [studioAfter, pagesAfter] = used();
+  const after = look();
   const times: number[] = [];
   for (let from = lastId; ; ) {
     const read = readEvents(run, from);
@@ -92,7 +107,8 @@ async function measure(run: string, { studio, pages }: Record<'studio' | 'pages'
   const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1000;
   return {
     stepsPerSecond: (times.length - 1) / seconds,
-    studioShare: (studioAfter - studioBefore) / (WINDOW_MS / 1000),
-    pagesShare: (pagesAfter - pagesBefore) / (WINDOW_MS / 1000),
+    waitingShare: (after.waiting - before.waiting) / (WINDOW_MS / 1000),
+    studioShare: (after.studio - before.studio) / (WINDOW_MS / 1000),
+    pagesShare: (after.pages - before.pages) / (WINDOW_MS / 1000),
   };
 }

@@ -7,6 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#include <immintrin.h>
+#endif
+
 namespace selm {
 
 typedef float Float16 __attribute__((vector_size(64), aligned(4), may_alias));
@@ -34,6 +38,27 @@ inline void store(c10::BFloat16* p, Float16 v) {
 }
 
 // The last elements of a row: missing lanes are zero, and are not written. The same arithmetic as for whole vectors.
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+inline __mmask16 firstLanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+inline Float16 load(const float* p, int64_t count) {
+  return count >= kLanes ? load(p) : reinterpret_cast<Float16>(_mm512_maskz_loadu_ps(firstLanes(count), p));
+}
+inline Float16 load(const c10::BFloat16* p, int64_t count) {
+  if (count >= kLanes) return load(p);
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(firstLanes(count), p));
+  return reinterpret_cast<Float16>(_mm512_slli_epi32(wide, 16));
+}
+inline void store(float* p, Float16 v, int64_t count) {
+  if (count >= kLanes) return store(p, v);
+  _mm512_mask_storeu_ps(p, firstLanes(count), reinterpret_cast<__m512>(v));
+}
+inline void store(c10::BFloat16* p, Float16 v, int64_t count) {
+  if (count >= kLanes) return store(p, v);
+  c10::BFloat16 whole[kLanes];
+  store(whole, v);
+  _mm256_mask_storeu_epi16(p, firstLanes(count), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(whole)));
+}
+#else
 template <typename T>
 inline Float16 load(const T* p, int64_t count) {
   if (count >= kLanes) return load(p);
@@ -48,6 +73,7 @@ inline void store(T* p, Float16 v, int64_t count) {
   store(padded, v);
   std::copy(padded, padded + count, p);
 }
+#endif
 
 inline Float16 maximum(Float16 a, Float16 b) { return a > b ? a : b; }
 
