@@ -8,7 +8,7 @@ import { writeFiles } from './places.testing.ts';
 const smi = (stdout: string, status = 0) => readGpus({ status, stdout, stderr: '' });
 const H100 = smi('0, NVIDIA H100 80GB HBM3, 580.65.06, 81559, 81037, 9.0\n');
 const half: CudaHalf = { library: '/torch/lib/libtorch_cuda.so', cuda: '13.2', cudnn: '9.26.0.51' };
-const works = () => ({ kind: 'loads', version: '2.15.0' }) as const;
+const works = { hasGraphs: true, compute: () => ({ kind: 'loads', version: '2.15.0' }) as const };
 
 test('cudaHalf() reads the versions of CUDA and cuDNN from the folder of the wheels', () => {
   const root = writeFiles(temporaryFolder(), {
@@ -29,6 +29,7 @@ test('checkGpus() shows card, memory, driver and versions where all is well', ()
     ['gpu', 'ok', 'cuda:0: NVIDIA H100 80GB HBM3, 85.5 GB, 85.0 GB free, compute capability 9.0, driver 580.65.06'],
     ['cuda', 'ok', 'CUDA 13.2, cuDNN 9.26.0.51, in /torch/lib/libtorch_cuda.so'],
     ['cuda computes', 'ok', 'a matrix product came out right'],
+    ['cuda graphs', 'ok', 'sampling runs its passes as graphs'],
   ]);
 });
 
@@ -48,11 +49,19 @@ test.each([
   [
     'an old driver',
     () =>
-      checkGpus(H100, half, () => ({
-        kind: 'fails',
-        message: 'The NVIDIA driver on your system is too old (found version 12000)',
-      })),
+      checkGpus(H100, half, {
+        hasGraphs: true,
+        compute: () => ({
+          kind: 'fails',
+          message: 'The NVIDIA driver on your system is too old (found version 12000)',
+        }),
+      }),
     'install NVIDIA driver 580',
+  ],
+  [
+    'an engine without graphs',
+    () => checkGpus(H100, half, { ...works, hasGraphs: false }),
+    'run `selm engine install --cuda`',
   ],
 ])('checkGpus() warns of %s, with the fix', (_, check, fix) => {
   const warnings = check().filter(({ status }) => status !== 'ok');
@@ -61,6 +70,6 @@ test.each([
 });
 
 test('checkGpus() asks nothing of a machine without a driver', () => {
-  const never = (): never => expect.fail('nothing is to be tried');
+  const never = { hasGraphs: true, compute: (): never => expect.fail('nothing is to be tried') };
   expect(checkGpus(readGpus(null), null, never)).toMatchObject([{ name: 'gpu', status: 'ok' }]);
 });

@@ -29,15 +29,23 @@ export function cudaHalf(directory: string): CudaHalf | null {
   return { library, cuda: /^cuda\b[^=]*=\s*'([\d.]+)'/m.exec(text)?.[1] ?? null, cudnn: cudnn ?? null };
 }
 
-/** A line for each card, and one for LibTorch's CUDA half; `compute` tries it, and is asked only where it can work. */
-export function checkGpus(answer: GpuAnswer, half: CudaHalf | null, compute: (half: CudaHalf) => Probe): Check[] {
+/** What the built engine can do with a CUDA half. */
+export interface CudaEngine {
+  /** Tries it; asked only where it can work. */
+  compute(half: CudaHalf): Probe;
+  /** Whether its part for graphs was built. */
+  hasGraphs: boolean;
+}
+
+/** A line for each card, and those for LibTorch's CUDA half. */
+export function checkGpus(answer: GpuAnswer, half: CudaHalf | null, engine: CudaEngine): Check[] {
   switch (answer.kind) {
     case 'no driver':
       return [{ name: 'gpu', status: 'ok', detail: 'no NVIDIA driver: selm computes on the CPU', fix: null }];
     case 'no answer':
       return [{ name: 'gpu', status: 'warning', detail: answer.problem, fix: answer.fix }];
     case 'cards':
-      return [...answer.cards.map(cardCheck), ...halfChecks(half, compute)];
+      return [...answer.cards.map(cardCheck), ...halfChecks(half, engine)];
   }
 }
 
@@ -55,7 +63,7 @@ function cardCheck(card: Extract<GpuAnswer, { kind: 'cards' }>['cards'][number])
   };
 }
 
-function halfChecks(half: CudaHalf | null, compute: (half: CudaHalf) => Probe): Check[] {
+function halfChecks(half: CudaHalf | null, { compute, hasGraphs }: CudaEngine): Check[] {
   if (half === null) {
     const detail = 'the LibTorch in use computes on the CPU alone';
     return [{ name: 'cuda', status: 'warning', detail, fix: INSTALL }];
@@ -63,8 +71,26 @@ function halfChecks(half: CudaHalf | null, compute: (half: CudaHalf) => Probe): 
   const detail = `CUDA ${half.cuda ?? 'unknown'}, cuDNN ${half.cudnn ?? 'unknown'}, in ${half.library}`;
   const found = compute(half);
   const versions: Check = { name: 'cuda', status: 'ok', detail, fix: null };
-  if (found.kind === 'loads')
-    return [versions, { name: 'cuda computes', status: 'ok', detail: 'a matrix product came out right', fix: null }];
+  if (found.kind === 'loads') {
+    const computes: Check = {
+      name: 'cuda computes',
+      status: 'ok',
+      detail: 'a matrix product came out right',
+      fix: null,
+    };
+    return [versions, computes, graphsCheck(hasGraphs)];
+  }
   const { problem, fix } = explainCuda(found.message);
   return [versions, { name: 'cuda computes', status: 'warning', detail: problem, fix }];
+}
+
+function graphsCheck(hasGraphs: boolean): Check {
+  const name = 'cuda graphs';
+  if (hasGraphs) return { name, status: 'ok', detail: 'sampling runs its passes as graphs', fix: null };
+  return {
+    name,
+    status: 'warning',
+    detail: "the engine was built without them, because CUDA's headers were missing: sampling is slower",
+    fix: 'run `selm engine install --cuda`, or put cuda_runtime_api.h and crt/ where docs/gpu.md says, then `selm engine install`',
+  };
 }

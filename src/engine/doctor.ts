@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../files/package-root.ts';
 import { sqlitePackage } from '../files/sqlite.ts';
 import { GPU_QUERY, readGpus } from '../torch/gpus.ts';
-import { engineDirectory, nativeSources, readEngineRecord } from '../torch/native.ts';
+import { engineDirectory, GRAPHS_LIBRARY, nativeSources, readEngineRecord } from '../torch/native.ts';
 import { staleReason } from './build.ts';
 import type { Check, CheckStatus } from './checks.ts';
 import { checkGpus, cudaHalf } from './cuda.ts';
@@ -187,7 +187,10 @@ function checkCuda(engine: string, machine: Machine): Check[] {
   const program = findProgram(['nvidia-smi'], machine);
   const answer = readGpus(program === null ? null : run(program, GPU_QUERY, { machine, timeoutMs: 20_000 }));
   const half = cudaHalf(readEngineRecord(engine)?.libtorchDirectory ?? '');
-  return checkGpus(answer, half, ({ library }) => probeCuda(join(engine, 'selm.node'), library, machine));
+  return checkGpus(answer, half, {
+    compute: ({ library }) => probeCuda(join(engine, 'selm.node'), library, machine),
+    hasGraphs: existsSync(join(engine, GRAPHS_LIBRARY)),
+  });
 }
 
 function checkCandidate({ source, directory, version, verdict }: Candidate): Check {
