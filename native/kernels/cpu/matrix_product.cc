@@ -22,6 +22,7 @@
 #include "../composite.h"
 #include "panels.h"
 #include "piece_product.h"
+#include "product_results.h"
 #include "team.h"
 #include "tile_packing.h"
 
@@ -130,33 +131,6 @@ at::Tensor panelsOf(const Factor& right, int64_t input, int64_t depth) {
   return packed;
 }
 
-// y [M, N] = sums, or sums are added to it; with a bias [N] or none.
-template <typename T>
-struct Results {
-  T* y;
-  int64_t columns;
-  const float* bias;
-  bool adds;
-
-  // Its lines are on their way to the cache while what goes there is computed.
-  void fetch(int64_t row, int64_t rows, int64_t column) const {
-    for (int64_t r = row; r < row + rows; r++) {
-      for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(y + r * columns + column + i, 1);
-    }
-  }
-  void write(int64_t row, int64_t rows, int64_t column, const float* sums) const {
-    const int64_t width = std::min(kPanel, columns - column);
-    for (int64_t r = 0; r < rows; r++) {
-      T* to = y + (row + r) * columns + column;
-      for (int64_t i = 0; i < width; i += kLanes) {
-        Float16 value = load(sums + r * kPanel + i);
-        if (bias != nullptr) value += load(bias + column + i, width - i);
-        store(to + i, adds ? load(to + i, width - i) + value : value, width - i);
-      }
-    }
-  }
-};
-
 // Some inputs of two factors, the right one packed.
 struct Inputs {
   Factor left;
@@ -201,9 +175,6 @@ void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Resu
   });
 }
 
-// One stride of a factor is 1, or it is copied.
-at::Tensor oneWay(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
-
 // The sum of all products a[i] b[i]. Of more than kDepth inputs only so many are packed at a time, and what they give is added up in y.
 template <typename T>
 void multiply(at::TensorList a_, at::TensorList b_, Results<T> results) {
@@ -213,8 +184,7 @@ void multiply(at::TensorList a_, at::TensorList b_, Results<T> results) {
   const auto finish = [&] {
     if (parts.empty()) return;
     multiplyParts(parts, columns, results);
-    results.adds = true;
-    results.bias = nullptr;
+    results.goOn();
     parts.clear();
     room = kDepth;
   };

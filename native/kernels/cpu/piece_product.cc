@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "../checks.h"
-#include "piece_tiles.h"
 #include "paths.h"
+#include "piece_tiles.h"
+#include "product_results.h"
 #include "team.h"
-#include "vector.h"
 
 namespace selm {
 namespace {
@@ -67,36 +67,18 @@ void packGroups(void (*pack)(const FloatLanes&, Bf16*), const at::Tensor& factor
   }
 }
 
-// Where sums go.
-struct Results {
-  float* y;
-  int64_t columns;
-  const float* bias;
-  bool adds, streams;
+// Where sums go, and whether past the caches.
+struct Target {
+  Results<float> results;
+  bool streams;
 
-  // To what was written something is added.
-  void goOn() {
-    bias = nullptr;
-    adds = true;
-  }
   void fetch(int64_t row, int64_t rows, int64_t column) const {
-    for (int64_t r = row; r < row + rows; r++) {
-      for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(y + r * columns + column + i, 1);
-    }
+    if (!streams) results.fetch(row, rows, column);
   }
-  // `more` is added to the sums; null for nothing.
   void write(int64_t row, int64_t rows, int64_t column, const float* sums, const float* more) const {
-    const int64_t width = std::min(kPanel, columns - column);
-    if (streams) return streamSums(y + row * columns + column, columns, rows, width, sums, more);
-    for (int64_t r = 0; r < rows; r++) {
-      float* to = y + (row + r) * columns + column;
-      for (int64_t i = 0; i < width; i += kLanes) {
-        Float16 value = load(sums + r * kPanel + i);
-        if (more != nullptr) value += load(more + r * kPanel + i);
-        if (bias != nullptr) value += load(bias + column + i, width - i);
-        store(to + i, adds ? load(to + i, width - i) + value : value, width - i);
-      }
-    }
+    if (!streams) return results.write(row, rows, column, sums, more);
+    const int64_t columns = results.columns, width = std::min(kPanel, columns - column);
+    streamSums(results.y + row * columns + column, columns, rows, width, sums, more);
   }
 };
 
@@ -112,7 +94,7 @@ struct Block {
 };
 
 // Sums of a block and a panel, in the order of its rows.
-void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Results& results, int64_t column) {
+void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Target& target, int64_t column) {
   alignas(64) float some[kSums];
   const Bf16* const rows = block.packed.data_ptr<Bf16>();
   const int64_t parts = partsOf(steps, kNearSteps);
@@ -122,10 +104,10 @@ void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Results
       const int64_t row = group * kTileRows, count = std::min(kTileRows, block.rows - row);
       const bool isFirst = part == 0, isLast = part == parts - 1;
       float *const sums = block.sums + group * kSums, *const found = isFirst ? sums : some;
-      if (isLast && !results.streams) results.fetch(block.first + row, count, column);
+      if (isLast) target.fetch(block.first + row, count, column);
       multiplyPieces(rows + (group * steps + begin) * kGroupStep, panel + begin * kGroupStep, end - begin, found);
       if (isLast) {
-        results.write(block.first + row, count, column, sums, isFirst ? nullptr : some);
+        target.write(block.first + row, count, column, sums, isFirst ? nullptr : some);
       } else if (!isFirst) {
         for (int64_t i = 0; i < kSums; i += kLanes) store(sums + i, load(sums + i) + load(some + i));
       }
@@ -150,10 +132,10 @@ void packBlock(const Stretch& stretch, Block& block) {
 }
 
 // What all stretches give together, or is added to y.
-void multiplyStretches(const std::vector<Stretch>& stretches, const Results& results) {
+void multiplyStretches(const std::vector<Stretch>& stretches, const Target& target) {
   const int64_t rows = stretches[0].parts[0].left.size(0), steps = stretches.back().firstStep + stretches.back().steps;
   const int64_t blockSize = stretches[0].steps * kGroupStep, panelSize = steps * kGroupStep;
-  const int64_t panels = panelsFor(results.columns), groups = partsOf(rows, kTileRows), threads = teamSize();
+  const int64_t panels = panelsFor(target.results.columns), groups = partsOf(rows, kTileRows), threads = teamSize();
   const int64_t most = std::clamp<int64_t>(kBlockBytes / (blockSize * sizeof(Bf16)), 1, kMostGroups);
   // As many blocks for every thread, unless there are not as many groups: then threads share the panels, too.
   const int64_t blocks = std::min(groups, partsOf(partsOf(groups, most), threads) * threads);
@@ -170,20 +152,17 @@ void multiplyStretches(const std::vector<Stretch>& stretches, const Results& res
       alignas(64) float sums[kMostGroups * kSums];
       Block block{row, std::min(rows, end * kTileRows) - row, room((end - begin) * blockSize), sums};
       const AmxTiles prepared;
-      Results own = results;
+      Target own = target;
       for (const Stretch& stretch : stretches) {
         packBlock(stretch, block);
         for (int64_t panel = count * share / columnTasks; panel < count * (share + 1) / columnTasks; panel++)
           multiplyPanel(block, slabPanels + panel * panelSize + stretch.firstStep * kGroupStep, stretch.steps, own,
                         (first + panel) * kPanel);
-        own.goOn();
+        own.results.goOn();
       }
     });
   }
 }
-
-// One stride of a factor is 1, or it is copied.
-at::Tensor oneWay(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
 
 }  // namespace
 
@@ -201,11 +180,11 @@ void multiplyInPieces(at::TensorList a, at::TensorList b, const at::Tensor& sum,
   const bool isWrittenOnce = length == steps && !adds && bias == nullptr,
              hasWholeLines = sum.size(1) % kLanes == 0 && reinterpret_cast<uintptr_t>(y) % 64 == 0;
   const bool streams = isWrittenOnce && hasWholeLines && sum.numel() * 4 >= kStreamedBytes;
-  Results results{y, sum.size(1), bias, adds, streams};
+  Target target{{y, sum.size(1), bias, adds}, streams};
   std::vector<Stretch> stretches;
   const auto finish = [&] {
-    multiplyStretches(stretches, results);
-    results.goOn();
+    multiplyStretches(stretches, target);
+    target.results.goOn();
     stretches.clear();
   };
   for (size_t i = 0; i < a.size(); i++) {

@@ -1,0 +1,47 @@
+// What products of matrices by tiles share, whatever their type: how a factor may lie, and where its sums go.
+#pragma once
+#include <ATen/ATen.h>
+
+#include "../checks.h"
+#include "vector.h"
+
+namespace selm {
+
+// One stride of a factor is 1, or it is copied.
+inline at::Tensor oneWay(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
+
+// y [M, N] = sums, or sums are added to it; with a bias [N] or none.
+template <typename T>
+struct Results {
+  T* y;
+  int64_t columns;
+  const float* bias;
+  bool adds;
+
+  // To what was written something is added.
+  void goOn() {
+    bias = nullptr;
+    adds = true;
+  }
+  // Its lines are on their way to the cache while what goes there is computed.
+  void fetch(int64_t row, int64_t rows, int64_t column) const {
+    for (int64_t r = row; r < row + rows; r++) {
+      for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(y + r * columns + column + i, 1);
+    }
+  }
+  // Sums of a panel, [rows, 32]; `more` is added to them, null for nothing.
+  void write(int64_t row, int64_t rows, int64_t column, const float* sums, const float* more = nullptr) const {
+    const int64_t width = std::min(kPanel, columns - column);
+    for (int64_t r = 0; r < rows; r++) {
+      T* to = y + (row + r) * columns + column;
+      for (int64_t i = 0; i < width; i += kLanes) {
+        Float16 value = load(sums + r * kPanel + i);
+        if (more != nullptr) value += load(more + r * kPanel + i);
+        if (bias != nullptr) value += load(bias + column + i, width - i);
+        store(to + i, adds ? load(to + i, width - i) + value : value, width - i);
+      }
+    }
+  }
+};
+
+}  // namespace selm
