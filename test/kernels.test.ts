@@ -772,6 +772,22 @@ describe('products of matrices', () => {
     },
   );
 
+  // 270 rows of 32,000 numbers are more than a cache holds, and are written past it.
+  it('of fp32 have the same bits where a result is too large for the cache', () => {
+    scope('large', () => {
+      noGrad(() => {
+        const x_TI = normals('x', [270, 32]);
+        const weight_OI = normals('w', [500, 32]);
+        const all_VI = cat(Array<Tensor>(64).fill(weight_OI));
+        const found = mixedLinear(x_TI, all_VI, all_VI);
+        const last = numbers(narrow(found, 1, 63 * 500, 500));
+        const alone = numbers(mixedLinear(x_TI, weight_OI, weight_OI));
+        if (hasTiles(x_TI)) expect(last).toEqual(alone);
+        else expectNear(last, alone, 1e-5);
+      });
+    });
+  });
+
   // Factors between 2^-20 and 2^20. A sum is as exact as the largest of what is added to it: of 200 products, fp32 loses up to 2^-21 of their
   // sizes' sum. Two pieces of bf16 in place of three would lose 2^-16.
   it('of fp32 keep all bits of both factors, whatever their sizes', () => {

@@ -164,6 +164,7 @@ SELM_AMX void multiplyPieces(const Bf16* left, const Bf16* right, int64_t steps,
   _tile_stored(3, y + 16 * 32 + 16, kResultRow);
 }
 
+// Other threads see what was streamed after the next locked instruction, which the end of a task is (team.cc).
 SELM_AVX512 void streamSums(float* y, int64_t stride, int64_t rows, int64_t width, const float* sums,
                             const float* more) {
   for (int64_t row = 0; row < rows; row++) {
