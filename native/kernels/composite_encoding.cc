@@ -11,18 +11,38 @@ at::Tensor onDevice(at::IntArrayRef values, const at::Device& device) {
   return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(device);
 }
 
+// Places of tokens; those that follow each other are counted where they are needed.
+at::Tensor placesOn(at::IntArrayRef places, const at::Device& device) {
+  for (size_t i = 1; i < places.size(); i++)
+    if (places[i] != places[i - 1] + 1) return onDevice(places, device);
+  return at::arange(places.front(), places.back() + 1, at::TensorOptions().dtype(at::kLong).device(device));
+}
+
+// k . Qr for each query and key, [H, Q, K]: rows_QK name the rows of the table [R, H, d].
+at::Tensor keysByDistance(const at::Tensor& k_HKd, const at::Tensor& table, const at::Tensor& rows_QK,
+                          const at::Tensor& table_HdR, int64_t first) {
+  const int64_t heads = k_HKd.size(0), asked = rows_QK.size(0), known = rows_QK.size(1), width = k_HKd.size(2);
+  // A few queries ask for a few rows of each key, and only those are multiplied. bf16 sums in bmm alone are in fp32.
+  if (asked * 16 <= table_HdR.size(2) && k_HKd.scalar_type() != at::kBFloat16) {
+    const at::Tensor rows_QKHd = table.index_select(0, rows_QK.flatten()).view({asked, known, heads, width});
+    return (rows_QKHd * k_HKd.transpose(0, 1)).sum(-1).permute({2, 0, 1});
+  }
+  const at::Tensor rows_HKQ = (rows_QK - first).t().expand({heads, known, asked});
+  return k_HKd.bmm(table_HdR).gather(2, rows_HKQ).transpose(1, 2);
+}
+
 // scores [H, Q, K] of one sequence: those of contents, and to them added what its distances say.
 at::Tensor disentangledScores(const at::Tensor& q_HQd, const at::Tensor& k_HKd, const std::optional<at::Tensor>& keys,
                               const std::optional<at::Tensor>& queries, const at::Tensor& rows_QK, int64_t first,
                               int64_t count) {
   const int64_t heads = q_HQd.size(0), asked = q_HQd.size(1), known = k_HKd.size(1);
-  // Of the table [R, H, d], the rows that occur: [H, d, R].
+  // Of a table [R, H, d], the rows that occur: [H, d, R].
   const auto some = [&](const at::Tensor& table) { return table.narrow(0, first, count).permute({1, 2, 0}); };
   at::Tensor scores = q_HQd.bmm(k_HKd.transpose(1, 2));
   if (keys.has_value() && keys->defined())
-    scores.add_(q_HQd.bmm(some(*keys)).gather(2, rows_QK.expand({heads, asked, known})));
+    scores.add_(q_HQd.bmm(some(*keys)).gather(2, (rows_QK - first).expand({heads, asked, known})));
   if (queries.has_value() && queries->defined())
-    scores.add_(k_HKd.bmm(some(*queries)).gather(2, rows_QK.t().expand({heads, known, asked})).transpose(1, 2));
+    scores.add_(keysByDistance(k_HKd, *queries, rows_QK, some(*queries), first));
   return scores;
 }
 
@@ -58,8 +78,8 @@ at::Tensor disentangledAttention(const at::Tensor& q, const at::Tensor& k, const
       const int64_t least = own.front() - all.back(), most = own.back() - all.front();
       const int64_t first = rows[middle + least], count = rows[middle + most] - first + 1;
       const at::Tensor distances_QK =
-          onDevice(own, q.device()).unsqueeze(1) - onDevice(all, q.device()).unsqueeze(0) + middle;
-      const at::Tensor rows_QK = allRows.index_select(0, distances_QK.flatten()).view({asked, known}) - first;
+          placesOn(own, q.device()).unsqueeze(1) - placesOn(all, q.device()).unsqueeze(0) + middle;
+      const at::Tensor rows_QK = allRows.index_select(0, distances_QK.flatten()).view({asked, known});
       const auto ofHeads = [](const at::Tensor& x, int64_t start, int64_t length) {
         return x.narrow(0, start, length).transpose(0, 1);
       };

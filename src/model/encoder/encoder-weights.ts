@@ -81,7 +81,7 @@ export function encoderLinear(
   x: Tensor,
   { packed, scales, bias }: EncoderMatrix,
   activation: 'none' | 'gelu' = 'none',
-) {
+): Tensor {
   return packedLinear(x, packed, scales, bias, { activation });
 }
 
