@@ -789,7 +789,8 @@ describe('products of matrices', () => {
   });
 
   // Factors between 2^-20 and 2^20. A sum is as exact as the largest of what is added to it: of 200 products, fp32 loses up to 2^-21 of their
-  // sizes' sum. Two pieces of bf16 in place of three would lose 2^-16.
+  // sizes' sum by tiles, 32 products to a sum; LibTorch may add one after the other, and lose 200 times 2^-24. Two pieces of bf16 in place
+  // of three would lose 2^-16.
   it('of fp32 keep all bits of both factors, whatever their sizes', () => {
     scope('sizes', () => {
       noGrad(() => {
@@ -805,7 +806,7 @@ describe('products of matrices', () => {
         const bound = numbers(matmul(wide(abs(x_TI)), permute(wide(abs(weight_OI)), [1, 0])));
         const found = numbers(mixedLinear(x_TI, weight_OI, weight_OI));
         const worst = found.map((value, i) => Math.abs(value - (exact[i] ?? Number.NaN)) / (bound[i] ?? Number.NaN));
-        expect(Math.max(...worst)).toBeLessThan(2 ** -21);
+        expect(Math.max(...worst)).toBeLessThan(hasTiles(x_TI) ? 2 ** -21 : 200 * 2 ** -24);
       });
     });
   });
