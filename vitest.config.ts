@@ -58,8 +58,7 @@ const MINUTES = [
  */
 const ON_A_DEVICE = [
   'test/operators.test.ts',
-  'test/kernels.test.ts',
-  'test/cuda-kernels.test.ts',
+  'test/kernels/{cuda,elementwise,products,row-products,token-choice,tree-attention}.test.ts',
   'test/models.test.ts',
   'test/device-run.test.ts',
   'src/sample/*.test.ts',

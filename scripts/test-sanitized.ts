@@ -11,7 +11,7 @@ import { variantEnvironment } from '../src/engine/variants.ts';
 import { packageRoot } from '../src/files/package-root.ts';
 
 /** Every operator and kernel, tensors in every state, and the addon's threads. */
-const TESTS = ['src/torch', 'test/operators.test.ts', 'test/kernels.test.ts', 'src/train/gradients.test.ts'];
+const TESTS = ['src/torch', 'test/operators.test.ts', 'test/kernels', 'src/train/gradients.test.ts'];
 
 await installEngine({ variant: 'sanitized', log: (line) => console.error(line) });
 const compiler = requireTool('compiler', 'run the sanitized engine', thisMachine);

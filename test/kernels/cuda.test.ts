@@ -3,15 +3,15 @@
  * and bf16, at shapes that the kernels take. They need a card: SELM_TEST_DEVICE=cuda.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { normaliseConfig } from '../src/model/read-config.ts';
-import { expectedWeights } from '../src/model/weights.ts';
-import { normalAt, randomKey, uniformAt } from '../src/random.ts';
-import { layRows } from '../src/sample/layout.ts';
-import { pagesFor } from '../src/sample/pages.ts';
-import { decode, openCache, openSampler, prefill } from '../src/sample/sampler.ts';
-import { backward, gradientOf, noGrad, requireGrad } from '../src/torch/autograd.ts';
-import { requireDevice } from '../src/torch/device.ts';
-import type { Dtype } from '../src/torch/dtype.ts';
+import { normaliseConfig } from '../../src/model/read-config.ts';
+import { expectedWeights } from '../../src/model/weights.ts';
+import { normalAt, randomKey, uniformAt } from '../../src/random.ts';
+import { layRows } from '../../src/sample/layout.ts';
+import { pagesFor } from '../../src/sample/pages.ts';
+import { decode, openCache, openSampler, prefill } from '../../src/sample/sampler.ts';
+import { backward, gradientOf, noGrad, requireGrad } from '../../src/torch/autograd.ts';
+import { requireDevice } from '../../src/torch/device.ts';
+import type { Dtype } from '../../src/torch/dtype.ts';
 import {
   addProduct_,
   geglu,
@@ -27,9 +27,9 @@ import {
   to_device,
   to_dtype,
   treeAttention,
-} from '../src/torch/ops.ts';
-import { scope, type Tensor, tensorFrom, toFloat32Array } from '../src/torch/tensor.ts';
-import { testDevice as device, isOnCpu, isPretended } from './support/device.ts';
+} from '../../src/torch/ops.ts';
+import { scope, type Tensor, tensorFrom, toFloat32Array } from '../../src/torch/tensor.ts';
+import { testDevice as device, isOnCpu, isPretended } from '../support/device.ts';
 
 function normals(name: string, shape: readonly number[], scale = 1): Tensor {
   const key = randomKey(12, name);

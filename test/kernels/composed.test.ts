@@ -8,4 +8,5 @@ vi.hoisted(() => {
   process.env.SELM_KERNELS = 'composed'; // before the addon is loaded
 });
 
-await import('./kernels.test.ts');
+for (const name of ['elementwise', 'products', 'row-products', 'token-choice', 'tree-attention'])
+  await import(`./${name}.test.ts`);
