@@ -3,23 +3,18 @@
  * weights, and attention with relative positions.
  */
 import { describe, expect, it } from 'vitest';
-import { relativeRow } from '../src/model/encoder/deberta-config.ts';
-import { normalAt, randomKey } from '../src/random.ts';
-import type { Dtype } from '../src/torch/dtype.ts';
-import { disentangledAttention, index_select, narrow, packedLinear, packLinear, to_dtype } from '../src/torch/ops.ts';
-import { int64, scope, type Tensor, tensorFrom, toFloat32Array, toFloat64Array } from '../src/torch/tensor.ts';
-
-function normals(name: string, shape: readonly number[], scale = 1): Tensor {
-  const key = randomKey(5, name);
-  const count = shape.reduce((product, length) => product * length, 1);
-  return tensorFrom(
-    Float32Array.from({ length: count }, (_, i) => scale * normalAt(key, i)),
-    shape,
-    'float32',
-  );
-}
-
-const float32Of = (x: Tensor): Float32Array => toFloat32Array(to_dtype(x, 'float32'));
+import { relativeRow } from '../../src/model/encoder/deberta-config.ts';
+import type { Dtype } from '../../src/torch/dtype.ts';
+import {
+  disentangledAttention,
+  index_select,
+  narrow,
+  packedLinear,
+  packLinear,
+  to_dtype,
+} from '../../src/torch/ops.ts';
+import { int64, scope, type Tensor, tensorFrom, toFloat64Array } from '../../src/torch/tensor.ts';
+import { normals, numbers } from './support.ts';
 
 /** The largest difference, over the root mean square of what is expected. */
 function error(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
@@ -53,7 +48,7 @@ describe('packed_linear', () => {
       ];
       const expected = toFloat64Array(product(to_dtype(x, 'float64'), to_dtype(weight, 'float64'), bias, 'float64'));
       // A sum of 4100 products that are rounded to 2^-24 one by one has an error of about 2e-6 of its size.
-      expect(error(float32Of(product(x, weight, bias, 'float32')), expected)).toBeLessThan(3e-6);
+      expect(error(numbers(product(x, weight, bias, 'float32')), expected)).toBeLessThan(3e-6);
     });
   });
 
@@ -64,7 +59,7 @@ describe('packed_linear', () => {
       const bias = normals('b', [70]);
       const expected = toFloat64Array(product(x, weight, to_dtype(to_dtype(bias, 'bfloat16'), 'float32'), 'float64'));
       // Half a unit of 8 bits, of results up to five times the usual size.
-      expect(error(float32Of(product(x, weight, bias, 'bfloat16')), expected)).toBeLessThan(5 * 2 ** -8);
+      expect(error(numbers(product(x, weight, bias, 'bfloat16')), expected)).toBeLessThan(5 * 2 ** -8);
     });
   });
 
@@ -73,7 +68,7 @@ describe('packed_linear', () => {
       const [x, weight, bias] = [normals('x', [64, 70]), normals('w', [48, 70], 0.4), normals('b', [48])];
       const exact = product(to_dtype(x, 'float64'), to_dtype(weight, 'float64'), bias, 'float64', 'gelu');
       // Products err by 1e-6, gelu by 2e-7 of its argument.
-      expect(error(float32Of(product(x, weight, bias, 'float32', 'gelu')), toFloat64Array(exact))).toBeLessThan(5e-6);
+      expect(error(numbers(product(x, weight, bias, 'float32', 'gelu')), toFloat64Array(exact))).toBeLessThan(5e-6);
     });
   });
 
@@ -82,7 +77,7 @@ describe('packed_linear', () => {
       const [x, weight, bias] = [normals('x', [200, 96]), normals('w', [64, 96]), normals('b', [64])];
       const all = product(x, weight, bias, dtype);
       const alone = product(narrow(x, 0, 150, 1), weight, bias, dtype);
-      expect(float32Of(alone)).toEqual(float32Of(narrow(all, 0, 150, 1)));
+      expect(numbers(alone)).toEqual(numbers(narrow(all, 0, 150, 1)));
     });
   });
 
@@ -91,7 +86,7 @@ describe('packed_linear', () => {
       const x = Float32Array.from({ length: 40 * 64 }, (_, i) => Math.sin(i));
       x[3 * 64 + 5] = Number.NaN;
       x[7 * 64] = Number.POSITIVE_INFINITY;
-      const y = float32Of(
+      const y = numbers(
         product(tensorFrom(x, [40, 64], 'float32'), normals('w', [16, 64]), normals('b', [16]), 'float32'),
       );
       const broken = Array.from({ length: 40 }, (_, row) =>
@@ -105,7 +100,7 @@ describe('packed_linear', () => {
     scope('test', () => {
       const bias = normals('b', [16]);
       const tiny = product(normals('x', [2, 64], 1e-38), normals('w', [16, 64]), bias, 'float32');
-      expect(float32Of(narrow(tiny, 0, 0, 1))).toEqual(float32Of(bias));
+      expect(numbers(narrow(tiny, 0, 0, 1))).toEqual(numbers(bias));
     });
   });
 });
@@ -174,10 +169,8 @@ describe('disentangled_attention', () => {
     scope('test', () => {
       const expected = toFloat64Array(attention(each, 'float64'));
       // Scores of a few units err by some 2^-22 in float32; in bfloat16 weights and results are rounded to 2^-9.
-      expect(error(float32Of(attention(each, 'float32')), expected)).toBeLessThan(1e-5);
-      expect(error(float32Of(attention(each, 'bfloat16')), expected)).toBeLessThan(
-        each.asked === undefined ? 0.03 : 0.1,
-      );
+      expect(error(numbers(attention(each, 'float32')), expected)).toBeLessThan(1e-5);
+      expect(error(numbers(attention(each, 'bfloat16')), expected)).toBeLessThan(each.asked === undefined ? 0.03 : 0.1);
     });
   });
 
@@ -191,7 +184,7 @@ describe('disentangled_attention', () => {
     scope('test', () => {
       const each: Case = { lengths: [70, 33], terms: 'both' };
       const expected = toFloat64Array(attention(each, 'float64'));
-      const found = float32Of(attention(each, dtype, arithmetic));
+      const found = numbers(attention(each, dtype, arithmetic));
       expect(error(found, expected)).toBeLessThan(dtype === 'float32' ? 1e-5 : 0.03);
     });
   });
@@ -200,8 +193,8 @@ describe('disentangled_attention', () => {
     'gives a sequence the same bits alone and before a longer one in %s',
     (dtype) => {
       scope('test', () => {
-        const together = float32Of(attention({ lengths: [45, 90], terms: 'both' }, dtype));
-        const alone = float32Of(attention({ lengths: [45], terms: 'both' }, dtype));
+        const together = numbers(attention({ lengths: [45, 90], terms: 'both' }, dtype));
+        const alone = numbers(attention({ lengths: [45], terms: 'both' }, dtype));
         expect(together.slice(0, alone.length)).toEqual(alone);
       });
     },
