@@ -5,6 +5,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { expectedWeights } from '../model/weights.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { LOGITS_BYTES } from '../score/head.ts';
 import { activationBytes } from '../train/activations.ts';
 import { countsOf, type StateBytes, sentBytes, stateBytes } from './shares.ts';
 
@@ -45,8 +46,8 @@ export interface ScalePrediction {
   tokensPerSecond: number;
 }
 
-/** The head's chunk of logits, and its gradient written over a copy (src/score/head.ts). */
-const LOGITS_BYTES = 2 * 96 * 2 ** 20;
+/** The head's chunk of logits, and its gradient written over a copy. */
+const HEAD_BYTES = 2 * LOGITS_BYTES;
 
 /**
  * compute = 4 forward passes of 2 W flops a token (one again in the backward pass), W the weights of the products;
@@ -62,7 +63,7 @@ export function predictScale(step: ScaledStep, cluster: Cluster): ScalePredictio
   const bytesPerElement = training.dtype === 'float32' ? 4 : 2;
   const inputs = atOnce * config.hiddenSize * config.layers * bytesPerElement;
   const activations = inputs + activationBytes(config, { tokens: atOnce, bytesPerElement }) / config.layers;
-  const memory = { ...stateBytes(shared), activations, logits: LOGITS_BYTES };
+  const memory = { ...stateBytes(shared), activations, logits: HEAD_BYTES };
   const memoryBytes = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
 
   const rate = cluster.peakFlops * cluster.utilisation;

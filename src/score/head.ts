@@ -15,7 +15,7 @@ import type { ScoredRows } from './stream.ts';
 import type { TokenTree } from './trees.ts';
 
 /** Most bytes of logits alive at once on the CPU: large enough for efficient products, small beside a model. */
-const LOGITS_BYTES = 96 * 2 ** 20;
+export const LOGITS_BYTES = 96 * 2 ** 20;
 /** Trees share a chunk on the CPU up to here. In fp32 more rows make products no faster; those in bf16 pack the vocabulary for each chunk. */
 const SHARED_BYTES = { float32: LOGITS_BYTES / 2, bfloat16: LOGITS_BYTES };
 /** On a card a share of its memory, so that trees are whole in a chunk and no logits are computed twice; and where that is not known. */
