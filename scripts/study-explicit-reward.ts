@@ -26,6 +26,7 @@ const SMALLER = [
   'sampling.maxNewTokens=64',
   'evaluate.limit=64',
   'evaluate.twin=false',
+  'training.epochs=1', // as when it was run
 ];
 const rewardModel = (alpha: number): string[] => [
   'objective.exploration={kind: none}',

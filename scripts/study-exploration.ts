@@ -58,6 +58,7 @@ function recipeOf(seed: number, alpha: number): Recipe {
     `objective.exploration.alpha=${alpha}`,
     'threads=1',
     'evaluate.twin=false',
+    'training.epochs=1', // as when it was run
   ];
   return loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'), { overrides });
 }
