@@ -97,7 +97,7 @@ objective:
 
 training:
   batchSize: ${batchSize} # pairs a step${batchSize === 128 ? ', as in the paper' : '; the paper has 128, which here would leave few steps'}
-  epochs: 2 # passes over an iteration's pairs: the second learns more from the same verdicts while the model is near its base (docs/experiments/dial.md). The paper has 1: go back to it when KL passes some 20 nats, reward levels or the text suffers; a list such as [2, 1, 1] has a number for each iteration
+  epochs: 2 # passes over an iteration's pairs: the second learns more from the same verdicts while the model is near its base (docs/experiments/dial.md). The paper has 1: go back to it when KL passes some 20 nats, reward levels or the text suffers; [2, 1] does so after the first iteration
   learningRate: ${rateText(learningRate.value)} # ${learningRate.reason}
   microBatchTokens: 8192 # tokens in memory at once: lower it when memory runs out; results stay the same
   checkpointEverySteps: 50 # what a crash can cost; Ctrl-C saves first

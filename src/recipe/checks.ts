@@ -34,12 +34,6 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
       );
     }
   }
-  if (Array.isArray(training.epochs) && training.epochs.length !== iterations) {
-    report(
-      'training.epochs',
-      `lists ${training.epochs.length} numbers for ${iterations} iterations: give one each iteration`,
-    );
-  }
   const { exploration } = objective;
   if (sft !== null && sft.training.adapter.kind === 'lora' && training.adapter.kind === 'lora') {
     if (JSON.stringify(sft.training.adapter) !== JSON.stringify(training.adapter)) {

@@ -72,17 +72,9 @@ export function alphaAt(alpha: number | readonly number[], iteration: number): n
 
 /**
  * Passes over the pairs of an iteration, counted from 1, or of the warm start, 0: one number for all, or a list with one an
- * iteration, whose first is the warm start's too.
- *
- * @throws RecipeError EPOCHS_LIST_TOO_SHORT
+ * iteration, whose first is the warm start's too and whose last goes on for all that follow.
  */
 export function epochsAt(epochs: number | readonly number[], iteration: number): number {
   if (typeof epochs === 'number') return epochs;
-  const value = epochs[Math.max(1, iteration) - 1];
-  if (value !== undefined) return value;
-  throw new RecipeError(
-    'EPOCHS_LIST_TOO_SHORT',
-    `Cannot find the passes of iteration ${iteration}: training.epochs lists ${epochs.length}: give one number for each iteration, or one for all`,
-    { details: { epochs: [...epochs], iteration } },
-  );
+  return epochs.slice(0, Math.max(1, iteration)).at(-1) ?? 1;
 }

@@ -269,14 +269,9 @@ test.each([
     'line 11: objective.exploration.alpha lists 1 values for 3 iterations',
   ],
   [
-    'a list of passes that is not one each iteration',
-    `${minimal}  epochs: [2, 1]\n`,
-    'line 14: training.epochs lists 2 numbers for 3 iterations: give one each iteration',
-  ],
-  [
     'half a pass',
     `${minimal}  epochs: [2, 1, 0.5]\n`,
-    'training.epochs is [2,1,0.5]: allowed is a whole number from 1, or a list of them, one each iteration',
+    'training.epochs is [2,1,0.5]: allowed is a whole number from 1, or a list of them',
   ],
   [
     'greedy samples that would be equal',

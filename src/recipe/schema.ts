@@ -138,11 +138,13 @@ const training = z
   .strictObject({
     batchSize: integer(1).default(128).describe('Pairs a step').meta({ change: 'train' }),
     epochs: z
-      .union([integer(1), listOf(integer(1), 'a list of whole numbers from 1, one each iteration')], {
-        error: 'a whole number from 1, or a list of them, one each iteration',
+      .union([integer(1), listOf(integer(1), 'a list of whole numbers from 1')], {
+        error: 'a whole number from 1, or a list of them',
       })
       .default(1)
-      .describe('Passes over the pairs of an iteration; of a list the warm start takes the first')
+      .describe(
+        'Passes over the pairs of an iteration; a list has one for each, the last goes on for all that follow, and the warm start takes the first',
+      )
       .meta({ change: 'train' }),
     learningRate: positive()
       .describe('Highest learning rate of an iteration (also of the warm start)')
