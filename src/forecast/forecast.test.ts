@@ -193,7 +193,7 @@ describe('a dry run', () => {
   });
 
   it('has every stage that computes in its time, and one total of all of it', async () => {
-    const { cost, facts, text } = await dryRun('quickstart');
+    const { cost, facts, text } = await dryRun('quickstart', { overrides: ['training.epochs=1'] });
     const [first] = cost?.iterations ?? [];
     expect(facts.heldOut).toBe(128);
     // 8 gradient pairs of two passes and 64 scorings, against 256 pairs forward and backward: 0.15 of the training at most.
@@ -263,7 +263,9 @@ describe('a dry run', () => {
   });
 
   it('warns of an iteration of one step, which a warm-up would train at a rate of 0', async () => {
-    const { iterations, text } = await dryRun('quickstart', { overrides: ['training.batchSize=256'] });
+    const { iterations, text } = await dryRun('quickstart', {
+      overrides: ['training.batchSize=256', 'training.epochs=1'],
+    });
     expect(iterations.map(({ rates }) => rates)).toEqual(Array(3).fill([{ step: 0, learningRate: 3e-4 }]));
     expect(text).toMatch(/Warning: Iteration 2 has a single step.*training\.warmupRatio.*training\.batchSize/);
   });

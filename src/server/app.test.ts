@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { shorterPath } from '../files/command-line.ts';
 import { Database } from '../files/sqlite.ts';
 import { temporaryFolder } from '../files/temporary.testing.ts';
 import {
@@ -92,7 +93,8 @@ test('lists the runs of a folder with what they are, twins inside them too', asy
     ['first', 'finished'],
     ['first/twin', 'finished'],
   ]);
-  expect(runs[0]?.next.command).toBe(`selm generate ${join(folder, 'first')}/iteration-2/model --prompt Hello`);
+  const model = shorterPath(join(folder, 'first', 'iteration-2', 'model'));
+  expect(runs[0]?.next.command).toBe(`selm generate ${model} --prompt Hello`);
 });
 
 test('a folder that is a run itself is shown under its name', async () => {
