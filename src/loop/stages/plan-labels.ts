@@ -4,12 +4,10 @@
  */
 import type { PreferenceRow } from '../../data/rows.ts';
 import { RunError } from '../../errors.ts';
-import { sha256 } from '../../files/hash.ts';
 import type { LabelLoss } from '../../objective/labels.ts';
 import type { PreferenceLoss } from '../../objective/preference.ts';
 import { type Labelled, labelsOfVerdict } from '../../rank/labels.ts';
 import type { Candidate } from '../../rank/ranker.ts';
-import { decisiveSettings } from '../../recipe/decisive.ts';
 import { renderResponse } from '../../text/rendering.ts';
 import { mismatch, type ResponseTree, referenceSteps } from '../../train/labels.ts';
 import { treeKey } from './reference.ts';
@@ -17,6 +15,8 @@ import type { IterationContext } from './stage.ts';
 import { responsesToScore, rowOf } from './tokens.ts';
 import {
   learnedIterations,
+  planId,
+  rowsByPrompt,
   stepsOf,
   type TrainingPlan,
   type TrainingStart,
@@ -33,7 +33,6 @@ export function planLabels(
   start: TrainingStart,
 ): TrainingPlan {
   const { recipe, iteration, announce } = context;
-  const { policySha256, referenceSha256 } = start;
   const labels = learnedIterations(context).flatMap((each) => labelsOfIteration(context, each));
   if (labels.length === 0) {
     throw new RunError(
@@ -44,23 +43,13 @@ export function planLabels(
   }
   const good = labels.filter(({ isGood }) => isGood).length;
   announce({ kind: 'note', text: `Labels of iteration ${iteration}: ${good} good, ${labels.length - good} bad` });
-  const rows = new Map([...(input.earlierRows ?? []), ...input.rows].map((row) => [row.promptId, row]));
-  const trees = treesOf(context, labels, rows);
+  const trees = treesOf(context, labels, rowsByPrompt(input));
   const objective = labelLossOf(input.preference);
   const { maxLength } = recipe.text;
   const steps = stepsOf(context, trees).map((step, index) => mismatch(step, { name: String(index), maxLength }));
-  const id = sha256(
-    JSON.stringify([
-      policySha256,
-      referenceSha256,
-      trees.map((tree) => [treeKey(tree), tree.desirable]),
-      steps.map((step) => step.map(({ pairId }) => pairId)),
-      objective,
-      decisiveSettings(recipe.training),
-      iteration,
-    ]),
-  );
-  const startsAtReference = policySha256 === referenceSha256;
+  const decided = trees.map((tree) => [treeKey(tree), tree.desirable]);
+  const id = planId(context, start, { trees: decided, steps, objective });
+  const startsAtReference = start.policySha256 === start.referenceSha256;
   return {
     steps,
     scored: referenceSteps(steps, objective),

@@ -1,7 +1,5 @@
 /** @file The plan of a training on pairs: the iteration's own, or the data's in a warm start. */
 import { DataError } from '../../errors.ts';
-import { sha256 } from '../../files/hash.ts';
-import { decisiveSettings } from '../../recipe/decisive.ts';
 import type { ResponseRecord } from '../../store/ledger-rows.ts';
 import { treeKey } from './reference.ts';
 import { samplerGaps } from './sampler-gap.ts';
@@ -9,6 +7,8 @@ import type { IterationContext } from './stage.ts';
 import { tokenisePairs } from './tokens.ts';
 import {
   learnedIterations,
+  planId,
+  rowsByPrompt,
   stepsOf,
   type TrainingPlan,
   type TrainingStart,
@@ -21,8 +21,7 @@ export function planPairs(context: IterationContext, input: TrainStageInput, sta
   const { objective } = input;
   const { policySha256, referenceSha256 } = start;
   const pairs = learnedIterations(context).flatMap((each) => ledger.pairs(each));
-  const rows = new Map([...(input.earlierRows ?? []), ...input.rows].map((row) => [row.promptId, row]));
-  const { trees, counts } = tokenisePairs(context, pairs, { rows, objective });
+  const { trees, counts } = tokenisePairs(context, pairs, { rows: rowsByPrompt(input), objective });
   if (counts.promptsCut + counts.responsesCut > 0) {
     announce({
       kind: 'note',
@@ -41,21 +40,12 @@ export function planPairs(context: IterationContext, input: TrainStageInput, sta
     );
   }
   const steps = stepsOf(context, trees);
-  const id = sha256(
-    JSON.stringify([
-      policySha256,
-      referenceSha256,
-      trees.map(({ label, ...tree }) => [
-        treeKey(tree),
-        tree.winProbabilities,
-        ...(label === undefined ? [] : [label]),
-      ]),
-      steps.map((step) => step.map((tree) => tree.pairId)),
-      objective,
-      decisiveSettings(recipe.training),
-      iteration,
-    ]),
-  );
+  const decided = trees.map(({ label, ...tree }) => [
+    treeKey(tree),
+    tree.winProbabilities,
+    ...(label === undefined ? [] : [label]),
+  ]);
+  const id = planId(context, start, { trees: decided, steps, objective });
   const startsAtReference = policySha256 === referenceSha256;
   return {
     steps,

@@ -1,7 +1,9 @@
 /** @file What the training of an iteration is planned from and what a plan holds, whether it learns from pairs or from labels. */
 import type { PreferenceRow } from '../../data/rows.ts';
+import { sha256 } from '../../files/hash.ts';
 import type { ObjectiveOptions } from '../../objective/objective.ts';
 import { randomKey } from '../../random.ts';
+import { decisiveSettings } from '../../recipe/decisive.ts';
 import { epochsAt } from '../../recipe/iterations.ts';
 import type { TokenTree, TreeLogProbs } from '../../score/trees.ts';
 import { planSteps } from '../../train/plan.ts';
@@ -47,6 +49,26 @@ export interface TrainingPlan {
 export function learnedIterations({ recipe, iteration }: Pick<IterationContext, 'recipe' | 'iteration'>): number[] {
   const first = recipe.accumulate && iteration > 0 ? 1 : iteration;
   return Array.from({ length: iteration - first + 1 }, (_, i) => first + i);
+}
+
+/** The rows by their prompts, those of earlier slices too. */
+export function rowsByPrompt({ rows, earlierRows = [] }: TrainStageInput): Map<string, PreferenceRow> {
+  return new Map([...earlierRows, ...rows].map((row) => [row.promptId, row]));
+}
+
+/**
+ * The name of a plan: a hash of the weights, the settings, and what is learned in which order.
+ *
+ * @param plan.trees what of each tree decides
+ */
+export function planId(
+  { recipe, iteration }: Pick<IterationContext, 'recipe' | 'iteration'>,
+  { policySha256, referenceSha256 }: TrainingStart,
+  { trees, steps, objective }: { trees: readonly unknown[]; steps: TrainingPlan['steps']; objective: object },
+): string {
+  const order = steps.map((step) => step.map(({ pairId }) => pairId));
+  const settings = decisiveSettings(recipe.training);
+  return sha256(JSON.stringify([policySha256, referenceSha256, trees, order, objective, settings, iteration]));
 }
 
 /** Trees in their steps, shuffled anew in each epoch. */
