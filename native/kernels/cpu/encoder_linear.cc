@@ -21,6 +21,7 @@
 #include "activations.h"
 #include "digits.h"
 #include "panels.h"
+#include "product_results.h"
 #include "team.h"
 #include "tile_packing.h"
 
@@ -103,15 +104,6 @@ struct DigitProduct {
   }
 };
 
-// The lines that a panel's results go to are on their way to the cache while they are computed.
-template <typename T>
-void fetchRows(const T* first, int64_t stride, int64_t rows) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t row = 0; row < std::min(rows, kRows); row++) {
-    for (int64_t i = 0; i < kPanel; i += kLine) __builtin_prefetch(first + row * stride + i, 1);
-  }
-}
-
 template <typename Activation, typename Product>
 void multiplyAll(const Product& product, int64_t rows, const at::Tensor& bias, at::Tensor& y) {
   using T = typename Product::Number;
@@ -132,7 +124,8 @@ void multiplyAll(const Product& product, int64_t rows, const at::Tensor& bias, a
       for (int64_t step = 0; step < steps; step += Product::kNearSteps) {
         for (int64_t group = 0; group * kRows < count; group++) {
           if (step == 0)
-            fetchRows(to + (first + group * kRows) * outputs + panel * kPanel, outputs, count - group * kRows);
+            fetchRows(to + (first + group * kRows) * outputs + panel * kPanel, outputs,
+                      std::min(kRows, count - group * kRows));
           product.multiply(block, group, panel, step, std::min(Product::kNearSteps, steps - step),
                            sums + group * Product::kSums);
         }

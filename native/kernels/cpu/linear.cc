@@ -11,6 +11,7 @@
 #include "../composite.h"
 #include "activations.h"
 #include "panels.h"
+#include "product_results.h"
 #include "team.h"
 
 namespace selm {
@@ -153,14 +154,6 @@ void multiply(const at::Tensor& x, const at::Tensor& packed, std::string_view ar
       return byPanels<Nothing, PlainRows<Bf16>, Bf16>(avx512Bf16Panel, operand, x.size(0), packed, write);
     case Bf16Path::vector:
       return byPanels<Nothing, PlainRows<Bf16>, Bf16>(vectorPanel, operand, x.size(0), packed, write);
-  }
-}
-
-// The lines that a block's results go to are on their way to the cache while the block is computed.
-template <typename T>
-void fetchRows(T* first, int64_t stride, int64_t rows) {
-  for (int64_t row = 0; row < rows; row++) {
-    for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(first + row * stride + i, 1);
   }
 }
 

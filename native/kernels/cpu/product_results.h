@@ -1,4 +1,4 @@
-// What products of matrices by tiles share, whatever their type: how a factor may lie, and where its sums go.
+// What products by panels share, whatever their type: how a factor may lie, and where its sums go.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -9,6 +9,14 @@ namespace selm {
 
 // One stride of a factor is 1, or it is copied.
 inline at::Tensor oneWay(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
+
+// The lines that a panel's results go to, in rows `stride` numbers apart, are on their way to the cache while the results are computed.
+template <typename T>
+void fetchRows(const T* first, int64_t stride, int64_t rows) {
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(first + row * stride + i, 1);
+  }
+}
 
 // y [M, N] = sums, or sums are added to it; with a bias [N] or none.
 template <typename T>
@@ -23,12 +31,7 @@ struct Results {
     bias = nullptr;
     adds = true;
   }
-  // Its lines are on their way to the cache while what goes there is computed.
-  void fetch(int64_t row, int64_t rows, int64_t column) const {
-    for (int64_t r = row; r < row + rows; r++) {
-      for (int64_t i = 0; i < kPanel; i += kLanes) __builtin_prefetch(y + r * columns + column + i, 1);
-    }
-  }
+  void fetch(int64_t row, int64_t rows, int64_t column) const { fetchRows(y + row * columns + column, columns, rows); }
   // Sums of a panel, [rows, 32]; `more` is added to them, null for nothing.
   void write(int64_t row, int64_t rows, int64_t column, const float* sums, const float* more = nullptr) const {
     const int64_t width = std::min(kPanel, columns - column);
