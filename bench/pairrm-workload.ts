@@ -5,7 +5,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomKey, uniformAt } from '../src/random.ts';
+import { permutation, randomKey, uniformAt } from '../src/random.ts';
 import { pairIds } from '../src/rank/model/pairrm-input.ts';
 import { ultraFeedbackRows } from './ultrafeedback.ts';
 
@@ -43,7 +43,9 @@ export function writeTriples(count: number, seed: number): { path: string; token
     .map(lengths)
     .sort((a, b) => sum([a.source, ...a.candidates]) - sum([b.source, ...b.candidates]));
   const picked = Array.from({ length: count }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / count)]);
-  const triples = shuffled(picked, draw).map((each): Triple => {
+  const order = permutation(count, randomKey(seed, 'pairrm bench', 'order'));
+  const triples = Array.from(order, (index): Triple => {
+    const each = picked[index];
     const source = [TOKENS.start, TOKENS.source, ...ids((each?.source ?? 3) - 3), TOKENS.end];
     const candidates = each?.candidates.map(ids) ?? [];
     return {
@@ -60,9 +62,4 @@ export function writeTriples(count: number, seed: number): { path: string; token
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function shuffled<T>(values: readonly T[], draw: (below: number) => number): T[] {
-  const rest = [...values];
-  return values.flatMap(() => rest.splice(draw(rest.length), 1));
 }
