@@ -40,6 +40,12 @@ export function passesOfGradient(training: Recipe['training'], config: ModelConf
   return chooseActivations(training, config) === 'recompute' ? 4 : 3;
 }
 
+/** Models that an iteration's policy is compared with by KL: the base and the policy before, which may be the same. */
+function othersMeasured({ warmStart }: Recipe, iteration: number): number {
+  if (iteration === 0) return 0;
+  return iteration === 1 && warmStart !== 'dpo' ? 1 : 2;
+}
+
 /** What the time depends on, beside the recipe and its plan. */
 export interface TimeFacts {
   config: ModelConfig;
@@ -158,7 +164,7 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
       exploreSeconds:
         measured.scored * scoringsOfAPair({ explores }) * scoringSeconds(pair) +
         measured.differentiated * gradientsOfAPair({ explores }) * gradientSeconds(pair),
-      evaluateSeconds: evaluateSeconds(iteration === 0 ? 0 : 2),
+      evaluateSeconds: evaluateSeconds(othersMeasured(recipe, iteration)),
       benchmarkSeconds: iteration === 0 ? 0 : benchmarkSeconds,
     };
   });

@@ -13,7 +13,7 @@ import { type WinRates, winRatesOf } from '../../store/win-rates.ts';
 import { messageText } from '../../text/message.ts';
 import { type IterationContext, runStage } from '../stages/stage.ts';
 import { type Answer, answerHeldOut, answerKey } from './answers.ts';
-import { klTo } from './divergence.ts';
+import { divergences } from './divergence.ts';
 import { marginsOverPrevious, type Rewards, rewardAnswers } from './rewards.ts';
 
 /** A model to measure. */
@@ -50,8 +50,10 @@ async function measure(context: IterationContext, input: EvaluationInput): Promi
     textHealth: await ranker.textHealth(kept.map(({ text }) => text)),
     finishedShare: kept.filter(({ finish }) => finish === 'stop').length / Math.max(1, kept.length),
     diversity: diversityOf(kept.map(({ text }) => text)),
-    klToBase: iteration === 0 ? null : await klTo(context, kept, recipe.model),
-    klToPrevious: input.previousDirectory === null ? null : await klTo(context, kept, input.previousDirectory),
+    ...(await divergences(context, kept, {
+      base: iteration === 0 ? null : recipe.model,
+      previous: input.previousDirectory,
+    })),
     marginsOverPrevious: overPrevious === null ? null : kept.map((each) => marginOf(overPrevious, each)),
     greedy: await greedyRewards(context, input),
   };
