@@ -3,7 +3,12 @@ import { baseDirectory } from '../../model/adapter/adapter.ts';
 import { withModel } from '../../model/load.ts';
 import type { SharedWork } from '../../ranks/team.ts';
 import type { Recipe } from '../../recipe/schema.ts';
-import { type GeneratedResponse, type GenerationRequest, generate } from '../../sample/generate.ts';
+import {
+  type GeneratedResponse,
+  type GenerateOptions,
+  type GenerationRequest,
+  generate,
+} from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { generateOptions } from './responses.ts';
@@ -18,9 +23,13 @@ export interface SamplingSetting extends Pick<Recipe, 'sampling' | 'device'> {
   maxNewTokens: number;
 }
 
-/** Sampling as work on prompts; a response has the same bits whichever rank samples it. */
+/**
+ * Sampling as work on prompts; a response has the same bits whichever rank samples it. `onNotice` hears what makes this rank's part slower
+ * than it could be.
+ */
 export function samplingWork(
   tokenizerOf: (directory: string) => Tokenizer,
+  onNotice?: GenerateOptions['onNotice'],
 ): SharedWork<SamplingSetting, GenerationRequest, GeneratedResponse> {
   return {
     name: 'sample',
@@ -29,7 +38,8 @@ export function samplingWork(
       const tokenizer = tokenizerOf(tokenizerDirectory);
       const sampler = withModel(modelDirectory, (model) => openSampler(model, sampling), { device });
       try {
-        yield* generate(sampler, requests, generateOptions({ recipe: { sampling }, tokenizer, signal }, length));
+        const options = generateOptions({ recipe: { sampling }, tokenizer, signal }, length);
+        yield* generate(sampler, requests, { ...options, onNotice });
       } finally {
         sampler.dispose();
       }
@@ -37,9 +47,16 @@ export function samplingWork(
   };
 }
 
-/** Samples all requests, in the order in which responses finish. */
+/** Who samples together, and who hears of it. */
+type SamplingContext = Pick<IterationContext, 'recipe' | 'tokenizer' | 'team' | 'signal'> &
+  Partial<Pick<IterationContext, 'announce'>>;
+
+/**
+ * Samples all requests, in the order in which responses finish. What makes sampling slow is a warning of the run where there is one, else of
+ * the process; ranks that follow say it on their own stderr.
+ */
 export function sampleTogether(
-  { recipe, tokenizer, team, signal }: Pick<IterationContext, 'recipe' | 'tokenizer' | 'team' | 'signal'>,
+  { recipe, tokenizer, team, signal, announce }: SamplingContext,
   requests: readonly GenerationRequest[],
   {
     modelDirectory,
@@ -51,7 +68,7 @@ export function sampleTogether(
   const tokenizerDirectory = baseDirectory(recipe.model);
   const setting = { modelDirectory, tokenizerDirectory, sampling, device, temperature, maxNewTokens };
   return team.share(
-    samplingWork(() => tokenizer),
+    samplingWork(() => tokenizer, announce && ((text) => announce({ kind: 'warning', text }))),
     setting,
     requests,
     signal,
