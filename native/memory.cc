@@ -102,24 +102,36 @@ napi_value statistics(napi_env env, napi_callback_info info) {
   });
 }
 
+// A device's allocator where it counts, and has something to count.
+c10::DeviceAllocator* countingAllocator(const at::Device& device) {
+  auto* const counting = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
+  return counting != nullptr && counting->initialized() ? counting : nullptr;
+}
+
+c10::DeviceIndex indexOf(const at::Device& device) { return device.has_index() ? device.index() : c10::DeviceIndex{0}; }
+
 // deviceMemory(device): bytes of tensors there now and at most, as its allocator counts them; null where it counts nothing.
 napi_value deviceMemory(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     Arguments arguments(env, info);
     const at::Device device(arguments.string(0));
-    auto* const counting = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
-    if (counting == nullptr || !counting->initialized()) return makeNull(env);
-    const auto index = static_cast<c10::DeviceIndex>(device.has_index() ? device.index() : 0);
-    const auto& bytes = counting->getDeviceStats(index)
+    auto* const counting = countingAllocator(device);
+    if (counting == nullptr) return makeNull(env);
+    const auto& bytes = counting->getDeviceStats(indexOf(device))
                             .allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
     const int64_t numbers[] = {bytes.current, bytes.peak};
     return makeNumbers(env, numbers);
   });
 }
 
+// resetPeak(device): the peaks of the CPU and of a device are what is there now.
 napi_value resetPeak(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
+    Arguments arguments(env, info);
+    const at::Device device(arguments.string(0));
     bytesPeak = bytesNow.load();
+    auto* const counting = countingAllocator(device);
+    if (counting != nullptr) counting->resetPeakStats(indexOf(device));
     return makeNull(env);
   });
 }

@@ -1,5 +1,6 @@
 // selm_graphs.so: CUDA graphs by LibTorch's at::cuda::CUDAGraph. Built where CUDA's headers are; opened only after LibTorch's CUDA half.
 // It has been compiled and linked, and has not run on a card yet.
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAGuard.h>
 
@@ -38,6 +39,14 @@ c10::cuda::CUDAStream streamOf(c10::DeviceIndex device) {
   return streams.emplace(device, c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)).first->second;
 }
 
+template <typename Ending>
+void evenIfItFails(const Ending& ending) {
+  try {
+    ending();
+  } catch (const c10::Error&) {
+  }
+}
+
 class CudaCapture final : public Capture {
  public:
   explicit CudaCapture(c10::DeviceIndex device)
@@ -48,18 +57,14 @@ class CudaCapture final : public Capture {
 
   ~CudaCapture() override {
     if (graph_ == nullptr) return;
-    try {
-      // It fails where the capture was spoilt, and ends it all the same.
-      graph_->graph.capture_end();
-    } catch (const c10::Error&) {
-    }
+    // It fails where the capture was spoilt, and ends it all the same.
+    evenIfItFails([&] { graph_->graph.capture_end(); });
     const Pool memory = graph_->memory;
     graph_.reset();
-    try {
-      // Older versions of LibTorch leave the pool open after a capture that failed; where it is closed, this fails.
-      c10::cuda::CUDACachingAllocator::endAllocateToPool(device_, *memory);
-    } catch (const c10::Error&) {
-    }
+    // Older versions of LibTorch leave the pools of the card's memory and of pinned memory open after a capture that failed, and would ask the
+    // graph that is gone what belongs there. Where they are closed, this fails.
+    evenIfItFails([&] { c10::cuda::CUDACachingAllocator::endAllocateToPool(device_, *memory); });
+    evenIfItFails([&] { at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(*memory); });
   }
 
   std::unique_ptr<Graph> end() override {

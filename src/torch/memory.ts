@@ -23,9 +23,9 @@ export function deviceMemory(device: string): { bytes: number; peakBytes: number
   return counted === null ? null : { bytes: counted[0], peakBytes: counted[1] };
 }
 
-/** Starts a new measurement of the peak. */
-export function resetPeak(): void {
-  native().resetPeak();
+/** Starts a new measurement of the peak, on the CPU and on `device`. */
+export function resetPeak(device = 'cpu'): void {
+  native().resetPeak(device);
 }
 
 /** For tests: the n-th allocation from now on fails once (0 is the next one); a negative number switches this off. */

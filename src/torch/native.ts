@@ -45,7 +45,7 @@ export interface Native {
   initialise(threads: number): number;
   statistics(): [number, number, number, number, number];
   deviceMemory(device: string): [number, number] | null;
-  resetPeak(): null;
+  resetPeak(device: string): null;
   failAllocation(countdown: number): null;
   openLibrary(path: string): string | null;
   openGraphs(path: string): string | null;

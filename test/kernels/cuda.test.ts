@@ -12,6 +12,7 @@ import { decode, openCache, openSampler, prefill } from '../../src/sample/sample
 import { backward, gradientOf, noGrad, requireGrad } from '../../src/torch/autograd.ts';
 import { requireDevice } from '../../src/torch/device.ts';
 import type { Dtype } from '../../src/torch/dtype.ts';
+import { deviceMemory, resetPeak } from '../../src/torch/memory.ts';
 import {
   addProduct_,
   geglu,
@@ -27,6 +28,7 @@ import {
   to_device,
   to_dtype,
   treeAttention,
+  zeros,
 } from '../../src/torch/ops.ts';
 import { scope, type Tensor, tensorFrom, toFloat32Array } from '../../src/torch/tensor.ts';
 import { testDevice as device, isOnCpu, isPretended } from '../support/device.ts';
@@ -107,6 +109,17 @@ describe.skipIf(isOnCpu || isPretended)('a kernel for NVIDIA cards computes what
       ],
       compute: ([gate, up]) => geglu(gate as Tensor, up as Tensor),
     },
+    'a norm of rows as wide as a block of threads can hold': {
+      shapes: [[3, 12288]],
+      compute: ([x], where) => rmsNorm(x as Tensor, on(normals('weight', [12288]), where), 1e-5),
+    },
+    'swiglu of more rows than the second dimension of a grid has': {
+      shapes: [
+        [65_600, 4],
+        [65_600, 4],
+      ],
+      compute: ([gate, up]) => swiglu(gate as Tensor, up as Tensor),
+    },
     product: {
       shapes: [
         [65, 128],
@@ -177,6 +190,8 @@ describe.skipIf(isOnCpu || isPretended)('a kernel for NVIDIA cards computes what
       [64, 3],
       [64, 7],
       [32, 1],
+      // More than a block of threads has memory for: by LibTorch's operators.
+      [64, 32],
     ].flatMap(([width = 0, group = 0]) =>
       [{}, { window: 40 }, { softCap: 2 }].flatMap((rule) =>
         NEAR.map(([dtype]) => ({ width, group, rule, dtype, text: JSON.stringify(rule) })),
@@ -202,6 +217,22 @@ describe.skipIf(isOnCpu || isPretended)('a kernel for NVIDIA cards computes what
           return numbers(pagedAttention(q, keys, values, tables, lengths, width ** -0.5, rule));
         };
         // Both read the same rounded pages and compute in fp32.
+        expect(distance(of(device), of('cpu'))).toBeLessThan(1e-5);
+      }),
+    );
+  });
+
+  it('the gradient of more rows of logits than the second dimension of a grid has', () => {
+    scope('rows', () =>
+      noGrad(() => {
+        const rows = 65_600;
+        const of = (where: string): Float32Array => {
+          const logits = on(normals('logits', [rows, 8]), where);
+          const targets = on(integers(Array<number>(rows).fill(3), [rows]), where);
+          const coefficients = on(normals('coefficients', [rows]), where);
+          const [, normalisers] = targetLogProbs(logits, targets);
+          return numbers(logProbGradient_(logits, targets, normalisers, coefficients, {}));
+        };
         expect(distance(of(device), of('cpu'))).toBeLessThan(1e-5);
       }),
     );
@@ -309,4 +340,12 @@ describe.skipIf(isOnCpu || isPretended)('a kernel for NVIDIA cards computes what
       });
     },
   );
+});
+
+it.skipIf(isOnCpu || isPretended)('a new measurement of the peak forgets what was freed on the card before it', () => {
+  const bytes = 64 * 2 ** 20;
+  scope('large', () => void on(zeros([bytes / 4]), device));
+  const before = deviceMemory(device)?.peakBytes ?? 0;
+  resetPeak(device);
+  expect((deviceMemory(device)?.peakBytes ?? before) + bytes).toBeLessThanOrEqual(before);
 });

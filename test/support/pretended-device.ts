@@ -122,6 +122,7 @@ export function withPretendedDevices(actual: Native, sees: (use: DeviceUse) => v
       return actual.fetched(fetch);
     },
     deviceMemory: () => null,
+    resetPeak: () => actual.resetPeak('cpu'),
     describe: (tensor) => {
       const [dtype, , ...shape] = actual.describe(tensor);
       return [dtype, deviceOf(tensor), ...shape];

@@ -19,8 +19,8 @@ struct Source {
 struct Grid {
   int64_t blocks;
   int threads;
-  int64_t blocksY = 1;
-  int sharedBytes = 0;
+  int64_t blocksY = 1;  // 65,535 at most, by CUDA's rules; of `blocks` there may be 2^31 - 1
+  int sharedBytes = 0;  // beside what the kernel declares itself
 };
 
 // Kernels of a source for one set of definitions ("X=bf16"), on the device of `on`.

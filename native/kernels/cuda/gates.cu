@@ -19,10 +19,10 @@ __device__ inline float slope(float x) {
 #endif
 }
 
-// Rows of gate and up lie `stride` apart.
+// Rows of gate and up lie `stride` apart. A block has a stretch of one row: rows are the grid's x, which alone may be longer than 65,535.
 extern "C" __global__ void gated(const X* gate, const X* up, Y* result, int width, long long stride) {
-  const long long row = blockIdx.y;
-  const int i = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
+  const long long row = blockIdx.x;
+  const int i = (blockIdx.y * blockDim.x + threadIdx.x) * 4;
   if (i >= width) return;
   const auto gates = packAt<4>(gate + row * stride + i);
   const auto ups = packAt<4>(up + row * stride + i);

@@ -33,14 +33,14 @@ extern "C" __global__ void target_log_probs(const X* logits, const long long* ta
   logProbs[blockIdx.x] = wide(row[targets[blockIdx.x]]) - normaliser;
 }
 
-// cap 0 is none.
+// cap 0 is none. A block has a stretch of one row, the grid's x is the row.
 extern "C" __global__ void log_prob_gradient(X* logits, const long long* targets, const float* normalisers, const float* coefficients, int width,
                                              float cap) {
-  X* const row = logits + static_cast<long long>(blockIdx.y) * width;
-  const int i = (blockIdx.x * blockDim.x + threadIdx.x) * AT_ONCE;
+  X* const row = logits + static_cast<long long>(blockIdx.x) * width;
+  const int i = (blockIdx.y * blockDim.x + threadIdx.x) * AT_ONCE;
   if (i >= width) return;
-  const float normaliser = normalisers[blockIdx.y], coefficient = coefficients[blockIdx.y];
-  const long long target = targets[blockIdx.y];
+  const float normaliser = normalisers[blockIdx.x], coefficient = coefficients[blockIdx.x];
+  const long long target = targets[blockIdx.x];
   auto pack = packAt<AT_ONCE>(row + i);
   for (int j = 0; j < AT_ONCE; j++) {
     const float logit = wide(pack.at[j]);

@@ -70,7 +70,7 @@ Tensor gated(const Tensor& gate_, const Tensor& up_, std::string_view activation
   const Tensor gate = gate_.contiguous(), up = up_.contiguous(), y = at::empty_like(gate);
   const int64_t width = gate.size(-1);
   gates(gate, y.scalar_type(), activation)
-      .run("gated", {blocksFor(width, kThreads * kPackNumbers), kThreads, gate.numel() / width}, gate.data_ptr(),
+      .run("gated", {gate.numel() / width, kThreads, blocksFor(width, kThreads * kPackNumbers)}, gate.data_ptr(),
            up.data_ptr(), y.data_ptr(), static_cast<int>(width), static_cast<long long>(width));
   return y;
 }
@@ -129,7 +129,7 @@ Tensor& logProbGradient_(Tensor& logits, const Tensor& targets, const Tensor& no
     return composite::logProbGradient_(logits, targets, normalisers, coefficients, softCap);
   const int64_t width = logits.size(1);
   logProbs(logits).run("log_prob_gradient",
-                       {blocksFor(width, kThreads * logitsAtOnce(logits)), kThreads, logits.size(0)}, logits.data_ptr(),
+                       {logits.size(0), kThreads, blocksFor(width, kThreads * logitsAtOnce(logits))}, logits.data_ptr(),
                        targets.data_ptr(), normalisers.data_ptr(), coefficients.data_ptr(), static_cast<int>(width),
                        static_cast<float>(softCap));
   return logits;

@@ -65,7 +65,7 @@ export async function trainAndSave<Item extends TokenTree>(
     finish('the model was saved already');
     return;
   }
-  resetPeak();
+  resetPeak(recipe.device);
   const sharing = sharingOf(recipe, context.team.group);
   if (recipe.training.sharding !== 'none' && sharing === null)
     announce({
