@@ -11,7 +11,7 @@ import { loadModel } from '../src/model/load.ts';
 import { randomKey } from '../src/random.ts';
 import { generate } from '../src/sample/generate.ts';
 import { openSampler } from '../src/sample/sampler.ts';
-import { renderSamplingPrompt } from '../src/text/rendering.ts';
+import { renderSamplingPrompts } from '../src/text/rendering.ts';
 import { loadTokenizer } from '../src/text/tokenizer/tokenizer.ts';
 import { setThreads } from '../src/torch/native.ts';
 
@@ -32,13 +32,14 @@ const directory = join(packageRoot, 'assets', 'stories260K');
 const tokenizer = loadTokenizer(directory);
 const model = loadModel(directory);
 const sampler = openSampler(model);
+const promptIds = renderSamplingPrompts(
+  tokenizer,
+  prompts.map((text) => ({ kind: 'text', text })),
+  { rendering: 'clean', maxLength: 256, maxPromptLength: 64 },
+);
 const requests = prompts.map((text, index) => ({
   promptId: String(index),
-  promptIds: renderSamplingPrompt(
-    tokenizer,
-    { kind: 'text', text },
-    { rendering: 'clean', maxLength: 256, maxPromptLength: 64 },
-  ),
+  promptIds: promptIds[index] ?? [],
   samples: Array.from({ length: SAMPLES }, (_, sampleIndex) => ({
     sampleIndex,
     key: randomKey(SEED, 'quickstart pairs', text, sampleIndex),

@@ -1,4 +1,4 @@
-/** @file The measurement of a model inside a run: answers are durable one by one, and no model is asked the same twice. */
+/** @file The measurement of a model inside a run: answers are durable as they finish, and no model is asked the same twice. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,14 +18,15 @@ const path = writeSmallRecipe(root, {
   evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, greedy: true, explorationPrompts: 0 },
 });
 
-/** Runs the recipe in a folder; stops in iteration t's evaluation once `afterAnswers` are there. */
+/** Runs the recipe in a folder; stops in iteration t's evaluation once `afterAnswers` or more are there. */
 async function train(name: string, stop?: { iteration: number; afterAnswers: number }): Promise<LoopEvent[]> {
   const controller = new AbortController();
   const events: LoopEvent[] = [];
   const watch = (event: LoopEvent): void => {
     events.push(event);
-    const isHere = event.kind === 'stage-progress' && event.stage === 'evaluate' && event.iteration === stop?.iteration;
-    if (isHere && event.done === stop?.afterAnswers) controller.abort(new InterruptedError('INTERRUPTED', 'stopped'));
+    if (stop === undefined || event.kind !== 'stage-progress' || event.stage !== 'evaluate') return;
+    if (event.iteration === stop.iteration && event.done >= stop.afterAnswers)
+      controller.abort(new InterruptedError('INTERRUPTED', 'stopped'));
   };
   const recipe = loadRecipe(path, { overrides: [`output=${join(root, name)}`] });
   await runRecipe(recipe, { watch, signal: controller.signal });

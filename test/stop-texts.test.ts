@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseRow } from '../src/data/rows.ts';
 import { packageRoot } from '../src/files/package-root.ts';
-import { responseOf } from '../src/loop/stages/responses.ts';
+import { type SampledResponse, sampledResponses } from '../src/loop/stages/responses.ts';
 import { withModel } from '../src/model/load.ts';
 import { scoreTrees } from '../src/score/log-probs.ts';
 import { packTrees } from '../src/score/packing.ts';
@@ -17,6 +17,13 @@ import { run } from './support/small-run.ts';
 
 const stories = join(packageRoot, 'assets', 'stories260K');
 const tokenizer = loadTokenizer(stories);
+
+/** What is kept of one sequence that a stop text may cut. */
+function keptOf(sequence: Parameters<typeof sampledResponses>[1][number], stop: string): SampledResponse {
+  const [only] = sampledResponses(tokenizer, [sequence], [stop]);
+  if (only === undefined) throw new Error('A sequence has one response');
+  return only.kept;
+}
 
 it('keeps the log-probability of the ids that it keeps, and finds no distance between a policy and itself', async () => {
   const { output } = await run({
@@ -62,7 +69,7 @@ it('cuts whole tokens, also where a stop text begins inside of one', () => {
   const tokenIds = tokenizer.encode('Tom saw a dog. The end');
   const tokenLogProbs = tokenIds.map((_, i) => -(2 ** -i));
   for (const stop of ['.', 'e end', 'og', 'aw a', ' The', 'Tom']) {
-    const { text, ids, logProb } = responseOf(tokenizer, { tokenIds, endId: null, tokenLogProbs }, [stop]);
+    const { text, ids, logProb } = keptOf({ tokenIds, endId: null, tokenLogProbs }, stop);
     expect(ids).toEqual(tokenIds.slice(0, ids.length));
     expect(text).toBe(tokenizer.decode(ids).trim());
     expect(text).not.toContain(stop);
@@ -73,9 +80,20 @@ it('cuts whole tokens, also where a stop text begins inside of one', () => {
   }
 });
 
+it('reads several sequences in one call, each as it reads it alone', () => {
+  const sequences = ['Tom saw a dog. The end', 'Once', ''].map((text) => {
+    const tokenIds = tokenizer.encode(text);
+    return { tokenIds, endId: null, tokenLogProbs: tokenIds.map(() => -1) };
+  });
+  const together = sampledResponses(tokenizer, sequences, ['.']);
+  expect(together.map(({ sequence }) => sequence)).toEqual(sequences);
+  expect(together.map(({ kept }) => kept)).toEqual(sequences.map((each) => keptOf(each, '.')));
+  expect(together.map(({ kept: { text } }) => text)).toEqual(['Tom saw a dog', 'Once', '']);
+});
+
 it('keeps everything of a response without a stop text, its end token too', () => {
   const tokenIds = tokenizer.encode('Tom saw a dog.');
   const tokenLogProbs = [...tokenIds, 2].map(() => -1);
-  const { text, ids, logProb } = responseOf(tokenizer, { tokenIds, endId: 2, tokenLogProbs }, ['cat']);
+  const { text, ids, logProb } = keptOf({ tokenIds, endId: 2, tokenLogProbs }, 'cat');
   expect([text, ids, logProb]).toEqual(['Tom saw a dog.', [...tokenIds, 2], -tokenIds.length - 1]);
 });

@@ -100,6 +100,15 @@ export async function* generate(
   requests: readonly GenerationRequest[],
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedResponse> {
+  for await (const responses of generateByPass(sampler, requests, options)) yield* responses;
+}
+
+/** As generate(), the responses that ended with the same pass together: what is done with each of them may be done with all at once. */
+export async function* generateByPass(
+  sampler: Sampler,
+  requests: readonly GenerationRequest[],
+  options: GenerateOptions,
+): AsyncGenerator<readonly GeneratedResponse[]> {
   const work = requests.filter((request) => request.samples.length > 0);
   if (work.length === 0) return;
   const promptLength = work.reduce((most, request) => Math.max(most, request.promptIds.length), 0);
@@ -112,7 +121,8 @@ export async function* generate(
     while (batch.busy) {
       if (options.signal?.aborted)
         throw new InterruptedError('INTERRUPTED', 'Sampling was interrupted: finished responses are kept');
-      yield* batch.pass();
+      const finished = batch.pass();
+      if (finished.length > 0) yield finished;
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
   } finally {

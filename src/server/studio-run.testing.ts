@@ -118,14 +118,16 @@ function putPair(ledger: ReturnType<typeof openLedger>, { t, n, text }: { t: num
       },
     ]);
   for (const [sampleIndex, answer] of [good, bad].entries())
-    ledger.putResponse({
-      iteration: t,
-      promptId,
-      sampleIndex,
-      text: answer,
-      tokenIds: Int32Array.of(1, 2, 3),
-      ...sampler,
-    });
+    ledger.putResponses([
+      {
+        iteration: t,
+        promptId,
+        sampleIndex,
+        text: answer,
+        tokenIds: Int32Array.of(1, 2, 3),
+        ...sampler,
+      },
+    ]);
   const from = (sampleIndex: number) => ({ kind: 'response', sampleIndex }) as const;
   ledger.putRanking({
     iteration: t,
@@ -139,18 +141,20 @@ function putPair(ledger: ReturnType<typeof openLedger>, { t, n, text }: { t: num
     order: [0, 1],
     ties: [],
   });
-  ledger.putPair({
-    pairId: `pair-${t}-${n}`,
-    iteration: t,
-    promptId,
-    chosen: good,
-    rejected: bad,
-    response: good,
-    chosenFrom: from(0),
-    rejectedFrom: from(1),
-    rankerId: 'function:reward.ts',
-    scoreChosen: n + 1,
-    scoreRejected: 0,
-    source: { file: 'rows.jsonl', line: n + 1 },
-  });
+  ledger.putPairs([
+    {
+      pairId: `pair-${t}-${n}`,
+      iteration: t,
+      promptId,
+      chosen: good,
+      rejected: bad,
+      response: good,
+      chosenFrom: from(0),
+      rejectedFrom: from(1),
+      rankerId: 'function:reward.ts',
+      scoreChosen: n + 1,
+      scoreRejected: 0,
+      source: { file: 'rows.jsonl', line: n + 1 },
+    },
+  ]);
 }

@@ -137,11 +137,11 @@ function makeIteration({ ledger }: Run<AnyRecipe>, iteration: number, state: 'fi
     logProb: -1,
     samplerSha256: 'a',
   } as const;
-  ledger.putResponse({ ...about, ...sampled, seed: 42 });
+  ledger.putResponses([{ ...about, ...sampled, seed: 42 }]);
   ledger.putRanking({ ...about, rankerId: 'r', candidates: [], scores: [], order: [], ties: [] });
   const from = { kind: 'response', sampleIndex: 0 } as const;
   const texts = { chosen: 'a', rejected: 'b', response: 'a', chosenFrom: from, rejectedFrom: from };
-  ledger.putPair({ ...about, ...texts, pairId: `pair ${iteration}` });
+  ledger.putPairs([{ ...about, ...texts, pairId: `pair ${iteration}` }]);
   ledger.stages.begin(iteration, 'train');
   if (state === 'finished') ledger.stages.finish(iteration, 'train');
 }

@@ -8,6 +8,12 @@ import type { Database, Statement } from '../files/sqlite.ts';
 import type { Row } from './ledger-rows.ts';
 import { translate } from './ledger-schema.ts';
 
+/** A row of a table, and which of its columns name it. */
+interface KeyedRow {
+  key: Row;
+  values: Row;
+}
+
 export class LedgerFile {
   readonly path: string;
   readonly #database: Database;
@@ -24,21 +30,30 @@ export class LedgerFile {
   }
 
   /** Inserts a row; the same row again changes nothing, another under the same key is refused. */
-  put(table: string, { key, values }: { key: Row; values: Row }): void {
+  put(table: string, row: KeyedRow): void {
+    this.write(() => this.#insert(table, row));
+  }
+
+  /** Inserts rows as put() does, all or none: one wait for the disk. */
+  putAll(table: string, rows: readonly KeyedRow[]): void {
     this.write(() => {
-      const columns = Object.keys({ ...key, ...values }).map((name) => `"${name}"`);
-      const sql = `INSERT INTO ${table} (${columns}) VALUES (${columns.map(() => '?')}) ON CONFLICT DO NOTHING`;
-      if (this.run(sql, [...Object.values(key), ...Object.values(values)]) > 0) return;
-      const where = Object.keys(key).map((name) => `"${name}" = ?`);
-      const stored = this.one(`SELECT * FROM ${table} WHERE ${where.join(' AND ')}`, Object.values(key)) ?? {};
-      const differing = Object.keys(values).find((name) => !sameValue(stored[name], values[name]));
-      if (differing === undefined) return;
-      throw new RunError(
-        'LEDGER_CONFLICT',
-        `Cannot put ${JSON.stringify(key)} into "${table}": it is there with another ${differing}: history is not rewritten, start a new run`,
-        { details: { path: this.path, table, key, field: differing } },
-      );
+      for (const row of rows) this.#insert(table, row);
     });
+  }
+
+  #insert(table: string, { key, values }: KeyedRow): void {
+    const columns = Object.keys({ ...key, ...values }).map((name) => `"${name}"`);
+    const sql = `INSERT INTO ${table} (${columns}) VALUES (${columns.map(() => '?')}) ON CONFLICT DO NOTHING`;
+    if (this.run(sql, [...Object.values(key), ...Object.values(values)]) > 0) return;
+    const where = Object.keys(key).map((name) => `"${name}" = ?`);
+    const stored = this.one(`SELECT * FROM ${table} WHERE ${where.join(' AND ')}`, Object.values(key)) ?? {};
+    const differing = Object.keys(values).find((name) => !sameValue(stored[name], values[name]));
+    if (differing === undefined) return;
+    throw new RunError(
+      'LEDGER_CONFLICT',
+      `Cannot put ${JSON.stringify(key)} into "${table}": it is there with another ${differing}: history is not rewritten, start a new run`,
+      { details: { path: this.path, table, key, field: differing } },
+    );
   }
 
   /** Runs a body as one transaction, durable when it returns. */

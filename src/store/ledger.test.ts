@@ -76,9 +76,9 @@ const pair: PairRecord = {
 
 test('a ledger gives back exactly what was put, also after it was closed and opened again', () => {
   const ledger = newLedger();
-  ledger.putResponse(response);
+  ledger.putResponses([response]);
   ledger.putRanking(ranking);
-  ledger.putPair(pair);
+  ledger.putPairs([pair]);
   ledger.putReferenceLogProbs([{ key: 'k', logProb: -0.1 }]);
   ledger.close();
   using again = openLedger(ledger.path);
@@ -93,26 +93,36 @@ test('a ledger gives back exactly what was put, also after it was closed and ope
 test('putting the same thing again changes nothing', () => {
   const ledger = newLedger();
   for (let time = 0; time < 3; time++) {
-    ledger.putResponse(response);
+    ledger.putResponses([response]);
     ledger.putRanking(ranking);
-    ledger.putPair(pair);
+    ledger.putPairs([pair]);
     ledger.putReferenceLogProbs([{ key: 'k', logProb: -1 }]);
   }
   expect([ledger.responses(1).length, ledger.rankings(1).length, ledger.pairs(1).length]).toEqual([1, 1, 1]);
 });
 
+test('of responses that are put together all are kept, or none where one is refused', () => {
+  const ledger = newLedger();
+  ledger.putResponses([response]);
+  const fresh = { ...response, sampleIndex: 7 };
+  expect(() => ledger.putResponses([fresh, { ...response, text: 'other' }])).toThrow('history is not rewritten');
+  expect(ledger.responses(1)).toHaveLength(1);
+  ledger.putResponses([fresh, response]);
+  expect(ledger.responses(1)).toHaveLength(2);
+});
+
 test('putting something else under the same key is refused, naming the field, and keeps the old', () => {
   const ledger = newLedger();
-  ledger.putResponse(response);
+  ledger.putResponses([response]);
   ledger.putRanking(ranking);
-  ledger.putPair(pair);
+  ledger.putPairs([pair]);
   const conflict = (field: string) =>
     expect.objectContaining({ name: 'RunError', code: 'LEDGER_CONFLICT', details: expect.objectContaining({ field }) });
-  expect(() => ledger.putResponse({ ...response, text: 'other' })).toThrow(conflict('text'));
-  expect(() => ledger.putResponse({ ...response, tokenIds: Int32Array.of(1) })).toThrow(conflict('tokenIds'));
+  expect(() => ledger.putResponses([{ ...response, text: 'other' }])).toThrow(conflict('text'));
+  expect(() => ledger.putResponses([{ ...response, tokenIds: Int32Array.of(1) }])).toThrow(conflict('tokenIds'));
   expect(() => ledger.putRanking({ ...ranking, order: [0, 1, 2] })).toThrow(conflict('order'));
-  expect(() => ledger.putPair({ ...pair, response: null })).toThrow(conflict('response'));
-  expect(() => ledger.putPair({ ...pair, iteration: 2 })).toThrow('history is not rewritten');
+  expect(() => ledger.putPairs([{ ...pair, response: null }])).toThrow(conflict('response'));
+  expect(() => ledger.putPairs([{ ...pair, iteration: 2 }])).toThrow('history is not rewritten');
   expect(ledger.responses(1)).toEqual([response]);
 });
 
@@ -142,8 +152,8 @@ test('rows come back in an order that does not depend on when they were put', ()
     ['b', 0],
     ['a', 2],
   ] as const) {
-    ledger.putResponse({ ...response, promptId, sampleIndex });
-    ledger.putPair({ ...pair, pairId: `${promptId}-${sampleIndex}`, promptId });
+    ledger.putResponses([{ ...response, promptId, sampleIndex }]);
+    ledger.putPairs([{ ...pair, pairId: `${promptId}-${sampleIndex}`, promptId }]);
     ledger.putRanking({ ...ranking, promptId, rankerId: `r${sampleIndex}` });
   }
   expect(ledger.responses(1).map(({ promptId, sampleIndex }) => promptId + sampleIndex)).toEqual([
@@ -158,13 +168,13 @@ test('rows come back in an order that does not depend on when they were put', ()
 
 test('pairLineage() joins a pair with the responses and verdicts on its prompt in its iteration', () => {
   const ledger = newLedger();
-  ledger.putResponse({ ...response, sampleIndex: 1 });
-  ledger.putResponse(response);
-  ledger.putResponse({ ...response, promptId: 'other' });
-  ledger.putResponse({ ...response, iteration: 2 });
+  ledger.putResponses([{ ...response, sampleIndex: 1 }]);
+  ledger.putResponses([response]);
+  ledger.putResponses([{ ...response, promptId: 'other' }]);
+  ledger.putResponses([{ ...response, iteration: 2 }]);
   ledger.putRanking(ranking);
   ledger.putRanking({ ...ranking, iteration: 2 });
-  ledger.putPair(pair);
+  ledger.putPairs([pair]);
   expect(ledger.pairLineage('pair-1')).toEqual({
     pair,
     responses: [response, { ...response, sampleIndex: 1 }],
@@ -178,7 +188,7 @@ test('a ranking without scores and with a problem, and a pair straight from the 
   ledger.putRanking({ ...ranking, scores: null, order: [], ties: [], problem: 'timed out' });
   expect(ledger.rankings(1)).toEqual([{ ...ranking, scores: null, order: [], ties: [], problem: 'timed out' }]);
   const { rankerId: _, scoreChosen: __, scoreRejected: ___, label: ____, source: _____, ...plain } = pair;
-  ledger.putPair({ ...plain, response: null });
+  ledger.putPairs([{ ...plain, response: null }]);
   expect(ledger.pairs(1)).toEqual([
     { ...plain, response: null, rankerId: null, scoreChosen: null, scoreRejected: null, label: null, source: null },
   ]);
@@ -325,7 +335,7 @@ test('a ledger of version 4, which had no soft labels, can be read and gone on w
   reader.close();
   using ledger = openLedger(path);
   const soft = { probability: 0.75, weight: 2 };
-  ledger.putPair({ ...pair, label: soft });
+  ledger.putPairs([{ ...pair, label: soft }]);
   expect(ledger.pairs(1).map(({ label }) => label)).toEqual([null, soft]);
 });
 
@@ -462,7 +472,7 @@ test('slice() gives the rows of an iteration in their order, and a row may be se
 test('heldOutResponses() gives what this model answered under these settings, and nothing else', () => {
   const ledger = newLedger();
   const of = (samplerSha256: string, settings: string) => ({ ...heldOut, samplerSha256, settings });
-  for (const each of [of('m', 's'), of('m', 's'), of('n', 's'), of('m', 't')]) ledger.putHeldOutResponse(each);
+  for (const each of [of('m', 's'), of('m', 's'), of('n', 's'), of('m', 't')]) ledger.putHeldOutResponses([each]);
   expect(ledger.heldOutResponses({ samplerSha256: 'm', settings: 's' })).toEqual([of('m', 's')]);
 });
 
@@ -503,11 +513,11 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['stages.begin', (ledger) => ledger.stages.begin(9, 'x'), 'writes'],
   ['stages.finish', (ledger) => ledger.stages.finish(1, 'begun'), 'writes'],
   ['stages.status', (ledger) => ledger.stages.status(1, 'x'), 'reads'],
-  ['putResponse', (ledger) => ledger.putResponse(response), 'writes'],
+  ['putResponses', (ledger) => ledger.putResponses([response]), 'writes'],
   ['responses', (ledger) => ledger.responses(1), 'reads'],
   ['putRanking', (ledger) => ledger.putRanking(ranking), 'writes'],
   ['rankings', (ledger) => ledger.rankings(1), 'reads'],
-  ['putPair', (ledger) => ledger.putPair(pair), 'writes'],
+  ['putPairs', (ledger) => ledger.putPairs([pair]), 'writes'],
   ['pairs', (ledger) => ledger.pairs(1), 'reads'],
   ['pairLineage', (ledger) => ledger.pairLineage('x'), 'reads'],
   ['getReferenceLogProb', (ledger) => ledger.getReferenceLogProb('x'), 'reads'],
@@ -529,7 +539,7 @@ const methods: [string, (ledger: Ledger) => unknown, 'reads' | 'writes'][] = [
   ['row', (ledger) => ledger.row('p'), 'reads'],
   ['putCut', (ledger) => ledger.putCut(1, 'rank', { promptId: 'p', prompt: true, responses: 0 }), 'writes'],
   ['cuts', (ledger) => ledger.cuts(1, 'rank'), 'reads'],
-  ['putHeldOutResponse', (ledger) => ledger.putHeldOutResponse(heldOut), 'writes'],
+  ['putHeldOutResponses', (ledger) => ledger.putHeldOutResponses([heldOut]), 'writes'],
   ['heldOutResponses', (ledger) => ledger.heldOutResponses(heldOut), 'reads'],
   ['putBenchmarkAnswers', (ledger) => ledger.putBenchmarkAnswers([{ key: 'k', answer: '{}' }]), 'writes'],
   ['benchmarkAnswer', (ledger) => ledger.benchmarkAnswer('k'), 'reads'],
@@ -568,7 +578,7 @@ test('the matrix of states covers every method of the ledger', () => {
 test('a reader sees what a writer has put while the writer is open', () => {
   const ledger = newLedger();
   using reader = openLedger(ledger.path, { access: 'read' });
-  ledger.putResponse(response);
+  ledger.putResponses([response]);
   expect(reader.responses(1)).toEqual([response]);
 });
 
@@ -606,7 +616,7 @@ test('openLedger() for reading never creates a file', () => {
 
 test('openLedger() of a file cut in the middle is a RunError, not a crash and not half a ledger', () => {
   const ledger = newLedger();
-  for (let i = 0; i < 50; i++) ledger.putResponse({ ...response, sampleIndex: i, text: 'x'.repeat(1000) });
+  for (let i = 0; i < 50; i++) ledger.putResponses([{ ...response, sampleIndex: i, text: 'x'.repeat(1000) }]);
   ledger.close();
   const size = statSync(ledger.path).size;
   const torn = join(temporaryFolder(), 'run.db');
@@ -619,9 +629,9 @@ test('openLedger() of a file cut in the middle is a RunError, not a crash and no
 
 test('a journal torn anywhere inside the last record opens with that record or without it, and with all before it', () => {
   const ledger = newLedger();
-  for (let i = 0; i < 5; i++) ledger.putResponse({ ...response, sampleIndex: i });
+  for (let i = 0; i < 5; i++) ledger.putResponses([{ ...response, sampleIndex: i }]);
   const before = statSync(`${ledger.path}-wal`).size;
-  ledger.putResponse({ ...response, sampleIndex: 5 });
+  ledger.putResponses([{ ...response, sampleIndex: 5 }]);
   const after = statSync(`${ledger.path}-wal`).size;
   const folder = temporaryFolder();
   const outcomes = new Set<number>();
@@ -651,10 +661,10 @@ test('translate() turns a full disk into DISK_FULL and leaves our own mistakes a
 
 test('a value of the wrong kind is refused and nothing is written', () => {
   const ledger = newLedger();
-  expect(() => ledger.putResponse({ ...response, logProb: Number.NaN })).toThrow(
+  expect(() => ledger.putResponses([{ ...response, logProb: Number.NaN }])).toThrow(
     expect.objectContaining({ name: 'RunError' }),
   );
-  expect(() => ledger.putResponse({ ...response, iteration: 1.5 })).toThrow(
+  expect(() => ledger.putResponses([{ ...response, iteration: 1.5 }])).toThrow(
     expect.objectContaining({ name: 'RunError', code: 'LEDGER_FAILED' }),
   );
   expect(ledger.responses(1)).toEqual([]);

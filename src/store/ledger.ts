@@ -103,12 +103,18 @@ export class Ledger {
     ) as PreferenceRow | null;
   }
 
-  putResponse(response: ResponseRecord): void {
-    const { iteration, promptId, sampleIndex, text, tokenIds, finish, logProb, samplerSha256, seed } = response;
-    this.#file.put('responses', {
-      key: { iteration, promptId, sampleIndex },
-      values: { text, tokenIds: int32Bytes(tokenIds), finish, logProb, samplerSha256, seed },
-    });
+  /** Keeps responses, all or none. */
+  putResponses(responses: readonly ResponseRecord[]): void {
+    this.#file.putAll(
+      'responses',
+      responses.map(({ iteration, promptId, sampleIndex, tokenIds, ...values }) => {
+        const { text, finish, logProb, samplerSha256, seed } = values;
+        return {
+          key: { iteration, promptId, sampleIndex },
+          values: { text, tokenIds: int32Bytes(tokenIds), finish, logProb, samplerSha256, seed },
+        };
+      }),
+    );
   }
 
   /** Responses of an iteration, by prompt id and sample index, whatever order they finished in. */
@@ -150,27 +156,33 @@ export class Ledger {
     });
   }
 
-  putPair(pair: PairRecord): void {
-    const { pairId, iteration, promptId, chosen, rejected, response, chosenFrom, rejectedFrom } = pair;
-    const { rankerId = null, scoreChosen = null, scoreRejected = null, label = null, source = null } = pair;
-    this.#file.put('pairs', {
-      key: { pairId },
-      values: {
-        iteration,
-        promptId,
-        chosen,
-        rejected,
-        response,
-        chosenFrom: originText(chosenFrom),
-        rejectedFrom: originText(rejectedFrom),
-        rankerId,
-        scoreChosen,
-        scoreRejected,
-        probability: label?.probability ?? null,
-        weight: label?.weight ?? null,
-        source: source === null ? null : JSON.stringify({ file: source.file, line: source.line }),
-      },
-    });
+  /** Keeps pairs, all or none. */
+  putPairs(pairs: readonly PairRecord[]): void {
+    this.#file.putAll(
+      'pairs',
+      pairs.map((pair) => {
+        const { pairId, iteration, promptId, chosen, rejected, response, chosenFrom, rejectedFrom } = pair;
+        const { rankerId = null, scoreChosen = null, scoreRejected = null, label = null, source = null } = pair;
+        return {
+          key: { pairId },
+          values: {
+            iteration,
+            promptId,
+            chosen,
+            rejected,
+            response,
+            chosenFrom: originText(chosenFrom),
+            rejectedFrom: originText(rejectedFrom),
+            rankerId,
+            scoreChosen,
+            scoreRejected,
+            probability: label?.probability ?? null,
+            weight: label?.weight ?? null,
+            source: source === null ? null : JSON.stringify({ file: source.file, line: source.line }),
+          },
+        };
+      }),
+    );
   }
 
   /** Pairs of an iteration, by prompt id and pair id: the same order after every restart. */
@@ -261,12 +273,18 @@ export class Ledger {
     return this.#file.one(sql, [iteration, stage]) as unknown as CutCounts;
   }
 
-  putHeldOutResponse({ samplerSha256, settings, promptId, sampleIndex, tokenIds, ...values }: HeldOutResponse): void {
-    const { text, length, finish, logProb } = values;
-    this.#file.put('held_out_responses', {
-      key: { samplerSha256, settings, promptId, sampleIndex },
-      values: { text, length, tokenIds: int32Bytes(tokenIds), finish, logProb },
-    });
+  /** Keeps answers to held-out prompts, all or none. */
+  putHeldOutResponses(responses: readonly HeldOutResponse[]): void {
+    this.#file.putAll(
+      'held_out_responses',
+      responses.map(({ samplerSha256, settings, promptId, sampleIndex, tokenIds, ...values }) => {
+        const { text, length, finish, logProb } = values;
+        return {
+          key: { samplerSha256, settings, promptId, sampleIndex },
+          values: { text, length, tokenIds: int32Bytes(tokenIds), finish, logProb },
+        };
+      }),
+    );
   }
 
   /** What a model answered to held-out prompts, sampled as `settings` says, by prompt id and sample index. */

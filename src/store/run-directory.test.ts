@@ -53,7 +53,7 @@ function open(recipe: Recipe, changes: Partial<OpenRunOptions> = {}): Run {
 function sampledRun(recipe: Recipe): void {
   using run = open(recipe);
   run.ledger.stages.begin(1, 'sample');
-  run.ledger.putResponse(response);
+  run.ledger.putResponses([response]);
 }
 
 const response: ResponseRecord = {
@@ -188,7 +188,7 @@ test('openRun() goes on when only how the rankers work changed, and keeps the ol
     secondOpinion: { ...recipe.secondOpinion, ranker: { ...recipe.secondOpinion.ranker, timeoutMs: 5 } },
   };
   const run = open(raised);
-  run.ledger.putResponse(response);
+  run.ledger.putResponses([response]);
   run.ledger.putRanking({
     iteration: 1,
     promptId: 'p',

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../files/package-root.ts';
 import { truncateFaithfully } from './faithful.ts';
-import { type Message, measureRows, type Prompt, renderPair, renderPrompt, renderSamplingPrompt } from './rendering.ts';
+import {
+  type Message,
+  measureRows,
+  type Prompt,
+  renderPair,
+  renderPrompt,
+  renderSamplingPrompts,
+} from './rendering.ts';
 import { loadTokenizer } from './tokenizer/tokenizer.ts';
 
 const folder = join(packageRoot, 'test', 'fixtures', 'rendering');
@@ -41,7 +48,7 @@ describe.each(models)("the authors' ids with the template of $name", ({ name, ca
       // The ids that were sampled are not what the authors train on: they encode the text again.
       response: response === undefined ? null : { text: response, sampledIds: Int32Array.of(0) },
     };
-    expect(renderSamplingPrompt(tokenizer, prompt, settings)).toEqual(samplingIds);
+    expect(renderSamplingPrompts(tokenizer, [prompt], settings)).toEqual([samplingIds]);
     if (expected === null) throw new Error('The fixture has a refusal that this test does not expect');
     const rendered = renderPair(tokenizer, pair, settings);
     const sequences = [rendered.chosen, rendered.rejected, ...(rendered.response === null ? [] : [rendered.response])];
@@ -66,7 +73,8 @@ describe('the faithful rendering', () => {
     expect(chosen.responseIds).toEqual(
       llama.encode('<|begin_of_text|><|start_header_id|>assistant<|end_header_id|>\n\nYo<|eot_id|><|eot_id|>'),
     );
-    expect(renderSamplingPrompt(llama, hi, settings).filter((id) => id === llama.bosId)).toHaveLength(2);
+    const [sampling] = renderSamplingPrompts(llama, [hi], settings);
+    expect(sampling?.filter((id) => id === llama.bosId)).toHaveLength(2);
     expect(renderPrompt(llama, hi, 'clean').filter((id) => id === llama.bosId)).toHaveLength(1);
   });
 

@@ -11,7 +11,7 @@ export type { PairResponse } from './clean.ts';
 export type { ChatPrompt, Prompt, RenderedSequence, Response } from './conversation.ts';
 export type { RenderingFault, RenderingProblem } from './fault.ts';
 export { checkPrompt, type Measured, type MeasuredText, measureRows, type RowMeasure } from './measure.ts';
-export { type Rendering, renderPrompt, renderSamplingPrompt, scoresTheSame, type TextSettings } from './sequences.ts';
+export { type Rendering, renderPrompt, renderSamplingPrompts, scoresTheSame, type TextSettings } from './sequences.ts';
 export type { JsonObject, Message } from './template.ts';
 
 /** The texts of a preference pair; `response` is the policy's own, for the optimism term. */
@@ -44,16 +44,32 @@ export function renderResponse(
   return fitted.cut;
 }
 
+/** The sequences of a pair, as renderPairs() has them. */
+export function renderPair(tokenizer: Tokenizer, texts: PairTexts, settings: TextSettings): RenderedPair {
+  const [pair] = renderPairs(tokenizer, [texts], settings);
+  if (pair === undefined) throw new Error('A pair was given');
+  return pair.rendered;
+}
+
 /**
- * The sequences of a pair, cut to fit. `clean` scores the very ids that the policy sampled; the authors' code encodes the
- * text again, and so does `faithful`. Throws TextError for what measureRows() finds at fault.
+ * The sequences of pairs, cut to fit, in one call of the tokenizer. `clean` scores the very ids that the policy sampled; the authors'
+ * code encodes the text again, and so does `faithful`. Throws TextError for what measureRows() finds at fault.
  */
-export function renderPair(tokenizer: Tokenizer, pair: PairTexts, settings: TextSettings): RenderedPair {
-  const { prompt, chosen, rejected, response } = pair;
-  const responses = response === null ? [chosen, rejected] : [chosen, rejected, response];
-  const prepared = prepare(tokenizer, { prompt, responses }, settings.rendering);
-  const [first, second, third] = fittedSequences(tokenizer, [prepared], settings)[0] ?? [];
-  if (first === undefined || second === undefined) throw new Error('A pair has two responses');
-  const fitted = [first, second, ...(third === undefined ? [] : [third])];
-  return { chosen: first.cut, rejected: second.cut, response: third?.cut ?? null, ...countCuts(fitted) };
+export function renderPairs<Texts extends PairTexts>(
+  tokenizer: Tokenizer,
+  pairs: readonly Texts[],
+  settings: TextSettings,
+): { texts: Texts; rendered: RenderedPair }[] {
+  const prepared = pairs.map(({ prompt, chosen, rejected, response }) => {
+    const responses = response === null ? [chosen, rejected] : [chosen, rejected, response];
+    return prepare(tokenizer, { prompt, responses }, settings.rendering);
+  });
+  const sequences = fittedSequences(tokenizer, prepared, settings);
+  return pairs.map((texts, i) => {
+    const fitted = sequences[i] ?? [];
+    const [first, second, third] = fitted;
+    if (first === undefined || second === undefined) throw new Error('A pair has two responses');
+    const rendered = { chosen: first.cut, rejected: second.cut, response: third?.cut ?? null, ...countCuts(fitted) };
+    return { texts, rendered };
+  });
 }

@@ -29,9 +29,15 @@ export function renderPrompts(tokenizer: Tokenizer, prompts: readonly Prompt[], 
   }
 }
 
-/** Ids of a prompt, cut as the policy is sampled from it. The authors' sampler cuts nothing. */
-export function renderSamplingPrompt(tokenizer: Tokenizer, prompt: Prompt, settings: TextSettings): number[] {
-  return cutSamplingPrompt(tokenizer, renderPrompt(tokenizer, prompt, settings.rendering), settings);
+/** Ids of prompts, cut as the policy is sampled from them, in one call of the tokenizer. The authors' sampler cuts nothing. */
+export function renderSamplingPrompts(
+  tokenizer: Tokenizer,
+  prompts: readonly Prompt[],
+  settings: TextSettings,
+): number[][] {
+  return renderPrompts(tokenizer, prompts, settings.rendering).map((ids) =>
+    cutSamplingPrompt(tokenizer, ids, settings),
+  );
 }
 
 /** A prompt's ids as the policy is sampled from them. */

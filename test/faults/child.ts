@@ -161,17 +161,19 @@ async function modelWork(folder: string): Promise<Work> {
 const LEDGER_WRITES: readonly ((ledger: Ledger) => void)[] = [
   (ledger) => void ledger.stages.begin(1, 'sample'),
   ...[0, 1, 2].map((sampleIndex) => (ledger: Ledger) => {
-    ledger.putResponse({
-      iteration: 1,
-      promptId: 'p',
-      sampleIndex,
-      text: 'text '.repeat(2000),
-      tokenIds: Int32Array.of(1, 2),
-      finish: 'stop',
-      logProb: -1,
-      samplerSha256: 'aa',
-      seed: 1,
-    });
+    ledger.putResponses([
+      {
+        iteration: 1,
+        promptId: 'p',
+        sampleIndex,
+        text: 'text '.repeat(2000),
+        tokenIds: Int32Array.of(1, 2),
+        finish: 'stop',
+        logProb: -1,
+        samplerSha256: 'aa',
+        seed: 1,
+      },
+    ]);
   }),
   (ledger) => ledger.stages.finish(1, 'sample'),
   (ledger) => {
@@ -189,7 +191,7 @@ const LEDGER_WRITES: readonly ((ledger: Ledger) => void)[] = [
   (ledger) => {
     const from = { kind: 'response', sampleIndex: 0 } as const;
     const texts = { chosen: 'a', rejected: 'b', response: null, chosenFrom: from, rejectedFrom: from };
-    ledger.putPair({ pairId: 'q', iteration: 1, promptId: 'p', ...texts });
+    ledger.putPairs([{ pairId: 'q', iteration: 1, promptId: 'p', ...texts }]);
   },
   (ledger) => ledger.putReferenceLogProbs([1, 2, 3].map((key) => ({ key: String(key), logProb: -key }))),
   (ledger) => ledger.putMetric({ iteration: 1, stage: 'train', step: 0, values: { loss: 0.5, lr: 1 } }),

@@ -141,11 +141,11 @@ it('resultOf() finds rewards against labels and tokens, and the fate of the rare
     for (const [sampleIndex, text] of texts.entries()) {
       const tokenIds = Int32Array.of(1, 2, 3);
       const rest = { finish: 'stop' as const, logProb: -1, samplerSha256: 'a', seed: 1 };
-      ledger.putResponse({ iteration: 1, promptId, sampleIndex, text, tokenIds, ...rest });
+      ledger.putResponses([{ iteration: 1, promptId, sampleIndex, text, tokenIds, ...rest }]);
     }
     const from = { kind: 'response' as const, sampleIndex: 0 };
     const pair = { pairId: promptId, iteration: 1, promptId, chosenFrom: from, rejectedFrom: from, response: null };
-    ledger.putPair({ ...pair, chosen: texts[0], rejected: texts[1] });
+    ledger.putPairs([{ ...pair, chosen: texts[0], rejected: texts[1] }]);
   }
   const rewardOf = async (answers: readonly { text: string }[]) => answers.map(({ text }) => Number(text));
   const result = await resultOf(ledger, { labelsOfPrompt: 3, rewardOf, best: 10, rareFrom: 8 });

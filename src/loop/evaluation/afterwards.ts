@@ -13,12 +13,12 @@ import type { GenerationRequest } from '../../sample/generate.ts';
 import { type Afterwards, writeAfterwards } from '../../store/afterwards.ts';
 import { type Ledger, openLedger } from '../../store/ledger.ts';
 import type { StoredPair } from '../../store/ledger-rows.ts';
-import { renderSamplingPrompt } from '../../text/rendering.ts';
+import { type Prompt, renderSamplingPrompts } from '../../text/rendering.ts';
 import { shownPrompt } from '../../text/shown.ts';
 import { loadTokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { fetchInputs } from '../inputs.ts';
 import { isModelThere } from '../lost-models.ts';
-import { responseOf } from '../stages/responses.ts';
+import { sampledResponses } from '../stages/responses.ts';
 import { sampleTogether } from '../stages/sampling.ts';
 import { scorePairs, treesOf } from './pair-scores.ts';
 
@@ -86,17 +86,22 @@ function labelledPairs(ledger: Ledger, { output }: Recipe, iteration: number): S
 /** The new policy's answers, by prompt and in the order of their indices. */
 async function sampleAgain(
   recipe: Recipe,
-  rows: readonly { promptId: string; prompt: Parameters<typeof renderSamplingPrompt>[1] }[],
+  rows: readonly { promptId: string; prompt: Prompt }[],
   { iteration, model, signal }: { iteration: number; model: string; signal: AbortSignal | undefined },
 ): Promise<Map<string, string[]>> {
   const { sampling, text, seed } = recipe;
   const { samples, stop } = sampling;
   const tokenizer = loadTokenizer(baseDirectory(recipe.model));
   try {
+    const promptIds = renderSamplingPrompts(
+      tokenizer,
+      rows.map(({ prompt }) => prompt),
+      text,
+    );
     const requests = rows.map(
-      ({ promptId, prompt }): GenerationRequest => ({
+      ({ promptId }, i): GenerationRequest => ({
         promptId,
-        promptIds: renderSamplingPrompt(tokenizer, prompt, text),
+        promptIds: promptIds[i] ?? [],
         samples: Array.from({ length: samples }, (_, sampleIndex) => ({
           sampleIndex,
           key: randomKey(seed, 'sample', iteration, promptId, sampleIndex),
@@ -105,10 +110,12 @@ async function sampleAgain(
     );
     const context = { recipe, tokenizer, team: ALONE, signal };
     const found = new Map<string, string[]>();
-    for await (const response of sampleTogether(context, requests, { modelDirectory: model })) {
-      const texts = found.get(response.promptId) ?? [];
-      texts[response.sampleIndex] = responseOf(tokenizer, response, stop).text;
-      found.set(response.promptId, texts);
+    for await (const responses of sampleTogether(context, requests, { modelDirectory: model })) {
+      for (const { sequence, kept } of sampledResponses(tokenizer, responses, stop)) {
+        const texts = found.get(sequence.promptId) ?? [];
+        texts[sequence.sampleIndex] = kept.text;
+        found.set(sequence.promptId, texts);
+      }
     }
     return found;
   } finally {

@@ -7,9 +7,9 @@ import { sha256 } from '../../files/hash.ts';
 import { randomKey } from '../../random.ts';
 import type { GenerationRequest } from '../../sample/generate.ts';
 import type { HeldOutResponse } from '../../store/ledger-rows.ts';
-import { renderSamplingPrompt } from '../../text/rendering.ts';
+import { renderSamplingPrompts } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { responseOf } from '../stages/responses.ts';
+import { sampledResponses } from '../stages/responses.ts';
 import { sampleTogether } from '../stages/sampling.ts';
 import type { IterationContext } from '../stages/stage.ts';
 
@@ -33,10 +33,12 @@ export async function answerHeldOut(
   const { recipe, ledger, tokenizer, announce } = context;
   const { samples, temperature } = how;
   const { maxNewTokens } = recipe.evaluate;
-  const prompts = heldOut.map((row) => ({
-    row,
-    promptIds: Int32Array.from(renderSamplingPrompt(tokenizer, row.prompt, recipe.text)),
-  }));
+  const ids = renderSamplingPrompts(
+    tokenizer,
+    heldOut.map(({ prompt }) => prompt),
+    recipe.text,
+  );
+  const prompts = heldOut.map((row, i) => ({ row, promptIds: Int32Array.from(ids[i] ?? []) }));
   const { seed, sampling } = recipe;
   // What decides an answer, beside the weights.
   const { topP, topK, stop, dtype } = sampling;
@@ -63,22 +65,22 @@ export async function answerHeldOut(
   const total = prompts.length * samples;
   announce({ kind: 'stage-started', stage: 'evaluate', total, done: total - countOf(open), unit: 'answers' });
   if (open.length > 0) {
-    for await (const response of sampleTogether(context, open, { modelDirectory, temperature, maxNewTokens })) {
-      const { promptId, sampleIndex, finish, logProb, tokenIds, endId } = response;
-      const { text, ids } = responseOf(tokenizer, response, sampling.stop);
-      const answer: HeldOutResponse = {
-        samplerSha256,
-        settings,
-        promptId,
-        sampleIndex,
-        text,
-        tokenIds: Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]),
-        length: Math.min(ids.length, tokenIds.length),
-        finish,
-        logProb,
-      };
-      ledger.putHeldOutResponse(answer);
-      answered.set(answerKey(answer), answer);
+    for await (const responses of sampleTogether(context, open, { modelDirectory, temperature, maxNewTokens })) {
+      const answers = sampledResponses(tokenizer, responses, sampling.stop).map(
+        ({ sequence: { promptId, sampleIndex, finish, logProb, tokenIds, endId }, kept }): HeldOutResponse => ({
+          samplerSha256,
+          settings,
+          promptId,
+          sampleIndex,
+          text: kept.text,
+          tokenIds: Int32Array.from(endId === null ? tokenIds : [...tokenIds, endId]),
+          length: Math.min(kept.ids.length, tokenIds.length),
+          finish,
+          logProb,
+        }),
+      );
+      ledger.putHeldOutResponses(answers);
+      for (const answer of answers) answered.set(answerKey(answer), answer);
       announce({ kind: 'stage-progress', stage: 'evaluate', done: answered.size, total });
     }
   }

@@ -127,10 +127,8 @@ export async function pairResponses(context: IterationContext, rows: readonly Pr
       }
     }
   }
-  for (const pair of pairWeights === 'margin' ? weighedByMargin(records) : records) {
-    ledger.putPair(pair);
-    add(from, `${pair.chosenFrom.kind} over ${pair.rejectedFrom.kind}`);
-  }
+  ledger.putPairs(pairWeights === 'margin' ? weighedByMargin(records) : records);
+  for (const { chosenFrom, rejectedFrom } of records) add(from, `${chosenFrom.kind} over ${rejectedFrom.kind}`);
   const pairs = records.length;
   const needsPairs = iteration === 0 || !learnsFromLabels(recipe.objective.preference);
   if (pairs === 0 && needsPairs) {

@@ -37,16 +37,29 @@ export interface SampledResponse {
   logProb: number;
 }
 
-/**
- * A sampled sequence up to the first stop text. Tokens are cut, never texts: a text encoded again has other ids, to which
- * the log-probabilities do not belong. A token that holds the beginning of a stop text goes as a whole.
- */
-export function responseOf(
+/** Sampled sequences with what is kept of each, all decoded in one call of the tokenizer. */
+export function sampledResponses<Sequence extends SampledSequence>(
   tokenizer: Tokenizer,
-  { tokenIds, endId, tokenLogProbs }: Pick<GeneratedResponse, 'tokenIds' | 'endId' | 'tokenLogProbs'>,
+  sequences: readonly Sequence[],
+  stop: readonly string[],
+): { sequence: Sequence; kept: SampledResponse }[] {
+  const wholes = tokenizer.decodeBatch(sequences.map(({ tokenIds }) => tokenIds));
+  return sequences.map((sequence, i) => ({ sequence, kept: upToStop(tokenizer, sequence, wholes[i] ?? '', stop) }));
+}
+
+/** What the sampler made of one response. */
+type SampledSequence = Pick<GeneratedResponse, 'tokenIds' | 'endId' | 'tokenLogProbs'>;
+
+/**
+ * A sampled sequence, whose text is `whole`, up to the first stop text. Tokens are cut, never texts: a text encoded again has other
+ * ids, to which the log-probabilities do not belong. A token that holds the beginning of a stop text goes as a whole.
+ */
+function upToStop(
+  tokenizer: Tokenizer,
+  { tokenIds, endId, tokenLogProbs }: SampledSequence,
+  whole: string,
   stop: readonly string[],
 ): SampledResponse {
-  const whole = tokenizer.decode(tokenIds);
   const cuts = stop.map((text) => whole.indexOf(text)).filter((at) => at >= 0);
   const ids = endId === null ? [...tokenIds] : [...tokenIds, endId];
   const kept = cuts.length === 0 ? ids : tokenIds.slice(0, tokensBefore(tokenizer, tokenIds, whole, Math.min(...cuts)));

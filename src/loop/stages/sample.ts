@@ -3,9 +3,9 @@ import type { PreferenceRow } from '../../data/rows.ts';
 import { randomKey } from '../../random.ts';
 import type { Recipe } from '../../recipe/schema.ts';
 import type { GeneratedResponse, GenerationRequest } from '../../sample/generate.ts';
-import { renderSamplingPrompt } from '../../text/rendering.ts';
+import { renderSamplingPrompts } from '../../text/rendering.ts';
 import { modelSha256 } from '../model-hash.ts';
-import { responseOf } from './responses.ts';
+import { sampledResponses } from './responses.ts';
 import { sampleTogether } from './sampling.ts';
 import { sampleServed } from './served-sampling.ts';
 import type { IterationContext } from './stage.ts';
@@ -76,10 +76,10 @@ export async function sampleResponses(
   for (const source of sourcesOf(recipe.sampling, input)) {
     const requests = requestsOf(context, input.rows, source, done);
     if (requests.length === 0) continue;
-    for await (const response of sampleFrom(context, source, requests)) {
-      tokens += response.tokenIds.length;
-      cut += response.finish === 'length' ? 1 : 0;
-      count += 1;
+    for await (const responses of sampleFrom(context, source, requests)) {
+      tokens += responses.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+      cut += responses.filter(({ finish }) => finish === 'length').length;
+      count += responses.length;
       const rate = tokens / ((performance.now() - startedMs) / 1000);
       const detail = `${rate.toFixed(0)} tokens/s`;
       announce({ kind: 'stage-progress', stage: 'sample', done: count, total, detail });
@@ -95,9 +95,14 @@ function requestsOf(
   { sampleIndices }: Source,
   done: ReadonlySet<string>,
 ): GenerationRequest[] {
-  const requests = rows.map((row) => ({
+  const promptIds = renderSamplingPrompts(
+    tokenizer,
+    rows.map(({ prompt }) => prompt),
+    recipe.text,
+  );
+  const requests = rows.map((row, i) => ({
     promptId: row.promptId,
-    promptIds: renderSamplingPrompt(tokenizer, row.prompt, recipe.text),
+    promptIds: promptIds[i] ?? [],
     samples: sampleIndices
       .filter((sampleIndex) => !done.has(`${row.promptId}/${sampleIndex}`))
       .map((sampleIndex) => ({
@@ -108,33 +113,34 @@ function requestsOf(
   return requests.filter(({ samples }) => samples.length > 0);
 }
 
-/** Samples of one model, each in the ledger before it is given out. */
+/** Samples of one model, as they finish; each is in the ledger before it is given out. */
 async function* sampleFrom(
   context: IterationContext,
   source: Source,
   requests: readonly GenerationRequest[],
-): AsyncGenerator<GeneratedResponse> {
+): AsyncGenerator<readonly GeneratedResponse[]> {
   const { recipe, ledger, iteration, tokenizer } = context;
   const { sampling, sampler } = recipe;
   const { stop } = sampling;
   const samplerSha256 = await modelSha256(source.modelDirectory);
-  const responses =
+  const groups =
     sampler.kind === 'own'
       ? sampleTogether(context, requests, source)
       : sampleServed(context, sampler, requests, source);
-  for await (const response of responses) {
-    const { text, ids, logProb } = responseOf(tokenizer, response, stop);
-    ledger.putResponse({
-      iteration,
-      promptId: response.promptId,
-      sampleIndex: response.sampleIndex,
-      text,
-      tokenIds: Int32Array.from(ids),
-      finish: response.finish,
-      logProb,
-      samplerSha256,
-      seed: recipe.seed,
-    });
-    yield response;
+  for await (const responses of groups) {
+    ledger.putResponses(
+      sampledResponses(tokenizer, responses, stop).map(({ sequence, kept: { text, ids, logProb } }) => ({
+        iteration,
+        promptId: sequence.promptId,
+        sampleIndex: sequence.sampleIndex,
+        text,
+        tokenIds: Int32Array.from(ids),
+        finish: sequence.finish,
+        logProb,
+        samplerSha256,
+        seed: recipe.seed,
+      })),
+    );
+    yield responses;
   }
 }

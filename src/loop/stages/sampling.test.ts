@@ -27,10 +27,10 @@ it('an engine without graphs is a warning of the run that samples on a device, w
   const context = { recipe, tokenizer, team: ALONE, signal: undefined, announce: (each: Notice) => notices.push(each) };
   const samples = [{ sampleIndex: 0, key: randomKey(1, 'sample') }];
   const found: string[] = [];
-  for await (const { promptId } of sampleTogether(context, [{ promptId: 'a', promptIds: [1, 5], samples }], {
+  for await (const responses of sampleTogether(context, [{ promptId: 'a', promptIds: [1, 5], samples }], {
     modelDirectory: model,
   }))
-    found.push(promptId);
+    found.push(...responses.map(({ promptId }) => promptId));
   tokenizer.close();
   expect(found).toEqual(['a']);
   expect(notices).toEqual([{ kind: 'warning', text: expect.stringContaining('without graphs of the device') }]);

@@ -7,7 +7,7 @@ import {
   type GeneratedResponse,
   type GenerateOptions,
   type GenerationRequest,
-  generate,
+  generateByPass,
 } from '../../sample/generate.ts';
 import { openSampler } from '../../sample/sampler.ts';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
@@ -24,22 +24,24 @@ export interface SamplingSetting extends Pick<Recipe, 'sampling' | 'device'> {
 }
 
 /**
- * Sampling as work on prompts; a response has the same bits whichever rank samples it. `onNotice` hears what makes this rank's part slower
- * than it could be.
+ * Sampling as work on prompts, given out pass by pass; a response has the same bits whichever rank samples it. `onNotice` hears what makes
+ * this rank's part slower than it could be.
  */
 export function samplingWork(
   tokenizerOf: (directory: string) => Tokenizer,
   onNotice?: GenerateOptions['onNotice'],
-): SharedWork<SamplingSetting, GenerationRequest, GeneratedResponse> {
+): SharedWork<SamplingSetting, GenerationRequest, readonly GeneratedResponse[]> {
   return {
     name: 'sample',
-    async *run({ modelDirectory, tokenizerDirectory, sampling, device, ...length }, requests, { signal }) {
+    async *run({ modelDirectory, tokenizerDirectory, sampling, device, ...length }, requests, { group, signal }) {
       if (requests.length === 0) return;
       const tokenizer = tokenizerOf(tokenizerDirectory);
       const sampler = withModel(modelDirectory, (model) => openSampler(model, sampling), { device });
       try {
         const options = generateOptions({ recipe: { sampling }, tokenizer, signal }, length);
-        yield* generate(sampler, requests, { ...options, onNotice });
+        // Posted to rank 0 one by one: a post has a bound, and a pass may end many long responses.
+        for await (const responses of generateByPass(sampler, requests, { ...options, onNotice }))
+          yield* group.rank === 0 ? [responses] : responses.map((each) => [each]);
       } finally {
         sampler.dispose();
       }
@@ -52,8 +54,8 @@ type SamplingContext = Pick<IterationContext, 'recipe' | 'tokenizer' | 'team' | 
   Partial<Pick<IterationContext, 'announce'>>;
 
 /**
- * Samples all requests, in the order in which responses finish. What makes sampling slow is a warning of the run where there is one, else of
- * the process; ranks that follow say it on their own stderr.
+ * Samples all requests; responses come as they finish, those of one pass together. What makes sampling slow is a warning of the run where
+ * there is one, else of the process; ranks that follow say it on their own stderr.
  */
 export function sampleTogether(
   { recipe, tokenizer, team, signal, announce }: SamplingContext,
@@ -63,7 +65,7 @@ export function sampleTogether(
     temperature = recipe.sampling.temperature,
     maxNewTokens = recipe.sampling.maxNewTokens,
   }: Pick<SamplingSetting, 'modelDirectory'> & Partial<Pick<SamplingSetting, 'temperature' | 'maxNewTokens'>>,
-): AsyncIterable<GeneratedResponse> {
+): AsyncIterable<readonly GeneratedResponse[]> {
   const { sampling, device } = recipe;
   const tokenizerDirectory = baseDirectory(recipe.model);
   const setting = { modelDirectory, tokenizerDirectory, sampling, device, temperature, maxNewTokens };

@@ -32,13 +32,13 @@ interface ReadyServer {
   model: string;
 }
 
-/** Samples all requests at the servers of the recipe, in the order in which responses finish. Throws SamplerError. */
+/** Samples all requests at the servers of the recipe; each response comes, alone, when it is finished. Throws SamplerError. */
 export async function* sampleServed(
   context: IterationContext,
   settings: SamplingServerSettings,
   requests: readonly GenerationRequest[],
   { modelDirectory, temperature }: { modelDirectory: string; temperature: number },
-): AsyncGenerator<GeneratedResponse> {
+): AsyncGenerator<readonly GeneratedResponse[]> {
   // Requests under way end with the stage, whether it failed or nobody wants more of it.
   const end = new AbortController();
   const signal = context.signal === undefined ? end.signal : AbortSignal.any([end.signal, context.signal]);
@@ -54,14 +54,11 @@ export async function* sampleServed(
     }
     const waiting = requests.flatMap(({ samples, ...request }) => samples.map((sample) => ({ request, sample })));
     waiting.reverse();
-    const worker = async function* (server: ReadyServer): AsyncGenerator<GeneratedResponse> {
-      for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-        yield await sampleOne(context, server, {
-          ...next.request,
-          ...next.sample,
-          temperature,
-          kind: settings.kind,
-        });
+    const worker = async function* (server: ReadyServer): AsyncGenerator<readonly GeneratedResponse[]> {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+        const request = { ...next.request, ...next.sample, temperature, kind: settings.kind };
+        yield [await sampleOne(context, server, request)];
+      }
     };
     yield* merge(servers.flatMap((server) => Array.from({ length: settings.concurrency }, () => worker(server))));
   } catch (error) {

@@ -7,7 +7,7 @@ import { winProbabilities } from '../../rank/win-probability.ts';
 import { buildTreeOfSequences, type PairTree } from '../../score/trees.ts';
 import type { Ledger } from '../../store/ledger.ts';
 import type { CandidateOrigin, ResponseRecord, StoredPair } from '../../store/ledger-rows.ts';
-import { type PairResponse, renderPair, scoresTheSame } from '../../text/rendering.ts';
+import { type PairResponse, renderPairs, scoresTheSame } from '../../text/rendering.ts';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { exploredSample } from './sample.ts';
 import type { IterationContext } from './stage.ts';
@@ -32,21 +32,20 @@ export function tokenisePairs(
   const withResponse = exploration.kind !== 'none';
   const probabilitiesOf =
     preference.kind === 'sppo' && preference.targets === 'ranker' ? pairProbabilities(ledger, pairs) : null;
-  const trees = pairs.flatMap((pair) => {
+  const explored: CandidateOrigin = { kind: 'response', sampleIndex: exploredSample(recipe) };
+  const placed = pairs.map((pair) => {
     const row = rowOf(options.rows, pair.promptId, `pair ${pair.pairId}`);
     const place = { ...pair, row };
     const own = withResponse ? pair.response : null;
-    const explored: CandidateOrigin = { kind: 'response', sampleIndex: exploredSample(recipe) };
-    const { promptCut, responsesCut, ...sequences } = renderPair(
-      tokenizer,
-      {
-        prompt: row.prompt,
-        chosen: responseOf(place, pair.chosen, pair.chosenFrom),
-        rejected: responseOf(place, pair.rejected, pair.rejectedFrom),
-        response: own === null ? null : responseOf(place, own, explored),
-      },
-      recipe.text,
-    );
+    return {
+      ...{ pair, row, prompt: row.prompt },
+      chosen: responseOf(place, pair.chosen, pair.chosenFrom),
+      rejected: responseOf(place, pair.rejected, pair.rejectedFrom),
+      response: own === null ? null : responseOf(place, own, explored),
+    };
+  });
+  const trees = renderPairs(tokenizer, placed, recipe.text).flatMap(({ texts: { pair, row }, rendered }) => {
+    const { promptCut, responsesCut, ...sequences } = rendered;
     counts.promptsCut += promptCut ? 1 : 0;
     counts.responsesCut += responsesCut;
     if (scoresTheSame(sequences.chosen, sequences.rejected)) {
