@@ -1,7 +1,7 @@
 /** @file The benchmark of a GPU on a tiny shape and the CPU: that it runs counts what it says, and its parts hold together. */
 import { expect, it } from 'vitest';
 import { collectiveChecks } from '../bench/gpu/collectives.ts';
-import { PARTS, peaksOf, readResult, tableOf, WHOLE_SECONDS } from '../bench/gpu/parts.ts';
+import { PARTS, partsNamed, peaksOf, readResult, tableOf, WHOLE_SECONDS } from '../bench/gpu/parts.ts';
 import {
   bytesPerStep,
   decode,
@@ -62,6 +62,12 @@ it('has parts that fit eight minutes, beside half a minute for the build', () =>
   const seconds = PARTS.reduce((sum, { limitSeconds }) => sum + limitSeconds, 0);
   expect(seconds).toBeLessThanOrEqual(WHOLE_SECONDS - 30);
   expect(new Set(PARTS.map(({ name }) => name)).size).toBe(PARTS.length);
+});
+
+it('runs the parts that are named, and says what they are called where a name is of none', () => {
+  expect(partsNamed(['score', 'decode 64']).map(({ name }) => name)).toEqual(['decode 64', 'score']);
+  expect(partsNamed([])).toBe(PARTS);
+  expect(() => partsNamed(['decode'])).toThrow('No part is called "decode": there are "graphs", "decode 64"');
 });
 
 it('takes the last whole result of a part, and puts every part into a row', () => {

@@ -1,15 +1,15 @@
 /**
  * @file The benchmark of one GPU (bench/gpu/run.sh calls it): every part in a process of its own, one after the other, within what is left
- * of eight minutes. `main.ts OUT DEVICE full|tiny [PART...]`: what each part said goes to OUT, a table is printed last, and OUT/gpu.json
- * has the same as JSON. A part that fails, hangs or finds no time is a row that says so.
+ * of eight minutes. `main.ts OUT DEVICE full|tiny [PART...]`: what each part said goes to OUT/parts.log, a table is printed last, and
+ * OUT/gpu.json has the same as JSON. A part that fails, hangs or finds no time is a row that says so.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/files/package-root.ts';
 import { askGpus, cardOf } from '../../src/torch/gpus.ts';
 import { readEngineRecord } from '../../src/torch/native.ts';
-import { PARTS, type Part, type PartResult, type Row, readResult, tableOf, WHOLE_SECONDS } from './parts.ts';
+import { type Part, type PartResult, partsNamed, type Row, readResult, tableOf, WHOLE_SECONDS } from './parts.ts';
 import { rawConfig, workOf } from './shapes.ts';
 
 const [out = '.', device = 'cuda', sizeName = 'full', ...only] = process.argv.slice(2);
@@ -18,10 +18,11 @@ const size = sizeName === 'tiny' ? 'tiny' : 'full';
 const startedMs = Number(process.env.GPU_BENCH_STARTED ?? Math.floor(Date.now() / 1000)) * 1000;
 /** What the table takes, and the end of a process that is told to end. */
 const RESERVE_SECONDS = 5;
+const log = join(out, 'parts.log');
+writeFileSync(log, '');
 
 const rows: Row[] = [];
-for (const part of PARTS) {
-  if (only.length > 0 && !only.includes(part.name)) continue;
+for (const part of partsNamed(only)) {
   const beganMs = Date.now();
   const leftSeconds = WHOLE_SECONDS - RESERVE_SECONDS - (beganMs - startedMs) / 1000;
   const result = leftSeconds < 5 ? { failed: 'no time was left' } : await runPart(part, leftSeconds);
@@ -34,9 +35,8 @@ console.log(`\n${tableOf(rows)}`);
 /** Runs a part and reads its result: what it found before it was cut off counts. */
 async function runPart(part: Part, leftSeconds: number): Promise<PartResult> {
   const limitSeconds = Math.min(part.limitSeconds, leftSeconds);
-  const log = join(out, `${part.name.replaceAll(' ', '-')}.log`);
-  const { code, isCut } = await run(commandOf(part), { log, limitSeconds });
-  const output = readFileSync(log, 'utf8');
+  appendFileSync(log, `\n==== ${part.name}\n`);
+  const { code, isCut, output } = await run(commandOf(part), limitSeconds);
   const found = part.kind === 'tests' ? testCounts(output) : readResult(output);
   const cut: PartResult = isCut ? { 'cut off after seconds': Math.round(limitSeconds) } : {};
   if (found !== null) return { ...found, ...cut };
@@ -62,27 +62,33 @@ function commandOf(part: Part): { command: string; args: string[]; env?: NodeJS.
   }
 }
 
-/** Runs a command to its end or its limit, all that it says going to a file; its own children end with it. */
+/** Runs a command to its end or its limit, and returns all that it said, which the log has at once; its own children end with it. */
 function run(
   { command, args, env }: ReturnType<typeof commandOf>,
-  { log, limitSeconds }: { log: string; limitSeconds: number },
-): Promise<{ code: number | null; isCut: boolean }> {
+  limitSeconds: number,
+): Promise<{ code: number | null; isCut: boolean; output: string }> {
   return new Promise((resolve) => {
-    const file = createWriteStream(log);
     const child = spawn(command, args, { cwd: packageRoot, detached: true, env: { ...process.env, ...env } });
+    let output = '';
+    const hear = (text: string): void => {
+      output += text;
+      appendFileSync(log, text);
+    };
     let isCut = false;
     const end = (): void => {
       isCut = true;
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     };
     const timer = setTimeout(end, limitSeconds * 1000);
-    child.stdout.pipe(file, { end: false });
-    child.stderr.pipe(file, { end: false });
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', hear);
     const finish = (code: number | null): void => {
       clearTimeout(timer);
-      file.end(() => resolve({ code, isCut }));
+      resolve({ code, isCut, output });
     };
-    child.on('error', (error) => void file.write(`${error.message}\n`, () => finish(null)));
+    child.on('error', (error) => {
+      hear(`${error.message}\n`);
+      finish(null);
+    });
     child.on('close', finish);
   });
 }

@@ -15,8 +15,11 @@ export type Part =
   | { name: string; limitSeconds: number; kind: 'own'; run: Run }
   | { name: string; limitSeconds: number; kind: 'peer'; task: 'dpo' | 'generate' };
 
+/** What has a goal comes first: whatever happens later, it has been measured. */
 export const PARTS: readonly Part[] = [
-  { name: 'device tests', limitSeconds: 95, kind: 'tests' },
+  { name: 'graphs', limitSeconds: 30, kind: 'own', run: (work) => graphs(work, { batch: 64 }) },
+  { name: 'decode 64', limitSeconds: 30, kind: 'own', run: (work, peaks) => decode(work, { batch: 64, peaks }) },
+  { name: 'decode 256', limitSeconds: 45, kind: 'own', run: (work, peaks) => decode(work, { batch: 256, peaks }) },
   { name: 'lora', limitSeconds: 45, kind: 'own', run: (work, peaks) => trainSteps(work, { lora: true, peaks }) },
   {
     name: 'all weights',
@@ -24,14 +27,20 @@ export const PARTS: readonly Part[] = [
     kind: 'own',
     run: (work, peaks) => trainSteps(work, { lora: false, peaks }),
   },
-  { name: 'graphs', limitSeconds: 30, kind: 'own', run: (work) => graphs(work, { batch: 64 }) },
-  { name: 'decode 64', limitSeconds: 30, kind: 'own', run: (work, peaks) => decode(work, { batch: 64, peaks }) },
-  { name: 'decode 256', limitSeconds: 45, kind: 'own', run: (work, peaks) => decode(work, { batch: 256, peaks }) },
   { name: 'prefill', limitSeconds: 25, kind: 'own', run: (work, peaks) => prefill(work, { prompts: 64, peaks }) },
   { name: 'score', limitSeconds: 25, kind: 'own', run: (work, peaks) => score(work, { peaks }) },
+  { name: 'device tests', limitSeconds: 95, kind: 'tests' },
   { name: 'peers dpo', limitSeconds: 55, kind: 'peer', task: 'dpo' },
   { name: 'peers generate', limitSeconds: 55, kind: 'peer', task: 'generate' },
 ];
+
+/** The parts of some names, in their order; all of them where no name is given. Throws an Error that lists the names where one is of no part. */
+export function partsNamed(names: readonly string[]): readonly Part[] {
+  const unknown = names.find((name) => !PARTS.some((part) => part.name === name));
+  if (unknown !== undefined)
+    throw new Error(`No part is called "${unknown}": there are ${PARTS.map(({ name }) => `"${name}"`).join(', ')}`);
+  return names.length === 0 ? PARTS : PARTS.filter(({ name }) => names.includes(name));
+}
 
 /** Seconds of the whole, with the build before it. */
 export const WHOLE_SECONDS = 480;

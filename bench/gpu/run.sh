@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The benchmark of one GPU, at most eight minutes: builds the engine where it must, runs the tests that are meant for a device, then each
 # part in a process of its own, and prints a table last.
-#   bash bench/gpu/run.sh [OUT] [PART...]          on cuda; OUT (default build/gpu) gets a log of each part, and gpu.json
+#   bash bench/gpu/run.sh [OUT] [PART...]          on cuda; OUT (default build/gpu) gets build.log, parts.log, and gpu.json
 #   bash bench/gpu/run.sh --tiny [OUT] [PART...]   a small shape on the CPU: tries the script where there is no GPU
 # DEVICE=cuda:1 names another card, PYTHON=... the Python whose torch, transformers and peft are the peers (default python3).
 set -uo pipefail
