@@ -8,7 +8,8 @@ import { generate } from '../api/model.ts';
 import { packageRoot } from '../files/package-root.ts';
 import { teamOf } from '../ranks/team.testing.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
-import { deviceOption } from './device.ts';
+import type { DeviceMachine } from '../torch/device.ts';
+import { deviceHere, deviceOption } from './device.ts';
 import { evalModel } from './eval/model.ts';
 import { withOutputModel } from './eval/output-model.ts';
 import { rankFile } from './rank-file.ts';
@@ -102,6 +103,16 @@ it("the library's generate() with device auto computes on a GPU that works", asy
   expect(uses).toEqual([]);
   expect(await textsOn('auto')).toEqual(expected);
   expect(uses.length).toBeGreaterThan(10);
+});
+
+it('a plan says which device auto is, and that another would be refused', async () => {
+  const machine: DeviceMachine = { problem: () => 'Found no NVIDIA driver', gpus: () => ({ kind: 'no driver' }) };
+  const here = (device: string): Promise<string | null> => deviceHere({ device, dtypes: ['float32'] }, machine);
+  expect(await here('cpu')).toBeNull();
+  expect(await here('auto')).toBe('device auto is the CPU here: there is no NVIDIA driver on this machine');
+  expect(await here('cuda:1')).toMatch(
+    /^This machine would refuse it: Cannot compute on cuda:1: there is no NVIDIA driver/,
+  );
 });
 
 it('a device of another name is refused before anything is opened', () => {

@@ -11,11 +11,17 @@ import type { Gpu } from '../torch/gpus.ts';
 import { singleStepWarning } from '../train/schedule.ts';
 import { describeRecipe } from './describe.ts';
 
+/** The recipe's device on this machine: the card that it names, and what is to be said of it. */
+export interface DeviceHere {
+  card: Pick<Gpu, 'name' | 'memoryBytes'> | null;
+  says: string | null;
+}
+
 /** The forecast as text: slices and steps, learning rates, tokens, memory, time. */
 export function describeForecast(
   recipe: Recipe,
   { facts, iterations, cost }: Forecast,
-  card: Pick<Gpu, 'name' | 'memoryBytes'> | null = null,
+  { card, says }: DeviceHere = { card: null, says: null },
 ): string {
   const used = Math.max(...iterations.map(({ slice }) => slice.end));
   const { prompt, response, atMost } = facts.tokens;
@@ -47,6 +53,7 @@ export function describeForecast(
     `Tokens: ${about}${count(prompt)} a prompt, ${about}${count(response)} a response (${facts.sources.tokens})`,
     ...costLines(recipe, facts, { cost, card }),
     '',
+    ...(says === null ? [] : [says]),
     'A dry run: nothing was sampled, trained or written.',
   ].join('\n');
 }

@@ -3,10 +3,12 @@
  * src/loop/iteration.ts. Stop it anywhere: the same command goes on, to the same bytes.
  */
 import { Command } from 'commander';
+import { deviceWishOf } from '../recipe/device-wish.ts';
 import { loadRecipe } from '../recipe/load.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import { askGpus, cardOf, type Gpu } from '../torch/gpus.ts';
 import { describeOutcome, describeRecipe } from './describe.ts';
+import { deviceHere } from './device.ts';
 import { describeForecast } from './dry-run.ts';
 import { type LongRunOptions, SIGNALS_HELP, withRunOptions } from './long-run.ts';
 import { wholeNumber } from './numbers.ts';
@@ -81,5 +83,6 @@ async function dryRun(
     cardBytes: card?.memoryBytes ?? null,
     rates: (facts) => measureRates(recipe, facts),
   });
-  process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result, card)}\n`);
+  const says = await deviceHere(deviceWishOf(recipe));
+  process.stdout.write(`${json ? JSON.stringify(result) : describeForecast(recipe, result, { card, says })}\n`);
 }

@@ -31,7 +31,9 @@ describe('a dry run for a card', () => {
   const fitOf = async (overrides: string[], memoryBytes: number): Promise<string> => {
     const recipe = loadRecipe(join(packageRoot, 'recipes', 'llama-3-8b.yaml'), { overrides });
     const result = await forecast(recipe, { rows: 1000, cardBytes: memoryBytes, rates: async () => RATES });
-    const lines = describeForecast(recipe, result, { name: 'NVIDIA H100', memoryBytes }).split('\n');
+    const lines = describeForecast(recipe, result, { card: { name: 'NVIDIA H100', memoryBytes }, says: null }).split(
+      '\n',
+    );
     return lines.find((line) => line.includes('NVIDIA H100')) ?? '';
   };
 

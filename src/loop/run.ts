@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { ALONE, type Team } from '../ranks/team.ts';
+import { deviceWishOf } from '../recipe/device-wish.ts';
 import type { Recipe } from '../recipe/schema.ts';
 import type { SftRecipe } from '../recipe/sft.ts';
 import { collectReport } from '../report/collect.ts';
@@ -52,13 +53,7 @@ export async function runRecipe(
   { watch = () => {}, signal, acceptChanges = false, waits = true, team = ALONE }: RunOptions = {},
 ): Promise<RunOutcome> {
   if (written.threads !== null) setThreads(written.threads);
-  const { device, note } = chooseDevice({
-    device: written.device,
-    dtypes: [
-      ...[written.training.dtype, written.sampling.dtype],
-      ...('dtype' in written.ranker ? [written.ranker.dtype] : []),
-    ],
-  });
+  const { device, note } = chooseDevice(deviceWishOf(written));
   const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team, waits };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
