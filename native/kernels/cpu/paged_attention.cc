@@ -63,13 +63,29 @@ struct Rule {
   float scale, softCap;
 };
 
+// A key/value head's block of a page, and its block of a page that is read later; null where that is being fetched already, or there is none.
+template <typename T>
+struct Block {
+  const T *numbers, *later;
+
+  // Fetches numbers [from, from + count) of the later block. Whoever reads some of this block fetches the same ones of that: fetched all
+  // at once, they would keep the processor until the last of them is asked for.
+  void fetch(int64_t from, int64_t count) const {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    if (later == nullptr) return;
+    for (int64_t i = from; i < from + count; i += kLine) __builtin_prefetch(later + i, 0, 2);
+  }
+};
+
 // Scores of a page, [Heads][room] at its tokens, of `Heads` queries [Heads, width].
 template <int Heads, typename T>
-void scorePage(const float* q, const T* block, const Page& page, int64_t width, int64_t room, const Rule& rule,
+void scorePage(const float* q, const Block<T>& keys, const Page& page, int64_t width, int64_t room, const Rule& rule,
                float* scores) {
+  const T* block = keys.numbers;
   Float16 sums[Heads][2] = {};
   int64_t d = 0;
   for (; d + 1 < width; d += 2) {
+    keys.fetch(d * kPageTokens, 2 * kPageTokens);
     const Float16 even = load(block + d * kPageTokens), odd = load(block + (d + 1) * kPageTokens);
     for (int h = 0; h < Heads; h++) {
       sums[h][0] += even * q[h * width + d];
@@ -104,18 +120,20 @@ void normalise(float* scores, int64_t room) {
   for (int64_t i = 0; i < room; i += kLanes) store(scores + i, load(scores + i) * inverse);
 }
 
-// out[h][d] += sum over a page's tokens of weights[h][token] * value[token][d], for `Vectors` vectors of numbers; `count` of the
-// numbers are there. Places without a token are not read: they may hold anything.
+// out[h][d] += sum over a page's tokens of weights[h][token] * value[token][d], for `Vectors` vectors of numbers from `first` on; `count`
+// of the numbers are there. Places without a token are not read: they may hold anything.
 template <int Heads, int Vectors, typename T>
-void combineVectors(const float* weights, const T* block, const Page& page, int64_t width, int64_t room, int64_t count,
-                    float* out) {
+void combineVectors(const float* weights, const Block<T>& values, const Page& page, int64_t width, int64_t room,
+                    int64_t first, int64_t count, float* out) {
   Float16 sums[Heads][Vectors];
   for (int h = 0; h < Heads; h++) {
     for (int v = 0; v < Vectors; v++) sums[h][v] = load(out + h * width + v * kLanes, count - v * kLanes);
   }
   for (int64_t t = page.from; t < page.to; t++) {
+    const int64_t at = t * width + first;
+    values.fetch(at, count);
     for (int v = 0; v < Vectors; v++) {
-      const Float16 value = load(block + t * width + v * kLanes, count - v * kLanes);
+      const Float16 value = load(values.numbers + at + v * kLanes, count - v * kLanes);
       for (int h = 0; h < Heads; h++) sums[h][v] += value * weights[h * room + t];
     }
   }
@@ -125,13 +143,14 @@ void combineVectors(const float* weights, const T* block, const Page& page, int6
 }
 
 template <int Heads, typename T>
-void combinePage(const float* weights, const T* block, const Page& page, int64_t width, int64_t room, float* out) {
+void combinePage(const float* weights, const Block<T>& values, const Page& page, int64_t width, int64_t room,
+                 float* out) {
   constexpr int64_t kWide = kVectors * kLanes;
   int64_t first = 0;
   for (; first + kWide <= width; first += kWide)
-    combineVectors<Heads, kVectors>(weights, block + first, page, width, room, kWide, out + first);
+    combineVectors<Heads, kVectors>(weights, values, page, width, room, first, kWide, out + first);
   for (; first < width; first += kLanes)
-    combineVectors<Heads, 1>(weights, block + first, page, width, room, std::min<int64_t>(kLanes, width - first),
+    combineVectors<Heads, 1>(weights, values, page, width, room, first, std::min<int64_t>(kLanes, width - first),
                              out + first);
 }
 
@@ -156,7 +175,6 @@ template <typename T>
 void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape,
             int64_t first, int64_t last, int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
   constexpr size_t kAhead = 2;
-  constexpr int64_t kLine = 64 / sizeof(T);
   const size_t count = pages.size();
   const auto room = static_cast<int64_t>(count) * kPageTokens;
   scores.resize((last - first) * heads * room);
@@ -169,24 +187,24 @@ void attend(const float* q, const T* keys, const T* values, const std::vector<Pa
   const auto forBlocks = [&](const T* cache, size_t p, size_t from, auto body) {
     const T* ahead = pageAt(from + p + kAhead);
     for (int64_t group = first; group < last; group++) {
-      if (ahead != nullptr) {
-        for (int64_t i = group * shape.block(); i < (group + 1) * shape.block(); i += kLine)
-          __builtin_prefetch(ahead + i, 0, 2);
-      }
-      const T* block = cache + (pages[p].page * shape.groups + group) * shape.block();
+      Block<T> block{cache + (pages[p].page * shape.groups + group) * shape.block(),
+                     ahead == nullptr ? nullptr : ahead + group * shape.block()};
       float* of = scores.data() + (group - first) * heads * room + static_cast<int64_t>(p) * kPageTokens;
-      forHeads(heads, [&](int64_t h, auto many) { body(block, group * heads + h, many, of + h * room); });
+      forHeads(heads, [&](int64_t h, auto many) {
+        body(block, group * heads + h, many, of + h * room);
+        block.later = nullptr;
+      });
     }
   };
   for (size_t p = 0; p < count; p++) {
-    forBlocks(keys, p, 0, [&](const T* block, int64_t head, auto many, float* of) {
+    forBlocks(keys, p, 0, [&](const Block<T>& block, int64_t head, auto many, float* of) {
       scorePage<many()>(q + head * shape.width, block, pages[p], shape.width, room, rule, of);
     });
   }
   for (int64_t h = 0; h < (last - first) * heads; h++) normalise(scores.data() + h * room, room);
   std::fill(out + first * heads * shape.width, out + last * heads * shape.width, 0.0f);
   for (size_t p = 0; p < count; p++) {
-    forBlocks(values, p, count, [&](const T* block, int64_t head, auto many, const float* of) {
+    forBlocks(values, p, count, [&](const Block<T>& block, int64_t head, auto many, const float* of) {
       combinePage<many()>(of, block, pages[p], shape.width, room, out + head * shape.width);
     });
   }
