@@ -1,6 +1,7 @@
 // All blocks of a decoder on tokens, for sampling and for scoring: what src/model/decoder.ts says block by block, in one call. A pass over few
 // tokens is some three hundred small operators; called one by one from JavaScript they take longer than their arithmetic.
 // Written in operators, so that every device has it.
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
@@ -149,6 +150,8 @@ void runBlocks(Tensor& x, const Weights& weights, size_t layers, const Attention
                const OptionalTensor& rows = std::nullopt) {
   TORCH_CHECK(x.dim() == 2 && x.scalar_type() == at::kFloat && weights.size() == layers * kWeights,
               "decoder_blocks: x ", x.sizes(), " and ", weights.size(), " weights do not fit ", layers, " layers");
+  // Nothing here has a graph: without this, operators would ask for one through autograd's fallback, which boxes their arguments.
+  const at::AutoDispatchBelowADInplaceOrView noGraph;
   for (size_t layer = 0; layer < layers; layer++) {
     const auto weight = [&](Weight which) { return weights.get(layer * kWeights + which); };
     runBlock(x, weight, static_cast<int64_t>(layer), attend, settings, layer + 1 == layers ? rows : std::nullopt);

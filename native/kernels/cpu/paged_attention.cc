@@ -317,23 +317,25 @@ at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tens
     using T = std::remove_pointer_t<decltype(page)>;
     Q* to = out.data_ptr<Q>();
     T *toKeys = keys.data_ptr<T>(), *toValues = values.data_ptr<T>();
+    const float *queries = q.data_ptr<float>(), *newKeys = k.data_ptr<float>(), *newValues = v.data_ptr<float>(),
+                *cosines = cos.data_ptr<float>(), *sines = sin.data_ptr<float>();
     shareRanges(tokens, std::max<int64_t>(1, 32768 / ((heads + 2 * groups) * width)), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; t++) {
-        const float *c = cos.data_ptr<float>() + t * half, *s = sin.data_ptr<float>() + t * half;
+        const float *c = cosines + t * half, *s = sines + t * half;
         for (int64_t h = 0; h < heads; h++) {
           const int64_t at = (t * heads + h) * width;
-          rotateHead(q.data_ptr<float>() + at, c, s, half,
+          rotateHead(queries + at, c, s, half,
                      [&](int64_t i, Float16 value, int64_t count) { store(to + at + i, value, count); });
         }
         for (int64_t g = 0; g < groups; g++) {
           const int64_t from = (t * groups + g) * width, token = place[t] % kPageTokens;
           const int64_t block = (place[t] / kPageTokens * groups + g) * width * kPageTokens;
-          rotateHead(k.data_ptr<float>() + from, c, s, half, [&](int64_t i, Float16 value, int64_t count) {
+          rotateHead(newKeys + from, c, s, half, [&](int64_t i, Float16 value, int64_t count) {
             T numbers[kLanes];
             store(numbers, value);
             for (int64_t n = 0; n < count; n++) toKeys[block + (i + n) * kPageTokens + token] = numbers[n];
           });
-          const float* value = v.data_ptr<float>() + from;
+          const float* value = newValues + from;
           for (int64_t d = 0; d < width; d += kLanes)
             store(toValues + block + token * width + d, load(value + d, width - d), width - d);
         }
