@@ -2,7 +2,9 @@
 import type { DeviceWish } from '../torch/device.ts';
 import type { Recipe } from './schema.ts';
 
-/** The device by its name, and the types of products of training, sampling, and a ranker that computes here. */
-export function deviceWishOf({ device, training, sampling, ranker }: Recipe): DeviceWish {
-  return { device, dtypes: [training.dtype, sampling.dtype, ...('dtype' in ranker ? [ranker.dtype] : [])] };
+/** The device by its name, and the types of products of training, sampling, and the rankers that compute here. */
+export function deviceWishOf({ device, training, sampling, ranker, secondOpinion, select }: Recipe): DeviceWish {
+  const rankers = [ranker, secondOpinion?.ranker, select?.otherwise];
+  const ranking = rankers.flatMap((each) => (each && 'dtype' in each ? [each.dtype] : []));
+  return { device, dtypes: [training.dtype, sampling.dtype, ...ranking] };
 }
