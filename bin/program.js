@@ -14,7 +14,7 @@ const BUNDLES = path.join(ROOT, 'build', 'program');
 const ENTRIES = {
   main: 'src/cli/main.ts',
   library: 'src/index.ts',
-  'sweep-worker': 'src/sweep/worker.ts',
+  'run-worker': 'src/loop/process/worker.ts',
   'bench-worker': 'src/exploration-bench/worker.ts',
 };
 /** Bundles of earlier sources go when they are this old: a run that started on one still loads parts of it. */

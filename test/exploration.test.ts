@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mean } from '../src/evaluate/statistics.ts';
-import { type RunOutcome, runRecipe, twinOf } from '../src/loop/run.ts';
+import { type RunOutcome, runRecipe } from '../src/loop/run.ts';
+import { twinOf } from '../src/loop/twin.ts';
 import { loadRecipe } from '../src/recipe/load.ts';
 import { collectReport } from '../src/report/collect.ts';
 import type { LoopEvent } from '../src/store/events.ts';
@@ -18,7 +19,7 @@ describe('a run with strong optimism beside its twin', () => {
     iterations: 1,
     sampling: { samples: 3, temperature: 1, maxNewTokens: 16 },
     objective: { preference: { kind: 'dpo', beta: 0.1 }, exploration: { kind: 'selm', alpha: 2 } },
-    evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, twin: true },
+    evaluate: { prompts: 'prompts.jsonl', limit: 6, samples: 2, temperature: 1, twin: 'beside' },
   });
   const recipe = loadRecipe(path, { overrides: [`output=${join(root, 'run')}`] });
   const events: LoopEvent[] = [];

@@ -172,9 +172,16 @@ function benchmarksText({ on, base, limit: each }: BenchmarkSettings): string {
   return `${base ? 'the base model and ' : ''}each iteration on ${names.join(', ')}`;
 }
 
+/** What is said of a twin, by `evaluate.twin`. */
+const TWIN_TEXT = {
+  false: '',
+  true: '; the same recipe with alpha = 0 runs too, for comparison',
+  beside: '; the same recipe with alpha = 0 runs beside it, for comparison',
+} as const;
+
 function evaluateText({ evaluate }: Recipe): string {
   const prompts =
     evaluate.prompts === null ? `${evaluate.holdOut} prompts held out of the data` : shorterPath(evaluate.prompts);
-  const twin = evaluate.twin ? '; the same recipe with alpha = 0 runs too, for comparison' : '';
+  const twin = TWIN_TEXT[`${evaluate.twin}`];
   return `the base model and each iteration on ${prompts}${twin}`;
 }

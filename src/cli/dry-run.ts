@@ -96,7 +96,7 @@ function judgeLines(recipe: Recipe, iterations: readonly IterationPlan[]): strin
           secondOpinion.doubtMargin === null ? '' : ', and more on doubt',
         );
   const { judge, alpaca, mtBench, twin } = recipe.evaluate;
-  const models = (base: boolean): number => (recipe.iterations + (base ? 1 : 0)) * (twin ? 2 : 1);
+  const models = (base: boolean): number => (recipe.iterations + (base ? 1 : 0)) * (twin === false ? 1 : 2);
   const rated =
     mtBench === null
       ? []
@@ -171,7 +171,7 @@ function costLines(
       ]),
     ]),
     '',
-    `Memory, an estimate (${count(parameters)} weights, ${source}); the larger of the two is needed`,
+    `Memory, an estimate (${count(parameters)} weights, ${source}); the larger of the two is needed${recipe.evaluate.twin === 'beside' ? ', and as much again for the twin beside it' : ''}`,
     ...memoryLines('training', memory.training),
     ...memoryLines('sampling', memory.sampling),
     ...(card === null ? [] : [fitLine(recipe, memory, card)]),
@@ -214,7 +214,7 @@ function timeLines(
       ...iterations.map((each) => [nameOf(each.iteration), ...used.map(([stage]) => duration(each[stage]))]),
       ['all', ...used.map(([stage]) => duration(sum(stage)))],
     ]),
-    `About ${duration(totalSeconds)} in all${recipe.evaluate.twin ? ', the alpha = 0 twin, which does the same again, included' : ''}; without ${missing.join(', ')}`,
+    `About ${duration(totalSeconds)} in all${recipe.evaluate.twin !== false ? ', the alpha = 0 twin, which does the same again, included' : ''}; without ${missing.join(', ')}`,
   ];
 }
 
@@ -239,15 +239,16 @@ function memoryLines(stage: string, parts: readonly MemoryPart[]): string[] {
 /** What a card's own libraries and its allocator's gaps take of its memory. */
 const CARD_RESERVE_BYTES = 2 * 2 ** 30;
 
-/** Whether the larger of the two fits a card, and what would. */
+/** Whether the larger of the two fits a card, twice where a twin runs beside it, and what would. */
 function fitLine(
-  { training }: Recipe,
+  { training, evaluate }: Recipe,
   memory: NonNullable<Forecast['cost']>['memory'],
   { name, memoryBytes }: Pick<Gpu, 'name' | 'memoryBytes'>,
 ): string {
   const sum = (parts: readonly MemoryPart[]): number => parts.reduce((total, { bytes }) => total + bytes, 0);
-  const needed = Math.max(sum(memory.training), sum(memory.sampling)) + CARD_RESERVE_BYTES;
-  const both = `${gibibytes(needed)} with ${gibibytes(CARD_RESERVE_BYTES)} for CUDA itself, of ${gibibytes(memoryBytes)}`;
+  const processes = evaluate.twin === 'beside' ? 2 : 1;
+  const needed = processes * (Math.max(sum(memory.training), sum(memory.sampling)) + CARD_RESERVE_BYTES);
+  const both = `${gibibytes(needed)} with ${gibibytes(processes * CARD_RESERVE_BYTES)} for CUDA itself, of ${gibibytes(memoryBytes)}`;
   if (needed <= memoryBytes) return `  fits ${name}: ${both}`;
   const smaller = [
     ...(training.states === 'float32' ? ['training.states: bfloat16 (8 bytes a weight)'] : []),

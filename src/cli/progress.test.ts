@@ -87,6 +87,34 @@ test('openProgress() names the twin', () => {
   expect(show([[0, { ...started, run: 'first-twin' }]])).toContain('twin, iteration 1/3 sample');
 });
 
+test('openProgress() shows one bar of a run and a twin beside it, the lines of both, and whose a note is', () => {
+  const twin = (notice: Notice): LoopEvent => ({ ...eventOf(notice), run: 'first-twin' });
+  const finished: Notice = { kind: 'stage-finished', stage: 'sample', seconds: 1, summary: '256 responses' };
+  const beside: Notice = { kind: 'stage-progress', stage: 'sample', done: 77, total: 256 };
+  const text = show(
+    [
+      [0, started],
+      [0, twin({ kind: 'stage-started', stage: 'sample', total: 256, done: 0, unit: 'responses' })],
+      [1000, twin(beside)],
+      [2000, progress(64)],
+      [3000, twin({ kind: 'note', text: '3 pairs' })],
+      [4000, eventOf(finished)],
+      [5000, twin({ ...beside, done: 78 })],
+      [6000, twin(finished)],
+    ],
+    120,
+  );
+  const shown = text.split('\r\x1b[2K').flatMap((part) => part.split('\n').filter((line) => line !== ''));
+  expect(shown.map((part) => part.replace(/ +[█░]+/, '').replace(/ {2,}/g, ' '))).toEqual([
+    'iteration 1/3 sample 0/256 responses',
+    'iteration 1/3 sample 64/256 responses, 32/s, 6.0 s left',
+    'twin: 3 pairs',
+    'iteration 1/3 sample 256 responses (1.0 s)',
+    'twin, iteration 1/3 sample 78/256 responses, 16/s, 11 s left',
+    'twin, iteration 1/3 sample 256 responses (1.0 s)',
+  ]);
+});
+
 test('tolerant() leaves a display alone after its first failure, and says so once', () => {
   const reports: string[] = [];
   let calls = 0;

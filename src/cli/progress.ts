@@ -1,6 +1,7 @@
 /**
  * @file Shows a running loop to a person: on a terminal one bar for the work in progress and one line for each finished
- * stage; elsewhere plain lines. It only watches: what fails here never stops the run (`tolerant`).
+ * stage; elsewhere plain lines. Of a run and a twin beside it the bar is the run's, until that has finished. It only watches:
+ * what fails here never stops the run (`tolerant`).
  */
 import type { LoopEvent, StageName, Watch } from '../store/events.ts';
 import { type Colours, PLAIN } from './colour.ts';
@@ -24,6 +25,13 @@ export interface ProgressOptions {
 
 type Started = Extract<LoopEvent, { kind: 'stage-started' }>;
 
+/** The stage in progress of a run, when it began, and when it was drawn last. */
+interface Shown {
+  started: Started;
+  startedMs: number;
+  drawnMs: number;
+}
+
 /** Least time between two drawings of the bar, and between two lines where there is no terminal. */
 const BAR_MS = 100;
 const LINE_MS = 10_000;
@@ -33,10 +41,9 @@ const BAR_WIDTH = 24;
 export function openProgress(output: Output, options: ProgressOptions): { watch: Watch; close(): void } {
   const { run, iterations, clock = () => performance.now(), colours = PLAIN } = options;
   const isTerminal = output.columns !== undefined;
-  let started: (Started & { startedMs: number }) | null = null;
-  let drawnMs = Number.NEGATIVE_INFINITY;
+  /** The stages in progress, by run. */
+  const inProgress = new Map<string, Shown>();
   let barShown = false;
-  let twin = '';
 
   const clear = (): void => {
     if (barShown) output.write('\r\x1b[2K');
@@ -46,16 +53,22 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
     clear();
     output.write(`${wrapped(text, output.columns)}\n`.replace(/^warning:/, colours.warning));
   };
-  const place = (iteration: number, stage: StageName): string => twin + placeOf(iteration, stage, iterations);
+  const ofTwin = (event: { run: string }, mark: string): string => (event.run === run ? '' : mark);
+  const place = (event: { run: string; iteration: number; stage: StageName }): string =>
+    ofTwin(event, 'twin, ') + placeOf(event.iteration, event.stage, iterations);
 
-  function draw(done: number, detail: string | undefined): void {
-    if (started === null) return;
+  function draw(ofRun: string, done: number, detail: string | undefined): void {
+    const shown = inProgress.get(ofRun);
+    if (shown === undefined) return;
+    // One bar: the run's own, where it has work in progress.
+    if (isTerminal && ofRun !== run && inProgress.has(run)) return;
     const now = clock();
-    if (now - drawnMs < (isTerminal ? BAR_MS : LINE_MS)) return;
-    drawnMs = now;
-    const pace = paceText(started, done, (now - started.startedMs) / 1000);
+    if (now - shown.drawnMs < (isTerminal ? BAR_MS : LINE_MS)) return;
+    shown.drawnMs = now;
+    const { started } = shown;
+    const pace = paceText(started, done, (now - shown.startedMs) / 1000);
     const text = [pace, detail].filter((part) => part !== undefined && part !== '').join(', ');
-    const where = place(started.iteration, started.stage);
+    const where = place(started);
     if (!isTerminal) {
       line(`${where}  ${text}`);
       return;
@@ -69,32 +82,34 @@ export function openProgress(output: Output, options: ProgressOptions): { watch:
   function watch(event: LoopEvent): void {
     switch (event.kind) {
       case 'stage-started': {
-        twin = event.run === run || event.stage === 'sft' ? '' : 'twin, ';
-        started = { ...event, startedMs: clock() };
+        const now = clock();
+        inProgress.set(event.run, {
+          started: event,
+          startedMs: now,
+          drawnMs: isTerminal ? Number.NEGATIVE_INFINITY : now,
+        });
         const already = event.done > 0 ? `, ${event.done} of them done already` : '';
-        if (!isTerminal || event.done > 0)
-          line(`${place(event.iteration, event.stage)}  ${event.total} ${event.unit}${already}`);
-        drawnMs = isTerminal ? Number.NEGATIVE_INFINITY : clock();
-        draw(event.done, undefined);
+        if (!isTerminal || event.done > 0) line(`${place(event)}  ${event.total} ${event.unit}${already}`);
+        draw(event.run, event.done, undefined);
         break;
       }
       case 'stage-progress':
-        draw(event.done, event.detail);
+        draw(event.run, event.done, event.detail);
         break;
       case 'stage-finished':
-        started = null;
-        line(`${place(event.iteration, event.stage)}  ${event.summary} (${formatDuration(event.seconds)})`);
+        inProgress.delete(event.run);
+        line(`${place(event)}  ${event.summary} (${formatDuration(event.seconds)})`);
         break;
       case 'stage-skipped':
-        line(`${place(event.iteration, event.stage)}  finished before`);
+        line(`${place(event)}  finished before`);
         break;
       case 'metrics':
         break; // the bar's detail shows the loss; `selm metrics` shows all
       case 'note':
-        line(event.text);
+        line(`${ofTwin(event, 'twin: ')}${event.text}`);
         break;
       case 'warning':
-        line(`warning: ${event.text}`);
+        line(`warning: ${ofTwin(event, 'twin: ')}${event.text}`);
     }
   }
   return { watch, close: clear };

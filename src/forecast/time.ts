@@ -182,7 +182,8 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     fineTuneSeconds,
     evaluateBaseSeconds,
     benchmarkBaseSeconds,
-    totalSeconds: fineTuneSeconds + runSeconds * (evaluate.twin ? 2 : 1),
+    // A twin beside the run shares the cores with it, all of which these rates take.
+    totalSeconds: fineTuneSeconds + runSeconds * (evaluate.twin === false ? 1 : 2),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * @file A whole run: what the recipe names is fetched, a fine-tuning first where asked for, the iterations of Algorithm 1,
- * the same again with alpha = 0 beside it, and the report. Called again on the same recipe it goes on where it stopped.
+ * the same with alpha = 0 after it or beside it, and the report. Called again on the same recipe it goes on where it stopped.
  */
 import { join } from 'node:path';
 import { ALONE, type Team } from '../ranks/team.ts';
@@ -14,10 +14,12 @@ import { openEvents, type Watch } from '../store/events.ts';
 import { readRunConfig } from '../store/run-config.ts';
 import { chooseDevice } from '../torch/device.ts';
 import { setThreads } from '../torch/native.ts';
-import { fetchInputs } from './inputs.ts';
+import { fetchInputs, type InputOptions } from './inputs.ts';
 import { checkInputs, type ResolvedRecipe, runIterations, type Surroundings } from './iterations.ts';
 import { isModelThere } from './lost-models.ts';
+import type { TwinWork } from './process/messages.ts';
 import { fineTune } from './sft.ts';
+import { refuseTwinBesideRanks, runWithTwin, twinOf } from './twin.ts';
 
 export interface RunOptions {
   watch?: Watch | undefined;
@@ -48,17 +50,48 @@ export interface RunOutcome {
 }
 
 /** Runs a recipe to its end, and its alpha = 0 twin when the recipe asks for it. */
-export async function runRecipe(
+export async function runRecipe(written: Recipe, options: RunOptions = {}): Promise<RunOutcome> {
+  refuseTwinBesideRanks(written, options.team ?? ALONE);
+  const { given, surroundings } = await open(written, options);
+  const recipe = written.sft === null ? given : await fineTuneFirst(given, written.sft, surroundings);
+  const modelPath = await runWithTwin(recipe, surroundings);
+
+  const report = collectReport(recipe.written, written.evaluate.twin === false ? null : twinOf(recipe.written));
+  const reportPath = join(written.output, 'report.html');
+  writeReport(reportPath, report);
+  const best = join(written.output, 'best');
+  const bestPath = written.evaluate.keepBest !== null && isModelThere(best) ? best : null;
+  return { path: written.output, modelPath, bestPath, reportPath, summary: summariseReport(report) };
+}
+
+/** Runs the iterations of a run's twin, in its process: the fine-tuning and the report are the run's. */
+export async function runTwin(
+  { recipe, threads, hub, acceptChanges, waits }: TwinWork,
+  watching: Pick<RunOptions, 'watch' | 'signal'>,
+): Promise<void> {
+  const { given, surroundings } = await open({ ...recipe, threads }, { ...watching, acceptChanges, waits, hub });
+  await runIterations({ ...given, written: recipe }, surroundings);
+}
+
+/** Sets the engine up for a recipe, and fetches what it names. */
+async function open(
   written: Recipe,
-  { watch = () => {}, signal, acceptChanges = false, waits = true, team = ALONE }: RunOptions = {},
-): Promise<RunOutcome> {
+  {
+    watch = () => {},
+    signal,
+    acceptChanges = false,
+    waits = true,
+    team = ALONE,
+    hub,
+  }: RunOptions & Pick<InputOptions, 'hub'>,
+): Promise<{ given: ResolvedRecipe; surroundings: Surroundings }> {
   if (written.threads !== null) setThreads(written.threads);
   const { device, note } = chooseDevice(deviceWishOf(written));
   const surroundings: Surroundings = { announceFor: openEvents(watch), signal, acceptChanges, team, waits };
   const announce = surroundings.announceFor({ run: written.name, iteration: 0 });
 
   if (note !== null) announce({ kind: 'note', text: note });
-  const inputs = await fetchInputs(written, { announce, signal });
+  const inputs = await fetchInputs(written, { announce, signal, hub });
   const given: ResolvedRecipe = {
     written,
     local: { ...inputs.recipe, device },
@@ -67,21 +100,7 @@ export async function runRecipe(
     benchmarks: inputs.benchmarks,
     alpaca: inputs.alpaca,
   };
-  const recipe = written.sft === null ? given : await fineTuneFirst(given, written.sft, surroundings);
-  const modelPath = await runIterations(recipe, surroundings);
-
-  const twin = written.evaluate.twin ? twinOf(recipe.written) : null;
-  if (twin !== null) {
-    announce({ kind: 'note', text: `The same again with alpha = 0 (iterative DPO), in ${twin.output}` });
-    await runIterations({ ...recipe, written: twin, local: twinOf(recipe.local) }, surroundings);
-  }
-
-  const report = collectReport(recipe.written, twin);
-  const reportPath = join(written.output, 'report.html');
-  writeReport(reportPath, report);
-  const best = join(written.output, 'best');
-  const bestPath = written.evaluate.keepBest !== null && isModelThere(best) ? best : null;
-  return { path: written.output, modelPath, bestPath, reportPath, summary: summariseReport(report) };
+  return { given, surroundings };
 }
 
 /** The recipe with its first policy made by supervised fine-tuning, a run of its own inside the run. */
@@ -98,16 +117,4 @@ async function fineTuneFirst(
   const acceptChanges = wanted && readRunConfig(written.output) === null;
   const { modelPath: model } = await fineTune(sft, { announce, signal, team, hub: rest.hub, acceptChanges });
   return { written: { ...written, model }, local: { ...local, model }, ...rest };
-}
-
-/** The recipe without its optimism term, in a folder of its own inside the run. */
-export function twinOf(recipe: Recipe): Recipe {
-  return {
-    ...recipe,
-    name: `${recipe.name}-twin`.slice(0, 64),
-    output: join(recipe.output, 'twin'),
-    objective: { ...recipe.objective, exploration: { kind: 'none' } },
-    rewardModel: recipe.rewardModel === null ? null : { ...recipe.rewardModel, alpha: 0 },
-    evaluate: { ...recipe.evaluate, twin: false },
-  };
 }

@@ -103,8 +103,11 @@ export function checkRecipe(recipe: ParsedRecipe): RecipeProblem[] {
   problems.push(...checkMixture(recipe.data), ...checkLicenses(recipe.data, ['data']));
   if (sft !== null) problems.push(...checkLicenses(sft.data, ['sft', 'data']));
   const explores = Array.isArray(alpha) ? alpha.some((value) => value > 0) : alpha !== null && alpha > 0;
-  if (evaluate.twin && !explores && (recipe.rewardModel?.alpha ?? 0) === 0) {
-    report('evaluate.twin', 'is true but exploration is off, so the twin would be the same run: set it to false');
+  if (evaluate.twin !== false && !explores && (recipe.rewardModel?.alpha ?? 0) === 0) {
+    report(
+      'evaluate.twin',
+      `is ${evaluate.twin} but exploration is off, so the twin would be the same run: set it to false`,
+    );
   }
   if (recipe.rewardModel !== null) {
     if (recipe.update === 'keep' || recipe.update === 'data-over-response')

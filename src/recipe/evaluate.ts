@@ -213,9 +213,12 @@ export const evaluate = z
       .default(null)
       .describe('End the run after an iteration that is worse than the best before it; null: run all iterations')
       .meta({ change: 'warn' }),
-    twin: yesOrNo()
+    twin: z
+      .union([z.boolean(), z.literal('beside')], { error: 'true, false or beside' })
       .default(false)
-      .describe('Also run the same recipe with alpha = 0 and report both')
+      .describe(
+        'Also run the same recipe with alpha = 0 and report both. true: after the run. beside: at the same time, in a process of its own with as many threads and as much memory',
+      )
       .meta({ change: 'free' }),
   })
   .prefault({})

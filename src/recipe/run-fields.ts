@@ -25,7 +25,9 @@ export const runFields = {
   threads: integer(1)
     .nullable()
     .default(null)
-    .describe('Threads of the engine; null: all cores. Results are the same only for the same number')
+    .describe(
+      'Threads of the engine; null: all cores, which a twin beside a run shares with it. Results are the same only for the same number',
+    )
     .meta({ change: 'warn' }),
   track,
 };

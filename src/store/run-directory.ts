@@ -286,7 +286,7 @@ function refuseForeign(path: string): void {
     if (errorCode(error) === 'ENOENT') return;
     throw fileError(error, { action: 'open run directory', path });
   }
-  const foreign = names.find((name) => !/^(run\.(lock|db)|\.config\.yaml\.tmp|sft$)/.test(name));
+  const foreign = names.find((name) => !/^(run\.(lock|db)|\.config\.yaml\.tmp|sft$|twin$)/.test(name));
   if (foreign === undefined) return;
   throw new RunError(
     'RUN_FOREIGN',

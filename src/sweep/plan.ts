@@ -88,11 +88,11 @@ function unusableArm({ name }: Sweep, [arm, error]: [string, RecipeError], other
 
 /** A twin beside every run would double the work for a comparison that the arms make themselves. */
 function refuseTwins({ name }: Sweep, runs: readonly PlannedRun[]): void {
-  const twin = runs.find(({ recipe }) => recipe.evaluate.twin);
+  const twin = runs.find(({ recipe }) => recipe.evaluate.twin !== false);
   if (twin === undefined) return;
   throw new RecipeError(
     'SWEEP_TWIN',
-    `Cannot run sweep "${name}": evaluate.twin is true, so that every run would be made twice: add "evaluate.twin: false" to set, and an arm with alpha 0`,
+    `Cannot run sweep "${name}": evaluate.twin is ${twin.recipe.evaluate.twin}, so that every run would be made twice: add "evaluate.twin: false" to set, and an arm with alpha 0`,
     { details: { sweep: name, arm: twin.arm } },
   );
 }

@@ -32,7 +32,7 @@ function begin(options: Partial<ScheduleOptions> = {}) {
   return { started, events, ends };
 }
 
-const finished: RunEnd = { kind: 'finished', summary: '' };
+const finished: RunEnd = { kind: 'finished' };
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 it('begins as many as may run at once, and the next when one ends', async () => {

@@ -4,7 +4,7 @@ import type { PlannedRun } from './plan.ts';
 
 /** How a run ended. */
 export type RunEnd =
-  | { kind: 'finished'; summary: string }
+  | { kind: 'finished' }
   /** It was finished before, and nothing was done. */
   | { kind: 'already-finished' }
   | { kind: 'failed'; code: string; message: string }

@@ -210,3 +210,9 @@ export function setThreads(count: number): number {
   threads = native().initialise(count);
   return threads;
 }
+
+/** The number of compute threads. */
+export function threadCount(): number {
+  native();
+  return threads;
+}
