@@ -135,10 +135,12 @@ void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t 
       for (int64_t h = 0; h < heads; h++) {
         const T* in = x + (t * heads + h) * 2 * half;
         T* out = y + (t * heads + h) * 2 * half;
-        for (int64_t i = 0; i < half; i++) {
-          const float a = in[i], b = in[i + half], si = s[i] * direction;
-          out[i] = a * c[i] - b * si;
-          out[i + half] = b * c[i] + a * si;
+        for (int64_t i = 0; i < half; i += kLanes) {
+          const int64_t left = half - i;
+          const Float16 a = load(in + i, left), b = load(in + i + half, left);
+          const Float16 cosine = load(c + i, left), sine = load(s + i, left) * direction;
+          store(out + i, a * cosine - b * sine, left);
+          store(out + i + half, b * cosine + a * sine, left);
         }
       }
     }

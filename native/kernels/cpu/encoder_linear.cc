@@ -51,8 +51,10 @@ struct PanelProduct {
   struct Block {
     at::Tensor tiles;
     int64_t stride;  // of 32 rows
-    Block(const PanelProduct& product, int64_t first, int64_t count) : stride(product.steps() * kStep * kRows) {
-      tiles = room(roomFor(count) / kRows * stride, at::kBFloat16);
+    int64_t groups;  // of so many
+    Block(const PanelProduct& product, int64_t first, int64_t count)
+        : stride(product.steps() * kStep * kRows), groups(roomFor(count) / kRows) {
+      tiles = room(groups * stride, at::kBFloat16);
       for (int64_t row = 0; row < count; row += kRows)
         tilesOfRows(
             {product.x + (first + row) * product.inputs, product.inputs, std::min(kRows, count - row), product.inputs},
@@ -61,8 +63,9 @@ struct PanelProduct {
   };
   void multiply(const Block& block, int64_t group, int64_t panel, int64_t step, int64_t count, float* sums) const {
     const Bf16* tiles = block.tiles.data_ptr<Bf16>() + group * block.stride + step * kStep * kRows;
-    amxRowTiles({tiles, kStep, kStep * kRows / 2, kStep * kRows}, count * kStep,
-                panels + (panel * steps() + step) * kStep * kPanel, sums, step > 0, group == 0);
+    const Bf16* inputs = panels + (panel * steps() + step) * kStep * kPanel;
+    amxRowTiles({tiles, kStep, kStep * kRows / 2, kStep * kRows}, count * kStep, inputs, sums, step > 0,
+                Ahead::shareOf(group, block.groups, inputs, count * kStep));
   }
   Float16 sumsOf(const Block&, const float* sums, int64_t row, int64_t, int64_t half) const {
     return load(sums + row % kRows * kPanel + half);

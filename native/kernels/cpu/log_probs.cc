@@ -7,7 +7,7 @@
 #include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
-#include "vector.h"
+#include "rounding.h"
 
 namespace selm {
 namespace {
@@ -50,7 +50,7 @@ void rowGradients(T* logits, const int64_t* targets, const float* normalisers, c
       for (int64_t i = 0; i < whole; i += kLanes) {
         const Float16 value = load(out + i);
         const Float16 gradient = exponential(value - shift) * factor;
-        store(out + i, Capped ? gradient * softCapSlope(value, cap) : gradient);
+        storeNormal(out + i, Capped ? gradient * softCapSlope(value, cap) : gradient);
       }
       for (int64_t i = whole; i < width; i++) {
         const float value = out[i];

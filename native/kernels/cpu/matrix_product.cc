@@ -7,8 +7,8 @@
 //   +---------+             | panel 0 | panel 1 | ...      A thread takes a block of rows, which stay in the cache, and multiplies it with
 //   |  block  |             | K1      | K1      |          one panel after the other. Of a panel only kNear inputs (K1) are worked through
 //   +---------+             |         |         |          at a time, with all rows of the block: they stay in the nearest cache, rows
-//   |  block  |             | K2      | K2      |          and sums pass by. That is twice as fast as all inputs at once.
-//   +---------+
+//   |  block  |             | K2      | K2      |          and sums pass by. That is twice as fast as all inputs at once. Meanwhile those
+//   +---------+                                            that follow come to the second cache.
 //
 // Of more inputs than kDepth only so many are packed at a time, and what they give is added up. An element's bits depend on its row, its
 // column and K alone.
@@ -43,7 +43,7 @@ at::Tensor productOperand(const at::Tensor& x) {
 }
 
 constexpr int64_t kDepth = 4096;      // inputs that are packed at a time
-constexpr int64_t kNear = 256;        // inputs of a panel that are worked through at a time
+constexpr int64_t kNear = 256;        // inputs of a panel that are worked through at a time, about
 constexpr int64_t kMostRows = 128;    // of a block
 constexpr int64_t kPanelsBeside = 8;  // that are packed together
 
@@ -142,6 +142,24 @@ Inputs packedInputs(const Factor& left, const Factor& right, int64_t first, int6
   return {left, first, depth, panelsOf(right, first, depth)};
 }
 
+// Sums of a block of rows with a panel, [rows, 32]; they go on, or begin with zero. Where they begin, what they will be written to is
+// fetched by fetchResults(row, rows).
+template <typename Fetch>
+void multiplyPanel(const RowBlock& block, int64_t rows, const Bf16* panel, int64_t padded, bool goesOn, float* sums,
+                   const Fetch& fetchResults) {
+  const int64_t stretches = std::max<int64_t>(1, (padded + kNear / 2) / kNear), groups = roomFor(rows) / kTileRows;
+  for (int64_t stretch = 0, k = 0; stretch < stretches; stretch++) {
+    const int64_t end = padded / kStep * (stretch + 1) / stretches * kStep, inputs = end - k;
+    for (int64_t group = 0; group < groups; group++) {
+      const int64_t row = group * kTileRows;
+      if (!goesOn && k == 0) fetchResults(row, std::min(kTileRows, rows - row));
+      amxRowTiles(block.group(group, k), inputs, panel + k * kPanel, sums + row * kPanel, goesOn || k > 0,
+                  Ahead::shareOf(group, groups, panel + k * kPanel, inputs));
+    }
+    k = end;
+  }
+}
+
 // What all parts give, added up in their order before it is written; `columns` is the right factors' number of them.
 template <typename T>
 void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Results<T>& results) {
@@ -158,17 +176,11 @@ void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Resu
     const AmxTiles prepared;
     alignas(64) float sums[kMostRows * kPanel];
     for (int64_t panel = begin; panel < end; panel++) {
+      const auto fetchResults = [&](int64_t row, int64_t some) { results.fetch(first + row, some, panel * kPanel); };
       for (size_t part = 0; part < parts.size(); part++) {
         const int64_t padded = wholeTiles(parts[part].depth);
         const Bf16* numbers = parts[part].panels.data_ptr<Bf16>() + panel * padded * kPanel;
-        for (int64_t k = 0; k < padded; k += kNear) {
-          const bool goesOn = part > 0 || k > 0;
-          for (int64_t row = 0; row < count; row += kTileRows) {
-            if (!goesOn) results.fetch(first + row, std::min(kTileRows, count - row), panel * kPanel);
-            amxRowTiles(rowBlocks[part].group(row / kTileRows, k), std::min(kNear, padded - k), numbers + k * kPanel,
-                        sums + row * kPanel, goesOn, row == 0);
-          }
-        }
+        multiplyPanel(rowBlocks[part], count, numbers, padded, part > 0, sums, fetchResults);
       }
       results.write(first, count, panel * kPanel, sums);
     }

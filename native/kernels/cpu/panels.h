@@ -39,8 +39,25 @@ struct RowTiles {
   const c10::BFloat16* x;
   int64_t row, half, step;
 };
+// Lines of memory that a product brings to the second-level cache meanwhile, `lines` of them with each step.
+struct Ahead {
+  const c10::BFloat16* from;
+  int64_t lines;
+
+  // Groups of rows that are multiplied with the same inputs of a panel share the inputs that follow:
+  //
+  //   a panel in memory    | inputs that are multiplied now | inputs that are next, as many                       |
+  //                        | by group 0, 1, 2, 3            | fetched by group 0 | by group 1 | by 2 | by group 3 |
+  static Ahead shareOf(int64_t group, int64_t groups, const c10::BFloat16* panel, int64_t inputs) {
+    constexpr int64_t kLine = 32, kStepLines = 32;  // numbers of a line, lines of a step
+    const int64_t steps = inputs / kStep, lines = (kStepLines + groups - 1) / groups;
+    const c10::BFloat16* next = panel + steps * kStepLines * kLine;
+    return {next + group * steps * lines * kLine, group * lines < kStepLines ? lines : 0};
+  }
+};
 // The same of such tiles; goes on from the sums in y, or begins with zero.
-void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn, bool isFirst);
+void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn,
+                 const Ahead& ahead);
 // The same of fp32 rows in pieces: each number is the sum of three that bf16 holds, exactly (unless it is smaller than 1e-33).
 // Tiles lie in the order in which they are read:
 //

@@ -37,10 +37,22 @@ namespace {
 constexpr int64_t kAhead = 4096;
 constexpr int64_t kLine = 64;
 
-SELM_AMX void fetchStep(const c10::BFloat16* weights) {
-  const char* first = reinterpret_cast<const char*>(weights) + kAhead;
-  for (int64_t at = 0; at < kStep * 32 * 2; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
-}
+// What is fetched while a panel is multiplied, step by step: its own weights, by whoever reads them first; or what comes after them.
+struct OwnWeights {
+  bool isFirst;
+  SELM_AMX void fetch(const c10::BFloat16* weights, int64_t, int piece, int pieces) const {
+    if (!isFirst || piece != pieces - 1) return;
+    const char* first = reinterpret_cast<const char*>(weights) + kAhead;
+    for (int64_t at = 0; at < kStep * 32 * 2; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
+  }
+};
+struct WhatFollows {
+  Ahead ahead;
+  SELM_AMX void fetch(const c10::BFloat16*, int64_t step, int, int) const {
+    const char* first = reinterpret_cast<const char*>(ahead.from) + step * ahead.lines * kLine;
+    for (int64_t line = 0; line < ahead.lines; line++) _mm_prefetch(first + line * kLine, _MM_HINT_T1);
+  }
+};
 
 // Rows of bf16 one after the other.
 struct PlainRows {
@@ -74,8 +86,9 @@ struct RowsInPieces {
 //       A1          C2 C3     Rows in pieces go through the panel once a piece, the smallest first: what is added then is
 //                             rounded at its own size, and the sum has the error of an fp32 product.
 // Sums begin with zero, or go on from those in y.
-template <bool kGoesOn, bool kTwoTiles, typename Operand>
-SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, bool isFirst) {
+template <bool kGoesOn, bool kTwoTiles, typename Operand, typename Fetched>
+SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y,
+                            const Fetched& fetched) {
   constexpr int64_t kPanelBytes = 128, kResultBytes = 128;
   const int64_t stride = x.stride();
   float* lower = y + 16 * 32;
@@ -96,7 +109,7 @@ SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat1
   for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
     for (int64_t k = 0; k < inputs; k += kStep) {
       const c10::BFloat16* weights = panel + k * 32;
-      if (isFirst && piece == Operand::kCount - 1) fetchStep(weights);
+      fetched.fetch(weights, k / kStep, piece, Operand::kCount);
       _tile_loadd(6, weights, kPanelBytes);
       _tile_loadd(7, weights + 32, kPanelBytes);
       _tile_loadd(4, x.tile(k, piece, 0), stride);
@@ -119,8 +132,8 @@ SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat1
 
 template <bool kGoesOn, typename Operand>
 void rowsByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool isFirst) {
-  if (rows > 16) return multiplyTiles<kGoesOn, true>(x, inputs, panel, y, isFirst);
-  return multiplyTiles<kGoesOn, false>(x, inputs, panel, y, isFirst);
+  if (rows > 16) return multiplyTiles<kGoesOn, true>(x, inputs, panel, y, OwnWeights{isFirst});
+  return multiplyTiles<kGoesOn, false>(x, inputs, panel, y, OwnWeights{isFirst});
 }
 
 }  // namespace
@@ -134,9 +147,9 @@ void amxPanelOnto(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* p
   rowsByTiles<true>(PlainRows{x, inputs}, inputs, panel, y, rows, isFirst);
 }
 void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn,
-                 bool isFirst) {
-  if (goesOn) return multiplyTiles<true, true>(AnyRows{rows}, inputs, panel, y, isFirst);
-  multiplyTiles<false, true>(AnyRows{rows}, inputs, panel, y, isFirst);
+                 const Ahead& ahead) {
+  if (goesOn) return multiplyTiles<true, true>(AnyRows{rows}, inputs, panel, y, WhatFollows{ahead});
+  multiplyTiles<false, true>(AnyRows{rows}, inputs, panel, y, WhatFollows{ahead});
 }
 void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
                     bool isFirst) {
@@ -204,7 +217,7 @@ AmxTiles::AmxTiles() = default;
 AmxTiles::~AmxTiles() = default;
 void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPanelOnto(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
-void amxRowTiles(const RowTiles&, int64_t, const c10::BFloat16*, float*, bool, bool) {}
+void amxRowTiles(const RowTiles&, int64_t, const c10::BFloat16*, float*, bool, const Ahead&) {}
 void amxPiecesPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPieces(const float*, int64_t, c10::BFloat16*, int64_t) {}
 void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}

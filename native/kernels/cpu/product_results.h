@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "../checks.h"
-#include "vector.h"
+#include "rounding.h"
 
 namespace selm {
 
@@ -41,7 +41,7 @@ struct Results {
         Float16 value = load(sums + r * kPanel + i);
         if (more != nullptr) value += load(more + r * kPanel + i);
         if (bias != nullptr) value += load(bias + column + i, width - i);
-        store(to + i, adds ? load(to + i, width - i) + value : value, width - i);
+        storeNormal(to + i, adds ? load(to + i, width - i) + value : value, width - i);
       }
     }
   }

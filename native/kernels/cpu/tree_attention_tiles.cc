@@ -17,6 +17,7 @@
 
 #include "../checks.h"
 #include "panels.h"
+#include "rounding.h"
 #include "tile_packing.h"
 
 namespace selm {
@@ -94,8 +95,8 @@ struct QueryRows {
 // Two vectors in bf16, lane by lane beside each other.
 UInt16 pairOf(Float16 first, Float16 second) {
   Bf16 halves[2][kLanes];
-  store(halves[0], first);
-  store(halves[1], second);
+  storeNormal(halves[0], first);
+  storeNormal(halves[1], second);
   Half16 low, high;
   std::memcpy(&low, halves[0], sizeof low);
   std::memcpy(&high, halves[1], sizeof high);
@@ -126,7 +127,7 @@ void combineKeys(const std::vector<Bf16>& weights, const PackedKeys& keys, const
                    keys.numberPanel(keys.placeOf(range), first), sums, block.count, false);
     for (int64_t i = 0; i < block.count; i++) {
       for (int64_t d = 0; d < std::min(kPanel, keys.width - first); d += kLanes)
-        store(out + i * stride + first + d, load(sums + i * kPanel + d) * factors[i], keys.width - first - d);
+        storeNormal(out + i * stride + first + d, load(sums + i * kPanel + d) * factors[i], keys.width - first - d);
     }
   }
 }
@@ -161,7 +162,7 @@ void roundWeights(std::vector<float>& square, const Block& block, std::vector<Bf
     const int64_t keys = padded(range.count);
     for (int64_t i = 0; i < block.count; i++) {
       for (int64_t j = 0; j < keys; j += kLanes)
-        store(weights.data() + range.at * kBlock + i * keys + j, load(at(square, i, range.at + j)));
+        storeNormal(weights.data() + range.at * kBlock + i * keys + j, load(at(square, i, range.at + j)));
     }
   }
 }
