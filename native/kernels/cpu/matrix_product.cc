@@ -42,10 +42,9 @@ at::Tensor productOperand(const at::Tensor& x) {
   return !hasBf16 && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
 }
 
-constexpr int64_t kDepth = 4096;      // inputs that are packed at a time
-constexpr int64_t kNear = 256;        // inputs of a panel that are worked through at a time, about
-constexpr int64_t kMostRows = 128;    // of a block
-constexpr int64_t kPanelsBeside = 8;  // that are packed together
+constexpr int64_t kDepth = 4096;    // inputs that are packed at a time
+constexpr int64_t kNear = 256;      // inputs of a panel that are worked through at a time, about
+constexpr int64_t kMostRows = 128;  // of a block
 
 int64_t wholeTiles(int64_t count) { return (count + kStep - 1) / kStep * kStep; }
 
@@ -108,24 +107,24 @@ struct RowBlock {
   }
 };
 
-// All panels of a right factor, inputs [input, input + depth).
+// All panels of a right factor, inputs [input, input + depth): panel by panel of one that lies by rows, and otherwise some inputs of all panels
+// at a time, so that they are read as they lie.
 at::Tensor panelsOf(const Factor& right, int64_t input, int64_t depth) {
   const int64_t panels = panelsFor(right.lanes), size = wholeTiles(depth) * kPanel;
   const at::Tensor packed = room(panels * size);
   Bf16* const to = packed.data_ptr<Bf16>();
-  shareRanges(panels, kPanelsBeside, [&](int64_t begin, int64_t end) {
-    if (right.isByRows()) {
+  if (right.isByRows()) {
+    shareRanges(panels, 1, [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; panel++)
         panelOfRows(right.some(panel * kPanel, input, depth), to + panel * size);
-      return;
-    }
-    for (; begin < end; begin += kPanelsBeside) {
-      for (int64_t i = 0; i < depth; i += kColumnInputs) {
-        for (int64_t panel = begin; panel < std::min(begin + kPanelsBeside, end); panel++) {
-          const Lanes lanes = right.some(panel * kPanel, input + i, std::min(kColumnInputs, depth - i));
-          panelOfColumns(lanes, to + panel * size + i * kPanel);
-        }
-      }
+    });
+    return packed;
+  }
+  shareRanges(wholeTiles(depth) / kColumnInputs, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * kColumnInputs; i < end * kColumnInputs; i += kColumnInputs) {
+      for (int64_t panel = 0; panel < panels; panel++)
+        panelOfColumns(right.some(panel * kPanel, input + i, std::min(kColumnInputs, depth - i)),
+                       to + panel * size + i * kPanel);
     }
   });
   return packed;

@@ -31,9 +31,9 @@ struct Lanes {
 // next input lies a row of the matrix further on, so that a processor which is led down the columns waits for memory with each line:
 //
 //        columns 0 .. 31   32 .. 63   64 .. 95         1, 2, .. is the order in which they are packed; what follows is fetched meanwhile
-//   inputs 0 .. 63   1         2          3
-//   inputs 64 .. 127 4         5          6
-constexpr int64_t kColumnInputs = 64;
+//   inputs 0 .. 31   1         2          3
+//   inputs 32 .. 63  4         5          6
+constexpr int64_t kColumnInputs = 32;
 
 void tilesOfRows(const Lanes& lanes, c10::BFloat16* tiles);
 void tilesOfColumns(const Lanes& lanes, c10::BFloat16* tiles);

@@ -25,7 +25,7 @@ SELM_AVX512_INLINE __m512i thirtyTwo(const Bf16* x, int64_t count) {
 }
 
 // Two inputs of 32 lanes, lane by lane beside each other: lanes 0 to 15, and the others. What is packed next is fetched meanwhile: the lanes
-// beside these, and the inputs that follow when those are done (tile_packing.h).
+// beside these, and two rounds later the same lanes (tile_packing.h).
 struct Pairs {
   __m512i low, high;
 };
@@ -33,7 +33,7 @@ SELM_AVX512_INLINE Pairs pairsOf(const Lanes& columns, int64_t input) {
   for (int64_t i = input; i < std::min(input + 2, columns.inputs); i++) {
     const Bf16* const lanes = columns.x + i * columns.stride;
     _mm_prefetch(reinterpret_cast<const char*>(lanes + kTile), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(lanes + kColumnInputs * columns.stride), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(lanes + 2 * kColumnInputs * columns.stride), _MM_HINT_T1);
   }
   const __m512i first =
       input < columns.inputs ? thirtyTwo(columns.x + input * columns.stride, columns.count) : _mm512_setzero_si512();
