@@ -130,7 +130,8 @@ describe.skipIf(!hasOwnKernels)('the product by rows', () => {
     },
   );
 
-  // The activation is the same function on the same sums; in bf16 the result is rounded as the next product would round it.
+  // The activation is the same function on the same sums; in bf16 the result is rounded as the next product would round it, but for numbers so
+  // small that some processors round them to zero, and products take them for zero.
   it.each(
     ['float32', ...paths].flatMap((arithmetic) => [
       { arithmetic, activation: 'silu', gated: swiglu },
@@ -144,7 +145,8 @@ describe.skipIf(!hasOwnKernels)('the product by rows', () => {
         const [gate, up] = [packRows([bf16(normals('gate', [45, 70]))]), packRows([bf16(normals('up', [45, 70]))])];
         const steps = gated(rowLinear(x_TI, gate, 45, { arithmetic }), rowLinear(x_TI, up, 45, { arithmetic }));
         const found = rowGated(x_TI, cat([gate, up]), 45, activation, { arithmetic });
-        expect(numbers(found)).toEqual(numbers(arithmetic === 'float32' ? steps : bf16(steps)));
+        const normal = (all: Tensor) => numbers(all).map((each) => (Math.abs(each) < 2 ** -126 ? 0 : each));
+        expect(normal(found)).toEqual(normal(arithmetic === 'float32' ? steps : bf16(steps)));
         // What comes out goes into the next product as it is.
         const down = packRows([bf16(normals('down', [20, 45]))]);
         const next = rowLinear(to_dtype(steps, 'float32'), down, 20, { arithmetic });
@@ -156,8 +158,8 @@ describe.skipIf(!hasOwnKernels)('the product by rows', () => {
   it.each(['float32', ...paths])('gives a row the same bits alone and among 1 to 300 others (%s)', (arithmetic) => {
     scope('rows', () => {
       noGrad(() => {
-        const x_TI = normals('x', [300, 70]);
-        const packed = packRows([bf16(normals('w', [45, 70]))]);
+        const x_TI = normals('x', [300, 650]);
+        const packed = packRows([bf16(normals('w', [45, 650]))]);
         const all = numbers(rowLinear(x_TI, packed, 45, { arithmetic }));
         for (const [first, count] of [
           [0, 1],

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -10,8 +11,10 @@
 #include "../checks.h"
 #include "../composite.h"
 #include "activations.h"
+#include "block_products.h"
 #include "panels.h"
 #include "product_results.h"
+#include "rounding.h"
 #include "team.h"
 
 namespace selm {
@@ -78,30 +81,34 @@ struct RowsInPieces {
 
 struct Nothing {};
 
-template <typename X, typename W>
-using PanelKernel = void (*)(const X*, int64_t, const W*, float*, int64_t, bool);
+// Where the results of a task go, of rows from `first` on.
+template <typename Write>
+struct TaskResults {
+  const Write& to;
+  int64_t task, first;
+  void fetch(int64_t row, int64_t rows) const { to.fetch(task, first + row, rows); }
+  void write(int64_t row, int64_t rows, const std::array<const float*, Write::kTogether>& results) const {
+    to(task, first + row, rows, results);
+  }
+};
 
 // Multiplies rows with every panel, a block of rows after the other, and hands results to `write`. Panels p, p + tasks, .. are
 // one task: their results are written together. Many rows are shared among the threads block by block, few by panels.
 // `Prepare` is held by a thread meanwhile.
-template <typename Prepare, typename Rows, typename W, typename Write>
-void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand, int64_t rows, const at::Tensor& packed,
-              const Write& write) {
+template <typename Prepare, typename W, typename Product, typename Rows, typename Write>
+void shareProducts(const Product& product, const Rows& operand, int64_t rows, const at::Tensor& packed,
+                   const Write& write) {
   using X = typename Rows::Element;
   constexpr int64_t together = Write::kTogether;
   const int64_t inputs = packed.size(1), tasks = packed.size(0) / together, threads = teamSize(), width = operand.width;
   const W* weights = packed.data_ptr<W>();
   const auto multiplyBlock = [&](const X* x, int64_t first, int64_t count, int64_t beginTask, int64_t endTask) {
     [[maybe_unused]] const Prepare prepared;
-    alignas(64) float results[together][kTileRows * kPanel];
+    at::Tensor scratch;
     for (int64_t task = beginTask; task < endTask; task++) {
-      for (int64_t row = 0; row < count; row += kTileRows) {
-        const int64_t some = std::min(kTileRows, count - row);
-        write.fetch(task, first + row, some);
-        for (int64_t i = 0; i < together; i++)
-          panel(x + row * width, inputs, weights + (task + i * tasks) * inputs * kPanel, results[i], some, row == 0);
-        write(task, first + row, some, results);
-      }
+      std::array<const W*, together> panels;
+      for (int64_t i = 0; i < together; i++) panels[i] = weights + (task + i * tasks) * inputs * kPanel;
+      product.multiply(BlockRows<X>{x, count, width}, panels, inputs, scratch, TaskResults<Write>{write, task, first});
     }
   };
   const int64_t near = std::max<int64_t>(1, kNear / (width * static_cast<int64_t>(sizeof(X)) * kTileRows)) * kTileRows;
@@ -124,6 +131,12 @@ void byPanels(PanelKernel<typename Rows::Element, W> panel, const Rows& operand,
     const X* x = operand.block(first, count, scratch);
     shareRanges(tasks, grain, [&](int64_t begin, int64_t end) { multiplyBlock(x, first, count, begin, end); });
   }
+}
+
+template <typename Prepare, typename Rows, typename W, typename Write>
+void byPanels(PanelKernel<typename Rows::Element, W> kernel, const Rows& operand, int64_t rows,
+              const at::Tensor& packed, const Write& write) {
+  shareProducts<Prepare, W>(InGroups<typename Rows::Element, W>{kernel}, operand, rows, packed, write);
 }
 
 // fp32 products. Of weights that bf16 holds AMX makes them in pieces: exact before sums are rounded, and several times as fast
@@ -149,7 +162,7 @@ void multiply(const at::Tensor& x, const at::Tensor& packed, std::string_view ar
   const PlainRows<Bf16> operand(x, packed.size(1));
   switch (bf16PathOf(arithmetic)) {
     case Bf16Path::amx:
-      return byPanels<AmxTiles, PlainRows<Bf16>, Bf16>(amxPanel, operand, x.size(0), packed, write);
+      return shareProducts<AmxTiles, Bf16>(InStretches{}, operand, x.size(0), packed, write);
     case Bf16Path::avx512Bf16:
       return byPanels<Nothing, PlainRows<Bf16>, Bf16>(avx512Bf16Panel, operand, x.size(0), packed, write);
     case Bf16Path::vector:
@@ -178,7 +191,7 @@ struct WriteSums {
   void fetch(int64_t panel, int64_t row, int64_t rows) const {
     fetchRows(places[panel].first + row * places[panel].stride, places[panel].stride, rows);
   }
-  void operator()(int64_t panel, int64_t row, int64_t rows, const float results[][kTileRows * kPanel]) const {
+  void operator()(int64_t panel, int64_t row, int64_t rows, const std::array<const float*, 1>& results) const {
     const Place& place = places[panel];
     for (int64_t r = 0; r < rows; r++) {
       float* to = place.first + (row + r) * place.stride;
@@ -201,13 +214,13 @@ struct WriteGated {
   void fetch(int64_t task, int64_t row, int64_t rows) const {
     fetchRows(data + row * outputs + task * kPanel, outputs, rows);
   }
-  void operator()(int64_t task, int64_t row, int64_t rows, const float results[][kTileRows * kPanel]) const {
+  void operator()(int64_t task, int64_t row, int64_t rows, const std::array<const float*, 2>& results) const {
     const int64_t width = std::min(kPanel, outputs - task * kPanel);
     for (int64_t r = 0; r < rows; r++) {
       T* to = data + (row + r) * outputs + task * kPanel;
       for (int64_t i = 0; i < width; i += kLanes) {
         const Float16 gate = load(results[0] + r * kPanel + i), up = load(results[1] + r * kPanel + i);
-        store(to + i, activated<Activation>(gate) * up, width - i);
+        storeNormal(to + i, activated<Activation>(gate) * up, width - i);
       }
     }
   }
