@@ -12,6 +12,26 @@
 namespace selm {
 namespace {
 
+// Exponentials of one row leave time to bring numbers of the next one from memory.
+template <typename T>
+void fetchBelow(const T* number, int64_t width) {
+  __builtin_prefetch(number + width, 1, 2);
+}
+
+// Of a whole number of vectors. Four maxima side by side: one would wait for itself.
+template <typename T>
+float largestOf(const T* numbers, int64_t count) {
+  constexpr int kBeside = 4;
+  Float16 best[kBeside];
+  std::fill_n(best, kBeside, splat(-INFINITY));
+  int64_t i = 0;
+  for (; i + kBeside * kLanes <= count; i += kBeside * kLanes) {
+    for (int n = 0; n < kBeside; n++) best[n] = maximum(best[n], load(numbers + i + n * kLanes));
+  }
+  for (; i < count; i += kLanes) best[0] = maximum(best[0], load(numbers + i));
+  return largest(maximum(maximum(best[0], best[1]), maximum(best[2], best[3])));
+}
+
 template <typename T>
 void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float* normalisers, int64_t rows,
                  int64_t width) {
@@ -19,12 +39,13 @@ void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float
     for (int64_t row = begin; row < end; row++) {
       const T* in = logits + row * width;
       const int64_t whole = width / kLanes * kLanes;
-      Float16 best = splat(-INFINITY);
-      for (int64_t i = 0; i < whole; i += kLanes) best = maximum(best, load(in + i));
-      float top = largest(best);
+      float top = largestOf(in, whole);
       for (int64_t i = whole; i < width; i++) top = std::max(top, static_cast<float>(in[i]));
       Float16 sums = splat(0);
-      for (int64_t i = 0; i < whole; i += kLanes) sums += exponential(load(in + i) - top);
+      for (int64_t i = 0; i < whole; i += kLanes) {
+        fetchBelow(in + i, width);
+        sums += exponential(load(in + i) - top);
+      }
       double total = 0;
       for (int lane = 0; lane < kLanes; lane++) total += sums[lane];
       for (int64_t i = whole; i < width; i++) total += std::exp(static_cast<float>(in[i]) - top);
@@ -48,6 +69,7 @@ void rowGradients(T* logits, const int64_t* targets, const float* normalisers, c
       const float logit = out[targets[row]];
       const float target = coefficients[row] * (1.0f - std::exp(logit - shift)) * slope(logit);
       for (int64_t i = 0; i < whole; i += kLanes) {
+        fetchBelow(out + i, width);
         const Float16 value = load(out + i);
         const Float16 gradient = exponential(value - shift) * factor;
         storeNormal(out + i, Capped ? gradient * softCapSlope(value, cap) : gradient);
