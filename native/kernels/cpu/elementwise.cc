@@ -7,8 +7,8 @@
 #include "../checks.h"
 #include "activations.h"
 #include "panels.h"
+#include "rounding.h"
 #include "team.h"
-#include "vector.h"
 
 namespace selm {
 namespace {
@@ -38,7 +38,7 @@ void rmsRows(const X* x, const float* weight, Y* y, float* inverse, int64_t widt
     const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(width) + static_cast<float>(eps));
     if (inverse != nullptr) inverse[row] = scale;
     for (int64_t i = 0; i < width; i += kLanes) {
-      store(y + row * width + i, load(in + i, width - i) * scale * load(weight + i, width - i), width - i);
+      storeNormal(y + row * width + i, load(in + i, width - i) * scale * load(weight + i, width - i), width - i);
     }
   }
 }
@@ -59,12 +59,12 @@ void rmsBackward(const T* x, const float* weight, const float* inverse, const T*
           const int64_t left = width - i;
           const Float16 v = load(in + i, left), g = load(out + i, left);
           dots += v * g * load(weight + i, left);
-          store(dw + i, load(dw + i, left) + g * v * scale, left);
+          storeNormal(dw + i, load(dw + i, left) + g * v * scale, left);
         }
         const float mean = sum(dots) / static_cast<float>(width) * scale * scale;
         for (int64_t i = 0; i < width; i += kLanes) {
           const int64_t left = width - i;
-          store(dx + row * width + i,
+          storeNormal(dx + row * width + i,
                 (load(out + i, left) * load(weight + i, left) - load(in + i, left) * mean) * scale, left);
         }
       }
@@ -139,8 +139,8 @@ void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t 
           const int64_t left = half - i;
           const Float16 a = load(in + i, left), b = load(in + i + half, left);
           const Float16 cosine = load(c + i, left), sine = load(s + i, left) * direction;
-          store(out + i, a * cosine - b * sine, left);
-          store(out + i + half, b * cosine + a * sine, left);
+          storeNormal(out + i, a * cosine - b * sine, left);
+          storeNormal(out + i + half, b * cosine + a * sine, left);
         }
       }
     }
@@ -164,7 +164,7 @@ void gateForward(const T* gate, const T* up, T* y, int64_t n) {
   at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
       const Float16 g = load(gate + i, n - i);
-      store(y + i, activated<Activation>(g) * load(up + i, n - i), n - i);
+      storeNormal(y + i, activated<Activation>(g) * load(up + i, n - i), n - i);
     }
   });
 }
@@ -176,8 +176,8 @@ void gateBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int
       const int64_t left = n - i;
       const Float16 g = load(gate + i, left), d = load(dy + i, left);
       const Float16 sigmoid = 1.0f / (exponential(-Activation::inner(g)) + 1.0f);
-      store(dup + i, d * g * sigmoid, left);
-      store(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)), left);
+      storeNormal(dup + i, d * g * sigmoid, left);
+      storeNormal(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)), left);
     }
   });
 }
