@@ -1,5 +1,5 @@
 /** @file A twin beside its run, in a process of its own: the same bytes as after it, stopped with it, and told of when it fails. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -58,9 +58,14 @@ it('that fails is an error once the run itself has finished', async () => {
     code: 'TWIN_FAILED',
     message: expect.stringContaining('"notes.txt" and no config.yaml'),
   });
-  await expect(runRecipe(recipeIn('failing', 'evaluate.twin=false'))).resolves.toMatchObject({
-    modelPath: join(root, 'failing', 'iteration-1', 'model'),
-  });
+  expect(existsSync(join(root, 'failing', 'iteration-1', 'model', 'model.safetensors'))).toBe(true);
+});
+
+it('ends with its run where a watcher throws at one of its events, by what that threw', async () => {
+  const watch = ({ run }: LoopEvent): void => {
+    if (run === 'small-twin') throw new Error('no room on the screen');
+  };
+  await expect(runRecipe(recipeIn('watched'), { watch })).rejects.toThrow('no room on the screen');
 });
 
 it('is refused on several ranks, before anything is done', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { failingFs, systemError } from './fs.testing.ts';
 import { nodeFs } from './fs.ts';
-import { acquireLock, isAlive, processStart, thisProcess } from './lock.ts';
+import { acquireLock, isAlive, lockHolder, processStart, thisProcess, waitUntilUnlocked } from './lock.ts';
 import { temporaryFolder } from './temporary.testing.ts';
 
 function deadPid(): number {
@@ -28,6 +28,17 @@ test('acquireLock() is refused while held, and free again after release', () => 
     expect(JSON.parse(readFileSync(again.path, 'utf8'))).toEqual(thisProcess());
   }
   expect(readdirSync(join(path, '..'))).toEqual([]);
+});
+
+test('waitUntilUnlocked() waits for the holder, and no longer than it may or than its signal allows', async () => {
+  const path = join(temporaryFolder(), 'run.lock');
+  const lock = acquireLock(path);
+  await waitUntilUnlocked(path, { limitMs: 1 });
+  await waitUntilUnlocked(path, { limitMs: 60_000, signal: AbortSignal.abort() });
+  expect(lockHolder(path)).not.toBeNull();
+  setTimeout(() => lock.release(), 20);
+  await waitUntilUnlocked(path, { limitMs: 60_000 });
+  expect(lockHolder(path)).toBeNull();
 });
 
 test('acquireLock() respects another live process and takes over when it dies', async () => {

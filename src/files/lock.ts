@@ -5,8 +5,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RunError } from '../errors.ts';
 import { errorCode, type Fs, fileError, nodeFs, writeAll } from './fs.ts';
+
+/** How often a lock that is waited for is looked at. */
+const POLL_MS = 100;
 
 /** Who holds a lock. */
 export interface LockHolder {
@@ -60,6 +64,18 @@ export function acquireLock(path: string, { fs = nodeFs, holder = thisProcess() 
 export function lockHolder(path: string): LockHolder | null {
   const holder = readLock(path)?.holder ?? null;
   return holder !== null && isAlive(holder) ? holder : null;
+}
+
+/**
+ * Waits until nobody holds the lock at `path`, or `limitMs` have passed, or the signal is aborted: a process whose parent was killed ends at
+ * its next pause, and gives its lock back then.
+ */
+export async function waitUntilUnlocked(
+  path: string,
+  { limitMs, signal }: { limitMs: number; signal?: AbortSignal | undefined },
+): Promise<void> {
+  const endMs = performance.now() + limitMs;
+  while (lockHolder(path) !== null && performance.now() < endMs && signal?.aborted !== true) await sleep(POLL_MS);
 }
 
 /** Throws RunError RUN_LOCKED where a live process holds the lock at `path`; to be told early, before `acquireLock`. */

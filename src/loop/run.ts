@@ -3,6 +3,7 @@
  * the same with alpha = 0 after it or beside it, and the report. Called again on the same recipe it goes on where it stopped.
  */
 import { join } from 'node:path';
+import { waitUntilUnlocked } from '../files/lock.ts';
 import { ALONE, type Team } from '../ranks/team.ts';
 import { deviceWishOf } from '../recipe/device-wish.ts';
 import type { Recipe } from '../recipe/schema.ts';
@@ -64,12 +65,17 @@ export async function runRecipe(written: Recipe, options: RunOptions = {}): Prom
   return { path: written.output, modelPath, bestPath, reportPath, summary: summariseReport(report) };
 }
 
+/** How long the process of a run that was killed may take to notice: a step of a large model takes minutes on a processor. */
+const LEFT_BEHIND_MS = 300_000;
+
 /** Runs the iterations of a run's twin, in its process: the fine-tuning and the report are the run's. */
 export async function runTwin(
   { recipe, threads, hub, acceptChanges, waits }: TwinWork,
   watching: Pick<RunOptions, 'watch' | 'signal'>,
 ): Promise<void> {
   const { given, surroundings } = await open({ ...recipe, threads }, { ...watching, acceptChanges, waits, hub });
+  // Of a run that was killed the twin works on until its next pause.
+  await waitUntilUnlocked(join(recipe.output, 'run.lock'), { limitMs: LEFT_BEHIND_MS, signal: watching.signal });
   await runIterations({ ...given, written: recipe }, surroundings);
 }
 

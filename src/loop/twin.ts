@@ -66,7 +66,9 @@ async function runBeside(recipe: ResolvedRecipe, surroundings: Surroundings): Pr
   signal?.addEventListener('abort', stop, { once: true });
   try {
     const modelPath = await runIterations(recipe, surroundings);
-    throwUnlessFinished(await started.ended, twin.output);
+    const end = await started.ended;
+    started.throwIfUnheard();
+    throwUnlessFinished(end, twin.output);
     return modelPath;
   } catch (error) {
     started.stop();
@@ -77,19 +79,35 @@ async function runBeside(recipe: ResolvedRecipe, surroundings: Surroundings): Pr
   }
 }
 
+/** The process of a twin. */
+interface StartedTwin extends StartedProcess {
+  /** Throws what a watcher threw at one of its events, which ends both. */
+  throwIfUnheard(): void;
+}
+
 /** Starts the twin; without a setting of threads both get half of them. */
 function startTwin(
   twin: Recipe,
   { written, hub }: ResolvedRecipe,
   { announceFor, acceptChanges, waits }: Surroundings,
-): StartedProcess {
+): StartedTwin {
   const threads = written.threads ?? Math.max(1, Math.floor(threadCount() / 2));
   setThreads(threads);
+  let unheard: { error: unknown } | null = null;
   // The twin's events take their place among those of the run.
-  return startProcess({ kind: 'twin', recipe: twin, hub, threads, acceptChanges, waits }, (event) => {
+  const started = startProcess({ kind: 'twin', recipe: twin, hub, threads, acceptChanges, waits }, (event) => {
     const { run, iteration, timeMs: _, sequence: __, ...notice } = event;
-    announceFor({ run, iteration })(notice);
+    try {
+      announceFor({ run, iteration })(notice);
+    } catch (error) {
+      unheard ??= { error };
+      started.stop();
+    }
   });
+  const throwIfUnheard = (): void => {
+    if (unheard !== null) throw unheard.error;
+  };
+  return { ...started, throwIfUnheard };
 }
 
 /** Throws what ended the twin before its end. */
