@@ -98,6 +98,9 @@ function restrictGreedy(
 
 function restrict(evaluation: Evaluation, promptIds: ReadonlySet<string>): Evaluation {
   const { data, answers } = evaluation;
+  const all = [...data.promptIds, ...(data.greedy?.promptIds ?? [])];
+  // The usual case: its numbers are there, and diversity, which old records lack, takes longer than all others.
+  if (data.diversity !== null && all.every((promptId) => promptIds.has(promptId))) return evaluation;
   const kept = data.promptIds.map((promptId) => promptIds.has(promptId));
   const only = <Value>(values: readonly Value[]): Value[] => values.filter((_, index) => kept[index]);
   return {
