@@ -66,7 +66,7 @@ export interface GenerateOptions extends SamplingSettings {
  * neither such caches nor time for many small passes.
  */
 export function prefillTokens(device: string): number {
-  return device === 'cpu' ? 512 : 8192;
+  return device === 'cpu' ? 1024 : 8192;
 }
 
 /** Pages that a sequence takes when it needs one: neighbours in memory are read faster. */
