@@ -104,6 +104,28 @@ describe('products of matrices', () => {
     });
   });
 
+  // 400 inputs are two stretches, and 4,500 columns so many that each thread packs its own.
+  it('of fp32 have the same bits where few rows meet very many columns', () => {
+    scope('many columns', () => {
+      noGrad(() => {
+        const x_TI = normals('x', [40, 400]);
+        const weight_OI = normals('w', [50, 400]);
+        const all_VI = cat(Array<Tensor>(90).fill(weight_OI));
+        const last = numbers(narrow(mixedLinear(x_TI, all_VI, all_VI), 1, 89 * 50, 50));
+        const alone = numbers(mixedLinear(x_TI, weight_OI, weight_OI));
+        if (hasTiles(x_TI)) expect(last).toEqual(alone);
+        else expectNear(last, alone, 1e-4);
+        const sum_TV = full([40, 4500], 3, { dtype: 'float32' });
+        const added = numbers(narrow(addProduct_(sum_TV, x_TI, permute(all_VI, [1, 0])), 1, 0, 50));
+        expectNear(
+          added,
+          alone.map((value) => 3 + value),
+          1e-4,
+        );
+      });
+    });
+  });
+
   // Factors between 2^-20 and 2^20. A sum is as exact as the largest of what is added to it: of 200 products, fp32 loses up to 2^-21 of their
   // sizes' sum by tiles, 32 products to a sum; LibTorch may add one after the other, and lose 200 times 2^-24. Two pieces of bf16 in place
   // of three would lose 2^-16.

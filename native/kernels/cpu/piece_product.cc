@@ -9,6 +9,9 @@
 //   +---------+             | K3      | K3      |     |         |          stays in the nearest cache while the rows of the block pass by.
 //                                     slab
 //
+// Where the left factor is a single block and the right one has very many columns, as the head's vocabulary, all threads read the same packed
+// block, and each packs the panels that it multiplies: they come from its own cache, and nobody waits for the others' slab.
+//
 // What stretches give is added up in y, whose block stays in the cache, too. Of more inputs than kSlabSteps only so many are packed at a time.
 #include "piece_product.h"
 
@@ -33,6 +36,8 @@ constexpr int64_t kBlockBytes = 768 << 10;  // of a block's packed rows
 constexpr int64_t kSlabBytes = 8 << 20;
 constexpr int64_t kStreamedBytes = 32 << 20;   // of results that no cache would hold until they are read
 constexpr int64_t kMostGroups = 16;            // of 32 rows in a block
+constexpr int64_t kManyColumns = 4096;         // for one block of rows
+constexpr int64_t kPanelsBeside = 4;           // that a thread packs and multiplies together
 constexpr int64_t kSums = kTileRows * kPanel;  // of a group and a panel
 
 int64_t partsOf(int64_t size, int64_t part) { return (size + part - 1) / part; }
@@ -84,18 +89,17 @@ struct Target {
 
 at::Tensor room(int64_t numbers) { return at::empty({numbers}, at::TensorOptions().dtype(at::kBFloat16)); }
 
-// A block of rows, packed; and room for its sums with a panel.
+// A block of rows, packed.
 struct Block {
   int64_t first, rows;
   at::Tensor packed;
-  float* sums;
 
   int64_t groups() const { return partsOf(rows, kTileRows); }
 };
 
 // Sums of a block and a panel, in the order of its rows.
-void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Target& target, int64_t column) {
-  alignas(64) float some[kSums];
+void multiplyPanel(const Block& block, const Bf16* panel, int64_t steps, const Target& target, int64_t column) {
+  alignas(64) float blockSums[kMostGroups * kSums], some[kSums];
   const Bf16* const rows = block.packed.data_ptr<Bf16>();
   const int64_t parts = partsOf(steps, kNearSteps);
   for (int64_t part = 0; part < parts; part++) {
@@ -103,7 +107,7 @@ void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Target&
     for (int64_t group = 0; group < block.groups(); group++) {
       const int64_t row = group * kTileRows, count = std::min(kTileRows, block.rows - row);
       const bool isFirst = part == 0, isLast = part == parts - 1;
-      float *const sums = block.sums + group * kSums, *const found = isFirst ? sums : some;
+      float *const sums = blockSums + group * kSums, *const found = isFirst ? sums : some;
       if (isLast) target.fetch(block.first + row, count, column);
       multiplyPieces(rows + (group * steps + begin) * kGroupStep, panel + begin * kGroupStep, end - begin, found);
       if (isLast) {
@@ -115,20 +119,44 @@ void multiplyPanel(Block& block, const Bf16* panel, int64_t steps, const Target&
   }
 }
 
-void packPanels(const std::vector<Stretch>& stretches, int64_t firstPanel, int64_t count, int64_t size, Bf16* to) {
-  shareRanges(count, 1, [&](int64_t begin, int64_t end) {
-    for (const Stretch& stretch : stretches) {
-      for (const Part& part : stretch.parts)
-        packGroups(rightTiles, part.right, (firstPanel + begin) * kPanel, end - begin, size,
-                   to + begin * size + (stretch.firstStep + part.firstStep) * kGroupStep);
-    }
-  });
+void packPanels(const std::vector<Stretch>& stretches, int64_t first, int64_t count, int64_t size, Bf16* to) {
+  for (const Stretch& stretch : stretches) {
+    for (const Part& part : stretch.parts)
+      packGroups(rightTiles, part.right, first * kPanel, count, size,
+                 to + (stretch.firstStep + part.firstStep) * kGroupStep);
+  }
 }
 
-void packBlock(const Stretch& stretch, Block& block) {
+// Rows from `first` on, for one stretch.
+Block packBlock(const Stretch& stretch, int64_t first, int64_t rows) {
+  const int64_t size = stretch.steps * kGroupStep;
+  Block block{first, rows, room(partsOf(rows, kTileRows) * size)};
   for (const Part& part : stretch.parts)
-    packGroups(leftTiles, part.left, block.first, block.groups(), stretch.steps * kGroupStep,
+    packGroups(leftTiles, part.left, first, block.groups(), size,
                block.packed.data_ptr<Bf16>() + part.firstStep * kGroupStep);
+  return block;
+}
+
+// One block of rows and very many panels.
+void multiplyBlock(const std::vector<Stretch>& stretches, const Target& target) {
+  std::vector<Block> blocks;
+  for (const Stretch& stretch : stretches) blocks.push_back(packBlock(stretch, 0, stretch.parts[0].left.size(0)));
+  const int64_t panelSize = (stretches.back().firstStep + stretches.back().steps) * kGroupStep;
+  const int64_t panels = panelsFor(target.results.columns);
+  shareTasks(partsOf(panels, kPanelsBeside), [&](int64_t task) {
+    const int64_t first = task * kPanelsBeside, count = std::min(kPanelsBeside, panels - first);
+    const at::Tensor packed = room(count * panelSize);
+    Bf16* const own = packed.data_ptr<Bf16>();
+    packPanels(stretches, first, count, panelSize, own);
+    const AmxTiles prepared;
+    Target to = target;
+    for (size_t i = 0; i < stretches.size(); i++) {
+      for (int64_t panel = 0; panel < count; panel++)
+        multiplyPanel(blocks[i], own + panel * panelSize + stretches[i].firstStep * kGroupStep, stretches[i].steps, to,
+                      (first + panel) * kPanel);
+      to.results.goOn();
+    }
+  });
 }
 
 // What all stretches give together, or is added to y.
@@ -137,6 +165,7 @@ void multiplyStretches(const std::vector<Stretch>& stretches, const Target& targ
   const int64_t blockSize = stretches[0].steps * kGroupStep, panelSize = steps * kGroupStep;
   const int64_t panels = panelsFor(target.results.columns), groups = partsOf(rows, kTileRows), threads = teamSize();
   const int64_t most = std::clamp<int64_t>(kBlockBytes / (blockSize * sizeof(Bf16)), 1, kMostGroups);
+  if (groups <= most && target.results.columns >= kManyColumns) return multiplyBlock(stretches, target);
   // As many blocks for every thread, unless there are not as many groups: then threads share the panels, too.
   const int64_t blocks = std::min(groups, partsOf(partsOf(groups, most), threads) * threads);
   const int64_t columnTasks = blocks < threads ? threads : 1;
@@ -145,16 +174,16 @@ void multiplyStretches(const std::vector<Stretch>& stretches, const Target& targ
   Bf16* const slabPanels = packed.data_ptr<Bf16>();
   for (int64_t first = 0; first < panels; first += slab) {
     const int64_t count = std::min(slab, panels - first);
-    packPanels(stretches, first, count, panelSize, slabPanels);
+    shareRanges(count, 1, [&](int64_t begin, int64_t end) {
+      packPanels(stretches, first + begin, end - begin, panelSize, slabPanels + begin * panelSize);
+    });
     shareTasks(blocks * columnTasks, [&](int64_t task) {
       const int64_t index = task / columnTasks, share = task % columnTasks;
       const int64_t begin = groups * index / blocks, end = groups * (index + 1) / blocks, row = begin * kTileRows;
-      alignas(64) float sums[kMostGroups * kSums];
-      Block block{row, std::min(rows, end * kTileRows) - row, room((end - begin) * blockSize), sums};
       const AmxTiles prepared;
       Target own = target;
       for (const Stretch& stretch : stretches) {
-        packBlock(stretch, block);
+        const Block block = packBlock(stretch, row, std::min(rows, end * kTileRows) - row);
         for (int64_t panel = count * share / columnTasks; panel < count * (share + 1) / columnTasks; panel++)
           multiplyPanel(block, slabPanels + panel * panelSize + stretch.firstStep * kGroupStep, stretch.steps, own,
                         (first + panel) * kPanel);
