@@ -1,6 +1,6 @@
 // Attention over prompt trees packed in one stream: the prompt is computed once, every continuation attends to it and to
 // itself, and nothing is computed that a mask would throw away. One task is one tree and one key head; inside, the lanes
-// of a vector are sixteen keys, and four queries share every load. Scores of four queries are all that is kept: memory is
+// of a vector are sixteen keys, and six queries share every load. Scores of six queries are all that is kept: memory is
 // linear in the length. A tree's numbers do not depend on the other trees of its stream.
 #include <ATen/ATen.h>
 #include <torch/library.h>
@@ -18,7 +18,7 @@
 namespace selm {
 namespace {
 
-constexpr int64_t kQueries = 4;  // queries a block: they share every load of keys and values
+constexpr int64_t kQueries = 6;  // queries a block: they share every load of keys and values
 
 // Keys or values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros, and
 // is an odd number of vectors: rows of a power of two would all lie in the same few places of the cache.
@@ -78,8 +78,8 @@ void products(const Rows& x, const Columns& columns, const Range& range, int64_t
   }
 }
 
-constexpr int kVectors =
-    4;  // vectors of a token's numbers that are worked on at once: 4 queries by 4 stay in registers
+// Vectors of a token's numbers that are worked on at once: as many for each of the queries stay in registers.
+constexpr int kVectors = 4;
 
 // Calls body(first, Vectors) for the vectors of a row of `room` numbers, up to four at a time.
 template <typename Body>
@@ -87,7 +87,14 @@ void forVectors(int64_t room, Body body) {
   int64_t first = 0;
   for (; first + kVectors * kLanes <= room; first += kVectors * kLanes)
     body(first, std::integral_constant<int, kVectors>());
-  for (; first < room; first += kLanes) body(first, std::integral_constant<int, 1>());
+  switch ((room - first) / kLanes) {
+    case 3:
+      return body(first, std::integral_constant<int, 3>());
+    case 2:
+      return body(first, std::integral_constant<int, 2>());
+    case 1:
+      return body(first, std::integral_constant<int, 1>());
+  }
 }
 
 // y[q][d] = sum over all ranges of weights[q][at + j] * rows[begin + j][d]
@@ -130,7 +137,7 @@ void scatter(const float* weights, const Rows& x, const std::vector<Range>& rang
   });
 }
 
-// Up to four queries; those that a block does not have are zeros.
+// Up to kQueries of them; those that a block does not have are zeros.
 template <typename T>
 void gather(const T* x, int64_t count, int64_t stride, Rows& rows) {
   std::fill(rows.data.begin(), rows.data.end(), 0.0f);
