@@ -146,6 +146,20 @@ describe('generate()', () => {
     expect([all.size, calls]).toEqual([18, 5]);
   });
 
+  // A card prefills more at once.
+  it.skipIf(!isOnCpu)('decodes when the batch is full, so that all its sequences share each pass', async () => {
+    const long = smallConfig({ max_position_embeddings: 1024 });
+    const own = openSampler({ config: long, weights: smallWeights(long) });
+    // Two of these prompts fill a pass of prefill, and the third takes another one.
+    const work = requests(1)
+      .slice(0, 3)
+      .map((request, p) => ({ ...request, promptIds: Array<number>(700).fill(p) }));
+    const counts: number[] = [];
+    await collect(work, { maxNewTokens: 3, stopIds: [], onTokens: (count) => counts.push(count) }, own);
+    expect(counts).toEqual([2, 1, 3, 3]);
+    own.dispose();
+  });
+
   it('stops at the last position of the model', async () => {
     const long = [
       { promptId: 'long', promptIds: Array(120).fill(3), samples: [{ sampleIndex: 0, key: randomKey(1) }] },

@@ -218,23 +218,27 @@ class Batch {
     this.#passes.dispose();
   }
 
-  /** Admits what fits, then runs one token of every running sequence. Gives out what ended, as far as that is known. */
+  /**
+   * Admits what fits; where nothing does, runs one token of every running sequence, of as many as there can be: a token costs most in
+   * a small batch. Gives out what ended, as far as that is known.
+   */
   pass(): GeneratedResponse[] {
-    const finished = this.#admit() ? this.#hear('not the latest') : [];
-    const rows = this.#sequences.filter(({ drawn, limit }) => drawn < limit);
-    if (rows.length > 0) this.#decode(rows);
+    const isGoingOn = this.#admit() || this.#decode();
     // Where nothing is left to draw, nothing is late.
-    finished.push(...this.#hear(rows.length > 0 ? 'not the latest' : 'all'));
+    const finished = this.#hear(isGoingOn ? 'not the latest' : 'all');
     this.#retire();
     return finished;
   }
 
-  /** Runs the newest token of each row, and draws the next one. */
-  #decode(rows: readonly Sequence[]): void {
+  /** Runs the newest token of each sequence that is not as long as it may be, and draws the next one. Says whether there were any. */
+  #decode(): boolean {
+    const rows = this.#sequences.filter(({ drawn, limit }) => drawn < limit);
+    if (rows.length === 0) return false;
     scope('decode', () => {
       this.#layOut(rows);
       this.#add(rows, this.#passes.run(this.#draws.takeNewest(rows)));
     });
+    return true;
   }
 
   /** Counts the rows of the last pass on, or lays rows out anew where some came or went, or one needed a page. */
