@@ -1,6 +1,6 @@
 // Attention over prompt trees packed in one stream: the prompt is computed once, every continuation attends to it and to
 // itself, and nothing is computed that a mask would throw away. One task is one tree and one key head; inside, the lanes
-// of a vector are sixteen keys, and six queries share every load. Scores of six queries are all that is kept: memory is
+// of a vector are sixteen keys, and a few queries share every load. Their scores are all that is kept: memory is
 // linear in the length. A tree's numbers do not depend on the other trees of its stream.
 #include <ATen/ATen.h>
 #include <torch/library.h>
@@ -18,7 +18,12 @@
 namespace selm {
 namespace {
 
-constexpr int64_t kQueries = 6;  // queries a block: they share every load of keys and values
+// Queries a block: they share every load of keys and values, and their sums stay in registers, of which AVX-512 has more.
+#if defined(__AVX512F__)
+constexpr int64_t kQueries = 6;
+#else
+constexpr int64_t kQueries = 4;
+#endif
 
 // Keys or values of one tree and one head with the lanes along the tokens: [d, room]. The room past the end holds zeros, and
 // is an odd number of vectors: rows of a power of two would all lie in the same few places of the cache.
