@@ -75,13 +75,17 @@ SELM_AVX512 void tilesOfColumns(const Lanes& columns, Bf16* tiles) {
   }
 }
 
+// The same inputs of the rows of the next panel are fetched meanwhile.
 SELM_AVX512 void panelOfRows(const Lanes& rows, Bf16* panel) {
   for (int64_t input = 0; input < rows.inputs; input += kTile) {
     for (int64_t half = 0; half < kTile; half += kHalf) {
       __m512i square[16];
-      for (int64_t i = 0; i < kHalf; i++)
-        square[i] = half + i < rows.count ? thirtyTwo(rows.x + (half + i) * rows.stride + input, rows.inputs - input)
-                                          : _mm512_setzero_si512();
+      for (int64_t i = 0; i < kHalf; i++) {
+        const Bf16* const numbers = rows.x + (half + i) * rows.stride + input;
+        _mm_prefetch(reinterpret_cast<const char*>(numbers + kTile * rows.stride), _MM_HINT_T1);
+        square[i] =
+            half + i < rows.count ? thirtyTwo(numbers, rows.inputs - input) : _mm512_setzero_si512();
+      }
       turn(square);
       for (int64_t pair = 0; pair < kHalf; pair++)
         _mm512_storeu_si512(panel + (input + 2 * pair) * kTile + 2 * half, square[pair]);
