@@ -44,7 +44,7 @@ at::Tensor productOperand(const at::Tensor& x) {
 
 constexpr int64_t kDepth = 4096;    // inputs that are packed at a time
 constexpr int64_t kNear = 256;      // inputs of a panel that are worked through at a time, about
-constexpr int64_t kMostRows = 128;  // of a block
+constexpr int64_t kMostGroups = 4;  // of 32 rows, in a block
 
 int64_t wholeTiles(int64_t count) { return (count + kStep - 1) / kStep * kStep; }
 
@@ -163,17 +163,20 @@ void multiplyPanel(const RowBlock& block, int64_t rows, const Bf16* panel, int64
 template <typename T>
 void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Results<T>& results) {
   const int64_t rows = parts[0].left.lanes, panels = panelsFor(columns), threads = teamSize();
-  const int64_t blocks = (rows + kMostRows - 1) / kMostRows;
-  // Fewer blocks than threads: they share the panels, too.
+  const int64_t groups = (rows + kTileRows - 1) / kTileRows;
+  // As many blocks of about as many rows for every thread. Fewer rows than that: threads share the panels, too.
+  const int64_t rounds = (groups + kMostGroups * threads - 1) / (kMostGroups * threads);
+  const int64_t blocks = std::min(groups, rounds * threads);
   const int64_t columnTasks = blocks < threads ? std::min(threads, panels) : 1;
   shareTasks(blocks * columnTasks, [&](int64_t task) {
-    const int64_t first = task / columnTasks * kMostRows, count = std::min(kMostRows, rows - first);
+    const int64_t block = task / columnTasks, first = groups * block / blocks * kTileRows;
+    const int64_t count = std::min(groups * (block + 1) / blocks * kTileRows, rows) - first;
     const int64_t begin = task % columnTasks * panels / columnTasks,
                   end = (task % columnTasks + 1) * panels / columnTasks;
     std::vector<RowBlock> rowBlocks;
     for (const Inputs& part : parts) rowBlocks.emplace_back(part.left, first, count, part.first, part.depth);
     const AmxTiles prepared;
-    alignas(64) float sums[kMostRows * kPanel];
+    alignas(64) float sums[kMostGroups * kTileRows * kPanel];
     for (int64_t panel = begin; panel < end; panel++) {
       const auto fetchResults = [&](int64_t row, int64_t some) { results.fetch(first + row, some, panel * kPanel); };
       for (size_t part = 0; part < parts.size(); part++) {
