@@ -159,6 +159,29 @@ void multiplyPanel(const RowBlock& block, int64_t rows, const Bf16* panel, int64
   }
 }
 
+// Where the sums of blocks go. Results in bf16 that no cache would hold until they are read go past the caches, if they are whole lines; the end
+// of a task, which is a locked instruction, puts them before what other threads read.
+template <typename T>
+struct Target {
+  static constexpr int64_t kStreamedBytes = 32 << 20;
+  Results<T> results;
+  bool streams;
+
+  Target(const Results<T>& results_, int64_t rows)
+      : results(results_),
+        streams(std::is_same_v<T, Bf16> && !results.adds && results.bias == nullptr && results.columns % kPanel == 0 &&
+                reinterpret_cast<uintptr_t>(results.y) % 64 == 0 && rows * results.columns * 2 >= kStreamedBytes) {}
+  void fetch(int64_t row, int64_t rows, int64_t column) const {
+    if (!streams) results.fetch(row, rows, column);
+  }
+  void write(int64_t row, int64_t rows, int64_t column, const float* sums) const {
+    if constexpr (std::is_same_v<T, Bf16>) {
+      if (streams) return streamRounded(sums, rows, results.y + row * results.columns + column, results.columns);
+    }
+    results.write(row, rows, column, sums);
+  }
+};
+
 // What all parts give, added up in their order before it is written; `columns` is the right factors' number of them.
 template <typename T>
 void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Results<T>& results) {
@@ -168,6 +191,7 @@ void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Resu
   const int64_t rounds = (groups + kMostGroups * threads - 1) / (kMostGroups * threads);
   const int64_t blocks = std::min(groups, rounds * threads);
   const int64_t columnTasks = blocks < threads ? std::min(threads, panels) : 1;
+  const Target<T> target(results, rows);
   shareTasks(blocks * columnTasks, [&](int64_t task) {
     const int64_t block = task / columnTasks, first = groups * block / blocks * kTileRows;
     const int64_t count = std::min(groups * (block + 1) / blocks * kTileRows, rows) - first;
@@ -178,13 +202,13 @@ void multiplyParts(const std::vector<Inputs>& parts, int64_t columns, const Resu
     const AmxTiles prepared;
     alignas(64) float sums[kMostGroups * kTileRows * kPanel];
     for (int64_t panel = begin; panel < end; panel++) {
-      const auto fetchResults = [&](int64_t row, int64_t some) { results.fetch(first + row, some, panel * kPanel); };
+      const auto fetchResults = [&](int64_t row, int64_t some) { target.fetch(first + row, some, panel * kPanel); };
       for (size_t part = 0; part < parts.size(); part++) {
         const int64_t padded = wholeTiles(parts[part].depth);
         const Bf16* numbers = parts[part].panels.data_ptr<Bf16>() + panel * padded * kPanel;
         multiplyPanel(rowBlocks[part], count, numbers, padded, part > 0, sums, fetchResults);
       }
-      results.write(first, count, panel * kPanel, sums);
+      target.write(first, count, panel * kPanel, sums);
     }
   });
 }

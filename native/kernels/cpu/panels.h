@@ -58,6 +58,8 @@ struct Ahead {
 // The same of such tiles; goes on from the sums in y, or begins with zero.
 void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn,
                  const Ahead& ahead);
+// Sums of a panel, rounded to whole lines of y that go past the caches: for results that no cache would hold until they are read.
+void streamRounded(const float* sums, int64_t rows, c10::BFloat16* y, int64_t stride);
 // The same of fp32 rows in pieces: each number is the sum of three that bf16 holds, exactly (unless it is smaller than 1e-33).
 // Tiles lie in the order in which they are read:
 //

@@ -156,6 +156,12 @@ void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16*
   rowsByTiles<false>(RowsInPieces{x}, inputs, panel, y, rows, isFirst);
 }
 
+SELM_AVX512_BF16 void streamRounded(const float* sums, int64_t rows, c10::BFloat16* y, int64_t stride) {
+  for (int64_t row = 0; row < rows; row++, sums += 32)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(y + row * stride),
+                        (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(sums)));
+}
+
 SELM_AVX512_BF16 void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded) {
   constexpr int64_t kTile = kTileRows * kStep;  // both tiles of a piece
   const __m512i infinity = _mm512_set1_epi32(0x7f800000), magnitude = _mm512_set1_epi32(0x7fffffff);
@@ -218,6 +224,7 @@ AmxTiles::~AmxTiles() = default;
 void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPanelOnto(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxRowTiles(const RowTiles&, int64_t, const c10::BFloat16*, float*, bool, const Ahead&) {}
+void streamRounded(const float*, int64_t, c10::BFloat16*, int64_t) {}
 void amxPiecesPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxPieces(const float*, int64_t, c10::BFloat16*, int64_t) {}
 void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
