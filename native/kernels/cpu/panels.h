@@ -55,11 +55,9 @@ struct Ahead {
     return {next + group * steps * lines * kLine, group * lines < kStepLines ? lines : 0};
   }
 };
-// The same of such tiles; goes on from the sums in y, or begins with zero.
+// amxPanel of such tiles of rows; goes on from the sums in y, or begins with zero.
 void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* panel, float* y, bool goesOn,
                  const Ahead& ahead);
-// Sums of a panel, rounded to whole lines of y that go past the caches: for results that no cache would hold until they are read.
-void streamRounded(const float* sums, int64_t rows, c10::BFloat16* y, int64_t stride);
 // The same of fp32 rows in pieces: each number is the sum of three that bf16 holds, exactly (unless it is smaller than 1e-33).
 // Tiles lie in the order in which they are read:
 //
@@ -72,6 +70,8 @@ void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16*
                     bool isFirst);
 // Takes a row apart, padded with zeros; `tiles` is the row's place in the first tile.
 void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded);
+// Sums of a panel, rounded to whole lines of y that go past the caches: for results that no cache would hold until they are read.
+void streamRounded(const float* sums, int64_t rows, c10::BFloat16* y, int64_t stride);
 void avx512Bf16Panel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
                      bool isFirst);
 // In fp32, by whatever vectors the compiler was allowed; bf16 factors are widened.

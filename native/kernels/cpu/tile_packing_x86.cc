@@ -83,8 +83,7 @@ SELM_AVX512 void panelOfRows(const Lanes& rows, Bf16* panel) {
       for (int64_t i = 0; i < kHalf; i++) {
         const Bf16* const numbers = rows.x + (half + i) * rows.stride + input;
         _mm_prefetch(reinterpret_cast<const char*>(numbers + kTile * rows.stride), _MM_HINT_T1);
-        square[i] =
-            half + i < rows.count ? thirtyTwo(numbers, rows.inputs - input) : _mm512_setzero_si512();
+        square[i] = half + i < rows.count ? thirtyTwo(numbers, rows.inputs - input) : _mm512_setzero_si512();
       }
       turn(square);
       for (int64_t pair = 0; pair < kHalf; pair++)
