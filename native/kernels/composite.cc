@@ -202,7 +202,7 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("target_log_probs", &targetLogProbs);
   library.impl("log_prob_gradient_", &logProbGradient_);
   library.impl("soft_cap_", &softCap_);
-  library.impl("pack_rows", &packRows);
+  library.impl("pack_rows", [](at::TensorList weights, std::string_view) { return packRows(weights); });
   library.impl("has_tiles", &hasTiles);
   library.impl("matrix_product", &matrixProduct);
   library.impl("add_product_", &addProduct_);

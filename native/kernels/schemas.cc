@@ -89,8 +89,9 @@ TORCH_LIBRARY(selm, library) {
 
   // Weights [O, I] laid out for row_linear, in panels of 32 outputs, zero-padded: [ceil(O / 32), I, 32] and more inputs where
   // a kernel wants them; those of several matrices one after the other. The order within a panel is the backend's own
-  // (cpu/panels.h has the picture).
-  library.def("pack_rows(Tensor[] weights) -> Tensor");
+  // (cpu/panels.h has the picture); or the weights are laid out in another type that multiplies faster (cpu/digit_panels.h), unless the layout
+  // is `numbers`.
+  library.def("pack_rows(Tensor[] weights, str layout=\"fastest\") -> Tensor");
   // Whether the processor that x lies on multiplies bf16 by tiles (AMX): then row_linear is the fastest way to multiply with
   // weights that bf16 holds, also in float32.
   library.def("has_tiles(Tensor x) -> bool");

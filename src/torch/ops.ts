@@ -1791,9 +1791,9 @@ export function addRows_(
 }
 
 const op_packRows = operator('selm::pack_rows', '');
-/** `selm::pack_rows(Tensor[] weights) -> Tensor` */
-export function packRows(weights: readonly Tensor[]): Tensor {
-  return asTensor(invoke(op_packRows, weights));
+/** `selm::pack_rows(Tensor[] weights, str layout="fastest") -> Tensor` */
+export function packRows(weights: readonly Tensor[], options: { layout?: string | undefined } = {}): Tensor {
+  return asTensor(invoke(op_packRows, weights, options.layout));
 }
 
 const op_hasTiles = operator('selm::has_tiles', '');

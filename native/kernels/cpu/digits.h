@@ -7,7 +7,8 @@
 //                       level 0          level 1                 level 2
 //
 // Six products of bytes take a third of the time of one in fp32. What a number loses is at most 2^-23 of the largest of its row, as much as
-// sums in fp32 lose on the way; and a sum's bits do not depend on the order of its terms. (The scheme of Ozaki et al., 2012, on units for whole
+// sums in fp32 lose on the way; and a sum's bits do not depend on the order of its terms. Where few numbers of a row are large, what is left
+// out weighs most: a fourth level (x1 y2 + x2 y1), for a third more time, makes the error that of fp32 there too. (The scheme of Ozaki et al., 2012, on units for whole
 // numbers: Ootomo et al., 2024, https://arxiv.org/abs/2306.11975.)
 #pragma once
 #include <cstdint>
@@ -21,7 +22,8 @@ constexpr int64_t kDigits = 3;      // and as many levels
 constexpr int64_t kDigitStep = 64;  // inputs of a tile of bytes
 constexpr int64_t kDigitRows = 32;  // rows, and outputs, that are multiplied at once: two tiles
 constexpr int64_t kDigitTiles = kDigits * kDigitRows * kDigitStep;  // bytes of a step of 32 rows, all digits
-constexpr int64_t kLevel = kDigitRows * kDigitRows;                 // sums of a level
+constexpr int64_t kFourLevels = 4;
+constexpr int64_t kLevel = kDigitRows * kDigitRows;  // sums of a level
 
 inline int64_t digitSteps(int64_t inputs) { return (inputs + kDigitStep - 1) / kDigitStep; }
 
@@ -36,6 +38,10 @@ void digitPanel(const int8_t* tiles, int64_t inputs, int8_t* panel);
 // sums [level][half of the rows][half of the outputs][16][16] of 32 rows and a panel, over so many steps; goes on from what they are, or begins
 // with zero. The thread holds AmxTiles (panels.h) meanwhile.
 void multiplyDigits(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums, bool goesOn);
+// The same from zero, of four levels and so many rows; of 16 or fewer only the first half is computed. Whoever is
+// the first to read a panel says so: what follows it in memory is then fetched.
+void multiplyFourLevels(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums, int64_t rows,
+                        bool isFirst);
 
 // A little less than the largest number of three digits, 127 (65536 + 256 + 1), which rounding must not pass.
 constexpr float kLargestWhole = 8355000.0f;
@@ -57,15 +63,16 @@ inline int64_t digitPlace(int64_t row, int64_t input) {
 
 // What the levels of a row add up to, for 16 outputs: in units of kLevelUnit times both scales.
 constexpr float kLevelUnit = 65536.0f;
+template <int64_t kLevels = kDigits>
 inline Float16 sumOfLevels(const int32_t* sums, int64_t row, int64_t output) {
   constexpr int64_t kSquare = kLevel / 4;
   const int32_t* at = sums + (row / kLanes * 2 + output / kLanes) * kSquare + row % kLanes * kLanes;
   Float16 total = splat(0);
-  for (int64_t level = 0; level < kDigits; level++) {
+  for (int64_t level = 0; level < kLevels; level++) {
     Int16 whole;
     std::memcpy(&whole, at + level * kLevel, sizeof whole);
-    const Float16 number = __builtin_convertvector(whole, Float16);
-    total += level == 0 ? number * 65536.0f : level == 1 ? number * 256.0f : number;
+    constexpr float kUnits[] = {65536.0f, 256.0f, 1.0f, 1.0f / 256.0f};
+    total += __builtin_convertvector(whole, Float16) * kUnits[level];
   }
   return total;
 }

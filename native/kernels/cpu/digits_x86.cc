@@ -82,53 +82,80 @@ void digitPanel(const int8_t* tiles, int64_t inputs, int8_t* panel) {
 
 namespace {
 
+// Bytes of the next panel that are fetched in a step of a pair of digits: eight pairs fetch all of it.
+constexpr int64_t kAhead = kDigitTiles / 8;
+
+SELM_AMX_INT8 void fetch(const int8_t* ahead) {
+  for (int64_t at = 0; at < kAhead; at += 64) _mm_prefetch(reinterpret_cast<const char*>(ahead) + at, _MM_HINT_T1);
+}
+
 //                  panel: B0 B1
 //   rows:  A0             C0 C1      Every step of a pair of digits adds four products of tiles to the sums of the pair's level.
-//          A1             C2 C3
-template <bool kGoesOn>
-SELM_AMX_INT8 void multiplyLevels(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums) {
+//          A1             C2 C3      Of 16 rows or fewer only the upper two.
+template <bool kGoesOn, bool kTwoTiles, int64_t kLevels>
+SELM_AMX_INT8 void multiplyLevels(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums,
+                                  const int8_t* ahead) {
   constexpr int64_t kRow = 64, kPanelRow = 128;  // bytes
   constexpr int64_t kSquare = kLevel / 4;
-  for (int64_t level = 0; level < kDigits; level++, sums += kLevel) {
+  for (int64_t level = 0; level < kLevels; level++, sums += kLevel) {
     if constexpr (kGoesOn) {
       _tile_loadd(0, sums, kRow);
       _tile_loadd(1, sums + kSquare, kRow);
-      _tile_loadd(2, sums + 2 * kSquare, kRow);
-      _tile_loadd(3, sums + 3 * kSquare, kRow);
     } else {
       _tile_zero(0);
       _tile_zero(1);
+    }
+    if constexpr (kTwoTiles && kGoesOn) {
+      _tile_loadd(2, sums + 2 * kSquare, kRow);
+      _tile_loadd(3, sums + 3 * kSquare, kRow);
+    } else if constexpr (kTwoTiles) {
       _tile_zero(2);
       _tile_zero(3);
     }
-    for (int64_t digit = 0; digit <= level; digit++) {
+    const int64_t first = std::max<int64_t>(0, level - kDigits + 1), last = std::min(level, kDigits - 1);
+    for (int64_t digit = first; digit <= last; digit++) {
       const int8_t *a = tiles + digit * kTile, *b = panel + (level - digit) * kTile;
       for (int64_t step = 0; step < steps; step++, a += kDigitTiles, b += kDigitTiles) {
+        if (ahead != nullptr) {
+          fetch(ahead);
+          ahead += kAhead;
+        }
         _tile_loadd(6, b, kPanelRow);
         _tile_loadd(7, b + kRow, kPanelRow);
         _tile_loadd(4, a, kRow);
-        _tile_loadd(5, a + kTile / 2, kRow);
+        if constexpr (kTwoTiles) _tile_loadd(5, a + kTile / 2, kRow);
         _tile_dpbssd(0, 4, 6);
         _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(2, 5, 6);
-        _tile_dpbssd(3, 5, 7);
+        if constexpr (kTwoTiles) {
+          _tile_dpbssd(2, 5, 6);
+          _tile_dpbssd(3, 5, 7);
+        }
       }
     }
     _tile_stored(0, sums, kRow);
     _tile_stored(1, sums + kSquare, kRow);
-    _tile_stored(2, sums + 2 * kSquare, kRow);
-    _tile_stored(3, sums + 3 * kSquare, kRow);
+    if constexpr (kTwoTiles) {
+      _tile_stored(2, sums + 2 * kSquare, kRow);
+      _tile_stored(3, sums + 3 * kSquare, kRow);
+    }
   }
 }
 
 }  // namespace
 
 void multiplyDigits(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums, bool goesOn) {
-  if (goesOn) return multiplyLevels<true>(tiles, panel, steps, sums);
-  multiplyLevels<false>(tiles, panel, steps, sums);
+  if (goesOn) return multiplyLevels<true, true, kDigits>(tiles, panel, steps, sums, nullptr);
+  multiplyLevels<false, true, kDigits>(tiles, panel, steps, sums, nullptr);
+}
+void multiplyFourLevels(const int8_t* tiles, const int8_t* panel, int64_t steps, int32_t* sums, int64_t rows,
+                        bool isFirst) {
+  const int8_t* ahead = isFirst ? panel + steps * kDigitTiles : nullptr;
+  if (rows > kDigitRows / 2) return multiplyLevels<false, true, kFourLevels>(tiles, panel, steps, sums, ahead);
+  multiplyLevels<false, false, kFourLevels>(tiles, panel, steps, sums, ahead);
 }
 #else
 void multiplyDigits(const int8_t*, const int8_t*, int64_t, int32_t*, bool) {}
+void multiplyFourLevels(const int8_t*, const int8_t*, int64_t, int32_t*, int64_t, bool) {}
 #endif
 
 }  // namespace selm

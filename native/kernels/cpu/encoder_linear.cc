@@ -165,9 +165,10 @@ std::tuple<at::Tensor, at::Tensor> packLinear(const at::Tensor& weight_) {
   checkPackLinear(weight_);
   const at::Tensor none = at::empty({0}, weight_.options().dtype(at::kFloat));
   if (weight_.scalar_type() == at::kBFloat16 && canRun(Bf16Path::amx)) {
-    static const auto pack =
-        c10::Dispatcher::singleton().findSchemaOrThrow("selm::pack_rows", "").typed<at::Tensor(at::TensorList)>();
-    return {pack.call({weight_}), none};
+    static const auto pack = c10::Dispatcher::singleton()
+                                 .findSchemaOrThrow("selm::pack_rows", "")
+                                 .typed<at::Tensor(at::TensorList, std::string_view)>();
+    return {pack.call({weight_}, "fastest"), none};
   }
   if (weight_.scalar_type() != at::kFloat || !hasDigits()) return composite::packLinear(weight_);
   const at::Tensor weight = weight_.contiguous();

@@ -4,7 +4,6 @@
 #include <torch/library.h>
 
 #include <array>
-#include <cstring>
 #include <vector>
 
 #include "../backends.h"
@@ -12,6 +11,7 @@
 #include "../composite.h"
 #include "activations.h"
 #include "block_products.h"
+#include "digit_panels.h"
 #include "panels.h"
 #include "product_results.h"
 #include "rounding.h"
@@ -79,6 +79,24 @@ struct RowsInPieces {
   }
 };
 
+// fp32 rows in digits, as digitsPanel reads them; block by block, too.
+struct RowsInDigits {
+  using Element = int8_t;
+  at::Tensor x;
+  int64_t inputs, width;
+  explicit RowsInDigits(const at::Tensor& x_)
+      : x(x_.to(at::kFloat)), inputs(x_.size(1)), width(digitWidth(x_.size(1))) {}
+  const Element* block(int64_t first, int64_t rows, at::Tensor& scratch) const {
+    const int64_t room = roomFor(rows) * width;
+    if (!scratch.defined() || scratch.numel() < room) scratch = at::empty({room}, x.options().dtype(at::kChar));
+    Element* digits = scratch.data_ptr<Element>();
+    for (int64_t row = 0; row < rows; row += kDigitRows)
+      digitRows(x.data_ptr<float>() + (first + row) * inputs, std::min(kDigitRows, rows - row), inputs,
+                digits + row * width);
+    return digits;
+  }
+};
+
 struct Nothing {};
 
 // Where the results of a task go, of rows from `first` on.
@@ -140,11 +158,13 @@ void byPanels(PanelKernel<typename Rows::Element, W> kernel, const Rows& operand
 }
 
 // fp32 products. Of weights that bf16 holds AMX makes them in pieces: exact before sums are rounded, and several times as fast
-// as fp32 arithmetic.
+// as fp32 arithmetic. Of other weights it makes them by digits.
 template <typename Write>
 void multiplyFloats(const at::Tensor& x, const at::Tensor& packed, const Write& write) {
   using Bf16 = c10::BFloat16;
   const int64_t rows = x.size(0), inputs = packed.size(1);
+  if (packed.scalar_type() == at::kChar)
+    return byPanels<AmxTiles, RowsInDigits, int8_t>(digitsPanel, RowsInDigits(x), rows, packed, write);
   if (packed.scalar_type() == at::kFloat)
     return byPanels<Nothing, PlainRows<float>, float>(vectorPanel, {x, inputs}, rows, packed, write);
   if (canRun(Bf16Path::amx))
@@ -226,64 +246,19 @@ struct WriteGated {
   }
 };
 
-bool hasTiles(const at::Tensor&) { return canRun(Bf16Path::amx); }
-
-// Panels [begin, end) of weights [outputs, inputs], as panels.h draws them.
-template <typename T>
-void packPanels(const T* weights, int64_t outputs, int64_t inputs, int64_t room, int64_t begin, int64_t end, T* to) {
-  constexpr int64_t together = std::is_same_v<T, c10::BFloat16> ? 2 : 1;
-  to += begin * room * kPanel;
-  for (int64_t first = begin * kPanel; first < end * kPanel; first += kPanel) {
-    const int64_t rows = std::min(kPanel, outputs - first);
-    for (int64_t i = 0; i < room; i += together, to += kPanel * together) {
-      const T* from = weights + first * inputs + i;
-      const int64_t count = std::clamp<int64_t>(inputs - i, 0, together);
-      if (rows < kPanel || count < together) std::fill_n(to, kPanel * together, T(0.0f));
-      if (count == together) {
-        for (int64_t row = 0; row < rows; row++)
-          std::memcpy(to + row * together, from + row * inputs, together * sizeof(T));
-      } else {
-        for (int64_t row = 0; row < rows; row++) std::copy_n(from + row * inputs, count, to + row * together);
-      }
-    }
-  }
-}
-
-template <typename T>
-void packAll(at::TensorList weights, at::Tensor& packed) {
-  const int64_t room = packed.size(1);
-  T* to = packed.data_ptr<T>();
-  for (const at::Tensor& weight : weights) {
-    const at::Tensor plain = weight.to(packed.scalar_type()).contiguous();
-    const T* from = plain.data_ptr<T>();
-    const int64_t outputs = plain.size(0), inputs = plain.size(1), panels = panelsFor(outputs);
-    shareRanges(panels, 1,
-                [&](int64_t begin, int64_t end) { packPanels(from, outputs, inputs, room, begin, end, to); });
-    to += panels * room * kPanel;
-  }
-}
-
-at::Tensor packRows(at::TensorList weights) {
-  checkPackRows(weights);
-  const at::Tensor& first = weights[0];
-  if (first.scalar_type() == at::kDouble) return composite::packRows(weights);
-  int64_t panels = 0;
-  for (const at::Tensor& weight : weights) panels += panelsFor(weight.size(0));
-  const at::ScalarType type = first.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
-  at::Tensor packed =
-      at::empty({panels, (first.size(1) + kStep - 1) / kStep * kStep, kPanel}, first.options().dtype(type));
-  if (type == at::kFloat) {
-    packAll<float>(weights, packed);
-  } else {
-    packAll<c10::BFloat16>(weights, packed);
-  }
-  return packed;
+// As checkRowLinears, whose panels of numbers have as many rows as there are inputs; digits have a width of their own.
+void checkOperands(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs,
+                   const std::optional<at::Tensor>& bias) {
+  if (packed.scalar_type() != at::kChar) return checkRowLinears(x, packed, outputs, bias);
+  TORCH_CHECK(x.dim() == 2 && packed.dim() == 3 && packed.size(1) == digitWidth(x.size(1)), "row_linear: x of shape ",
+              x.sizes(), " does not fit digits of shape ", packed.sizes());
+  checkRowLinears(x, packed.narrow(1, 0, x.size(1)), outputs, bias);
 }
 
 std::vector<at::Tensor> rowLinears(const at::Tensor& x, const at::Tensor& packed, at::IntArrayRef outputs,
                                    const std::optional<at::Tensor>& bias_, std::string_view arithmetic) {
   if (x.scalar_type() == at::kDouble) return composite::rowLinears(x, packed, outputs, bias_, arithmetic);
-  checkRowLinears(x, packed, outputs, bias_);
+  checkOperands(x, packed, outputs, bias_);
   const at::Tensor bias = bias_.has_value() && bias_->defined() ? bias_->to(at::kFloat).contiguous() : at::Tensor();
   std::vector<at::Tensor> products;
   WriteSums<false> write;
@@ -304,7 +279,7 @@ at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outp
 
 at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed,
                           const std::optional<at::Tensor>& bias_, std::string_view arithmetic) {
-  checkRowLinears(x, packed, {sum.size(1)}, bias_);
+  checkOperands(x, packed, {sum.size(1)}, bias_);
   TORCH_CHECK(sum.scalar_type() == at::kFloat && sum.is_contiguous() && sum.size(0) == x.size(0),
               "add_row_linear_: a sum of ", sum.sizes(), " in ", sum.scalar_type(), " is not contiguous fp32 with ",
               x.size(0), " rows");
@@ -318,7 +293,7 @@ at::Tensor& addRowLinear_(at::Tensor& sum, const at::Tensor& x, const at::Tensor
 at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outputs, std::string_view activation,
                     std::string_view arithmetic) {
   if (x.scalar_type() == at::kDouble) return composite::rowGated(x, packed, outputs, activation, arithmetic);
-  checkRowLinears(x, packed, {outputs, outputs}, std::nullopt);
+  checkOperands(x, packed, {outputs, outputs}, std::nullopt);
   const bool isFloat = arithmetic == "float32";
   const at::Tensor y = at::empty({isFloat ? x.size(0) : roomFor(x.size(0)), outputs},
                                  x.options().dtype(isFloat ? at::kFloat : at::kBFloat16));
@@ -339,8 +314,6 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
 
 TORCH_LIBRARY_IMPL(selm, CPU, library) {
   if (!selm::hasCpuKernels()) return;
-  library.impl("pack_rows", &selm::packRows);
-  library.impl("has_tiles", &selm::hasTiles);
   library.impl("row_linear", &selm::rowLinear);
   library.impl("row_linears", &selm::rowLinears);
   library.impl("add_row_linear_", &selm::addRowLinear_);
