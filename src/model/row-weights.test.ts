@@ -1,7 +1,8 @@
 /** @file What is copied when weights are laid out for products by rows. */
 import { expect, test } from 'vitest';
+import { dtypeBytes } from '../torch/dtype.ts';
 import { memoryStatistics } from '../torch/memory.ts';
-import { disposeAll, toFloat32Array } from '../torch/tensor.ts';
+import { disposeAll, type Tensor, toFloat32Array } from '../torch/tensor.ts';
 import { loadModel } from './load.ts';
 import { openRowWeights } from './row-weights.ts';
 import { EMBEDDING, weightOf } from './weights.ts';
@@ -17,7 +18,8 @@ test('openRowWeights() copies no embedding, and reads it when the model is close
   model.dispose();
 
   const { blocks, finalNorm, head } = rows.packed;
-  const copied = [...blocks, finalNorm, head.panels].reduce((sum, tensor) => sum + 4 * (tensor?.size ?? 0), 0);
+  const bytesOf = (tensor: Tensor | null): number => (tensor === null ? 0 : tensor.size * dtypeBytes(tensor.dtype));
+  const copied = [...blocks, finalNorm, head.panels].reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   expect(memoryStatistics().tensorBytes - before).toBe(copied);
   expect(toFloat32Array(rows.embedding)).toEqual(embedding);
   disposeAll(rows);
