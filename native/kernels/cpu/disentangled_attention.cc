@@ -153,7 +153,8 @@ class Head {
   // Scores of a tile's queries, panel by panel: what distances give, then what keys do, while both are near.
   void score(int64_t tile, int64_t inGroup, int64_t count) {
     if (!hasKeys_) std::fill(scores_.begin(), scores_.end(), 0.0f);
-    std::fill(best_, best_ + count, splat(-INFINITY));
+    // A loop: std::fill drops Float16's alignment of 4, and stores as if 64 were promised.
+    for (int64_t i = 0; i < count; i++) best_[i] = splat(-INFINITY);
     for (int64_t t = 0; t <= tiles_; t++) {
       if (hasKeys_) placeDistances(tile, t, count);
       if (t > 0) addKeys(tile, t - 1, inGroup, count);

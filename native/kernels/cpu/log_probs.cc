@@ -23,7 +23,8 @@ template <typename T>
 float largestOf(const T* numbers, int64_t count) {
   constexpr int kBeside = 4;
   Float16 best[kBeside];
-  std::fill_n(best, kBeside, splat(-INFINITY));
+  // A loop: std::fill drops Float16's alignment of 4, and stores as if 64 were promised.
+  for (int n = 0; n < kBeside; n++) best[n] = splat(-INFINITY);
   int64_t i = 0;
   for (; i + kBeside * kLanes <= count; i += kBeside * kLanes) {
     for (int n = 0; n < kBeside; n++) best[n] = maximum(best[n], load(numbers + i + n * kLanes));
