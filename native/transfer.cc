@@ -51,8 +51,7 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
     const auto type = static_cast<at::ScalarType>(static_cast<int>(arguments.number(4)));
     const at::Device device(arguments.string(5));
     const bool isPinned = device.is_cuda() && length > 0 && length <= kMostPinnedBytes;
-    at::Tensor tensor =
-        at::empty(numbersOf(arguments, 3), at::TensorOptions().dtype(type).pinned_memory(isPinned));
+    at::Tensor tensor = at::empty(numbersOf(arguments, 3), at::TensorOptions().dtype(type).pinned_memory(isPinned));
     TORCH_CHECK(tensor.nbytes() == length && offset + length <= bytes.size, "a tensor of shape ", tensor.sizes(),
                 " and type ", type, " needs ", tensor.nbytes(), " bytes, got ", length);
     if (length > 0) std::memcpy(tensor.data_ptr(), static_cast<char*>(bytes.data) + offset, length);

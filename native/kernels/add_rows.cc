@@ -43,8 +43,7 @@ at::Tensor& addRows_(at::Tensor& total, at::IntArrayRef ids, const at::Tensor& r
                           .split_with_sizes({static_cast<int64_t>(order.size()), static_cast<int64_t>(lengths.size()),
                                              static_cast<int64_t>(distinct.size())});
   const at::Tensor sorted = rows.index_select(0, places[0]).to(at::kFloat);
-  const at::Tensor sums =
-      at::segment_reduce(sorted, "sum", places[1], std::nullopt, std::nullopt, 0, /*unsafe=*/true);
+  const at::Tensor sums = at::segment_reduce(sorted, "sum", places[1], std::nullopt, std::nullopt, 0, /*unsafe=*/true);
   return total.index_add_(0, places[2], sums.to(total.scalar_type()), alpha);
 }
 

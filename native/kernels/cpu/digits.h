@@ -8,8 +8,8 @@
 //
 // Six products of bytes take a third of the time of one in fp32. What a number loses is at most 2^-23 of the largest of its row, as much as
 // sums in fp32 lose on the way; and a sum's bits do not depend on the order of its terms. Where few numbers of a row are large, what is left
-// out weighs most: a fourth level (x1 y2 + x2 y1), for a third more time, makes the error that of fp32 there too. (The scheme of Ozaki et al., 2012, on units for whole
-// numbers: Ootomo et al., 2024, https://arxiv.org/abs/2306.11975.)
+// out weighs most: a fourth level (x1 y2 + x2 y1), for a third more time, makes the error that of fp32 there too. (The scheme of Ozaki et al.,
+// 2012, on units for whole numbers: Ootomo et al., 2024, https://arxiv.org/abs/2306.11975.)
 #pragma once
 #include <cstdint>
 #include <cstring>

@@ -65,7 +65,7 @@ void rmsBackward(const T* x, const float* weight, const float* inverse, const T*
         for (int64_t i = 0; i < width; i += kLanes) {
           const int64_t left = width - i;
           storeNormal(dx + row * width + i,
-                (load(out + i, left) * load(weight + i, left) - load(in + i, left) * mean) * scale, left);
+                      (load(out + i, left) * load(weight + i, left) - load(in + i, left) * mean) * scale, left);
         }
       }
     }
@@ -177,7 +177,8 @@ void gateBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int
       const Float16 g = load(gate + i, left), d = load(dy + i, left);
       const Float16 sigmoid = 1.0f / (exponential(-Activation::inner(g)) + 1.0f);
       storeNormal(dup + i, d * g * sigmoid, left);
-      storeNormal(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)), left);
+      storeNormal(dgate + i, d * load(up + i, left) * sigmoid * (1.0f + g * Activation::slope(g) * (1.0f - sigmoid)),
+                  left);
     }
   });
 }

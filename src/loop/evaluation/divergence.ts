@@ -20,8 +20,8 @@ export async function divergences(
   { base, previous }: { base: string | null; previous: string | null },
 ): Promise<Divergences> {
   const klToBase = base === null ? null : await klTo(context, answers, base);
-  if (previous === null || previous === base) return { klToBase, klToPrevious: previous === null ? null : klToBase };
-  return { klToBase, klToPrevious: await klTo(context, answers, previous) };
+  if (previous === null) return { klToBase, klToPrevious: null };
+  return { klToBase, klToPrevious: previous === base ? klToBase : await klTo(context, answers, previous) };
 }
 
 /**
