@@ -204,7 +204,7 @@ function timeLines(
     'saving',
   ];
   return [
-    `Time, an estimate at the rates of such work, tried here now on ${rates.device} (GFLOP/s: ${gigaflops(rates.train)} in training, ${gigaflops(rates.score)} scoring, ${gigaflops(rates.prefill)} on prompts, ${gigaflops(rates.decode)} sampling)`,
+    `Time, an estimate at the rates of such work, tried here now on ${rates.device} with ${rates.threads} ${rates.threads === 1 ? 'thread' : 'threads'} (GFLOP/s: ${gigaflops(rates.train)} in training, ${gigaflops(rates.score)} scoring, ${gigaflops(rates.prefill)} on prompts, ${gigaflops(rates.decode)} sampling)`,
     ...(fineTuneSeconds > 0
       ? [`  Supervised fine-tuning before the first iteration: ${duration(fineTuneSeconds)}`]
       : []),
@@ -214,8 +214,19 @@ function timeLines(
       ...iterations.map((each) => [nameOf(each.iteration), ...used.map(([stage]) => duration(each[stage]))]),
       ['all', ...used.map(([stage]) => duration(sum(stage)))],
     ]),
-    `About ${duration(totalSeconds)} in all${recipe.evaluate.twin !== false ? ', the alpha = 0 twin, which does the same again, included' : ''}; without ${missing.join(', ')}`,
+    `About ${duration(totalSeconds)} in all${withTwin(recipe)}; without ${missing.join(', ')}`,
   ];
+}
+
+function withTwin({ evaluate: { twin } }: Recipe): string {
+  switch (twin) {
+    case false:
+      return '';
+    case true:
+      return ', the alpha = 0 twin, which does the same again, included';
+    case 'beside':
+      return ', the alpha = 0 twin beside it included';
+  }
 }
 
 /** Stages in their order, with the heads of their columns. */

@@ -22,7 +22,16 @@ function planOf(file: string): SweepPlan {
 it.each(shipped)('recipes/%s is read with all its arms, and a run of it has a forecast', async (file) => {
   const plan = planOf(file);
   expect(plan.runs.length).toBeGreaterThan(4);
-  const rates = async () => ({ train: 1e11, score: 1e11, prefill: 1e11, decode: 1e10, update: 1e9, device: 'cpu' });
+  const rates = async () => ({
+    train: 1e11,
+    score: 1e11,
+    prefill: 1e11,
+    decode: 1e10,
+    update: 1e9,
+    device: 'cpu',
+    threads: 1,
+    processors: 2,
+  });
   const text = await dryRunSweep({ ...plan, runs: plan.runs.slice(-1) }, { json: true, rates });
   const [{ iterations = 0, steps = 0 } = {}] = (JSON.parse(text) as { runs: Partial<RunForecast>[] }).runs;
   expect(steps / iterations).toBeGreaterThan(1);

@@ -45,10 +45,13 @@ export async function dryRunSweep(
 }
 
 /** What a trial depends on: arms that differ in their objective or their learning rate share one. */
-function trialKey({ model, device, sampling, training }: Recipe, { tokens, together }: TrialFacts): string {
+function trialKey(
+  { model, device, threads, evaluate, sampling, training }: Recipe,
+  { tokens, together }: TrialFacts,
+): string {
   const { dtype, states, adapter, activations, microBatchTokens, batchSize } = training;
   return JSON.stringify([
-    [model, device, tokens, together, sampling],
+    [model, device, threads, evaluate.twin === 'beside', tokens, together, sampling],
     [dtype, states, adapter, activations, microBatchTokens, batchSize],
   ]);
 }

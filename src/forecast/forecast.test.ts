@@ -9,7 +9,16 @@ import type { RecipeFacts } from './facts.ts';
 import { type Forecast, forecast } from './forecast.ts';
 import type { WorkRates } from './time.ts';
 
-const RATES: WorkRates = { train: 1e12, score: 1e12, prefill: 4e11, decode: 1e11, update: 1e9, device: 'cpu' };
+const RATES: WorkRates = {
+  train: 1e12,
+  score: 1e12,
+  prefill: 4e11,
+  decode: 1e11,
+  update: 1e9,
+  device: 'cpu',
+  threads: 2,
+  processors: 4,
+};
 
 async function dryRun(
   name: string,
@@ -195,7 +204,9 @@ describe('a dry run', () => {
   });
 
   it('has every stage that computes in its time, and one total of all of it', async () => {
-    const { cost, facts, text } = await dryRun('quickstart', { overrides: ['training.epochs=1'] });
+    const { cost, facts, text } = await dryRun('quickstart', {
+      overrides: ['training.epochs=1', 'evaluate.twin=true'],
+    });
     const [first] = cost?.iterations ?? [];
     expect(facts.heldOut).toBe(128);
     // 8 gradient pairs of two passes and 64 scorings, against 256 pairs forward and backward: 0.15 of the training at most.
@@ -219,6 +230,23 @@ describe('a dry run', () => {
     expect(text).toMatch(
       /About \d.* in all, the alpha = 0 twin, which does the same again, included; without the ranker, saving/,
     );
+  });
+
+  it.each([
+    ['the time of one run where both have processors of their own', 4, 1],
+    ['twice the time of a run where both share them', 2, 2],
+  ])('with a twin beside the run takes %s', async (_, processors, times) => {
+    const totalOf = async (twin: string): Promise<number> => {
+      const recipe = loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'), {
+        overrides: [`evaluate.twin=${twin}`],
+      });
+      const { cost } = await forecast(recipe, {
+        rows: null,
+        rates: async () => ({ ...RATES, threads: 2, processors }),
+      });
+      return cost?.totalSeconds ?? Number.NaN;
+    };
+    expect((await totalOf('beside')) / (await totalOf('false'))).toBeCloseTo(times, 10);
   });
 
   it('has a reward model that is learned, and the fine-tuning that comes first', async () => {

@@ -5,6 +5,7 @@ import { normaliseConfig } from '../model/read-config.ts';
 import { expectedWeights } from '../model/weights.ts';
 import { loadRecipe } from '../recipe/load.ts';
 import { memoryStatistics } from '../torch/memory.ts';
+import { threadCount } from '../torch/native.ts';
 import { parameterCount } from './cost.ts';
 import { blockWeights, operationsOf } from './operations.ts';
 import { cutModel, measureRates } from './rates.ts';
@@ -61,8 +62,8 @@ it.each([
   const recipe = loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'), { overrides });
   const before = memoryStatistics().liveTensors;
   const tokens = { prompt: 8, longestPrompt: 16, response: 12, sampled: 12, atMost: false };
-  const { device, ...rates } = await measureRates(recipe, { config: small, tokens, together: 4 });
-  expect(device).toBe('cpu');
+  const { device, threads, processors, ...rates } = await measureRates(recipe, { config: small, tokens, together: 4 });
+  expect({ device, threads, processors }).toEqual({ device: 'cpu', threads: 1, processors: threadCount() });
   // A machine that does less than a million operations a second, or more than 10^15, is none.
   for (const rate of Object.values(rates))
     expect(Math.log10(rate)).toSatisfy((power: number) => power > 5 && power < 15);

@@ -8,6 +8,7 @@ import { expectedWeights } from '../model/weights.ts';
 import { randomKey } from '../random.ts';
 import { ruleNeeds } from '../rank/pairing.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { threadsOf } from '../recipe/threads.ts';
 import { generate } from '../sample/generate.ts';
 import { openSampler } from '../sample/sampler.ts';
 import { scoreTrees } from '../score/log-probs.ts';
@@ -16,6 +17,7 @@ import { openPolicy } from '../score/policy.ts';
 import { buildTree, type PairTree } from '../score/trees.ts';
 import { chooseDevice } from '../torch/device.ts';
 import type { Dtype } from '../torch/dtype.ts';
+import { setThreads, threadCount } from '../torch/native.ts';
 import { full } from '../torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import { chooseActivations } from '../train/activations.ts';
@@ -62,22 +64,27 @@ export function cutModel(config: ModelConfig): ModelConfig {
   };
 }
 
-/** The rates of a recipe's work. Takes seconds. */
+/** The rates of a recipe's work, with the threads that its run will have. Takes seconds. */
 export async function measureRates(recipe: Recipe, facts: TrialFacts): Promise<WorkRates> {
   const config = cutModel(facts.config);
   // A recipe for a card is planned on machines without one, too.
   const { device } = chooseDevice({ device: recipe.device === 'cpu' ? 'cpu' : 'auto' });
   const dtype = storedDtype(config);
+  const processors = threadCount();
+  const threads = setThreads(threadsOf(recipe, processors));
   const weights = outlive(scope('trial weights', () => trialWeights(config, { dtype, device })));
   try {
     const model = { config, weights };
     return {
       device,
+      threads,
+      processors,
       ...(await trainingRates(recipe, model, facts.tokens)),
       ...(await samplingRates(recipe, model, facts)),
     };
   } finally {
     disposeAll(weights);
+    setThreads(processors);
   }
 }
 

@@ -31,8 +31,10 @@ export interface WorkRates {
   decode: number;
   /** Weights a second that the optimiser changes. */
   update: number;
-  /** Where that was. */
+  /** Where that was, with how many compute threads, and how many there are. */
   device: string;
+  threads: number;
+  processors: number;
 }
 
 /** Forward passes that a pass forward and backward counts as: three, and one more where activations are computed again. */
@@ -182,9 +184,24 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
     fineTuneSeconds,
     evaluateBaseSeconds,
     benchmarkBaseSeconds,
-    // A twin beside the run shares the cores with it, all of which these rates take.
-    totalSeconds: fineTuneSeconds + runSeconds * (evaluate.twin === false ? 1 : 2),
+    totalSeconds: fineTuneSeconds + runSeconds * timesWithTwin(recipe, rates),
   };
+}
+
+/** How many times as long a run takes with its twin: beside it there is only one where both have processors of their own. */
+function timesWithTwin(
+  { evaluate: { twin } }: Recipe,
+  { device, threads, processors }: Pick<WorkRates, 'device' | 'threads' | 'processors'>,
+): number {
+  switch (twin) {
+    case false:
+      return 1;
+    case true:
+      return 2;
+    case 'beside':
+      // A card is shared.
+      return device === 'cpu' ? Math.max(1, (2 * threads) / processors) : 2;
+  }
 }
 
 /** Forward passes that labels need beside training: the reference once over every response, and the mismatched ones of both. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InterruptedError, RanksError, RunError } from '../errors.ts';
 import type { Team } from '../ranks/team.ts';
 import type { Recipe } from '../recipe/schema.ts';
+import { threadsOf } from '../recipe/threads.ts';
 import { setThreads, threadCount } from '../torch/native.ts';
 import { type ResolvedRecipe, runIterations, type Surroundings } from './iterations.ts';
 import type { ProcessEnd } from './process/messages.ts';
@@ -91,8 +92,7 @@ function startTwin(
   { written, hub }: ResolvedRecipe,
   { announceFor, acceptChanges, waits }: Surroundings,
 ): StartedTwin {
-  const threads = written.threads ?? Math.max(1, Math.floor(threadCount() / 2));
-  setThreads(threads);
+  const threads = setThreads(threadsOf(written, threadCount()));
   let unheard: { error: unknown } | null = null;
   // The twin's events take their place among those of the run.
   const started = startProcess({ kind: 'twin', recipe: twin, hub, threads, acceptChanges, waits }, (event) => {
