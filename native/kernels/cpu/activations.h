@@ -48,6 +48,20 @@ inline Float16 activated(Float16 x) {
   return x / (exponential(-Activation::inner(x)) + 1.0f);
 }
 
+// The same for a result in type T: of what is rounded to bf16, a division's last bit says nothing, and an approximate reciprocal that is improved
+// once is four times as fast.
+template <typename Activation, typename T>
+inline Float16 activatedFor(Float16 x) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    const Float16 divisor = exponential(-Activation::inner(x)) + 1.0f;
+    const auto reciprocal = reinterpret_cast<Float16>(_mm512_rcp14_ps(reinterpret_cast<__m512>(divisor)));
+    return x * (reciprocal * (2.0f - divisor * reciprocal));
+  }
+#endif
+  return activated<Activation>(x);
+}
+
 template <typename Body>
 void forActivations(std::string_view name, Body body) {
   if (name == "silu") return body(Silu());

@@ -240,7 +240,7 @@ struct WriteGated {
       T* to = data + (row + r) * outputs + task * kPanel;
       for (int64_t i = 0; i < width; i += kLanes) {
         const Float16 gate = load(results[0] + r * kPanel + i), up = load(results[1] + r * kPanel + i);
-        storeNormal(to + i, activated<Activation>(gate) * up, width - i);
+        storeNormal(to + i, activatedFor<Activation, T>(gate) * up, width - i);
       }
     }
   }

@@ -24,6 +24,7 @@
 #include "../backends.h"
 #include "../checks.h"
 #include "../composite.h"
+#include "rounding.h"
 #include "team.h"
 #include "vector.h"
 
@@ -325,19 +326,19 @@ at::Tensor placeHeads(const at::Tensor& q_, const at::Tensor& k_, const at::Tens
         for (int64_t h = 0; h < heads; h++) {
           const int64_t at = (t * heads + h) * width;
           rotateHead(queries + at, c, s, half,
-                     [&](int64_t i, Float16 value, int64_t count) { store(to + at + i, value, count); });
+                     [&](int64_t i, Float16 value, int64_t count) { storeNormal(to + at + i, value, count); });
         }
         for (int64_t g = 0; g < groups; g++) {
           const int64_t from = (t * groups + g) * width, token = place[t] % kPageTokens;
           const int64_t block = (place[t] / kPageTokens * groups + g) * width * kPageTokens;
           rotateHead(newKeys + from, c, s, half, [&](int64_t i, Float16 value, int64_t count) {
             T numbers[kLanes];
-            store(numbers, value);
+            storeNormal(numbers, value);
             for (int64_t n = 0; n < count; n++) toKeys[block + (i + n) * kPageTokens + token] = numbers[n];
           });
           const float* value = newValues + from;
           for (int64_t d = 0; d < width; d += kLanes)
-            store(toValues + block + token * width + d, load(value + d, width - d), width - d);
+            storeNormal(toValues + block + token * width + d, load(value + d, width - d), width - d);
         }
       }
     });

@@ -266,18 +266,23 @@ void forElementTypes(const at::Tensor& x, Body body) {
 // The kernels take fp32 and bf16.
 bool hasKernel(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
+enum class Wanted { onlyOut, withLogSums };
+
 std::tuple<at::Tensor, at::Tensor> attend(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& v_,
                                           const std::vector<Segment>& segments, const std::vector<Tree>& trees,
-                                          const Rule& rule) {
+                                          const Rule& rule, Wanted wanted) {
   const at::Tensor q = q_.contiguous(), k = k_.contiguous(), v = v_.contiguous();
   // Room for whole tiles: in sampling a product by rows reads it next, as it is.
   at::Tensor out = at::empty({roomFor(q.size(0)), q.size(1), q.size(2)}, q.options()).narrow(0, 0, q.size(0));
-  at::Tensor logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
+  const bool byTiles = q.scalar_type() == at::kBFloat16 && canRun(Bf16Path::amx);
+  at::Tensor logSums;
+  if (!byTiles || wanted == Wanted::withLogSums)
+    logSums = at::empty({q.size(0), q.size(1)}, q.options().dtype(at::kFloat));
   const int64_t groups = k.size(1);
   forElementTypes(q, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     shareTasks(static_cast<int64_t>(trees.size()) * groups, [&](int64_t i) {
-      if (std::is_same_v<T, c10::BFloat16> && canRun(Bf16Path::amx)) {
+      if (byTiles) {
         forwardByTiles(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
       } else {
         forwardTask<T>(q, k, v, segments, trees[i / groups], i % groups, rule, out, logSums);
@@ -292,7 +297,8 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const at::Tensor
   if (!hasKernel(q)) return composite::treeAttentionForward(q, k, v, flat, scale, window, softCap);
   checkTreeAttention(q, k, v);
   const auto segments = readSegments(flat, q.size(0));
-  return attend(q, k, v, segments, treesOf(segments), {static_cast<float>(scale), window, static_cast<float>(softCap)});
+  return attend(q, k, v, segments, treesOf(segments), {static_cast<float>(scale), window, static_cast<float>(softCap)},
+                Wanted::withLogSums);
 }
 
 at::Tensor withKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::IntArrayRef flat,
@@ -301,7 +307,7 @@ at::Tensor withKnown(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   const auto segments = readSegments(flat, k.size(0));
   checkKnownRoots(q, k, v, segments, known);
   return std::get<0>(attend(q, k, v, segments, treesOf(segments, known),
-                            {static_cast<float>(scale), window, static_cast<float>(softCap)}));
+                            {static_cast<float>(scale), window, static_cast<float>(softCap)}, Wanted::onlyOut));
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& gradient_, const at::Tensor& q_,

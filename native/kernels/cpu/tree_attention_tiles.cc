@@ -13,8 +13,6 @@
 //   dk^T [d, keys] += q^T [d, queries] ds [queries, keys]      a panel is 32 keys, its inputs are the 32 queries
 #include "tree_attention_tiles.h"
 
-#include <tuple>
-
 #include "../checks.h"
 #include "panels.h"
 #include "rounding.h"
@@ -167,23 +165,48 @@ void roundWeights(std::vector<float>& square, const Block& block, std::vector<Bf
   }
 }
 
-// Scores of a query become exponentials; returns log of their sum, and one over it.
-std::pair<float, float> exponentials(std::vector<float>& scores, const Block& block, int64_t query, float scale) {
-  block.forHidden(query, [&](int64_t from, int64_t to) {
-    for (int64_t place = from; place < to; place++) *at(scores, query, place) = -INFINITY;
-  });
-  Float16 best = splat(-INFINITY);
-  for (int64_t j = 0; j < block.room; j += kLanes) best = maximum(best, load(at(scores, query, j)));
-  const float top = largest(best) * scale;
-  Float16 sums = splat(0);
-  for (int64_t j = 0; j < block.room; j += kLanes) {
-    float* score = at(scores, query, j);
-    const Float16 e = exponential(load(score) * scale - top);
-    store(score, e);
-    sums += e;
+// Places [from, to) of a query hold no key that it may see.
+void hide(std::vector<float>& scores, int64_t query, int64_t from, int64_t to) {
+  while (from < to) {
+    const int64_t count = std::min(to - from, kPanel - from % kPanel);
+    std::fill_n(at(scores, query, from), count, -INFINITY);
+    from += count;
   }
-  const float total = sum(sums);
-  return {top + std::log(total), 1.0f / total};
+}
+
+// Scores of a block's queries become weights as combineKeys reads them: exponentials, which `factors` bring to a sum of one. Where `logs` is not
+// null, it gets the logarithms of their sums, `stride` numbers from one query to the next.
+void exponentials(std::vector<float>& scores, const Block& block, float scale, std::vector<Bf16>& weights,
+                  float* factors, float* logs, int64_t stride) {
+  weights.resize(block.room * kBlock);
+  float tops[kBlock];
+  for (int64_t i = 0; i < block.count; i++) {
+    block.forHidden(i, [&](int64_t from, int64_t to) { hide(scores, i, from, to); });
+    Float16 best = splat(-INFINITY);
+    for (int64_t j = 0; j < block.room; j += kPanel) {
+      const float* score = at(scores, i, j);
+      best = maximum(best, maximum(load(score), load(score + kLanes)));
+    }
+    tops[i] = largest(best) * scale;
+  }
+  for (int64_t i = 0; i < block.count; i++) {
+    Float16 sums = splat(0);
+    for (const Range& range : block.ranges) {
+      const int64_t keys = padded(range.count);
+      const float* score = at(scores, i, range.at);
+      Bf16* weight = weights.data() + range.at * kBlock + i * keys;
+      for (int64_t j = 0; j < keys; j += kPanel, score += kSquare, weight += kPanel) {
+        for (int64_t lane = 0; lane < kPanel; lane += kLanes) {
+          const Float16 e = exponential(load(score + lane) * scale - tops[i]);
+          storeNormal(weight + lane, e);
+          sums += e;
+        }
+      }
+    }
+    const float total = sum(sums);
+    factors[i] = 1.0f / total;
+    if (logs != nullptr) logs[i * stride] = tops[i] + std::log(total);
+  }
 }
 
 }  // namespace
@@ -194,7 +217,7 @@ void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
   const PackedKeys keys(k, segments, tree, group), values(v, segments, tree, group);
   const Bf16* asked = q.data_ptr<Bf16>();
   Bf16* to = out.data_ptr<Bf16>();
-  float* logs = logSums.data_ptr<float>();
+  float* logs = logSums.defined() ? logSums.data_ptr<float>() : nullptr;
   const AmxTiles prepared;
   QueryRows queries(keys.room);
   std::vector<float> scores;
@@ -206,9 +229,8 @@ void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
       multiplyByKeys(queries, keys, block, scores);
       const float scale = capScores(scores.data(), block.room * kBlock, rule);
       float inverses[kBlock];
-      for (int64_t i = 0; i < block.count; i++)
-        std::tie(logs[(row + i) * headCount + h], inverses[i]) = exponentials(scores, block, i, scale);
-      roundWeights(scores, block, weights);
+      exponentials(scores, block, scale, weights, inverses, logs == nullptr ? nullptr : logs + row * headCount + h,
+                   headCount);
       combineKeys(weights, values, block, inverses, to + begin, stride);
     });
   }

@@ -10,7 +10,7 @@
 
 namespace selm {
 
-// One tree and one key/value head of bf16 q [T, H, d], k and v [T, K, d]; writes its part of out and log_sums. Products are
+// One tree and one key/value head of bf16 q [T, H, d], k and v [T, K, d]; writes its part of out and of log_sums, where they are defined. Products are
 // of bf16 numbers with sums in fp32; weights are rounded to bf16 before they meet the values.
 void forwardByTiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Segment>& segments,
                     const Tree& tree, int64_t group, const Rule& rule, at::Tensor& out, at::Tensor& logSums);

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -109,7 +109,12 @@ inline float largest(Float16 v) {
 
 // e^x with a relative error below 2e-7 for x in [-87, 88]; smaller x gives 0, NaN stays NaN.
 inline Float16 exponential(Float16 x) {
+#if defined(__AVX512F__)
+  // The smaller of a NaN and a number is here the NaN. Nothing has to be held from below: those lanes become zeros in the end.
+  const auto clamped = reinterpret_cast<Float16>(_mm512_min_ps(_mm512_set1_ps(88.0f), reinterpret_cast<__m512>(x)));
+#else
   const Float16 clamped = x < -87.0f ? splat(-87.0f) : (x > 88.0f ? splat(88.0f) : x);
+#endif
   const Float16 scaled = clamped * 1.44269504088896341f;
   const Float16 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Float16 n = (scaled + magic) - magic;
@@ -121,9 +126,15 @@ inline Float16 exponential(Float16 x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
+#if defined(__AVX512F__)
+  const __mmask16 isSeen = _mm512_cmp_ps_mask(reinterpret_cast<__m512>(x), _mm512_set1_ps(-87.0f), _CMP_NLT_UQ);
+  return reinterpret_cast<Float16>(
+      _mm512_maskz_scalef_ps(isSeen, reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
+#else
   const Int16 exponent = (__builtin_convertvector(n, Int16) + 127) << 23;
   const Float16 value = p * reinterpret_cast<Float16>(exponent);
   return x < -87.0f ? splat(0.0f) : value;
+#endif
 }
 
 // tanh(x) with an error of a few units in the last place: Eigen's rational approximation (ptanh_float). Beyond the bound
