@@ -1,6 +1,5 @@
 // RMS norm, rotary positions and gated activations: one pass over memory each, forward and backward.
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include "../backends.h"
@@ -47,7 +46,7 @@ void rmsRows(const X* x, const float* weight, Y* y, float* inverse, int64_t widt
 template <typename T>
 void rmsBackward(const T* x, const float* weight, const float* inverse, const T* dy, T* dx, float* partial,
                  int64_t rows, int64_t width) {
-  at::parallel_for(0, (rows + kGrain - 1) / kGrain, 1, [&](int64_t first, int64_t last) {
+  shareRanges((rows + kGrain - 1) / kGrain, 1, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; block++) {
       float* dw = partial + block * width;
       for (int64_t row = block * kGrain; row < std::min(rows, (block + 1) * kGrain); row++) {
@@ -80,7 +79,7 @@ std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at
   at::Tensor inverse = at::empty({rows}, x.options().dtype(at::kFloat));
   forTypes(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
+    shareRanges(rows, kGrain, [&](int64_t begin, int64_t end) {
       rmsRows(x.data_ptr<T>(), weightFloat.data_ptr<float>(), y.data_ptr<T>(), inverse.data_ptr<float>(), width, eps,
               begin, end);
     });
@@ -128,7 +127,7 @@ std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, c
 template <typename T>
 void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t tokens, int64_t heads, int64_t half,
                   float direction) {
-  at::parallel_for(0, tokens, kGrain, [&](int64_t begin, int64_t end) {
+  shareRanges(tokens, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
       const float* c = cos + t * half;
       const float* s = sin + t * half;
@@ -161,7 +160,7 @@ at::Tensor rotate(const at::Tensor& x_, const at::Tensor& cos_, const at::Tensor
 
 template <typename Activation, typename T>
 void gateForward(const T* gate, const T* up, T* y, int64_t n) {
-  at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
+  shareRanges((n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
       const Float16 g = load(gate + i, n - i);
       storeNormal(y + i, activated<Activation>(g) * load(up + i, n - i), n - i);
@@ -171,7 +170,7 @@ void gateForward(const T* gate, const T* up, T* y, int64_t n) {
 
 template <typename Activation, typename T>
 void gateBackward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n) {
-  at::parallel_for(0, (n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
+  shareRanges((n + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kLanes; i < std::min(n, end * kLanes); i += kLanes) {
       const int64_t left = n - i;
       const Float16 g = load(gate + i, left), d = load(dy + i, left);

@@ -1,6 +1,5 @@
 // Log-probabilities of given tokens from logits, and the gradient written over the logits: so that the caller can work
 // through the vocabulary product in chunks of rows, and [T, vocabulary] never exists whole.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -8,6 +7,7 @@
 #include "../checks.h"
 #include "../composite.h"
 #include "rounding.h"
+#include "team.h"
 
 namespace selm {
 namespace {
@@ -36,7 +36,7 @@ float largestOf(const T* numbers, int64_t count) {
 template <typename T>
 void rowLogProbs(const T* logits, const int64_t* targets, float* logProbs, float* normalisers, int64_t rows,
                  int64_t width) {
-  at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
+  shareRanges(rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
       const T* in = logits + row * width;
       const int64_t whole = width / kLanes * kLanes;
@@ -62,7 +62,7 @@ template <bool Capped, typename T>
 void rowGradients(T* logits, const int64_t* targets, const float* normalisers, const float* coefficients, int64_t rows,
                   int64_t width, float cap) {
   const auto slope = [cap](float capped) { return Capped ? 1.0f - capped / cap * (capped / cap) : 1.0f; };
-  at::parallel_for(0, rows, 4, [&](int64_t begin, int64_t end) {
+  shareRanges(rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
       T* out = logits + row * width;
       const float shift = normalisers[row], factor = -coefficients[row];
@@ -140,7 +140,7 @@ at::Tensor& softCap_(at::Tensor& x, double cap) {
   TORCH_CHECK(x.is_contiguous(), "soft_cap_: x must be contiguous, it is overwritten");
   const auto write = [&](auto* data) {
     const int64_t count = x.numel();
-    at::parallel_for(0, (count + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
+    shareRanges((count + kLanes - 1) / kLanes, 4096, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin * kLanes; i < std::min(count, end * kLanes); i += kLanes) {
         store(data + i, softCapped(load(data + i, count - i), static_cast<float>(cap)), count - i);
       }
