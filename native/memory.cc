@@ -40,31 +40,36 @@ void preferHugePages() {
     madvise(reinterpret_cast<void*>(before & ~(kPage - 1)), top - (before & ~(kPage - 1)), MADV_HUGEPAGE);
 }
 
-// The size is kept in front of the block, so that freeing needs no table.
+// What is kept in front of a block, so that freeing needs no table. Blocks are aligned here: posix_memalign cuts what is too much off at both
+// ends, and joins it to its neighbours again when the block is freed.
+struct Header {
+  void* memory;
+  int64_t size;
+};
+constexpr size_t kMore = kAlignment + sizeof(Header);
+
 struct CountingAllocator final : c10::Allocator {
   static void release(void* pointer) {
     if (pointer == nullptr) return;
-    char* base = static_cast<char*>(pointer) - kAlignment;
-    bytesNow -= *reinterpret_cast<int64_t*>(base);
-    std::free(base);
+    const Header& header = static_cast<Header*>(pointer)[-1];
+    bytesNow -= header.size;
+    std::free(header.memory);
   }
 
   c10::DataPtr allocate(size_t size) override {
     if (size == 0) return {nullptr, nullptr, &release, c10::Device(c10::DeviceType::CPU)};
     int64_t left = allocationsUntilFailure.load();
     const bool injected = left >= 0 && allocationsUntilFailure.fetch_sub(1) == 0;
-    void* base = nullptr;
-    const bool absurd = size > static_cast<size_t>(std::numeric_limits<int64_t>::max()) - kAlignment;
-    if (injected || absurd || posix_memalign(&base, kAlignment, size + kAlignment) != 0) {
-      TORCH_CHECK(false, "can't allocate memory: you tried to allocate ", size, " bytes");
-    }
+    const bool absurd = size > static_cast<size_t>(std::numeric_limits<int64_t>::max()) - kMore;
+    void* const memory = injected || absurd ? nullptr : std::malloc(size + kMore);
+    TORCH_CHECK(memory != nullptr, "can't allocate memory: you tried to allocate ", size, " bytes");
     preferHugePages();
-    *static_cast<int64_t*>(base) = static_cast<int64_t>(size);
+    const auto data = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory) + kMore) & ~(kAlignment - 1));
+    static_cast<Header*>(data)[-1] = {memory, static_cast<int64_t>(size)};
     const int64_t now = bytesNow += static_cast<int64_t>(size);
     int64_t peak = bytesPeak.load();
     while (now > peak && !bytesPeak.compare_exchange_weak(peak, now)) {
     }
-    void* data = static_cast<char*>(base) + kAlignment;
     return {data, data, &release, c10::Device(c10::DeviceType::CPU)};
   }
 

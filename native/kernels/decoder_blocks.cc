@@ -183,11 +183,11 @@ Tensor& decodeBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at:
   return x;
 }
 
-Tensor& prefillBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at::TensorList values, at::TensorList cos,
-                      at::TensorList sin, const Tensor& places, at::IntArrayRef windows, int64_t heads,
-                      int64_t innerSize, bool normsWhole, double epsilon, double scale, double softCap,
-                      std::string_view activation, std::string_view arithmetic, const Tensor& seen,
-                      at::IntArrayRef segments, at::IntArrayRef known) {
+Tensor prefillBlocks(Tensor x, const Weights& weights, at::TensorList keys, at::TensorList values, at::TensorList cos,
+                     at::TensorList sin, const Tensor& places, at::IntArrayRef windows, int64_t heads,
+                     int64_t innerSize, bool normsWhole, double epsilon, double scale, double softCap,
+                     std::string_view activation, std::string_view arithmetic, const Tensor& seen,
+                     at::IntArrayRef segments, at::IntArrayRef known, const Tensor& rows) {
   static const auto read =
       operatorOf<std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&)>("selm::read_pages");
   static const auto kernel =
@@ -203,7 +203,7 @@ Tensor& prefillBlocks(Tensor& x, const Weights& weights, at::TensorList keys, at
     const auto [seenKeys, seenValues] = read.call(pages.keys, pages.values, seen);
     return kernel.call(placed, seenKeys, seenValues, segments, known, scale, windows.at(layer), softCap);
   };
-  runBlocks(x, weights, keys.size(), attend, settings);
+  runBlocks(x, weights, keys.size(), attend, settings, rows);
   return x;
 }
 
@@ -239,6 +239,6 @@ Tensor treeBlocks(Tensor x, const Weights& weights, at::TensorList cos, at::Tens
 
 TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("decode_blocks_", &selm::decodeBlocks);
-  library.impl("prefill_blocks_", &selm::prefillBlocks);
+  library.impl("prefill_blocks", &selm::prefillBlocks);
   library.impl("tree_blocks", &selm::treeBlocks);
 }

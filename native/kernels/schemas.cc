@@ -139,9 +139,10 @@ TORCH_LIBRARY(selm, library) {
       "places, ScalarType dtype) -> Tensor");
   library.def("add_row_linear_(Tensor(a!) sum, Tensor x, Tensor packed, Tensor? bias, str arithmetic) -> Tensor(a!)");
 
-  // All blocks of a decoder on the embeddings x [T, D] of new tokens, in place. weights: 14 of each block (decoder_blocks.cc has their
+  // All blocks of a decoder on the embeddings x [T, D] of new tokens, in decode in place. weights: 14 of each block (decoder_blocks.cc has their
   // order). keys, values, cos, sin [T, d/2], windows: one a layer. Tokens go to `places` of the pages, and see: in decode, what
-  // tables and lengths say (paged_attention); in prefill, their tree of the tokens at places `seen` (tree_attention_with_known).
+  // tables and lengths say (paged_attention); in prefill, their tree of the tokens at places `seen` (tree_attention_with_known). A prefill
+  // overwrites x, and returns the rows [S] of the last block's output, [S, D].
   library.def(
       "decode_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, "
       "Tensor places, int[] windows, "
@@ -149,11 +150,11 @@ TORCH_LIBRARY(selm, library) {
       "arithmetic, Tensor tables, "
       "Tensor lengths) -> Tensor(a!)");
   library.def(
-      "prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, "
+      "prefill_blocks(Tensor x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, "
       "Tensor places, int[] windows, "
       "int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str "
       "arithmetic, Tensor seen, "
-      "int[] segments, int[] known) -> Tensor(a!)");
+      "int[] segments, int[] known, Tensor rows) -> Tensor");
 
   // The same of tokens x [T, D] on a stream of trees, for scoring: returns the rows [S] of the last block's output, [S, D], and
   // overwrites x. segments as in tree_attention.

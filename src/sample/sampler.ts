@@ -9,7 +9,7 @@ import { embedTokens } from '../model/packed.ts';
 import { type RotaryTable, rotaryRow, rotaryTables, rotations } from '../model/rope.ts';
 import { blockSettings, logitsByRows, openRowWeights, type RowWeights } from '../model/row-weights.ts';
 import { noGrad } from '../torch/autograd.ts';
-import { decodeBlocks_, index_select, prefillBlocks_, rmsNorm } from '../torch/ops.ts';
+import { decodeBlocks_, prefillBlocks, rmsNorm } from '../torch/ops.ts';
 import { disposeAll, int64, outlive, scope, type Tensor } from '../torch/tensor.ts';
 import type { RowLayout } from './layout.ts';
 import { PAGE_TOKENS, PagePool, pagesFor, placeOf } from './pages.ts';
@@ -74,9 +74,16 @@ interface NewTokens {
 /** How a pass attends: each new token to its sequence's pages, or prompts as trees of tokens that lie in pages. */
 type Attention =
   | { kind: 'decode'; tables: Tensor; lengths: Tensor }
-  | { kind: 'prefill'; seen: Tensor; segments: readonly number[]; known: readonly number[] };
+  | {
+      kind: 'prefill';
+      seen: Tensor;
+      segments: readonly number[];
+      known: readonly number[];
+      /** The tokens whose output is wanted. */
+      rows: Tensor;
+    };
 
-/** Runs all blocks on new tokens, which get their places in the pages; returns what the head reads, [tokens, D]. */
+/** Runs all blocks on new tokens, which get their places in the pages; returns what the head reads: [tokens, D], of a prefill those that are wanted. */
 function runBlocks(sampler: Sampler, cache: Cache, tokens: NewTokens, attention: Attention): Tensor {
   const { config, packed, embedding } = sampler;
   const rotation = rotations(config, cache.rotary, tokens.rotary_T);
@@ -101,7 +108,7 @@ function runBlocks(sampler: Sampler, cache: Cache, tokens: NewTokens, attention:
   const hidden_TD =
     attention.kind === 'decode'
       ? decodeBlocks_(...shared, attention.tables, attention.lengths)
-      : prefillBlocks_(...shared, attention.seen, attention.segments, attention.known);
+      : prefillBlocks(...shared, attention.seen, attention.segments, attention.known, attention.rows);
   return rmsNorm(hidden_TD, packed.finalNorm, config.normEpsilon);
 }
 
@@ -130,7 +137,13 @@ export function prefill(sampler: Sampler, cache: Cache, given: readonly PrefillP
         }),
       );
       const column = (of: (token: (typeof tokens)[number]) => number): Tensor => int64(tokens.map(of), { device });
-      const hidden_TD = runBlocks(
+      const ends: number[] = [];
+      let end = -1;
+      prompts.forEach(({ ids, known: first }, i) => {
+        end += ids.length - first;
+        ends[order[i] ?? 0] = end;
+      });
+      const hidden_PD = runBlocks(
         sampler,
         cache,
         {
@@ -138,15 +151,9 @@ export function prefill(sampler: Sampler, cache: Cache, given: readonly PrefillP
           places_T: column(({ place }) => place),
           rotary_T: column(({ row }) => row),
         },
-        { kind: 'prefill', seen: int64(seen, { device }), segments, known },
+        { kind: 'prefill', seen: int64(seen, { device }), segments, known, rows: int64(ends, { device }) },
       );
-      const ends: number[] = [];
-      let end = -1;
-      prompts.forEach(({ ids, known: first }, i) => {
-        end += ids.length - first;
-        ends[order[i] ?? 0] = end;
-      });
-      return logitsByRows(sampler, index_select(hidden_TD, 0, int64(ends, { device })));
+      return logitsByRows(sampler, hidden_PD);
     }),
   );
 }

@@ -1966,9 +1966,9 @@ export function decodeBlocks_(
   );
 }
 
-const op_prefillBlocks_ = operator('selm::prefill_blocks_', '');
-/** `selm::prefill_blocks_(Tensor(a!) x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor seen, int[] segments, int[] known) -> Tensor(a!)` */
-export function prefillBlocks_(
+const op_prefillBlocks = operator('selm::prefill_blocks', '');
+/** `selm::prefill_blocks(Tensor x, Tensor?[] weights, Tensor[] keys, Tensor[] values, Tensor[] cos, Tensor[] sin, Tensor places, int[] windows, int heads, int inner_size, bool norms_whole, float eps, float scale, float soft_cap, str activation, str arithmetic, Tensor seen, int[] segments, int[] known, Tensor rows) -> Tensor` */
+export function prefillBlocks(
   x: Tensor,
   weights: readonly (Tensor | null)[],
   keys: readonly Tensor[],
@@ -1988,10 +1988,11 @@ export function prefillBlocks_(
   seen: Tensor,
   segments: readonly number[],
   known: readonly number[],
+  rows: Tensor,
 ): Tensor {
   return asTensor(
     invoke(
-      op_prefillBlocks_,
+      op_prefillBlocks,
       x,
       weights,
       keys,
@@ -2011,6 +2012,7 @@ export function prefillBlocks_(
       seen,
       segments,
       known,
+      rows,
     ),
   );
 }

@@ -5,6 +5,7 @@
 #include "../backends.h"
 #include "../checks.h"
 #include "activations.h"
+#include "operands.h"
 #include "panels.h"
 #include "rounding.h"
 #include "team.h"
@@ -90,7 +91,7 @@ std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at
 // A result in bf16 has room for whole tiles.
 at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double eps, std::string_view arithmetic) {
   checkRmsNorm(x_, weight);
-  const at::Tensor x = x_.to(at::kFloat).contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
+  const at::Tensor x = contiguousFloats(x_), weightFloat = contiguousFloats(weight);
   const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
   const auto run = [&](auto* y) {
     shareRanges(rows, kGrain, [&](int64_t begin, int64_t end) {
@@ -106,7 +107,7 @@ at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double
   } else {
     run(y.data_ptr<c10::BFloat16>());
   }
-  return y.narrow(0, 0, rows);
+  return firstRows(y, rows);
 }
 
 std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x_,

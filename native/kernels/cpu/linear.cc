@@ -12,6 +12,7 @@
 #include "activations.h"
 #include "block_products.h"
 #include "digit_panels.h"
+#include "operands.h"
 #include "panels.h"
 #include "product_results.h"
 #include "rounding.h"
@@ -36,7 +37,7 @@ at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
   constexpr auto type = c10::CppTypeToScalarType<X>::value;
   const int64_t rows = x_.size(0), inputs = x_.size(1);
   if (x_.scalar_type() == type && padded == inputs && (type == at::kFloat || hasRoom(x_, roomFor(rows)))) return x_;
-  const at::Tensor x = x_.to(at::kFloat);
+  const at::Tensor x = contiguousFloats(x_);
   at::Tensor out = at::empty({roomFor(rows), padded}, x.options().dtype(type));
   const float* from = x.data_ptr<float>();
   X* to = out.data_ptr<X>();
@@ -306,7 +307,7 @@ at::Tensor rowGated(const at::Tensor& x, const at::Tensor& packed, int64_t outpu
                WriteGated<Activation, c10::BFloat16>{y.data_ptr<c10::BFloat16>(), outputs});
     }
   });
-  return y.narrow(0, 0, x.size(0));
+  return firstRows(y, x.size(0));
 }
 
 }  // namespace

@@ -171,18 +171,21 @@ void forHeads(int64_t heads, Body body) {
 }
 
 // Attention of one sequence in key/value heads [first, last), `heads` query heads each; page by page, as they lie in memory: all
-// keys, then all values. While a block is worked on, the one two pages further on is fetched, across that border too.
+// keys, then all values. While a block is worked on, the one two pages further on is fetched, across that border too, and at the end the
+// first keys of the task that is `next`.
 template <typename T>
-void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages, const Shape& shape,
-            int64_t first, int64_t last, int64_t heads, const Rule& rule, std::vector<float>& scores, float* out) {
+void attend(const float* q, const T* keys, const T* values, const std::vector<Page>& pages,
+            const std::vector<Page>& next, const Shape& shape, int64_t first, int64_t last, int64_t heads,
+            const Rule& rule, std::vector<float>& scores, float* out) {
   constexpr size_t kAhead = 2;
   const size_t count = pages.size();
   const auto room = static_cast<int64_t>(count) * kPageTokens;
   scores.resize((last - first) * heads * room);
-  // The p-th page of keys, and then of values; null past the last.
+  // The p-th page of keys, and then of values, and then of the next task's keys; null past the last.
   const auto pageAt = [&](size_t p) -> const T* {
     if (p < count) return keys + pages[p].page * shape.groups * shape.block();
-    return p < 2 * count ? values + pages[p - count].page * shape.groups * shape.block() : nullptr;
+    if (p < 2 * count) return values + pages[p - count].page * shape.groups * shape.block();
+    return p < 2 * count + next.size() ? keys + next[p - 2 * count].page * shape.groups * shape.block() : nullptr;
   };
   // Calls body(block, head, Heads, scores) for all heads of the p-th page of a cache, whose first one is page `from` of pageAt.
   const auto forBlocks = [&](const T* cache, size_t p, size_t from, auto body) {
@@ -244,16 +247,24 @@ at::Tensor pagedAttention(const at::Tensor& q_, const at::Tensor& keys, const at
     // A sequence is a task, so that its pages are read as they lie; of few sequences, each of its heads is one.
     const int64_t parts = batch >= 2 * at::get_num_threads() ? 1 : shape.groups, groups = shape.groups / parts;
     const int64_t work = perTable * kPageTokens * shape.width * heads * groups;
-    shareRanges(
-        parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
-          std::vector<Page> pages;
-          std::vector<float> scores;
-          for (int64_t task = begin; task < end; task++) {
-            const int64_t b = task / parts, first = task % parts * groups, at = b * headCount * shape.width;
-            pagesOf(table + b * perTable, length[b * 2], length[b * 2 + 1], window, pages);
-            attend(from + at, keyData, valueData, pages, shape, first, first + groups, heads, rule, scores, to + at);
-          }
-        });
+    shareRanges(parts * batch, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, work)),
+                [&](int64_t begin, int64_t end) {
+                  std::vector<Page> pages, next;
+                  std::vector<float> scores;
+                  const auto pagesOfTask = [&](int64_t task, std::vector<Page>& to) {
+                    const int64_t b = task / parts;
+                    pagesOf(table + b * perTable, length[b * 2], length[b * 2 + 1], window, to);
+                  };
+                  pagesOfTask(begin, next);
+                  for (int64_t task = begin; task < end; task++) {
+                    const int64_t first = task % parts * groups, at = task / parts * headCount * shape.width;
+                    pages.swap(next);
+                    next.clear();
+                    if (task + 1 < end) pagesOfTask(task + 1, next);
+                    attend(from + at, keyData, valueData, pages, next, shape, first, first + groups, heads, rule,
+                           scores, to + at);
+                  }
+                });
   });
   return out;
 }

@@ -37,20 +37,32 @@ namespace {
 constexpr int64_t kAhead = 4096;
 constexpr int64_t kLine = 64;
 
+// A step's place in a panel, and the piece of the rows that it is made for.
+struct Step {
+  const c10::BFloat16* weights;
+  int64_t index;
+  int piece, pieces;
+};
+// Each step fetches its lines in so many parts, between its loads and products: a burst of them would take all the places in which the core
+// waits for lines, and the step's own loads had none.
+constexpr int kParts = 8;
+
 // What is fetched while a panel is multiplied, step by step: its own weights, by whoever reads them first; or what comes after them.
 struct OwnWeights {
   bool isFirst;
-  SELM_AMX void fetch(const c10::BFloat16* weights, int64_t, int piece, int pieces) const {
-    if (!isFirst || piece != pieces - 1) return;
-    const char* first = reinterpret_cast<const char*>(weights) + kAhead;
-    for (int64_t at = 0; at < kStep * 32 * 2; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
+  SELM_AMX void fetch(const Step& step, int part) const {
+    constexpr int64_t kBytes = kStep * 32 * 2 / kParts;
+    if (!isFirst || step.piece != step.pieces - 1) return;
+    const char* first = reinterpret_cast<const char*>(step.weights) + kAhead + part * kBytes;
+    for (int64_t at = 0; at < kBytes; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
   }
 };
 struct WhatFollows {
   Ahead ahead;
-  SELM_AMX void fetch(const c10::BFloat16*, int64_t step, int, int) const {
-    const char* first = reinterpret_cast<const char*>(ahead.from) + step * ahead.lines * kLine;
-    for (int64_t line = 0; line < ahead.lines; line++) _mm_prefetch(first + line * kLine, _MM_HINT_T1);
+  SELM_AMX void fetch(const Step& step, int part) const {
+    const char* first = reinterpret_cast<const char*>(ahead.from) + step.index * ahead.lines * kLine;
+    for (int64_t line = ahead.lines * part / kParts; line < ahead.lines * (part + 1) / kParts; line++)
+      _mm_prefetch(first + line * kLine, _MM_HINT_T1);
   }
 };
 
@@ -108,18 +120,23 @@ SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat1
   }
   for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
     for (int64_t k = 0; k < inputs; k += kStep) {
-      const c10::BFloat16* weights = panel + k * 32;
-      fetched.fetch(weights, k / kStep, piece, Operand::kCount);
-      _tile_loadd(6, weights, kPanelBytes);
-      _tile_loadd(7, weights + 32, kPanelBytes);
+      const Step step{panel + k * 32, k / kStep, piece, Operand::kCount};
+      fetched.fetch(step, 0);
+      _tile_loadd(6, step.weights, kPanelBytes);
+      fetched.fetch(step, 1);
+      _tile_loadd(7, step.weights + 32, kPanelBytes);
+      fetched.fetch(step, 2);
       _tile_loadd(4, x.tile(k, piece, 0), stride);
+      fetched.fetch(step, 3);
       if constexpr (kTwoTiles) _tile_loadd(5, x.tile(k, piece, 1), stride);
+      fetched.fetch(step, 4);
       _tile_dpbf16ps(0, 4, 6);
+      fetched.fetch(step, 5);
       _tile_dpbf16ps(1, 4, 7);
-      if constexpr (kTwoTiles) {
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-      }
+      fetched.fetch(step, 6);
+      if constexpr (kTwoTiles) _tile_dpbf16ps(2, 5, 6);
+      fetched.fetch(step, 7);
+      if constexpr (kTwoTiles) _tile_dpbf16ps(3, 5, 7);
     }
   }
   _tile_stored(0, y, kResultBytes);
