@@ -22,11 +22,11 @@ it('a card has no more rows than make its products faster, and one at least', ()
   expect(rowsPerChunk(config, 'bfloat16', 'cuda', () => 1)).toBe(1);
 });
 
-it('trees share a chunk up to a limit, a longer one has a chunk alone, and only one above the other limit is cut', () => {
+it('trees share a chunk up to a limit, and one above it is cut', () => {
   const lengths = [3, 2, 4, 7, 11, 2];
   const ends = lengths.map((_, tree) => lengths.slice(0, tree + 1).reduce((sum, length) => sum + length, 0));
   const ranges = ends.map((end, tree) => ({ tree, continuation: 0, begin: end - (lengths[tree] ?? 0), end }));
-  expect(planGroups(ranges, { most: 8, together: 5 }).map(({ chunks }) => chunks)).toEqual([
+  expect(planGroups(ranges, 8).map(({ chunks }) => chunks)).toEqual([
     [{ begin: 0, end: 5 }],
     [{ begin: 5, end: 9 }],
     [{ begin: 9, end: 16 }],

@@ -14,10 +14,8 @@ import type { ComputeDtype, Policy } from './policy.ts';
 import type { ScoredRows } from './stream.ts';
 import type { TokenTree } from './trees.ts';
 
-/** Most bytes of logits alive at once on the CPU: large enough for efficient products, small beside a model. */
+/** Most bytes of logits alive at once on the CPU: the vocabulary is packed for each chunk, so several trees share one; small beside a model. */
 export const LOGITS_BYTES = 96 * 2 ** 20;
-/** Trees share a chunk on the CPU up to here. In fp32 more rows make products no faster; those in bf16 pack the vocabulary for each chunk. */
-const SHARED_BYTES = { float32: LOGITS_BYTES / 2, bfloat16: LOGITS_BYTES };
 /** On a card a share of its memory, so that trees are whole in a chunk and no logits are computed twice; and where that is not known. */
 const CARD_SHARE = 1 / 32;
 const UNKNOWN_CARD_BYTES = 2 ** 30;
@@ -70,17 +68,14 @@ export function rowsPerChunk(
   return Math.min(MOST_CARD_ROWS, Math.max(1, Math.floor(budget / bytesPerRow)));
 }
 
-/** Whole trees together while they have at most `together` rows; a tree of more than `most` is a group of several chunks. */
-export function planGroups(
-  ranges: readonly ScoredRange[],
-  { most, together }: { most: number; together: number },
-): TreeGroup[] {
+/** Whole trees together while they have at most `most` rows; a tree of more is a group of several chunks. */
+export function planGroups(ranges: readonly ScoredRange[], most: number): TreeGroup[] {
   const treeEnds = ranges.filter((range, i) => ranges[i + 1]?.tree !== range.tree).map((range) => range.end);
   const groups: TreeGroup[] = [];
   let begin = 0;
   for (const end of treeEnds) {
     const last = groups.at(-1);
-    if (last !== undefined && end - last.begin <= together) {
+    if (last !== undefined && end - last.begin <= most) {
       last.end = end;
       last.chunks = [{ begin: last.begin, end }];
     } else {
@@ -94,9 +89,7 @@ export function planGroups(
 }
 
 function groupsOf({ config, dtype, device }: Policy, { ranges }: PackedTrees<TokenTree>): TreeGroup[] {
-  const most = rowsPerChunk(config, dtype, device);
-  const share = device === 'cpu' ? SHARED_BYTES[dtype] / LOGITS_BYTES : 1;
-  return planGroups(ranges, { most, together: most * share });
+  return planGroups(ranges, rowsPerChunk(config, dtype, device));
 }
 
 /** A double-precision sum of each continuation's token log-probabilities. */

@@ -108,18 +108,18 @@ describe('products of matrices', () => {
     });
   });
 
-  // 400 inputs are two stretches, and 4,500 columns so many that each thread packs its own.
-  it('of fp32 have the same bits where few rows meet very many columns', () => {
+  // 400 inputs are two stretches, 530 rows two blocks, and 4,500 columns so many that each thread packs its own.
+  it.each([40, 530])('of fp32 have the same bits where few rows (%i) meet very many columns', (rows) => {
     scope('many columns', () => {
       noGrad(() => {
-        const x_TI = normals('x', [40, 400]);
+        const x_TI = normals('x', [rows, 400]);
         const weight_OI = normals('w', [50, 400]);
         const all_VI = cat(Array<Tensor>(90).fill(weight_OI));
         const last = numbers(narrow(mixedLinear(x_TI, all_VI, all_VI), 1, 89 * 50, 50));
         const alone = numbers(mixedLinear(x_TI, weight_OI, weight_OI));
         if (hasTiles(x_TI)) expect(last).toEqual(alone);
         else expectNear(last, alone, 1e-4);
-        const sum_TV = full([40, 4500], 3, { dtype: 'float32' });
+        const sum_TV = full([rows, 4500], 3, { dtype: 'float32' });
         const added = numbers(narrow(addProduct_(sum_TV, x_TI, permute(all_VI, [1, 0])), 1, 0, 50));
         expectNear(
           added,

@@ -9,8 +9,8 @@
 //   +---------+             | K3      | K3      |     |         |          stays in the nearest cache while the rows of the block pass by.
 //                                     slab
 //
-// Where the left factor is a single block and the right one has very many columns, as the head's vocabulary, all threads read the same packed
-// block, and each packs the panels that it multiplies: they come from its own cache, and nobody waits for the others' slab.
+// Where the left factor is a block or two and the right one has very many columns, as the head's vocabulary, all threads read the same packed
+// blocks, and each packs the panels that it multiplies: they come from its own cache, and nobody waits for the others' slab.
 //
 // What stretches give is added up in y, whose block stays in the cache, too. Of more inputs than kSlabSteps only so many are packed at a time.
 #include "piece_product.h"
@@ -36,7 +36,8 @@ constexpr int64_t kBlockBytes = 768 << 10;  // of a block's packed rows
 constexpr int64_t kSlabBytes = 8 << 20;
 constexpr int64_t kStreamedBytes = 32 << 20;   // of results that no cache would hold until they are read
 constexpr int64_t kMostGroups = 16;            // of 32 rows in a block
-constexpr int64_t kManyColumns = 4096;         // for one block of rows
+constexpr int64_t kManyColumns = 4096;         // for a few blocks of rows:
+constexpr int64_t kFewBlocks = 2;              // as many stay in the larger cache beside a thread's panels
 constexpr int64_t kPanelsBeside = 4;           // that a thread packs and multiplies together
 constexpr int64_t kSums = kTileRows * kPanel;  // of a group and a panel
 
@@ -137,10 +138,16 @@ Block packBlock(const Stretch& stretch, int64_t first, int64_t rows) {
   return block;
 }
 
-// One block of rows and very many panels.
-void multiplyBlock(const std::vector<Stretch>& stretches, const Target& target) {
-  std::vector<Block> blocks;
-  for (const Stretch& stretch : stretches) blocks.push_back(packBlock(stretch, 0, stretch.parts[0].left.size(0)));
+// Few blocks of rows and very many panels.
+void multiplyBlocks(const std::vector<Stretch>& stretches, int64_t blocks, const Target& target) {
+  const int64_t rows = stretches[0].parts[0].left.size(0), groups = partsOf(rows, kTileRows),
+                size = static_cast<int64_t>(stretches.size());
+  std::vector<Block> packedBlocks(blocks * size);
+  shareTasks(blocks * size, [&](int64_t task) {
+    const int64_t begin = groups * (task / size) / blocks * kTileRows,
+                  end = groups * (task / size + 1) / blocks * kTileRows;
+    packedBlocks[task] = packBlock(stretches[task % size], begin, std::min(rows, end) - begin);
+  });
   const int64_t panelSize = (stretches.back().firstStep + stretches.back().steps) * kGroupStep;
   const int64_t panels = panelsFor(target.results.columns);
   shareTasks(partsOf(panels, kPanelsBeside), [&](int64_t task) {
@@ -149,12 +156,14 @@ void multiplyBlock(const std::vector<Stretch>& stretches, const Target& target) 
     Bf16* const own = packed.data_ptr<Bf16>();
     packPanels(stretches, first, count, panelSize, own);
     const AmxTiles prepared;
-    Target to = target;
-    for (size_t i = 0; i < stretches.size(); i++) {
-      for (int64_t panel = 0; panel < count; panel++)
-        multiplyPanel(blocks[i], own + panel * panelSize + stretches[i].firstStep * kGroupStep, stretches[i].steps, to,
-                      (first + panel) * kPanel);
-      to.results.goOn();
+    for (int64_t block = 0; block < blocks; block++) {
+      Target to = target;
+      for (int64_t i = 0; i < size; i++) {
+        for (int64_t panel = 0; panel < count; panel++)
+          multiplyPanel(packedBlocks[block * size + i], own + panel * panelSize + stretches[i].firstStep * kGroupStep,
+                        stretches[i].steps, to, (first + panel) * kPanel);
+        to.results.goOn();
+      }
     }
   });
 }
@@ -165,7 +174,8 @@ void multiplyStretches(const std::vector<Stretch>& stretches, const Target& targ
   const int64_t blockSize = stretches[0].steps * kGroupStep, panelSize = steps * kGroupStep;
   const int64_t panels = panelsFor(target.results.columns), groups = partsOf(rows, kTileRows), threads = teamSize();
   const int64_t most = std::clamp<int64_t>(kBlockBytes / (blockSize * sizeof(Bf16)), 1, kMostGroups);
-  if (groups <= most && target.results.columns >= kManyColumns) return multiplyBlock(stretches, target);
+  if (groups <= kFewBlocks * most && target.results.columns >= kManyColumns)
+    return multiplyBlocks(stretches, partsOf(groups, most), target);
   // As many blocks for every thread, unless there are not as many groups: then threads share the panels, too.
   const int64_t blocks = std::min(groups, partsOf(partsOf(groups, most), threads) * threads);
   const int64_t columnTasks = blocks < threads ? threads : 1;
