@@ -25,6 +25,7 @@ using Bf16 = c10::BFloat16;
 
 constexpr int64_t kBlock = kTileRows;  // queries of a block
 constexpr int64_t kSquare = kBlock * kPanel;
+constexpr int64_t kLine = 32;  // numbers of a line of the cache
 static_assert(kBlock == 32 && kPanel == 32 && kStep == 32);
 
 // The keys of one tree and one head, or its values, as panels of keys ("across") and as panels of numbers ("along").
@@ -56,13 +57,6 @@ struct PackedKeys {
                        along.data() + (d / kPanel * total + place) * kPanel);
     }
   }
-  // Calls body(token of the stream, place) for all tokens of the tree.
-  template <typename Body>
-  void forTokens(const std::vector<Segment>& segments, const Tree& tree, Body body) const {
-    for (size_t s = tree.first; s < tree.last; s++) {
-      for (int64_t t = 0; t < segments[s].length; t++) body(segments[s].start + t, places[s - first] + t);
-    }
-  }
   int64_t placeOf(const Range& range) const {
     return places[range.segment - first] + range.begin - starts[range.segment - first];
   }
@@ -83,6 +77,10 @@ struct QueryRows {
   void gather(const Bf16* x, int64_t count, int64_t stride, int64_t width) {
     std::fill(rows.begin() + count * room, rows.end(), Bf16(0.0f));
     for (int64_t i = 0; i < count; i++) std::copy(x + i * stride, x + i * stride + width, rows.data() + i * room);
+  }
+  // A row that will be gathered is on its way to the cache: rows of a head lie far apart, and no processor guesses the next one.
+  static void fetch(const Bf16* row, int64_t width) {
+    for (int64_t d = 0; d < width; d += kLine) __builtin_prefetch(row + d);
   }
   void turn() {
     for (int64_t d = 0; d < room; d += kBlock)
@@ -148,6 +146,26 @@ void addToKeys(const QueryRows& queries, std::vector<float>& weights, const Pack
       for (int64_t d = 0; d < keys.room; d += kBlock, to += kSquare) {
         amxPanel(queries.turned.data() + d * kBlock, kBlock, reinterpret_cast<const Bf16*>(pairs), part, kBlock, false);
         for (int64_t n = 0; n < kSquare; n += kLanes) store(to + n, load(to + n) + load(part + n));
+      }
+    }
+  }
+}
+
+// Gradients of keys, [place][d][key] as addToKeys has them, to rows of the tree's tokens that lie `stride` numbers apart: a square of 32 keys
+// by 32 numbers is rounded and turned.
+void writeKeys(const std::vector<float>& gradients, const PackedKeys& keys, const std::vector<Segment>& segments,
+               const Tree& tree, Bf16* rows, int64_t stride) {
+  alignas(64) Bf16 square[kSquare], turned[kSquare];
+  for (size_t s = tree.first; s < tree.last; s++) {
+    for (int64_t t = 0; t < segments[s].length; t += kPanel) {
+      const float* from = gradients.data() + (keys.places[s - tree.first] + t) * keys.room;
+      Bf16* const to = rows + (segments[s].start + t) * stride;
+      for (int64_t d = 0; d < keys.width; d += kBlock, from += kSquare) {
+        for (int64_t n = 0; n < kSquare; n += kLanes) storeNormal(square + n, load(from + n));
+        tilesOfColumns({square, kPanel, kPanel, kBlock}, turned);
+        const int64_t width = std::min(kBlock, keys.width - d);
+        for (int64_t key = 0; key < std::min(kPanel, segments[s].length - t); key++)
+          std::copy_n(turned + key * kBlock, width, to + key * stride + d);
       }
     }
   }
@@ -244,7 +262,7 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
                 stride = headCount * width;
   const PackedKeys keys(k, segments, tree, group), values(v, segments, tree, group);
   const Bf16 *asked = q.data_ptr<Bf16>(), *given = out.data_ptr<Bf16>(), *gradients = gradient.data_ptr<Bf16>();
-  Bf16 *queryGradients = dq.data_ptr<Bf16>(), *ofKeys = dk.data_ptr<Bf16>(), *ofValues = dv.data_ptr<Bf16>();
+  Bf16* const queryGradients = dq.data_ptr<Bf16>();
   const float* logs = logSums.data_ptr<float>();
   const AmxTiles prepared;
   QueryRows queries(keys.room), above(keys.room);
@@ -260,6 +278,8 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
       const float scale = capScores(weights.data(), block.room * kBlock, rule);
       for (int64_t i = 0; i < kBlock; i++) {
         const bool isThere = i < block.count;
+        for (const Bf16* rows : {asked, gradients, given})
+          QueryRows::fetch(rows + begin + (kBlock + i) * stride, width);
         Float16 products = splat(0);
         for (int64_t d = 0; isThere && d < width; d += kLanes)
           products += load(above.rows.data() + i * keys.room + d) * load(given + begin + i * stride + d, width - d);
@@ -289,13 +309,8 @@ void backwardByTiles(const std::array<at::Tensor, 5>& saved, const at::Tensor& g
       addToKeys(above, weights, values, block, valueGradients);
     });
   }
-  keys.forTokens(segments, tree, [&](int64_t token, int64_t place) {
-    const int64_t from = place / kPanel * kPanel * keys.room + place % kPanel, to = (token * groups + group) * width;
-    for (int64_t d = 0; d < width; d++) {
-      ofKeys[to + d] = static_cast<Bf16>(keyGradients[from + d * kPanel]);
-      ofValues[to + d] = static_cast<Bf16>(valueGradients[from + d * kPanel]);
-    }
-  });
+  writeKeys(keyGradients, keys, segments, tree, dk.data_ptr<Bf16>() + group * width, groups * width);
+  writeKeys(valueGradients, values, segments, tree, dv.data_ptr<Bf16>() + group * width, groups * width);
 }
 
 }  // namespace selm
