@@ -75,11 +75,50 @@ struct InStretches {
           if (isLast) done.fetch(row, some);
           amxRowTiles({rows.x + row * rows.width + input, rows.width, rows.width * kTileRows / 2, kStep}, count,
                       weights, sums + (panel * groups + group) * square, input > 0,
-                      Ahead::shareOf(group, groups, weights, count));
+                      Ahead::shareOf(group, groups, weights + count * kPanel, count));
           if (!isLast) continue;
           std::array<const float*, kPanels> results;
           for (size_t i = 0; i < kPanels; i++) results[i] = sums + (i * groups + group) * square;
           done.write(row, some, results);
+        }
+      }
+    }
+  }
+};
+
+// fp32 rows in pieces, by AMX, in stretches too: the small pieces go through all of a panel before the first ones do. Meanwhile the next panel
+// is fetched, stretch by stretch, by every piece of every group of rows.
+struct PiecesInStretches {
+  static constexpr int64_t kStretch = 192;  // 12 KiB of a panel: the pieces of 32 rows fit beside it
+
+  template <size_t kPanels, typename Done>
+  void multiply(const BlockRows<c10::BFloat16>& rows, const std::array<const c10::BFloat16*, kPanels>& panels,
+                int64_t inputs, at::Tensor& scratch, const Done& done) const {
+    const int64_t groups = roomFor(rows.count) / kTileRows, square = kTileRows * kPanel,
+                  size = kPanels * groups * square;
+    if (!scratch.defined() || scratch.numel() < size) scratch = at::empty({size}, at::kFloat);
+    float* const sums = scratch.data_ptr<float>();
+    for (size_t panel = 0; panel < kPanels; panel++) {
+      for (const bool isFirstPiece : {false, true}) {
+        for (int64_t input = 0; input < inputs; input += kStretch) {
+          const int64_t count = std::min(kStretch, inputs - input);
+          const bool isLast = panel + 1 == kPanels && isFirstPiece && input + count == inputs;
+          const c10::BFloat16 *weights = panels[panel] + input * kPanel, *next = weights + inputs * kPanel;
+          for (int64_t group = 0; group < groups; group++) {
+            const int64_t row = group * kTileRows, some = std::min(kTileRows, rows.count - row);
+            const c10::BFloat16* x = rows.x + row * rows.width + input * kTileRows * kPieces;
+            float* to = sums + (panel * groups + group) * square;
+            if (isLast) done.fetch(row, some);
+            if (isFirstPiece)
+              amxFirstPieces(x, count, weights, to, some, Ahead::shareOf(2 * groups + group, 3 * groups, next, count));
+            else
+              amxSmallPieces(x, count, weights, to, some, input > 0,
+                             Ahead::shareOf(2 * group, 3 * groups, next, count));
+            if (!isLast) continue;
+            std::array<const float*, kPanels> results;
+            for (size_t i = 0; i < kPanels; i++) results[i] = sums + (i * groups + group) * square;
+            done.write(row, some, results);
+          }
         }
       }
     }

@@ -65,7 +65,7 @@ struct PanelProduct {
     const Bf16* tiles = block.tiles.data_ptr<Bf16>() + group * block.stride + step * kStep * kRows;
     const Bf16* inputs = panels + (panel * steps() + step) * kStep * kPanel;
     amxRowTiles({tiles, kStep, kStep * kRows / 2, kStep * kRows}, count * kStep, inputs, sums, step > 0,
-                Ahead::shareOf(group, block.groups, inputs, count * kStep));
+                Ahead::shareOf(group, block.groups, inputs + count * kStep * kPanel, count * kStep));
   }
   Float16 sumsOf(const Block&, const float* sums, int64_t row, int64_t, int64_t half) const {
     return load(sums + row % kRows * kPanel + half);

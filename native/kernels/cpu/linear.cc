@@ -51,6 +51,21 @@ at::Tensor operandRows(const at::Tensor& x_, int64_t padded) {
   return out;
 }
 
+// Who takes the rows of a block apart: the thread that multiplies them all, or every thread.
+struct ByOne {
+  template <typename Body>
+  void operator()(int64_t size, int64_t, const Body& body) const {
+    body(int64_t{0}, size);
+  }
+};
+struct ByAll {
+  template <typename Body>
+  void operator()(int64_t size, int64_t grain, const Body& body) const {
+    shareRanges(size, grain, body);
+  }
+};
+constexpr int64_t kApart = 1 << 13;  // numbers that are worth a thread
+
 // Rows that a panel's kernel reads as they are.
 template <typename X>
 struct PlainRows {
@@ -58,10 +73,13 @@ struct PlainRows {
   at::Tensor x;
   int64_t width;
   PlainRows(const at::Tensor& x_, int64_t padded) : x(operandRows<X>(x_, padded)), width(padded) {}
-  const X* block(int64_t first, int64_t, at::Tensor&) const { return x.data_ptr<X>() + first * width; }
+  template <typename Share>
+  const X* block(int64_t first, int64_t, at::Tensor&, const Share&) const {
+    return x.data_ptr<X>() + first * width;
+  }
 };
 
-// fp32 rows in pieces, as amxPiecesPanel reads them. They are made block by block, and stay in the cache.
+// fp32 rows in pieces, as PiecesInStretches reads them. They are made block by block, and stay in the cache.
 struct RowsInPieces {
   using Element = c10::BFloat16;
   at::Tensor x;
@@ -69,13 +87,16 @@ struct RowsInPieces {
   RowsInPieces(const at::Tensor& x_, int64_t padded_)
       : x(x_.to(at::kFloat)), inputs(x_.size(1)), padded(padded_), width(kPieces * padded_) {}
   // Memory of tensors begins with a line of the cache, as a row of a tile has to.
-  const Element* block(int64_t first, int64_t rows, at::Tensor& scratch) const {
+  template <typename Share>
+  const Element* block(int64_t first, int64_t rows, at::Tensor& scratch, const Share& share) const {
     const int64_t room = roomFor(rows) * width;
     if (!scratch.defined() || scratch.numel() < room) scratch = at::empty({room}, x.options().dtype(at::kBFloat16));
     Element* tiles = scratch.data_ptr<Element>();
-    for (int64_t row = 0; row < rows; row++)
-      amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs,
-                tiles + row / kTileRows * kTileRows * width + row % kTileRows * kStep, padded);
+    share(rows, std::max<int64_t>(1, kApart / inputs), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; row++)
+        amxPieces(x.data_ptr<float>() + (first + row) * inputs, inputs,
+                  tiles + row / kTileRows * kTileRows * width + row % kTileRows * kStep, padded);
+    });
     return tiles;
   }
 };
@@ -87,13 +108,17 @@ struct RowsInDigits {
   int64_t inputs, width;
   explicit RowsInDigits(const at::Tensor& x_)
       : x(x_.to(at::kFloat)), inputs(x_.size(1)), width(digitWidth(x_.size(1))) {}
-  const Element* block(int64_t first, int64_t rows, at::Tensor& scratch) const {
+  template <typename Share>
+  const Element* block(int64_t first, int64_t rows, at::Tensor& scratch, const Share& share) const {
     const int64_t room = roomFor(rows) * width;
     if (!scratch.defined() || scratch.numel() < room) scratch = at::empty({room}, x.options().dtype(at::kChar));
     Element* digits = scratch.data_ptr<Element>();
-    for (int64_t row = 0; row < rows; row += kDigitRows)
-      digitRows(x.data_ptr<float>() + (first + row) * inputs, std::min(kDigitRows, rows - row), inputs,
-                digits + row * width);
+    share(room / width / kDigitRows, std::max<int64_t>(1, kApart / (kDigitRows * inputs)),
+          [&](int64_t begin, int64_t end) {
+            for (int64_t row = begin * kDigitRows; row < std::min(rows, end * kDigitRows); row += kDigitRows)
+              digitRows(x.data_ptr<float>() + (first + row) * inputs, std::min(kDigitRows, rows - row), inputs,
+                        digits + row * width);
+          });
     return digits;
   }
 };
@@ -121,10 +146,10 @@ void shareProducts(const Product& product, const Rows& operand, int64_t rows, co
   constexpr int64_t together = Write::kTogether;
   const int64_t inputs = packed.size(1), tasks = packed.size(0) / together, threads = teamSize(), width = operand.width;
   const W* weights = packed.data_ptr<W>();
-  const auto multiplyBlock = [&](const X* x, int64_t first, int64_t count, int64_t beginTask, int64_t endTask) {
+  const auto multiplyBlock = [&](const X* x, int64_t first, int64_t count, const auto& nextTask) {
     [[maybe_unused]] const Prepare prepared;
     at::Tensor scratch;
-    for (int64_t task = beginTask; task < endTask; task++) {
+    for (int64_t task = nextTask(); task >= 0; task = nextTask()) {
       std::array<const W*, together> panels;
       for (int64_t i = 0; i < together; i++) panels[i] = weights + (task + i * tasks) * inputs * kPanel;
       product.multiply(BlockRows<X>{x, count, width}, panels, inputs, scratch, TaskResults<Write>{write, task, first});
@@ -138,17 +163,19 @@ void shareProducts(const Product& product, const Rows& operand, int64_t rows, co
       at::Tensor scratch;
       for (int64_t block = begin; block < end; block++) {
         const int64_t first = block * size, count = std::min(size, rows - first);
-        multiplyBlock(operand.block(first, count, scratch), first, count, 0, tasks);
+        int64_t task = 0;
+        multiplyBlock(operand.block(first, count, scratch, ByOne()), first, count,
+                      [&] { return task < tasks ? task++ : int64_t{-1}; });
       }
     });
     return;
   }
-  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, rows * inputs * kPanel * together));
   at::Tensor scratch;
   for (int64_t first = 0; first < rows; first += near) {
     const int64_t count = std::min(near, rows - first);
-    const X* x = operand.block(first, count, scratch);
-    shareRanges(tasks, grain, [&](int64_t begin, int64_t end) { multiplyBlock(x, first, count, begin, end); });
+    const X* x = operand.block(first, count, scratch, ByAll());
+    const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, count * inputs * kPanel * together));
+    shareRuns(tasks, grain, [&](const auto& nextTask) { multiplyBlock(x, first, count, nextTask); });
   }
 }
 
@@ -169,7 +196,7 @@ void multiplyFloats(const at::Tensor& x, const at::Tensor& packed, const Write& 
   if (packed.scalar_type() == at::kFloat)
     return byPanels<Nothing, PlainRows<float>, float>(vectorPanel, {x, inputs}, rows, packed, write);
   if (canRun(Bf16Path::amx))
-    return byPanels<AmxTiles, RowsInPieces, Bf16>(amxPiecesPanel, {x, inputs}, rows, packed, write);
+    return shareProducts<AmxTiles, Bf16>(PiecesInStretches{}, RowsInPieces(x, inputs), rows, packed, write);
   return byPanels<Nothing, PlainRows<float>, Bf16>(vectorPanel, {x, inputs}, rows, packed, write);
 }
 

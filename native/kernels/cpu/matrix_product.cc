@@ -153,7 +153,7 @@ void multiplyPanel(const RowBlock& block, int64_t rows, const Bf16* panel, int64
       const int64_t row = group * kTileRows;
       if (!goesOn && k == 0) fetchResults(row, std::min(kTileRows, rows - row));
       amxRowTiles(block.group(group, k), inputs, panel + k * kPanel, sums + row * kPanel, goesOn || k > 0,
-                  Ahead::shareOf(group, groups, panel + k * kPanel, inputs));
+                  Ahead::shareOf(group, groups, panel + (k + inputs) * kPanel, inputs));
     }
     k = end;
   }

@@ -39,19 +39,18 @@ struct RowTiles {
   const c10::BFloat16* x;
   int64_t row, half, step;
 };
-// Lines of memory that a product brings to the second-level cache meanwhile, `lines` of them with each step.
+// Lines of memory that a product brings to the second-level cache meanwhile, `lines` of them with each step, or with each piece of a step.
 struct Ahead {
   const c10::BFloat16* from;
   int64_t lines;
 
-  // Groups of rows that are multiplied with the same inputs of a panel share the inputs that follow:
+  // Groups of rows that are multiplied with the same inputs of a panel share the inputs that are next:
   //
   //   a panel in memory    | inputs that are multiplied now | inputs that are next, as many                       |
   //                        | by group 0, 1, 2, 3            | fetched by group 0 | by group 1 | by 2 | by group 3 |
-  static Ahead shareOf(int64_t group, int64_t groups, const c10::BFloat16* panel, int64_t inputs) {
+  static Ahead shareOf(int64_t group, int64_t groups, const c10::BFloat16* next, int64_t inputs) {
     constexpr int64_t kLine = 32, kStepLines = 32;  // numbers of a line, lines of a step
     const int64_t steps = inputs / kStep, lines = (kStepLines + groups - 1) / groups;
-    const c10::BFloat16* next = panel + steps * kStepLines * kLine;
     return {next + group * steps * lines * kLine, group * lines < kStepLines ? lines : 0};
   }
 };
@@ -66,8 +65,13 @@ void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* pane
 //                                     third pieces   ...
 //                   inputs 32 .. 63   ...
 //   rows 32 .. 63:  ...
-void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
-                    bool isFirst);
+//
+// The second and third pieces of all inputs come before the first ones: what is added then is rounded at its own size, and the sum has the
+// error of an fp32 product.
+void amxSmallPieces(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                    bool goesOn, const Ahead& ahead);
+void amxFirstPieces(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                    const Ahead& ahead);
 // Takes a row apart, padded with zeros; `tiles` is the row's place in the first tile.
 void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded);
 // Sums of a panel, rounded to whole lines of y that go past the caches: for results that no cache would hold until they are read.

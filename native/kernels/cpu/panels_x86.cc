@@ -37,22 +37,21 @@ namespace {
 constexpr int64_t kAhead = 4096;
 constexpr int64_t kLine = 64;
 
-// A step's place in a panel, and the piece of the rows that it is made for.
+// A step's place in a panel, and how many turns came before: of rows in pieces a step has a turn for each piece.
 struct Step {
   const c10::BFloat16* weights;
-  int64_t index;
-  int piece, pieces;
+  int64_t turn;
 };
-// Each step fetches its lines in so many parts, between its loads and products: a burst of them would take all the places in which the core
-// waits for lines, and the step's own loads had none.
+// Each turn fetches its lines in so many parts, between its loads and products: a burst of them would take all the places in which the core
+// waits for lines, and the turn's own loads had none.
 constexpr int kParts = 8;
 
-// What is fetched while a panel is multiplied, step by step: its own weights, by whoever reads them first; or what comes after them.
+// What is fetched while a panel is multiplied, turn by turn: its own weights, by whoever reads them first; or what comes after them.
 struct OwnWeights {
   bool isFirst;
   SELM_AMX void fetch(const Step& step, int part) const {
     constexpr int64_t kBytes = kStep * 32 * 2 / kParts;
-    if (!isFirst || step.piece != step.pieces - 1) return;
+    if (!isFirst) return;
     const char* first = reinterpret_cast<const char*>(step.weights) + kAhead + part * kBytes;
     for (int64_t at = 0; at < kBytes; at += kLine) _mm_prefetch(first + at, _MM_HINT_T0);
   }
@@ -60,7 +59,7 @@ struct OwnWeights {
 struct WhatFollows {
   Ahead ahead;
   SELM_AMX void fetch(const Step& step, int part) const {
-    const char* first = reinterpret_cast<const char*>(ahead.from) + step.index * ahead.lines * kLine;
+    const char* first = reinterpret_cast<const char*>(ahead.from) + step.turn * ahead.lines * kLine;
     for (int64_t line = ahead.lines * part / kParts; line < ahead.lines * (part + 1) / kParts; line++)
       _mm_prefetch(first + line * kLine, _MM_HINT_T1);
   }
@@ -83,20 +82,20 @@ struct AnyRows {
     return rows.x + half * rows.half + input / kStep * rows.step;
   }
 };
-// Tiles of rows in pieces, in the order in which they are read.
+// Tiles of rows in pieces: pieces kLast, kLast - 1, .. kFirst of each step, the smallest first.
+template <int kFirst, int kLast>
 struct RowsInPieces {
-  static constexpr int kCount = kPieces;
+  static constexpr int kCount = kLast - kFirst + 1;
   const c10::BFloat16* x;
   int64_t stride() const { return 64; }
-  const c10::BFloat16* tile(int64_t input, int piece, int64_t half) const {
-    return x + ((input / kStep * kPieces + piece) * 2 + half) * 16 * kStep;
+  const c10::BFloat16* tile(int64_t input, int turn, int64_t half) const {
+    return x + ((input / kStep * kPieces + kLast - turn) * 2 + half) * 16 * kStep;
   }
 };
 
 //            panel: B0 B1
 //   x:  A0          C0 C1     every step of 32 inputs adds four products of tiles; of 16 rows or fewer only the upper two.
-//       A1          C2 C3     Rows in pieces go through the panel once a piece, the smallest first: what is added then is
-//                             rounded at its own size, and the sum has the error of an fp32 product.
+//       A1          C2 C3     Of rows in pieces every piece of the step is multiplied with the same B0 and B1.
 // Sums begin with zero, or go on from those in y.
 template <bool kGoesOn, bool kTwoTiles, typename Operand, typename Fetched>
 SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y,
@@ -118,13 +117,13 @@ SELM_AMX void multiplyTiles(const Operand& x, int64_t inputs, const c10::BFloat1
     _tile_zero(2);
     _tile_zero(3);
   }
-  for (int piece = Operand::kCount - 1; piece >= 0; piece--) {
-    for (int64_t k = 0; k < inputs; k += kStep) {
-      const Step step{panel + k * 32, k / kStep, piece, Operand::kCount};
+  for (int64_t k = 0; k < inputs; k += kStep) {
+    for (int piece = 0; piece < Operand::kCount; piece++) {
+      const Step step{panel + k * 32, k / kStep * Operand::kCount + piece};
       fetched.fetch(step, 0);
-      _tile_loadd(6, step.weights, kPanelBytes);
+      if (piece == 0) _tile_loadd(6, step.weights, kPanelBytes);
       fetched.fetch(step, 1);
-      _tile_loadd(7, step.weights + 32, kPanelBytes);
+      if (piece == 0) _tile_loadd(7, step.weights + 32, kPanelBytes);
       fetched.fetch(step, 2);
       _tile_loadd(4, x.tile(k, piece, 0), stride);
       fetched.fetch(step, 3);
@@ -168,9 +167,27 @@ void amxRowTiles(const RowTiles& rows, int64_t inputs, const c10::BFloat16* pane
   if (goesOn) return multiplyTiles<true, true>(AnyRows{rows}, inputs, panel, y, WhatFollows{ahead});
   multiplyTiles<false, true>(AnyRows{rows}, inputs, panel, y, WhatFollows{ahead});
 }
-void amxPiecesPanel(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
-                    bool isFirst) {
-  rowsByTiles<false>(RowsInPieces{x}, inputs, panel, y, rows, isFirst);
+
+namespace {
+
+template <typename Operand>
+void piecesByTiles(const Operand& x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows, bool goesOn,
+                   const WhatFollows& fetched) {
+  if (rows > 16 && goesOn) return multiplyTiles<true, true>(x, inputs, panel, y, fetched);
+  if (rows > 16) return multiplyTiles<false, true>(x, inputs, panel, y, fetched);
+  if (goesOn) return multiplyTiles<true, false>(x, inputs, panel, y, fetched);
+  multiplyTiles<false, false>(x, inputs, panel, y, fetched);
+}
+
+}  // namespace
+
+void amxSmallPieces(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                    bool goesOn, const Ahead& ahead) {
+  piecesByTiles(RowsInPieces<1, kPieces - 1>{x}, inputs, panel, y, rows, goesOn, WhatFollows{ahead});
+}
+void amxFirstPieces(const c10::BFloat16* x, int64_t inputs, const c10::BFloat16* panel, float* y, int64_t rows,
+                    const Ahead& ahead) {
+  piecesByTiles(RowsInPieces<0, 0>{x}, inputs, panel, y, rows, true, WhatFollows{ahead});
 }
 
 SELM_AVX512_BF16 void streamRounded(const float* sums, int64_t rows, c10::BFloat16* y, int64_t stride) {
@@ -179,20 +196,31 @@ SELM_AVX512_BF16 void streamRounded(const float* sums, int64_t rows, c10::BFloat
                         (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(sums)));
 }
 
+namespace {
+
+// What is left of numbers without sixteen pieces of them. Infinity is its own first piece, and nothing is left of it.
+SELM_AVX512_BF16 __m512 without(__m512 numbers, __m256i pieces) {
+  const __m512i infinity = _mm512_set1_epi32(0x7f800000), magnitude = _mm512_set1_epi32(0x7fffffff);
+  const __mmask16 isLeft =
+      _mm512_cmpneq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(numbers), magnitude), infinity);
+  return _mm512_maskz_sub_ps(isLeft, numbers,
+                             _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(pieces), 16)));
+}
+
+}  // namespace
+
 SELM_AVX512_BF16 void amxPieces(const float* row, int64_t inputs, c10::BFloat16* tiles, int64_t padded) {
   constexpr int64_t kTile = kTileRows * kStep;  // both tiles of a piece
-  const __m512i infinity = _mm512_set1_epi32(0x7f800000), magnitude = _mm512_set1_epi32(0x7fffffff);
-  for (int64_t i = 0; i < padded; i += 16) {
-    const int64_t count = std::clamp<int64_t>(inputs - i, 0, 16);
-    __m512 left = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), row + i);
-    // Infinity is its own first piece, and nothing is left of it.
-    const __mmask16 isLeft = _mm512_cmpneq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(left), magnitude), infinity);
-    c10::BFloat16* piece = tiles + i / kStep * kPieces * kTile + i % kStep;
-    for (int64_t n = 0; n < kPieces; n++, piece += kTile) {
-      const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(left);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(piece), rounded);
-      left =
-          _mm512_maskz_sub_ps(isLeft, left, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
+  const auto there = [&](int64_t i) {
+    return static_cast<__mmask16>((1u << std::clamp<int64_t>(inputs - i, 0, 16)) - 1);
+  };
+  for (int64_t i = 0; i < padded; i += kStep, tiles += kPieces * kTile) {
+    __m512 low = _mm512_maskz_loadu_ps(there(i), row + i), high = _mm512_maskz_loadu_ps(there(i + 16), row + i + 16);
+    for (int64_t n = 0; n < kPieces; n++) {
+      const __m512i pieces = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+      _mm512_store_si512(reinterpret_cast<__m512i*>(tiles + n * kTile), pieces);
+      low = without(low, _mm512_castsi512_si256(pieces));
+      high = without(high, _mm512_extracti64x4_epi64(pieces, 1));
     }
   }
 }
@@ -242,7 +270,8 @@ void amxPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64
 void amxPanelOnto(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 void amxRowTiles(const RowTiles&, int64_t, const c10::BFloat16*, float*, bool, const Ahead&) {}
 void streamRounded(const float*, int64_t, c10::BFloat16*, int64_t) {}
-void amxPiecesPanel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
+void amxSmallPieces(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool, const Ahead&) {}
+void amxFirstPieces(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, const Ahead&) {}
 void amxPieces(const float*, int64_t, c10::BFloat16*, int64_t) {}
 void avx512Bf16Panel(const c10::BFloat16*, int64_t, const c10::BFloat16*, float*, int64_t, bool) {}
 }  // namespace selm

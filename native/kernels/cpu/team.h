@@ -4,8 +4,10 @@
 // somebody has begun.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace selm {
 
@@ -24,6 +26,33 @@ void shareRanges(int64_t size, int64_t grain, const Body& body) {
   if (size <= 0) return;
   if (pieces <= 1) return body(0, size);
   shareTasks(pieces, [&](int64_t piece) { body(size * piece / pieces, size * (piece + 1) / pieces); });
+}
+
+// Calls body(next) on every thread that takes part, where next() gives it its next one of 0 .. size - 1, and -1 when there is none left. Each
+// thread takes neighbours, so that what one of them fetches for the next is fetched for itself; at the end of its own it takes from others.
+//
+//   thread 0   0 1 2 3 4 5 6 ->        |  thread 1   9 10 11 12 ->
+//
+// `grain` of them are worth a thread.
+template <typename Body>
+void shareRuns(int64_t size, int64_t grain, const Body& body) {
+  const int64_t runs = std::min((size + grain - 1) / grain, teamSize());
+  if (runs <= 1) {
+    int64_t at = 0;
+    return body([&] { return at < size ? at++ : int64_t{-1}; });
+  }
+  std::vector<std::atomic<int64_t>> taken(runs);
+  shareTasks(runs, [&](int64_t own) {
+    int64_t passed = 0;  // runs at whose end this thread has been
+    body([&] {
+      for (; passed < runs; passed++) {
+        const int64_t run = (own + passed) % runs, begin = size * run / runs, end = size * (run + 1) / runs;
+        const int64_t at = begin + taken[run]++;
+        if (at < end) return at;
+      }
+      return int64_t{-1};
+    });
+  });
 }
 
 }  // namespace selm
