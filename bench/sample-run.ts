@@ -58,9 +58,11 @@ await run(
 const prefillSeconds = (performance.now() - prefillMs) / 1000;
 const promptTokens = requests.reduce((sum, { promptIds }) => sum + promptIds.length, 0);
 
-// Attention is left out, and the head, which sees one token a prompt.
-const flopsPerToken = 2 * model.config.layers * blockWeights(model.config);
-const prefillRate = promptTokens / prefillSeconds;
+// Attention is left out, and the head, which sees one token a prompt; so do the last block's weights past its queries, keys and values.
+const { layers, hiddenSize, heads, keyValueHeads, headSize } = model.config;
+const weights = blockWeights(model.config);
+const pastAttention = weights - hiddenSize * headSize * (heads + 2 * keyValueHeads);
+const prefillOperations = 2 * (promptTokens * layers * weights - (promptTokens - requests.length) * pastAttention);
 const peak = productRate(dtype);
 
 process.stdout.write(
@@ -70,8 +72,8 @@ process.stdout.write(
     tokens_per_s: tokens / seconds,
     // On a machine that others use too, with one thread, this is what can be compared.
     processor_s: (user + system) / 1e6,
-    prefill_tokens_per_s: prefillRate,
-    prefill_share_of_peak: (prefillRate * flopsPerToken) / peak,
+    prefill_tokens_per_s: promptTokens / prefillSeconds,
+    prefill_share_of_peak: prefillOperations / prefillSeconds / peak,
     peak_gflop_per_s: peak / 1e9,
     first_token_s: (firstMs - startedMs) / 1000,
     peak_rss_mb: Math.round(memoryStatistics().peakResidentBytes / 2 ** 20),
