@@ -89,6 +89,8 @@ napi_value initialise(napi_env env, napi_callback_info info) {
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
     mallopt(M_TOP_PAD, 64 << 20);
+    // Threads of the team allocate from the heap, too: regions of their own would have small pages.
+    mallopt(M_ARENA_MAX, 1);
     heapTop = topOfHeap();
     c10::SetCPUAllocator(&allocator, 100);
     const int threads = static_cast<int>(arguments.number(0));
