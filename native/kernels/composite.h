@@ -37,6 +37,7 @@ std::tuple<at::Tensor, at::Tensor> targetLogProbs(const at::Tensor& logits, cons
 at::Tensor& logProbGradient_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& normalisers,
                              const at::Tensor& coefficients, double softCap);
 at::Tensor& softCap_(at::Tensor& x, double cap);
+at::Tensor sumOfSquares(at::TensorList tensors);
 at::Tensor& addProduct_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b);
 at::Tensor packRows(at::TensorList weights);
 at::Tensor rowLinear(const at::Tensor& x, const at::Tensor& packed, int64_t outputs,

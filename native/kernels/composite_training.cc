@@ -42,6 +42,10 @@ std::tuple<at::Tensor, at::Tensor> gatedBackward(const at::Tensor& gradient, con
   return {dgate.to(gate.scalar_type()), dup.to(up.scalar_type())};
 }
 
+at::Tensor sumOfSquares(at::TensorList tensors) {
+  return at::stack(at::_foreach_norm(tensors, 2, at::kFloat)).to(at::kDouble).square().sum();
+}
+
 namespace {
 
 // One after the other, by the operators for one.
@@ -78,6 +82,7 @@ TORCH_LIBRARY_IMPL(selm, CompositeExplicitAutograd, library) {
   library.impl("rotate", &rotate);
   library.impl("gated", &gated);
   library.impl("gated_backward", &gatedBackward);
+  library.impl("sum_of_squares", &sumOfSquares);
   library.impl("add_products_", &addProducts_);
   library.impl("sum_of_products", &sumOfProducts);
 }

@@ -83,6 +83,9 @@ TORCH_LIBRARY(selm, library) {
       "float learning_rate, "
       "float beta1, float beta2, float weight_decay, float epsilon, int[] key, int first_element=0) -> ()");
 
+  // The squares of all numbers of these tensors, added up: one number in fp64, with the same bits whatever the number of threads.
+  library.def("sum_of_squares(Tensor[] tensors) -> Tensor");
+
   // total[ids[t]] += alpha * rows[t], [T, D] in fp32 or bf16. The rows of one id are added up in fp32 in their order, so that the bits are
   // the same each time on any device.
   library.def("add_rows_(Tensor(a!) total, int[] ids, Tensor rows, float alpha=1.) -> Tensor(a!)");

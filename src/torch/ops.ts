@@ -1779,6 +1779,12 @@ export function roundedAdamw_(
   );
 }
 
+const op_sumOfSquares = operator('selm::sum_of_squares', '');
+/** `selm::sum_of_squares(Tensor[] tensors) -> Tensor` */
+export function sumOfSquares(tensors: readonly Tensor[]): Tensor {
+  return asTensor(invoke(op_sumOfSquares, tensors));
+}
+
 const op_addRows_ = operator('selm::add_rows_', '');
 /** `selm::add_rows_(Tensor(a!) total, int[] ids, Tensor rows, float alpha=1.) -> Tensor(a!)` */
 export function addRows_(

@@ -7,15 +7,7 @@ import { weightOf } from '../model/weights.ts';
 import { randomKey } from '../random.ts';
 import type { Policy } from '../score/policy.ts';
 import { noGrad } from '../torch/autograd.ts';
-import {
-  _foreach_mul__Scalar,
-  _foreach_norm_Scalar,
-  _fused_adamw_,
-  roundedAdamw_,
-  stack,
-  to_dtype,
-  zeros_like,
-} from '../torch/ops.ts';
+import { _foreach_mul__Scalar, _fused_adamw_, roundedAdamw_, sumOfSquares, zeros_like } from '../torch/ops.ts';
 import { disposeAll, float32, outlive, scope, type Tensor, toFloat64Array } from '../torch/tensor.ts';
 
 export interface AdamWSettings {
@@ -82,12 +74,7 @@ export function gradientNorm(policy: Policy): number {
 
 /** Euclidean norm of tensors together, summed in float64; not finite where a number of one is not. */
 export function normOf(tensors: readonly Tensor[]): number {
-  return scope('norm', () =>
-    noGrad(() => {
-      const values = toFloat64Array(to_dtype(stack(_foreach_norm_Scalar(tensors, { dtype: 'float32' })), 'float64'));
-      return Math.sqrt(values.reduce((sum, norm) => sum + norm * norm, 0));
-    }),
-  );
+  return scope('norm', () => noGrad(() => Math.sqrt(toFloat64Array(sumOfSquares(tensors))[0] ?? Number.NaN)));
 }
 
 /**
