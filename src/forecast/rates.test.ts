@@ -8,7 +8,7 @@ import { memoryStatistics } from '../torch/memory.ts';
 import { threadCount } from '../torch/native.ts';
 import { parameterCount } from './cost.ts';
 import { blockWeights, operationsOf } from './operations.ts';
-import { cutModel, measureRates } from './rates.ts';
+import { cutModel, measureRates, trialPrompts } from './rates.ts';
 
 const llama = (changes: Record<string, unknown>) =>
   normaliseConfig({ model_type: 'llama', rms_norm_eps: 1e-5, max_position_embeddings: 512, ...changes }, 'test');
@@ -21,6 +21,16 @@ const small = llama({
   num_key_value_heads: 4,
   vocab_size: 512,
   tie_word_embeddings: true,
+});
+
+const large = llama({
+  hidden_size: 4096,
+  intermediate_size: 14336,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  vocab_size: 128256,
+  tie_word_embeddings: false,
 });
 
 it('a pass has two operations for each weight that a token meets, and four for each number of a head and token attended to', () => {
@@ -38,21 +48,21 @@ it('a small model is tried as it is', () => {
 });
 
 it('a model of eight billion weights is tried as one block with fewer words, its attention whole, and still has all its weights', () => {
-  const large = llama({
-    hidden_size: 4096,
-    intermediate_size: 14336,
-    num_hidden_layers: 32,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    vocab_size: 128256,
-    tie_word_embeddings: false,
-  });
   const cut = cutModel(large);
   expect(cut).toMatchObject({ layers: 1, hiddenSize: 4096, heads: 32, keyValueHeads: 8 });
   expect(cut.layerAttention).toHaveLength(1);
   expect(blockWeights(cut)).toBeLessThanOrEqual(48e6);
   expect(parameterCount(cut)).toBeLessThan(100e6);
   expect(expectedWeights(cut).size).toBe(expectedWeights(large).size - 31 * 9);
+});
+
+it.each([
+  ['a small model decodes texts as long as its samples are half-way', small, 33 + 96 / 2],
+  ['a large model decodes shorter ones, which are read soon', cutModel(large), 1024 / 64],
+])('in a trial, %s', (_, config, promptTokens) => {
+  const recipe = loadRecipe(join(packageRoot, 'recipes', 'quickstart.yaml'));
+  const tokens = { prompt: 33, longestPrompt: 33, response: 96, sampled: 96, atMost: true };
+  expect(trialPrompts(recipe, { config, tokens, together: 256 })).toEqual({ prompts: 64, samples: 4, promptTokens });
 });
 
 it.each([

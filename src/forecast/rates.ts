@@ -40,8 +40,11 @@ export interface TrialFacts {
 /** Most weights of a trial's blocks, of its embedding, and of one block. */
 const MOST_WEIGHTS = 24e6;
 const MOST_IN_BLOCK = 48e6;
-/** Most tokens of its pairs in all, and of the prompts that it samples from. */
+/** Most tokens of its pairs in all. */
 const MOST_TOKENS = 512;
+/** Most tokens of the prompts that it samples from, or more where reading them takes no more operations than this. */
+const MOST_PROMPT_TOKENS = 1024;
+const MOST_PROMPT_OPERATIONS = 2e10;
 /** Tokens that it decodes of each sample. */
 const DECODED = 4;
 /** Each work is done once to warm up, then again for this long. */
@@ -160,16 +163,27 @@ function timesEach({ tokens, scored }: Pass, count: number): Pass {
   return { tokens: tokens * count, scored: scored * count };
 }
 
-/** Prefill alone, and prefill with some tokens more: what these take is decoding. */
-async function samplingRates(
-  { sampling, update }: Recipe,
-  model: TrialModel,
-  { tokens, together }: TrialFacts,
-): Promise<Pick<WorkRates, 'prefill' | 'decode'>> {
-  const { config } = model;
+/** Prompts of a trial as long as a sample is half-way, because decoding reads all that was said; shorter where that is too much to read. */
+export function trialPrompts(
+  { sampling, update }: Pick<Recipe, 'sampling' | 'update'>,
+  { config, tokens, together }: TrialFacts,
+): { prompts: number; samples: number; promptTokens: number } {
   const samples = ruleNeeds(update).samples ? Math.min(together, sampling.samples) : 1;
   const prompts = Math.max(1, Math.floor(together / samples));
-  const promptTokens = Math.max(1, Math.round(Math.min(tokens.prompt, (2 * MOST_TOKENS) / prompts)));
+  const most = Math.max(MOST_PROMPT_TOKENS, MOST_PROMPT_OPERATIONS / (2 * config.layers * blockWeights(config)));
+  const halfWay = tokens.prompt + tokens.sampled / 2;
+  return { prompts, samples, promptTokens: Math.max(1, Math.round(Math.min(halfWay, most / prompts))) };
+}
+
+/** Prefill alone, and prefill with some tokens more: what these take is decoding. */
+async function samplingRates(
+  recipe: Recipe,
+  model: TrialModel,
+  facts: TrialFacts,
+): Promise<Pick<WorkRates, 'prefill' | 'decode'>> {
+  const { config } = model;
+  const { sampling } = recipe;
+  const { prompts, samples, promptTokens } = trialPrompts(recipe, { ...facts, config });
   const sampler = openSampler(model, { dtype: sampling.dtype });
   const run = async (maxNewTokens: number): Promise<void> => {
     const requests = Array.from({ length: prompts }, (_, prompt) => ({
