@@ -122,7 +122,7 @@ TORCH_LIBRARY(selm, library) {
       "disentangled_attention(Tensor q, Tensor k, Tensor v, Tensor? relative_keys, Tensor? relative_queries, int[] "
       "rows, int[] query_positions, int[] key_positions, int[] sequences, str arithmetic=\"fastest\") -> Tensor");
 
-  // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/paged_attention.cc has the
+  // Keys [pages, K, d, 16] and values [pages, K, 16, d] of sequences, in pages of 16 tokens (cpu/pages.h has the
   // picture). write_pages puts k and v [T, K, d] at places [T], page * 16 + token of the page.
   library.def("write_pages(Tensor(a!) keys, Tensor(b!) values, Tensor k, Tensor v, Tensor places) -> ()");
   // What lies at places [T]: k and v [T, K, d] in the type of the pages.

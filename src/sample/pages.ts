@@ -9,7 +9,7 @@ import type { Dtype } from '../torch/dtype.ts';
 import { copy_, empty_memory_format, narrow } from '../torch/ops.ts';
 import { disposeAll, outlive, scope, type Tensor } from '../torch/tensor.ts';
 
-/** Tokens of a page; native/kernels/cpu/paged_attention.cc draws one. */
+/** Tokens of a page; native/kernels/cpu/pages.h draws one. */
 export const PAGE_TOKENS = 16;
 
 /** Pages that hold some tokens. */

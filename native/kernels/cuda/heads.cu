@@ -21,7 +21,7 @@ extern "C" __global__ void rotate(const X* x, const float* cosines, const float*
   }
 }
 
-// Queries are rotated to `out`; keys, rotated, and values go to their pages (cpu/paged_attention.cc has the picture). P: type of the pages.
+// Queries are rotated to `out`; keys, rotated, and values go to their pages (cpu/pages.h has the picture). P: type of the pages.
 extern "C" __global__ void place_heads(const X* q, const X* k, const X* v, const float* cosines, const float* sines, P* keys, P* values,
                                        const long long* places, Y* out, int heads, int keyHeads, int half, long long strideQ, long long strideK,
                                        long long strideV) {

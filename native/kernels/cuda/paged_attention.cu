@@ -1,4 +1,4 @@
-// Attention of one new token of each sequence against its pages (cpu/paged_attention.cc has the picture of pages and tables).
+// Attention of one new token of each sequence against its pages (cpu/pages.h has the picture of pages and tables).
 // A block of threads has the GROUP query heads of one key/value head of one sequence. Its warps take pages in turn; each keeps a softmax of
 // what it saw, and in the end the warps' are put together.
 //
