@@ -29,8 +29,7 @@ void forCacheTypes(const at::Tensor& keys, Body body) {
   if (keys.scalar_type() == at::kFloat) {
     body(static_cast<float*>(nullptr));
   } else {
-    TORCH_CHECK(keys.scalar_type() == at::kBFloat16, "pages are fp32 or bf16, got ",
-                keys.scalar_type());
+    TORCH_CHECK(keys.scalar_type() == at::kBFloat16, "pages are fp32 or bf16, got ", keys.scalar_type());
     body(static_cast<c10::BFloat16*>(nullptr));
   }
 }
