@@ -188,7 +188,7 @@ export function timeOf(recipe: Recipe, facts: TimeFacts, plans: readonly Iterati
   };
 }
 
-/** How many times as long a run takes with its twin: beside it there is only one where both have processors of their own. */
+/** How many times as long a run takes with its twin: beside it no longer than alone where both have processors of their own. */
 function timesWithTwin(
   { evaluate: { twin } }: Recipe,
   { device, threads, processors }: Pick<WorkRates, 'device' | 'threads' | 'processors'>,

@@ -74,7 +74,7 @@ void rmsBackward(const T* x, const float* weight, const float* inverse, const T*
 
 std::tuple<at::Tensor, at::Tensor> rmsNormForward(const at::Tensor& x_, const at::Tensor& weight, double eps) {
   checkRmsNorm(x_, weight);
-  const at::Tensor x = x_.contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
+  const at::Tensor x = x_.contiguous(), weightFloat = contiguousFloats(weight);
   const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
   at::Tensor y = at::empty_like(x);
   at::Tensor inverse = at::empty({rows}, x.options().dtype(at::kFloat));
@@ -112,7 +112,7 @@ at::Tensor rmsNormOperand(const at::Tensor& x_, const at::Tensor& weight, double
 
 std::tuple<at::Tensor, at::Tensor> rmsNormBackward(const at::Tensor& gradient, const at::Tensor& x_,
                                                    const at::Tensor& weight, const at::Tensor& inverse) {
-  const at::Tensor x = x_.contiguous(), dy = gradient.contiguous(), weightFloat = weight.to(at::kFloat).contiguous();
+  const at::Tensor x = x_.contiguous(), dy = gradient.contiguous(), weightFloat = contiguousFloats(weight);
   const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
   at::Tensor dx = at::empty_like(x);
   at::Tensor partial = at::zeros({(rows + kGrain - 1) / kGrain, width}, inverse.options());
@@ -149,7 +149,7 @@ void rotateTokens(const T* x, const float* cos, const float* sin, T* y, int64_t 
 
 at::Tensor rotate(const at::Tensor& x_, const at::Tensor& cos_, const at::Tensor& sin_, double direction) {
   checkRotary(x_, cos_, sin_);
-  const at::Tensor x = x_.contiguous(), cos = cos_.to(at::kFloat).contiguous(), sin = sin_.to(at::kFloat).contiguous();
+  const at::Tensor x = x_.contiguous(), cos = contiguousFloats(cos_), sin = contiguousFloats(sin_);
   at::Tensor y = at::empty_like(x);
   forTypes(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

@@ -20,6 +20,7 @@
 #include "../composite.h"
 #include "activations.h"
 #include "digits.h"
+#include "operands.h"
 #include "panels.h"
 #include "product_results.h"
 #include "team.h"
@@ -192,7 +193,7 @@ std::tuple<at::Tensor, at::Tensor> packLinear(const at::Tensor& weight_) {
 at::Tensor packedLinear(const at::Tensor& x_, const at::Tensor& packed, const at::Tensor& scales,
                         const at::Tensor& bias_, std::string_view activation) {
   checkPackedLinear(x_, bias_, activation);
-  const at::Tensor x = x_.contiguous(), bias = bias_.to(at::kFloat).contiguous();
+  const at::Tensor x = x_.contiguous(), bias = contiguousFloats(bias_);
   const int64_t panels = panelsFor(bias.size(0)), inputs = x.size(1);
   if (packed.scalar_type() == at::kChar) {
     TORCH_CHECK(x.scalar_type() == at::kFloat && packed.size(0) == panels && scales.numel() == panels * kPanel &&

@@ -8,6 +8,7 @@
 #include "../backends.h"
 #include "../checks.h"
 #include "../philox.h"
+#include "operands.h"
 #include "team.h"
 #include "vector.h"
 
@@ -171,7 +172,7 @@ std::tuple<at::Tensor, at::Tensor> sampleTokens(const at::Tensor& logits_, doubl
               uniforms_.scalar_type());
   const at::Tensor contiguous = uniforms_.contiguous();
   const double* uniforms = contiguous.data_ptr<double>();
-  const at::Tensor logits = logits_.to(at::kFloat).contiguous();
+  const at::Tensor logits = contiguousFloats(logits_);
   at::Tensor ids = at::empty({logits.size(0)}, logits.options().dtype(at::kLong));
   at::Tensor logProbs = at::empty({logits.size(0)}, logits.options().dtype(at::kDouble));
   const float* data = logits.data_ptr<float>();
